@@ -1,0 +1,23 @@
+"""Play one take of a cassette; run as a script of its own: `python -I -S cassette_player.py TAKE`."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+
+def play(take: Path, workspace: Path, outputs: Path) -> str:
+    """Make the take's edits and outputs; return its answer."""
+    deletions = take / "delete"
+    if deletions.exists():
+        for line in deletions.read_text().splitlines():
+            (workspace / line).unlink()
+    for name, target in (("files", workspace), ("outputs", outputs)):
+        if (take / name).is_dir():
+            shutil.copytree(take / name, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    answer = take / "answer.md"
+    return answer.read_text() if answer.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.stdout.write(play(Path(sys.argv[1]), Path.cwd(), Path(os.environ["PIPELINE_OUTPUT_DIR"])))  # noqa: TID251

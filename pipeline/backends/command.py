@@ -1,0 +1,74 @@
+"""Any command line as an agent: prompt on standard input, answer on standard output.
+
+A command may also write a JSON object to `$PIPELINE_RESULT`: `{"status": "done" | "failed",
+"summary": TEXT, "model": NAME, "input_tokens": N, "output_tokens": N, "cost_usd": X}`, all but
+`status` optional. Exit status 0 alone proves nothing; it only means that the gates are asked.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from pipeline.backends.base import Answer, Command, Request, failed_ending
+from pipeline.core.events import Usage
+from pipeline.core.flow import FailureKind
+from pipeline.errors import UsageProblem
+from pipeline.process.spec import ExitRecord
+
+_TAIL = 400
+
+
+class _Result(msgspec.Struct):
+    """The JSON object in `$PIPELINE_RESULT`."""
+
+    status: Literal["done", "failed"]
+    summary: str = ""
+    model: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+class CommandBackend:
+    """The back end called `command`."""
+
+    def command(self, request: Request) -> Command:
+        """Run the role's own command line, or the default one."""
+        if not request.player.command:
+            raise UsageProblem(
+                f"the role {request.player.role} has no command line",
+                "Write one into agents/flow.yaml: defaults: {command: [claude, -p]}",
+            )
+        return Command(argv=request.player.command, stdin=request.prompt_file)
+
+    def answer(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> Answer:
+        """Take the result file if there is one, else standard output."""
+        agent = request.player.command[0].rpartition("/")[2] if request.player.command else "command"
+        if ended := failed_ending(record):
+            return Answer(text=stdout, agent=agent, failure=ended[0], reason=ended[1])
+        if record.code != 0:
+            tail = (stderr or stdout).strip()[-_TAIL:]
+            return Answer(
+                text=stdout, agent=agent, failure=FailureKind.AGENT, reason=f"{agent} ended with {record.code}: {tail}"
+            )
+        if not request.result_file.exists():
+            return Answer(text=stdout, agent=agent)
+        return _read(request, agent, stdout)
+
+
+def _read(request: Request, agent: str, stdout: str) -> Answer:
+    try:
+        result = msgspec.json.decode(request.result_file.read_bytes(), type=_Result)
+    except (OSError, msgspec.DecodeError) as exc:
+        return Answer(
+            text=stdout, agent=agent, failure=FailureKind.PROTOCOL, reason=f"$PIPELINE_RESULT is not as described: {exc}"
+        )
+    usage = Usage(input_tokens=result.input_tokens, output_tokens=result.output_tokens, cost_usd=result.cost_usd)
+    failure = FailureKind.AGENT if result.status == "failed" else None
+    return Answer(
+        text=result.summary or stdout,
+        agent=f"{agent} ({result.model})" if result.model else agent,
+        usage=usage,
+        failure=failure,
+        reason=result.summary or "the agent says it failed" if failure else "",
+    )

@@ -1,0 +1,125 @@
+"""The three commands: `trigger_workflow`, `invoke_agent` and `pipeline`.
+
+Sub-commands are imported when they are called; at module level stand click, the standard library
+and our errors only, so that help and completion stay quick.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+from pipeline import __version__
+from pipeline.errors import Problem
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("pipeline.cli.demo:demo", "See it work: sample repository, scripted agents, a real pull request."),
+    "status": ("pipeline.cli.runs:status", "Where a run stands; without a run: what is going on."),
+    "list": ("pipeline.cli.runs:list_runs", "All runs, the newest first."),
+    "show": ("pipeline.cli.runs:show", "Everything about one run."),
+    "logs": ("pipeline.cli.runs:logs", "The log of a run, or what one stage printed."),
+    "resume": ("pipeline.cli.runs:resume", "Go on with a run that was stopped, parked or killed."),
+    "cancel": ("pipeline.cli.runs:cancel", "End a run."),
+    "rollback": ("pipeline.cli.runs:rollback", "Remove a run's branch, pull request, workspaces and folder."),
+    "locks": ("pipeline.cli.runs:show_locks", "Which locks are held, by whom, since when."),
+    "pr": ("pipeline.cli.pr:pr", "Pull requests: list, show, diff, merge."),
+    "flow": ("pipeline.cli.flow:flow", "The flow file: check it, show it."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and first lines without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command when it is wanted."""
+        if cmd_name not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(cmd_name, COMMANDS, n=1)
+            mend = f"Did you mean: pipeline {near[0]}?" if near else "See: pipeline --help"
+            ctx.fail(f"There is no command {cmd_name!r}. {mend}")
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands from the table above."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, name="pipeline", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="idea-to-pr")
+def group() -> None:
+    """From an idea to a reviewed pull request, by a declared pipeline of coding agents.
+
+    Start one with: trigger_workflow idea_to_feature "add rate limiting to login"
+    """
+
+
+def pipeline() -> None:
+    """Run `pipeline`."""
+    guarded(group)
+
+
+def trigger_workflow() -> None:
+    """Run `trigger_workflow`."""
+    guarded(_command("pipeline.cli.trigger:trigger"))
+
+
+def invoke_agent() -> None:
+    """Run `invoke_agent`."""
+    guarded(_command("pipeline.cli.invoke:invoke"))
+
+
+def _command(name: str) -> click.Command:
+    module, _, attribute = name.partition(":")
+    command: click.Command = getattr(import_module(module), attribute)
+    return command
+
+
+def guarded(command: Callable[..., Any]) -> None:
+    """Run a command; turn what goes wrong into one message and an exit code. Does not return."""
+    try:
+        status = command(standalone_mode=False)
+    except click.exceptions.Abort:
+        _say("stopped")
+        sys.exit(130)
+    except click.exceptions.Exit as exc:
+        sys.exit(exc.exit_code)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except Problem as exc:
+        _say(exc.what)
+        for line in exc.mend.splitlines():
+            click.echo(f"  {line}", err=True)
+        sys.exit(exc.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as exc:  # noqa: BLE001 - the one place where a fault of ours leaves
+        _fault(exc)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _say(text: str) -> None:
+    prefix = "" if text.startswith("error[") else "error: "
+    click.echo(f"{prefix}{text}", err=True)
+
+
+def _fault(exc: Exception) -> None:
+    import traceback
+
+    _say(f"a fault of the pipeline itself: {type(exc).__name__}: {exc}")
+    click.echo("".join(traceback.format_exception(exc)), err=True)
+    click.echo("  What was done is kept. Please report this with the lines above.", err=True)
+    sys.exit(101)

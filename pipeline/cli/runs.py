@@ -1,0 +1,197 @@
+"""`pipeline status | list | show | logs | resume | cancel | rollback | locks`."""
+
+from pathlib import Path
+
+import click
+
+from pipeline.errors import NothingToDo, UsageProblem
+
+_RUN = click.argument("run")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+_START = click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+
+
+@click.command()
+@click.argument("run", required=False)
+@_JSON
+@_START
+def status(*, run: str | None, as_json: bool, start: Path) -> int:
+    """Show where a run stands; without RUN, the active runs and the last one."""
+    from pipeline import wiring
+    from pipeline.cli.working import print_json
+    from pipeline.engine import runs
+    from pipeline.ui import report, text
+
+    world = wiring.world(start)
+    printer = text.out(wiring.environ())
+    if run is not None:
+        found = runs.load_result(world, run)
+        if as_json:
+            print_json(found)
+            return 0
+        report.show(printer, found)
+        for hint in report.next_steps(found):
+            printer.line(f"next: {hint}")
+        return 0
+    names = runs.run_ids(world)
+    shown = [runs.load_result(world, name) for name in names[:20]]
+    open_runs = [found for found in shown if found.state in {"running", "interrupted"}]
+    picked = open_runs or shown[:1]
+    if as_json:
+        print_json({"schema_version": 1, "runs": picked})
+        return 0
+    if not names:
+        printer.line('no run yet. Start one: trigger_workflow idea_to_feature "..."')
+    for found in picked:
+        report.show(printer, found, stages=bool(open_runs))
+        printer.line(f"next: {report.next_steps(found)[0]}")
+    return 0
+
+
+@click.command("list")
+@_JSON
+@_START
+def list_runs(*, as_json: bool, start: Path) -> int:
+    """List all runs of this repository, the newest first."""
+    from pipeline import wiring
+    from pipeline.cli.working import print_json
+    from pipeline.engine import runs
+    from pipeline.ui import text
+
+    world = wiring.world(start)
+    found = [runs.load_result(world, name) for name in runs.run_ids(world)]
+    if as_json:
+        print_json({"schema_version": 1, "runs": found})
+        return 0
+    rows = [
+        [one.run_id, one.state, one.feature, text.seconds(one.duration_s), one.pr.url if one.pr else one.reason[:80]]
+        for one in found
+    ]
+    text.out(wiring.environ()).table(["run", "state", "feature", "took", "pull request or reason"], rows)
+    return 0
+
+
+@click.command()
+@_RUN
+@_JSON
+@_START
+def show(*, run: str, as_json: bool, start: Path) -> int:
+    """Show everything about one run: stages, gates, tests before and after, change, commits."""
+    from pipeline import wiring
+    from pipeline.cli.working import print_json
+    from pipeline.engine import runs
+    from pipeline.ui import report, text
+
+    world = wiring.world(start)
+    found = runs.load_result(world, run)
+    if as_json:
+        print_json(found)
+        return 0
+    printer = text.out(wiring.environ())
+    report.show(printer, found)
+    report.show_outcome(printer, found, runs.load_state(world, run), world.store())
+    return 0
+
+
+@click.command()
+@_RUN
+@click.argument("stage", required=False)
+@click.option("--failed", is_flag=True, help="What the failed stages printed.")
+@_START
+def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
+    """Print a run's log; with STAGE, what its newest attempt printed."""
+    from pipeline import wiring
+    from pipeline.core.diagnostics import did_you_mean
+    from pipeline.engine import runs
+    from pipeline.ui import text
+
+    world = wiring.world(start)
+    rundir = runs.require_run(world, run)
+    printer = text.out(wiring.environ())
+    if stage is None and not failed:
+        for line in (rundir.folder / "pipeline.log").read_text(errors="replace").splitlines():
+            printer.line(line)
+        return 0
+    state = runs.load_state(world, run)
+    if stage is not None and stage not in state.nodes:
+        raise UsageProblem(f"run {run} has no stage {stage}", did_you_mean(stage, state.nodes))
+    wanted = [stage] if stage else [name for name, node in state.nodes.items() if node.status.value == "failed"]
+    for name in wanted:
+        attempt = rundir.attempt(name, state.nodes[name].attempts)
+        for file in ("stdout.log", "stderr.log"):
+            path = attempt / file
+            if path.is_file() and path.stat().st_size:
+                printer.line(f"== {name}, attempt {state.nodes[name].attempts}, {file}")
+                printer.line(path.read_text(errors="replace").rstrip())
+        if state.nodes[name].reason:
+            printer.line(f"== {name}: {state.nodes[name].reason}")
+            for told in state.nodes[name].told:
+                printer.line(f"   {told}")
+    if not wanted:
+        raise NothingToDo(f"no stage of run {run} has failed")
+    return 0
+
+
+@click.command()
+@_RUN
+@_JSON
+@_START
+def resume(*, run: str, as_json: bool, start: Path) -> int:
+    """Go on with a run; finished stages do not run again."""
+    from pipeline.cli.working import work_on
+
+    return work_on(start, run, as_json=as_json)
+
+
+@click.command()
+@_RUN
+@_START
+def cancel(*, run: str, start: Path) -> int:
+    """End a run, and every process of it."""
+    from pipeline import wiring
+    from pipeline.engine import runs
+    from pipeline.ui import text
+
+    text.err(wiring.environ()).line(runs.cancel(wiring.world(start), run, "cancelled by a person"))
+    return 0
+
+
+@click.command()
+@_RUN
+@_START
+def rollback(*, run: str, start: Path) -> int:
+    """Remove what a run made and nobody touched: branch, pull request, workspaces, run folder."""
+    from pipeline import wiring
+    from pipeline.engine import runs
+    from pipeline.ui import text
+
+    printer = text.err(wiring.environ())
+    for line in runs.roll_back(wiring.world(start), run):
+        printer.line(line)
+    return 0
+
+
+@click.command("locks")
+@_JSON
+@_START
+def show_locks(*, as_json: bool, start: Path) -> int:
+    """Show the locks of this checkout: held or free, by whom, since when."""
+    from pipeline import wiring
+    from pipeline.cli.working import print_json
+    from pipeline.files import locks
+    from pipeline.files.rundir import LOCKS
+    from pipeline.ui import text
+
+    world = wiring.world(start)
+    views = locks.read_all(world.user.root / LOCKS)
+    if as_json:
+        print_json({"schema_version": 1, "locks": views})
+        return 0
+    rows = []
+    for view in views:
+        who = view.holder
+        rows.append(
+            [view.name, "held" if view.held else "free", *((who.agent, who.run_id, str(who.pid), who.timestamp) if who else ("", "", "", ""))]
+        )
+    text.out(wiring.environ()).table(["lock", "state", "by (or last by)", "run", "pid", "since"], rows)
+    return 0

@@ -1,0 +1,88 @@
+"""`trigger_workflow WORKFLOW IDEA`, and its other faces."""
+
+from pathlib import Path
+
+import click
+
+from pipeline.errors import UsageProblem
+
+
+@click.command("trigger_workflow", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("workflow")
+@click.argument("words", nargs=-1, metavar="[IDEA | - | RUN_ID FEATURE_NAME]")
+@click.option("--idea-file", type=click.Path(dir_okay=False, path_type=Path), help="Read the idea from a file.")
+@click.option("--feature", default="", help="Name of the feature (default: made from the idea).")
+@click.option("--base-branch", default="", help="Branch to start from (default: BASE_BRANCH, the remote's, the current).")
+@click.option("--no-pr", is_flag=True, help="Branch and push, but open no pull request.")
+@click.option("--cassette", type=click.Path(file_okay=False, path_type=Path), help="Play the agents from a folder; no model is called.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+@click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+def trigger(
+    *,
+    workflow: str,
+    words: tuple[str, ...],
+    idea_file: Path | None,
+    feature: str,
+    base_branch: str,
+    no_pr: bool,
+    cassette: Path | None,
+    as_json: bool,
+    start: Path,
+) -> int:
+    """Start a workflow of agents/flow.yaml, and see it through to its pull request.
+
+    \b
+    Examples:
+      trigger_workflow idea_to_feature "add rate limiting to login"
+      trigger_workflow idea_to_feature --idea-file idea.md
+      echo "add rate limiting" | trigger_workflow idea_to_feature -
+      trigger_workflow idea_to_feature 20260102-030405-0a1b2c3d rate-limiting
+    """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
+    from pipeline import wiring
+    from pipeline.cli.working import work_on
+    from pipeline.engine import runs
+
+    world = wiring.world(start)
+    run_id, idea, feature = _ask(world, words, idea_file, feature)
+    order = runs.Order(
+        workflow=workflow,
+        idea=idea,
+        feature=feature,
+        run_id=run_id,
+        base_branch=base_branch,
+        publish=not no_pr,
+        cassette=str(cassette.resolve()) if cassette else "",
+    )
+    if cassette and not cassette.is_dir():
+        raise UsageProblem(f"there is no cassette {cassette}", "A cassette is a folder: STAGE/1/answer.md and so on")
+    if run_id and world.rundir(run_id).exists:
+        return work_on(start, run_id, as_json=as_json)
+    name = runs.start(world, order)
+    click.echo(f"run {name}: {idea.splitlines()[0][:100]}", err=True)
+    return work_on(start, name, as_json=as_json)
+
+
+def _ask(world: object, words: tuple[str, ...], idea_file: Path | None, feature: str) -> tuple[str, str, str]:
+    """Take run id, idea and feature name out of what was typed."""
+    from pipeline.engine import runs
+    from pipeline.engine.world import World
+    from pipeline.ids import is_run_id
+
+    run_id = words[0] if words and is_run_id(words[0]) else ""
+    rest = words[1:] if run_id else words
+    if len(rest) > 1:
+        raise UsageProblem(f"{len(rest)} words where one idea was expected", "Put the idea in quotes")
+    typed = rest[0] if rest else ""
+    if typed == "-":
+        return run_id, click.get_text_stream("stdin").read(), feature
+    if idea_file is not None:
+        if typed and not run_id:
+            raise UsageProblem("an idea and --idea-file", "Give one of them")
+        try:
+            return run_id, idea_file.read_text(errors="replace"), feature or (typed if run_id else "")
+        except OSError as exc:
+            raise UsageProblem(f"{idea_file} cannot be read: {exc.strerror}") from exc
+    if run_id and isinstance(world, World):
+        prepared = runs.prepared_idea(world, run_id)
+        return run_id, prepared or typed, feature or typed
+    return run_id, typed, feature

@@ -1,0 +1,62 @@
+"""Working on a run from a terminal: signals, live board, last lines, exit code."""
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from pipeline.errors import Busy, Interrupted, Problem, UsageProblem
+
+
+def work_on(
+    start: Path, name: str, *, as_json: bool, quiet_end: bool = False, extra: Mapping[str, str] | None = None
+) -> int:
+    """Work on a run and show it; return the exit status. Ctrl-C once stops politely, twice now."""
+    from pipeline import wiring
+    from pipeline.engine import runs
+    from pipeline.engine.run import Stop
+    from pipeline.ui import report, text
+    from pipeline.ui.board import Board
+
+    printer = text.err(wiring.environ())
+    stop = Stop()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.ask()
+        if not stop.now.is_set():
+            printer.line(f"\nstopping after what runs now; once more ends it at once. Go on later: pipeline resume {name}")
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with Board(printer) as board:
+            world = wiring.world(start, board.show, extra=extra)
+            run = runs.work(world, name, stop)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    found = runs.load_result(world, name)
+    if as_json:
+        print_json(found)
+    elif not quiet_end:
+        report.show_outcome(text.out(wiring.environ()), found, run.state, run.store)
+    if run.state.end is not None:
+        return found.exit_code
+    raise _unfinished(name, run.parked, run.mend, run.exit_code, interrupted=stop.polite.is_set())
+
+
+def _unfinished(name: str, parked: str, mend: str, exit_code: int, *, interrupted: bool) -> Problem:
+    resume = f"Go on: pipeline resume {name}"
+    if interrupted:
+        return Interrupted(f"run {name} is stopped; everything done is kept", resume)
+    kind = UsageProblem if exit_code == UsageProblem.exit_code else Busy
+    return kind(f"run {name} waits: {parked}", f"{mend}\n{resume}" if mend else resume)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, indented, on stdout."""
+    import msgspec
+
+    from pipeline import wiring
+    from pipeline.ui import text
+
+    text.out(wiring.environ()).stream.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

@@ -1,0 +1,1 @@
+"""What can be said without touching the world: flows, events, state, decisions."""

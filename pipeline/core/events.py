@@ -1,0 +1,200 @@
+"""What can happen in a run, as values: one struct an event, one JSON line in the journal.
+
+`at` is UTC wall time for people; order comes from the line's number, never from the clock.
+Journals of every release are replayed in the tests: add fields with defaults, never take one away.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from pipeline.core.flow import FailureKind, GateName
+
+
+class Outcome(StrEnum):
+    """How one attempt of a stage ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+    PARKED = "parked"
+
+
+class Effect(StrEnum):
+    """A change outside the run's own folders, done exactly once."""
+
+    BRANCH = "branch"
+    PUSH = "push"
+    PULL_REQUEST = "pull_request"
+
+
+class RunEnd(StrEnum):
+    """How a run ended for good."""
+
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine found on one tree. `failures` is what the next round is told."""
+
+    gate: GateName
+    passed: bool
+    tree: str
+    detail: str
+    failures: tuple[str, ...] = ()
+    evidence: dict[str, object] = {}
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt used; None means unknown, never zero."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+
+class _Event(msgspec.Struct, frozen=True, tag_field="event", omit_defaults=True):
+    at: datetime
+
+
+class RunStarted(_Event, tag="run_started", frozen=True, kw_only=True):
+    """A run is born: everything it needs to know later is pinned here."""
+
+    run_id: str
+    workflow: str
+    feature: str
+    idea: str
+    base: str
+    base_branch: str
+    started_by: str = ""
+    author: str = ""
+    cassette: str = ""
+    publish: bool = True
+    remote: str = ""
+    flow_digest: str = ""
+    tool_paths: dict[str, str] = {}
+
+
+class StageStarted(_Event, tag="stage_started", frozen=True, kw_only=True):
+    """An attempt begins; written and synced before anything is paid for."""
+
+    stage: str
+    attempt: int
+    round: int = 1
+    slot: int = 0
+    tree: str = ""
+    start_tree: str = ""
+
+
+class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
+    """An attempt ended. `tree` and `commit` are the run's newest after a done writer."""
+
+    stage: str
+    attempt: int
+    outcome: Outcome
+    reason: str = ""
+    kind: FailureKind | None = None
+    tree: str = ""
+    commit: str = ""
+    changed: tuple[str, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    outputs: dict[str, str] = {}
+    usage: Usage = Usage()
+    agent: str = ""
+    duration_s: float = 0.0
+    retry_after: datetime | None = None
+
+
+class RoundStarted(_Event, tag="round_started", frozen=True, kw_only=True):
+    """A loop goes around once more; its stages are pending again and told what failed."""
+
+    loop: str
+    round: int
+    told: tuple[str, ...] = ()
+
+
+class LoopFinished(_Event, tag="loop_finished", frozen=True, kw_only=True):
+    """A loop ended: with its `until` met, or not, and why."""
+
+    loop: str
+    passed: bool
+    reason: str
+
+
+class WorkflowStarted(_Event, tag="workflow_started", frozen=True, kw_only=True):
+    """A follow-up workflow of the same run begins."""
+
+    workflow: str
+    reason: str
+
+
+class EffectIntended(_Event, tag="effect_intended", frozen=True, kw_only=True):
+    """Written and synced before something outside is changed."""
+
+    effect: Effect
+    detail: dict[str, str] = {}
+
+
+class EffectDone(_Event, tag="effect_done", frozen=True, kw_only=True):
+    """The change outside is there; seen by looking at it, not by trusting a reply."""
+
+    effect: Effect
+    detail: dict[str, str] = {}
+
+
+class RunOpened(_Event, tag="run_opened", frozen=True, kw_only=True):
+    """A process took the run up again."""
+
+    pid: int
+
+
+class CancelRequested(_Event, tag="cancel_requested", frozen=True, kw_only=True):
+    """A person wants the run to end."""
+
+    reason: str = ""
+
+
+class Noted(_Event, tag="noted", frozen=True, kw_only=True):
+    """Something a person should know; changes nothing."""
+
+    text: str
+
+
+class RunFinished(_Event, tag="run_finished", frozen=True, kw_only=True):
+    """The run is over."""
+
+    end: RunEnd
+    reason: str = ""
+
+
+Event = (
+    RunStarted
+    | StageStarted
+    | StageFinished
+    | RoundStarted
+    | LoopFinished
+    | WorkflowStarted
+    | EffectIntended
+    | EffectDone
+    | RunOpened
+    | CancelRequested
+    | Noted
+    | RunFinished
+)
+
+_DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(event: Event) -> bytes:
+    """Turn an event into one JSON object without a newline."""
+    return _ENCODER.encode(event)
+
+
+def decode(data: bytes) -> Event:
+    """Turn one JSON object back into its event. Raises `msgspec.ValidationError`."""
+    return _DECODER.decode(data)

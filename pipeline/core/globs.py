@@ -1,0 +1,129 @@
+"""Path patterns: a small, exact subset of gitignore's, with a test for overlap.
+
+A pattern is relative to the repository's root and uses `/`. `*` stands for any run of
+characters without `/`, `?` for one of them, and a whole segment `**` for any number of
+segments (as the last one: everything below). A pattern ending in `/` means everything below.
+Everything else is literal; there are no classes, braces or negations.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+_FORBIDDEN = re.compile(r"[\[\]{}!\\\x00-\x1f]")
+
+
+def complaint(pattern: str) -> str | None:
+    """Say what is wrong with a pattern, or None when it is sound."""
+    if not pattern:
+        return "an empty pattern matches nothing"
+    if pattern.startswith("/"):
+        return "patterns are relative to the repository: drop the leading /"
+    if bad := _FORBIDDEN.search(pattern):
+        return f"{bad.group()!r} has no meaning in these patterns (only *, ? and ** have)"
+    parts = pattern.rstrip("/").split("/")
+    if any(part in {"", ".", ".."} for part in parts):
+        return "empty, . and .. segments are not allowed"
+    if any("**" in part and part != "**" for part in parts):
+        return "** must stand alone between slashes"
+    return None
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Tell whether one repository-relative path is matched by one pattern."""
+    return _compiled(pattern).fullmatch(path) is not None
+
+
+def matches_any(patterns: Iterable[str], path: str) -> bool:
+    """Tell whether any of the patterns matches the path."""
+    return any(_compiled(pattern).fullmatch(path) for pattern in patterns)
+
+
+def overlap(one: Sequence[str], other: Sequence[str]) -> str | None:
+    """Return an example path that both sides match, or None when there can be none."""
+    for a in one:
+        for b in other:
+            if (found := _shared(_segments(a), _segments(b))) is not None:
+                return "/".join(found)
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    segments = _segments(pattern)
+    text = ""
+    for index, segment in enumerate(segments):
+        last = index == len(segments) - 1
+        if segment == "**":
+            text += ".+" if last else "(?:[^/]+/)*"
+        else:
+            text += _segment_regex(segment) + ("" if last else "/")
+    return re.compile(text, re.DOTALL)
+
+
+def _segments(pattern: str) -> tuple[str, ...]:
+    return tuple((pattern + "**" if pattern.endswith("/") else pattern).split("/"))
+
+
+def _segment_regex(segment: str) -> str:
+    kinds = {"*": "[^/]*", "?": "[^/]"}
+    return "".join(kinds.get(char) or re.escape(char) for char in segment)
+
+
+@lru_cache(maxsize=4096)
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Find a path (as segments) that both segment lists match."""
+    if not one and not other:
+        return ()
+    if one and one[0] == "**":
+        return _shared_deep(one, other)
+    if other and other[0] == "**":
+        return _shared_deep(other, one)
+    if not one or not other:
+        return None
+    head = _shared_segment(one[0], other[0])
+    if head is None:
+        return None
+    tail = _shared(one[1:], other[1:])
+    return None if tail is None else (head, *tail)
+
+
+def _shared_deep(deep: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Handle a leading `**`: it eats no segment (unless last), or one and stays."""
+    if len(deep) > 1 and (rest := _shared(deep[1:], other)) is not None:
+        return rest
+    if other and other[0] != "**":
+        head = _shared_segment(other[0], "*")
+        rest = _shared(deep, other[1:]) if len(other) > 1 else (() if len(deep) == 1 else None)
+        return None if head is None or rest is None else (head, *rest)
+    if other and len(other) > 1:
+        return _shared(deep, other[1:])
+    return ("x",) if other and len(deep) == 1 else None
+
+
+def _shared_segment(one: str, other: str) -> str | None:
+    """Find a non-empty segment that both match; only two bare stars share the empty text."""
+    found = _shared_text(one, other)
+    return "x" if found == "" else found
+
+
+@lru_cache(maxsize=8192)
+def _shared_text(one: str, other: str) -> str | None:
+    """Find one text that two segments (with `*` and `?`) both match."""
+    if not one and not other:
+        return ""
+    if one[:1] == "*" or other[:1] == "*":
+        star, rest = (one, other) if one[:1] == "*" else (other, one)
+        if (found := _shared_text(star[1:], rest)) is not None:
+            return found
+        if not rest:
+            return None
+        step = _shared_text(star, rest[1:])
+        return None if step is None else ("" if rest[0] == "*" else rest[0].replace("?", "x")) + step
+    if not one or not other:
+        return None
+    if one[0] != other[0] and "?" not in (one[0], other[0]):
+        return None
+    tail = _shared_text(one[1:], other[1:])
+    char = other[0] if one[0] == "?" else one[0]
+    return None if tail is None else char.replace("?", "x") + tail

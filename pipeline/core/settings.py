@@ -1,0 +1,59 @@
+"""Settings from environment variables: one struct, every default in one place, bad values named."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from pipeline.errors import UsageProblem
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person can set without touching the flow."""
+
+    parallel: int | None = None
+    lock_timeout_s: float = 60.0
+    base_branch: str = ""
+    state_dir: str = ""
+    portable: bool = False
+    failpoint: str = ""
+
+
+VARIABLES: Mapping[str, tuple[str, str]] = {
+    "AGENT_PARALLEL_MAX": ("parallel", "Stages at once; goes before `limits.parallel` of the flow (default 4)."),
+    "AGENT_LOCK_TIMEOUT": ("lock_timeout_s", "Seconds a stage waits for a lock before it is parked (default 60)."),
+    "BASE_BRANCH": ("base_branch", "Branch that runs start from, unless `--base-branch` says otherwise."),
+    "PIPELINE_STATE_DIR": ("state_dir", "Folder for stores and workspaces (default: the user's state folder)."),
+    "PIPELINE_PORTABLE": ("portable", "`1` does without Linux-only calls, as on other systems."),
+    "PIPELINE_FAILPOINT": ("failpoint", "Name of a step at which the process kills itself; for crash tests."),
+}
+"""Variable -> field and its description; `docs/reference/settings.md` is made from this."""
+
+
+def from_environ(environ: Mapping[str, str]) -> Settings:
+    """Read the settings. Raises `UsageProblem` that names the variable and what it may be."""
+    values = {field: environ[name] for name, (field, _) in VARIABLES.items() if environ.get(name)}
+    parallel = _number(values, "parallel", "AGENT_PARALLEL_MAX", at_least=1)
+    timeout = _number(values, "lock_timeout_s", "AGENT_LOCK_TIMEOUT", at_least=0)
+    return Settings(
+        parallel=None if parallel is None else int(parallel),
+        lock_timeout_s=60.0 if timeout is None else timeout,
+        base_branch=values.get("base_branch", ""),
+        state_dir=values.get("state_dir", ""),
+        portable=values.get("portable", "0") not in {"0", "false", "no"},
+        failpoint=values.get("failpoint", ""),
+    )
+
+
+def _number(values: Mapping[str, str], field: str, variable: str, *, at_least: int) -> float | None:
+    if field not in values:
+        return None
+    try:
+        number = float(values[field])
+    except ValueError:
+        number = -1.0
+    if number < at_least or number > 1_000_000:
+        raise UsageProblem(
+            f"{variable} is {values[field]!r}, which is not a number of at least {at_least}",
+            f"For example: {variable}={max(at_least, 4)}",
+        )
+    return number

@@ -1,0 +1,1 @@
+"""The demo: a sample repository, a bare remote, and a cassette that plays the agents."""

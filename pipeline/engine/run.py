@@ -1,0 +1,385 @@
+"""The loop of a run: decide, carry out, record; until there is nothing left to do.
+
+One thread owns journal and state; stages run in worker threads and hand back what they found. What a
+stage found becomes true in this order: commit, ref, event. Killed in between, the run takes up there.
+"""
+
+import contextlib
+import queue
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from pipeline.core.decide import Cancel, Command, EndLoop, Finish, NextRound, Park, Start, StartWorkflow, WaitUntil, decide
+from pipeline.core.events import (
+    CancelRequested,
+    Event,
+    LoopFinished,
+    Noted,
+    Outcome,
+    RoundStarted,
+    RunEnd,
+    RunFinished,
+    RunStarted,
+    StageFinished,
+    StageStarted,
+    WorkflowStarted,
+)
+from pipeline.core.flow import FailureKind, GateName
+from pipeline.core.plan import Kind, Node, Plan
+from pipeline.core.retry import retry_delay_s
+from pipeline.core.state import RunState
+from pipeline.engine.publish import Publisher, title_from
+from pipeline.engine.result import newest_gate
+from pipeline.engine.stage import Found, StageRunner, Task
+from pipeline.engine.views import Views
+from pipeline.engine.world import World
+from pipeline.errors import Problem, UsageProblem
+from pipeline.files import locks
+from pipeline.files.failpoints import reached
+from pipeline.files.journal import Journal
+from pipeline.files.rundir import RunDir
+from pipeline.repo.store import NO_COMMIT, Store
+
+_LOOK_S = 0.25
+_TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}
+
+
+class Stop:
+    """How urgently a person wants the run to stop: not, politely, or now."""
+
+    def __init__(self) -> None:
+        """Start with not at all."""
+        self.polite = threading.Event()
+        self.now = threading.Event()
+
+    def ask(self) -> None:
+        """Ask once more: the first time politely, then now."""
+        (self.now if self.polite.is_set() else self.polite).set()
+
+
+class Run:
+    """One run, open for work; made by `engine/runs` under the run's lock."""
+
+    def __init__(
+        self, world: World, rundir: RunDir, plan: Plan, journal: Journal, store: Store, runner: StageRunner
+    ) -> None:
+        """Fold what the journal holds already."""
+        self.world = world
+        self.rundir = rundir
+        self.plan = plan
+        self.store = store
+        self.runner = runner
+        self.state = RunState(plan)
+        self.parked = ""
+        self.mend = ""
+        self.exit_code = 75
+        self._journal = journal
+        self._views = Views(rundir, world)
+        self._inbox: queue.SimpleQueue[tuple[Task, Found]] = queue.SimpleQueue()
+        self._slots: dict[str, int] = {}
+        self._tasks: dict[str, Task] = {}
+        self._calls: dict[str, int] = {}
+        for event in journal.events:
+            self._take(event)
+
+    @property
+    def started(self) -> RunStarted:
+        """The first event, which pins everything."""
+        if self.state.started is None:
+            raise ValueError("the run has not started")
+        return self.state.started
+
+    def record(self, *events: Event, durable: bool = True) -> None:
+        """Append to the journal, then take the events into the state and show them."""
+        self._journal.append(events, durable=durable)
+        for event in events:
+            self._take(event)
+            self._views.show(event, self.state)
+            for listener in self.world.listeners:
+                listener(event, self.state)
+
+    def _take(self, event: Event) -> None:
+        self.state.apply(event)
+        if isinstance(event, StageFinished) and event.outcome not in {Outcome.LOST, Outcome.PARKED}:
+            self._calls[event.stage] = self._calls.get(event.stage, 0) + 1
+
+    def go(self, stop: Stop) -> None:
+        """Work until the run is over, parked, or asked to stop. Raises `UsageProblem` for an unsound base."""
+        self._prepare()
+        self._take_up_running()
+        watch = threading.Thread(target=self._end_now, args=(stop,), daemon=True)
+        watch.start()
+        while not self._step(stop):
+            pass
+        self._views.write_all(self.state)
+        if self.state.end is RunEnd.DONE:
+            self.rundir.switch_latest()
+            reached("latest.switched")
+
+    def _end_now(self, stop: Stop) -> None:
+        stop.now.wait()
+        self.runner.stop()
+
+    def _prepare(self) -> None:
+        """Give the stage runner the run's facts, and make sure the base can be tested before an agent is paid."""
+        started = self.started
+        self.store.require(started.base)
+        self.store.set_ref(f"refs/runs/{started.run_id}/base", started.base, "")
+        reached("base.pinned")
+        self.runner.base_tree = self.store.tree_of(started.base)
+        self.runner.cassette = started.cassette
+        self.runner.facts = {
+            "idea": started.idea,
+            "feature": started.feature,
+            "run_id": started.run_id,
+            "base_branch": started.base_branch,
+        }
+        gates = {gate for node in self.plan.nodes.values() for gate in node.gates}
+        if self.state.end is None and gates & _TESTED:
+            self._require_sound_base()
+        reached("baseline.done")
+
+    def _require_sound_base(self) -> None:
+        for target in self.plan.targets:
+            run = self.runner.bench.baseline(self.runner.base_tree, target)
+            problem = run.problem or "; ".join(f"{file}: {reason.text}" for file, reason in run.uncollected.items())
+            if problem:
+                reason = f"the tests of the base cannot be run: {problem}"
+                self.record(RunFinished(at=self.world.clock(), end=RunEnd.FAILED, reason=reason))
+                self._views.write_all(self.state)
+                raise UsageProblem(reason, f"Make this work on {self.started.base_branch} first: {target.test.command}")
+            if run.failing and not any("fail on the base" in note for note in self.state.notes):
+                text = f"{len(run.failing)} test(s) fail on the base already and are set apart: {', '.join(run.failing[:5])}"
+                self.record(Noted(at=self.world.clock(), text=text))
+
+    def _take_up_running(self) -> None:
+        """Go on with the attempts that an earlier process left running."""
+        for stage in list(self.state.running):
+            node = self.plan.nodes[stage]
+            event = next(
+                event
+                for event in reversed(self._journal.events)
+                if isinstance(event, StageStarted) and event.stage == stage
+            )
+            if node.kind in {Kind.PUBLISH, Kind.PARALLEL}:
+                reason = "the process that worked on it died"
+                self._finish(self._task(node, event, resumed=True), Found(outcome=Outcome.LOST, reason=reason))
+            else:
+                self._spawn(self._task(node, event, resumed=True))
+
+    def _step(self, stop: Stop) -> bool:
+        """Carry out what is to be done next; tell whether the loop is over."""
+        if self.state.end is not None:
+            return True
+        draining = stop.polite.is_set()
+        commands = decide(self.state, self.world.clock(), self._parallel(), draining=draining)
+        wake: datetime | None = None
+        for command in commands:
+            if isinstance(command, WaitUntil):
+                wake = command.at
+            elif self._carry_out(command):
+                return True
+        if not self._tasks and draining:
+            return True
+        if commands and not self._tasks and wake is None:
+            return False
+        self._wait(wake, once=bool(self._tasks) or wake is not None)
+        return False
+
+    def _parallel(self) -> int:
+        return self.world.settings.parallel or self.plan.parallel
+
+    def _carry_out(self, command: Command) -> bool:
+        """Do one thing; tell whether it ends the loop."""
+        now = self.world.clock()
+        match command:
+            case Start(stage=stage):
+                self._start(self.plan.nodes[stage])
+            case Cancel(stage=stage):
+                self.runner.cancel(stage)
+            case NextRound(loop=loop, round=number, told=told):
+                self.record(RoundStarted(at=now, loop=loop, round=number, told=told))
+                reached("round.started")
+            case EndLoop(loop=loop, passed=passed, reason=reason):
+                self.record(LoopFinished(at=now, loop=loop, passed=passed, reason=reason))
+            case StartWorkflow(workflow=workflow, reason=reason):
+                self.record(WorkflowStarted(at=now, workflow=workflow, reason=reason))
+            case Park(reason=reason):
+                self.parked = reason
+                return True
+            case Finish(end=end, reason=reason):
+                self.record(RunFinished(at=now, end=end, reason=reason))
+                reached("run.finished")
+                return True
+            case WaitUntil():
+                pass
+        return False
+
+    def _start(self, node: Node) -> None:
+        slot = next(number for number in range(len(self._slots) + 1) if number not in self._slots.values())
+        memory = self.state.nodes[node.id]
+        loop = next(self.plan.loops_around(node.id), None)
+        base = self.store_tree()
+        start = base
+        if memory.last is not None and memory.tries and memory.last.kind is FailureKind.GATE and memory.last.tree:
+            start = memory.last.tree
+        event = StageStarted(
+            at=self.world.clock(),
+            stage=node.id,
+            attempt=memory.attempts + 1,
+            round=self.state.nodes[loop.id].round if loop is not None else 1,
+            slot=slot,
+            tree=base,
+            start_tree="" if start == base else start,
+        )
+        self.record(event)
+        reached("stage.intended", node.id)
+        self._spawn(self._task(node, event, resumed=False))
+
+    def store_tree(self) -> str:
+        """Return the run's newest tree."""
+        return self.state.tree or self.runner.base_tree
+
+    def _task(self, node: Node, event: StageStarted, *, resumed: bool) -> Task:
+        memory = self.state.nodes[node.id]
+        loops = list(self.plan.loops_around(node.id))
+        decided = self.plan.decides_loop(node.id)
+        last_round = True
+        if decided is not None and decided.loop is not None:
+            last_round = self.state.nodes[decided.id].round >= decided.loop.max
+        told = [line for loop in loops for line in self.state.nodes[loop.id].told]
+        return Task(
+            node=node,
+            attempt=event.attempt,
+            call=self._calls.get(node.id, 0) + 1,
+            slot=event.slot,
+            commit=self.state.commit or self.started.base,
+            start_tree=event.start_tree or event.tree,
+            tree=event.tree,
+            round=event.round,
+            told=tuple(dict.fromkeys([*memory.told, *told])),
+            last_round=last_round,
+            red=newest_gate(self.state, GateName.RED, passed=True),
+            resumed=resumed,
+        )
+
+    def _spawn(self, task: Task) -> None:
+        self._slots[task.node.id] = task.slot
+        self._tasks[task.node.id] = task
+        if task.node.kind is Kind.PUBLISH:
+            self._inbox.put((task, self._publish(task.node)))
+            return
+        threading.Thread(target=lambda: self._inbox.put((task, self.runner.run(task))), daemon=True).start()
+
+    def _publish(self, node: Node) -> Found:
+        """Publish in this thread, which owns the journal."""
+        publisher = Publisher(self.world, self.rundir, self.plan, self.store, self.state, self.record)
+        paths = [self.rundir.lock(f"{name}.lock") for name in node.locks]
+        try:
+            with locks.hold(
+                paths,
+                run_id=self.started.run_id,
+                agent="engine",
+                stage=node.id,
+                timeout_s=self.world.settings.lock_timeout_s,
+            ):
+                return Found(outcome=Outcome.DONE, reason=publisher.publish(node, self._title()), agent="engine")
+        except Problem as exc:
+            parked = exc.exit_code in {2, 75}
+            self.exit_code = exc.exit_code
+            outcome = Outcome.PARKED if parked else Outcome.FAILED
+            return Found(outcome=outcome, kind=FailureKind.MISSING, reason=exc.what, mend=exc.mend)
+
+    def _title(self) -> str:
+        plans = [self.rundir.accepted(node.id) / node.outputs["plan"].file for node in self.plan.leaves() if "plan" in node.outputs]
+        text = next((path.read_text(errors="replace") for path in plans if path.is_file()), "")
+        return title_from(text, self.started.idea)
+
+    def _wait(self, wake: datetime | None, *, once: bool) -> None:
+        """Take in the next finished attempt; look in between whether somebody asked for a cancel."""
+        if not once:
+            return
+        wait_s = _LOOK_S
+        if wake is not None:
+            wait_s = min(wait_s, max(0.0, (wake - self.world.clock()).total_seconds()))
+        with contextlib.suppress(queue.Empty):
+            self._finish(*self._inbox.get(timeout=wait_s))
+            while True:
+                self._finish(*self._inbox.get_nowait())
+        request = self.rundir.work / "cancel"
+        if self.state.cancel is None and request.exists():
+            self.record(CancelRequested(at=self.world.clock(), reason=request.read_text().strip()))
+
+    def _finish(self, task: Task, found: Found) -> None:
+        """Make what an attempt found true: commit, ref, event."""
+        self._slots.pop(task.node.id, None)
+        self._tasks.pop(task.node.id, None)
+        self.mend = found.mend or self.mend
+        tree, commit = found.tree, ""
+        if found.outcome is Outcome.DONE:
+            tree, commit = self._accept(task, found)
+        outcome = found.outcome
+        if outcome is Outcome.CANCELLED and self.state.cancel is None:
+            outcome = Outcome.PARKED
+        now = self.world.clock()
+        again = outcome is Outcome.FAILED and found.kind is FailureKind.TRANSIENT
+        delay_s = retry_delay_s(self.state.nodes[task.node.id].tries + 1) if again else 0.0
+        delay_s = 5.0 if outcome is Outcome.PARKED else delay_s
+        self.record(
+            StageFinished(
+                at=now,
+                stage=task.node.id,
+                attempt=task.attempt,
+                outcome=outcome,
+                reason=found.reason,
+                kind=found.kind,
+                tree=tree,
+                commit=commit,
+                changed=found.changed,
+                gates=found.gates,
+                outputs=found.outputs,
+                usage=found.usage,
+                agent=found.agent,
+                duration_s=found.duration_s,
+                retry_after=now + timedelta(seconds=delay_s) if delay_s else None,
+            )
+        )
+        reached("stage.recorded", task.node.id)
+
+    def _accept(self, task: Task, found: Found) -> tuple[str, str]:
+        """Keep a stage's outputs; put its change on top of the run's tree, as a commit under a ref made once."""
+        self._views.accept(task.node, task.attempt)
+        if not found.changed:
+            return "", ""
+        current = self.store_tree()
+        tree = found.tree if current == task.tree else self.store.graft(current, found.tree, found.changed)
+        message = f"{task.node.id}, attempt {task.attempt}\n\n" + "\n".join(
+            [
+                f"Run-Id: {self.started.run_id}",
+                f"Stage: {task.node.id}",
+                f"Agent: {found.agent}",
+                *([f"Model: {task.node.player.model}"] if task.node.player and task.node.player.model else []),
+            ]
+        )
+        parent = self.state.commit or self.started.base
+        at = self.started.at + timedelta(seconds=task.attempt)
+        commit = self.store.commit(tree, parent, message + "\n", author=self.started.author, at=at)
+        reached("stage.committed", task.node.id)
+        stage = task.node.id.replace(":", ".")
+        self.store.set_ref(f"refs/runs/{self.started.run_id}/stages/{stage}/{task.attempt}", commit, NO_COMMIT)
+        reached("stage.ref_set", task.node.id)
+        return tree, commit
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a run's compiled plan. Raises `UsageProblem` when it is gone."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
+    except (OSError, msgspec.DecodeError) as exc:
+        raise UsageProblem(
+            f"the run's plan {path} cannot be read: {exc}",
+            "Its working folder is gone or damaged; start anew, or remove it: pipeline rollback RUN",
+        ) from exc

@@ -1,0 +1,350 @@
+"""Runs from outside: start one, take one up again, look at them, cancel, roll back."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from pipeline import backends
+from pipeline.core import flow_check, flow_file
+from pipeline.core.diagnostics import did_you_mean
+from pipeline.core.events import CancelRequested, Effect, Noted, Outcome, RunEnd, RunFinished, RunOpened, RunStarted, StageFinished
+from pipeline.core.flow import Flow
+from pipeline.core.plan import Plan, compile_plan
+from pipeline.core.state import RunState, fold
+from pipeline.engine.result import Result, result
+from pipeline.engine.run import Run, Stop, load_plan
+from pipeline.engine.stage import StageRunner
+from pipeline.engine.world import World
+from pipeline.errors import Busy, NothingToDo, Problem, UsageProblem
+from pipeline.files import atomic, journal, locks
+from pipeline.files.failpoints import reached
+from pipeline.files.journal import Journal
+from pipeline.files.rundir import LATEST, LOCKS, PLANS, RUNS, RunDir, remove_tree
+from pipeline.forges.local import LocalForge, folder_for
+from pipeline.gates.bench import Bench
+from pipeline.ids import is_run_id, lock_file_name, run_id, slug
+from pipeline.process import launch
+from pipeline.process.launch import Launcher
+
+FLOW = "agents/flow.yaml"
+PROMPTS = "agent_prompts"
+_RUN_LOCK_S = 0.5
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asks for."""
+
+    workflow: str
+    idea: str
+    feature: str = ""
+    run_id: str = ""
+    base_branch: str = ""
+    publish: bool = True
+    cassette: str = ""
+
+
+def load_flow(world: World) -> tuple[Flow, str]:
+    """Read and check the checkout's flow; return it with its text. Raises `UsageProblem` with every complaint."""
+    path = world.user.root / FLOW
+    if not path.is_file():
+        raise UsageProblem(
+            f"{world.user.root} has no {FLOW}, which says what the stages are",
+            f"Start from the shipped one: mkdir -p agents && pipeline flow show --shipped > {FLOW}",
+        )
+    text = path.read_text(errors="replace")
+    flow, source = flow_file.parse(text, FLOW)
+    flow_check.check(flow, source, prompts=set(prompt_files(world)), backends=set(backends.TABLE))
+    return flow, text
+
+
+def prompt_files(world: World) -> dict[str, Path]:
+    """Return the prompt templates by name: the shipped ones, and the checkout's own in their place."""
+    found = {path.name: path for path in (world.shipped / PROMPTS).glob("*.j2")}
+    found.update({path.name: path for path in (world.user.root / PROMPTS).glob("*.j2")})
+    return found
+
+
+def start(world: World, order: Order) -> str:
+    """Make a run, ready to be worked on; return its id. Raises `UsageProblem` before anything is left behind."""
+    idea = order.idea.strip()
+    if not idea:
+        raise UsageProblem("the idea is empty", 'Say what you want: trigger_workflow idea_to_feature "add rate limiting"')
+    flow, text = load_flow(world)
+    if order.workflow not in flow.workflows:
+        raise UsageProblem(f"there is no workflow {order.workflow!r} in {FLOW}", did_you_mean(order.workflow, flow.workflows))
+    plan = compile_plan(flow, order.workflow)
+    if not order.cassette:
+        _require_agents(world, plan)
+    base = world.user.base(order.base_branch or world.settings.base_branch)
+    now = world.clock()
+    name = order.run_id or run_id(now, world.randomness(4))
+    rundir = world.rundir(name)
+    if rundir.exists:
+        raise UsageProblem(f"the run {name} exists already", f"Go on with it: pipeline resume {name}")
+    rundir.create()
+    feature = slug(order.feature or idea)
+    _pin(world, rundir, plan, text)
+    request = f"# {feature}\n\n- run: {name}\n- base branch: {base.branch}\n\n{idea}\n"
+    atomic.write_text(rundir.folder / "feature_request.md", request)
+    started = RunStarted(
+        at=now,
+        run_id=name,
+        workflow=order.workflow,
+        feature=feature,
+        idea=idea,
+        base=base.commit,
+        base_branch=base.branch,
+        author=world.user.author(),
+        cassette=order.cassette,
+        publish=order.publish,
+        remote=world.user.remote(),
+        flow_digest=hashlib.sha256(text.encode()).hexdigest(),
+        tool_paths={"PATH": world.environ.get("PATH", ""), "VIRTUAL_ENV": world.environ.get("VIRTUAL_ENV", "")},
+    )
+    notes = [Noted(at=now, text=note) for note in (*base.notes, *_differing(world, base.commit, text))]
+    with _journal(rundir) as opened:
+        opened.append([started, *notes], durable=True)
+    atomic.sync_folder(rundir.folder.parent)
+    reached("run.created")
+    return name
+
+
+def prepared_idea(world: World, name: str) -> str:
+    """Return the idea a person prepared for a run id in `feature_request.md`, or an empty text."""
+    path = world.rundir(name).folder / "feature_request.md"
+    return path.read_text(errors="replace") if path.is_file() and not world.rundir(name).exists else ""
+
+
+def work(world: World, name: str, stop: Stop) -> Run:
+    """Work on a run until it is over, parked or stopped. Raises `Busy` when another process works on it."""
+    rundir = require_run(world, name)
+    with _exclusive(world, rundir):
+        return _work(world, rundir, stop)
+
+
+def _work(world: World, rundir: RunDir, stop: Stop) -> Run:
+    plan = load_plan(rundir.plan)
+    store = world.store()
+    with _journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
+        env = {**world.child_env(), **_recorded_tools(opened)}
+        bench = Bench(store, launcher, rundir.work / "gate", world.repo_state / "baselines", env)
+        runner = StageRunner(world, rundir, plan, store, launcher, bench)
+        run = Run(world, rundir, plan, opened, store, runner)
+        if run.state.end is not None:
+            _heal(run)
+            raise NothingToDo(f"run {rundir.run_id} is over: {run.state.end.value}", f"See it: pipeline show {rundir.run_id}")
+        run.record(RunOpened(at=world.clock(), pid=os.getpid()))
+        run.go(stop)
+        return run
+
+
+def _recorded_tools(opened: Journal) -> dict[str, str]:
+    """Return PATH and VIRTUAL_ENV of the person who started the run."""
+    first = opened.events[0] if opened.events else None
+    paths = first.tool_paths if isinstance(first, RunStarted) else {}
+    return {name: value for name, value in paths.items() if value}
+
+
+def _heal(run: Run) -> None:
+    """Make the files of a finished run what they should be, should it have been killed right at its end."""
+    if run.state.end is RunEnd.DONE:
+        link = run.rundir.root / LATEST
+        current = Path(os.readlink(link)).name if link.is_symlink() else ""
+        if current < run.rundir.run_id:
+            run.rundir.switch_latest()
+
+
+def require_run(world: World, name: str) -> RunDir:
+    """Return a run's folders. Raises `UsageProblem` when there is no such run."""
+    rundir = world.rundir(name)
+    if not is_run_id(name) or not rundir.exists:
+        known = run_ids(world)
+        near = did_you_mean(name, known[:20]) if known else "there is none yet"
+        raise UsageProblem(f"there is no run {name}", f"{near}\nAll runs: pipeline list")
+    return rundir
+
+
+def run_ids(world: World) -> list[str]:
+    """List the runs of this checkout, the newest first."""
+    folder = world.user.root / RUNS
+    names = [path.parent.name for path in folder.glob(f"*/{journal.NAME}")] if folder.is_dir() else []
+    return sorted((name for name in names if is_run_id(name)), reverse=True)
+
+
+def load_state(world: World, name: str) -> RunState:
+    """Fold a run's journal without opening it for work."""
+    rundir = require_run(world, name)
+    return fold(load_plan(rundir.plan), journal.read(rundir.journal))
+
+
+def load_result(world: World, name: str) -> Result:
+    """Make the result object of a run as it stands now."""
+    rundir = require_run(world, name)
+    return result(
+        load_state(world, name),
+        run_dir=rundir.folder,
+        workspace=rundir.workspaces / "0",
+        now=world.clock(),
+        alive=holder(world, name) is not None,
+    )
+
+
+def holder(world: World, name: str) -> locks.Holder | None:
+    """Say which process works on a run, or None."""
+    path = world.rundir(name).lock(lock_file_name("run", name))
+    if not path.exists():
+        return None
+    view = locks.look(path)
+    return view.holder if view.held else None
+
+
+def cancel(world: World, name: str, reason: str) -> str:
+    """Ask for the end of a run; end it here when nobody works on it. Return what was done, in words."""
+    rundir = require_run(world, name)
+    state = load_state(world, name)
+    if state.end is not None:
+        raise NothingToDo(f"run {name} is over already: {state.end.value}")
+    atomic.write_text(rundir.work / "cancel", reason)
+    if (who := holder(world, name)) is not None:
+        return f"asked process {who.pid} to end run {name}"
+    with _exclusive(world, rundir), _journal(rundir) as opened:
+        now = world.clock()
+        ended = []
+        for stage, attempt in state.running.items():
+            launch.end_orphan(rundir.attempt(stage, attempt))
+            ended.append(StageFinished(at=now, stage=stage, attempt=attempt, outcome=Outcome.CANCELLED, reason=reason))
+        finish = RunFinished(at=now, end=RunEnd.CANCELLED, reason=reason)
+        opened.append([CancelRequested(at=now, reason=reason), *ended, finish], durable=True)
+    return f"run {name} is cancelled"
+
+
+def roll_back(world: World, name: str) -> list[str]:
+    """Remove a run's branch, pull request, folders and refs; leave what somebody else touched. Return what was done."""
+    rundir = require_run(world, name)
+    if (who := holder(world, name)) is not None:
+        raise Busy(f"run {name} is being worked on by process {who.pid}", f"End it first: pipeline cancel {name}")
+    done: list[str] = []
+    with _exclusive(world, rundir):
+        state = load_state(world, name)
+        for stage, attempt in state.running.items():
+            launch.end_orphan(rundir.attempt(stage, attempt))
+        detail = {**state.intended.get(Effect.PUSH, {}), **state.effects.get(Effect.BRANCH, {})}
+        if detail.get("branch") and detail.get("head"):
+            done += _remove_branch(world, state, detail["branch"], detail["head"])
+        store = world.store()
+        for ref in store.refs_below(f"refs/runs/{name}/"):
+            store.delete_ref(ref)
+        link = world.user.root / LATEST
+        if link.is_symlink() and Path(os.readlink(link)).name == name:
+            link.unlink()
+            done.append("docs/status/latest no longer points to it")
+        for folder in (world.user.root / PLANS / name, rundir.work, rundir.folder):
+            remove_tree(folder)
+        done.append(f"removed {rundir.folder} and its workspaces")
+    for path in (world.user.root / LOCKS).glob(f"*.{name}.lock"):
+        path.unlink()
+    return done
+
+
+def _remove_branch(world: World, state: RunState, branch: str, head: str) -> list[str]:
+    """Remove the run's branch where it still is what the run made, and close its pull request."""
+    done: list[str] = []
+    git, ref = world.user.git, f"refs/heads/{branch}"
+    remote = state.started.remote if state.started else ""
+    folder = folder_for(world.user.remote_url(remote), world.user.root, world.repo_state)
+    pull = LocalForge(folder).find(branch)
+    if pull is not None and pull.state == "open":
+        LocalForge(folder).save(msgspec.structs.replace(pull, state="closed"))
+        done.append(f"closed pull request {pull.number}")
+    if remote and (there := git("ls-remote", remote, ref, ok=(0, 2, 128)).partition("\t")[0]):
+        if there == head and (pull is None or pull.state != "merged"):
+            git("push", "--no-verify", f"--force-with-lease={ref}:{head}", remote, f":{ref}")
+            done.append(f"deleted {branch} on {remote}")
+        else:
+            done.append(f"left {branch} on {remote}: it is not as this run made it")
+    if found := git("rev-parse", "--verify", "--quiet", ref, ok=(0, 1)):
+        checked_out = f"branch {ref}" in git("worktree", "list", "--porcelain").splitlines()
+        if found == head and not checked_out:
+            git("update-ref", "-d", ref, head)
+            done.append(f"deleted {branch}")
+        else:
+            why = "it is checked out" if checked_out else "somebody committed to it"
+            done.append(f"left {branch}: {why}")
+    with suppress(Problem):
+        world.store().git("update-ref", "-d", ref, head)
+    return done
+
+
+def _pin(world: World, rundir: RunDir, plan: Plan, text: str) -> None:
+    """Keep flow, prompts and plan with the run, so that a later edit does not change what it does."""
+    target = rundir.flow / PROMPTS
+    target.mkdir(parents=True, exist_ok=True)
+    for name, path in prompt_files(world).items():
+        shutil.copyfile(path, target / name)
+    atomic.write_text(rundir.flow / "flow.yaml", text)
+    atomic.write_bytes(rundir.plan, msgspec.json.encode(plan))
+
+
+def _require_agents(world: World, plan: Plan) -> None:
+    """Make sure that every agent's command can be found before anything is started."""
+    for node in plan.leaves():
+        if node.player is None or node.player.backend != "command":
+            continue
+        role = node.player.role
+        if not node.player.command:
+            raise UsageProblem(
+                f"no agent: the role {role} has no command line",
+                f"Say in {FLOW} who plays it, for example: defaults: {{command: [claude, -p]}}",
+            )
+        name = node.player.command[0]
+        if shutil.which(name, path=world.environ.get("PATH", "")) is None:
+            raise UsageProblem(
+                f"the agent {name!r} of the role {role} is not on the PATH",
+                f"Install it, or name another in {FLOW}: defaults: {{command: [...]}}; or try: pipeline demo",
+            )
+
+
+def _differing(world: World, commit: str, text: str) -> list[str]:
+    """Say when flow or prompts of the checkout are not those of the base commit."""
+    committed = world.user.git("show", f"{commit}:{FLOW}", ok=(0, 128))
+    notes = []
+    if committed and committed.rstrip("\n") != text.rstrip("\n"):
+        notes.append(f"{FLOW} of your checkout is used; it differs from the base commit's")
+    elif not committed:
+        notes.append(f"{FLOW} of your checkout is used; the base commit has none")
+    changed = world.user.git("diff", "--name-only", commit, "--", PROMPTS, ok=(0, 1, 128)).splitlines()
+    if changed:
+        notes.append(f"{len(changed)} prompt file(s) of your checkout differ from the base commit's")
+    return notes
+
+
+@contextmanager
+def _exclusive(world: World, rundir: RunDir) -> Iterator[None]:
+    """Be the one process that works on a run."""
+    path = rundir.lock(lock_file_name("run", rundir.run_id))
+    try:
+        with locks.hold([path], run_id=rundir.run_id, agent="engine", stage="", timeout_s=_RUN_LOCK_S):
+            yield
+    except Busy as busy:
+        if not busy.what.startswith("the lock run"):
+            raise
+        who = holder(world, rundir.run_id)
+        pid = f" (process {who.pid}, since {who.timestamp})" if who else ""
+        raise Busy(
+            f"run {rundir.run_id} is being worked on already{pid}",
+            f"Watch it: pipeline status {rundir.run_id}; or end it: pipeline cancel {rundir.run_id}",
+        ) from busy
+
+
+@contextmanager
+def _journal(rundir: RunDir) -> Iterator[Journal]:
+    opened = Journal(rundir.journal)
+    try:
+        yield opened
+    finally:
+        opened.close()

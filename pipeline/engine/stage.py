@@ -1,0 +1,365 @@
+"""One attempt of one stage: prompt, agent, harvest, gates; in a worker thread, on one workspace.
+
+What is found here is a `Found`; the run's loop turns it into commits, refs and events. An attempt that
+an earlier process started is taken up where that process died: its shim is waited for, not run again.
+"""
+
+import contextlib
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from pipeline import backends, gates, prompts
+from pipeline.backends.base import Answer, Backend, Request, failed_ending
+from pipeline.core import schemas
+from pipeline.core.events import GateResult, Outcome, Usage
+from pipeline.core.flow import FailureKind, GateName
+from pipeline.core.plan import Kind, Node, Plan
+from pipeline.engine.world import World
+from pipeline.errors import Interrupted, Problem
+from pipeline.files import atomic
+from pipeline.files.failpoints import reached
+from pipeline.files.rundir import RunDir, copy_outputs
+from pipeline.gates.base import GateContext
+from pipeline.gates.bench import Bench
+from pipeline.ids import lock_file_name
+from pipeline.process.launch import Attempt, Launcher, adopt
+from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord, LaunchSpec
+from pipeline.repo.store import Store
+from pipeline.repo.workspace import Workspace
+
+_ANSWER_MAX_BYTES = 1024 * 1024
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt starts from, fixed before it starts."""
+
+    node: Node
+    attempt: int
+    call: int
+    slot: int
+    commit: str
+    start_tree: str
+    tree: str
+    round: int
+    told: tuple[str, ...]
+    last_round: bool
+    red: GateResult | None
+    resumed: bool = False
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt came to. `tree` is the workspace's tree, also when it is not accepted."""
+
+    outcome: Outcome
+    reason: str = ""
+    kind: FailureKind | None = None
+    tree: str = ""
+    changed: tuple[str, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    outputs: dict[str, str] = {}
+    usage: Usage = Usage()
+    agent: str = ""
+    duration_s: float = 0.0
+    mend: str = ""
+
+
+class StageRunner:
+    """Runs attempts of one run; every method but `cancel` and `stop` blocks."""
+
+    def __init__(
+        self, world: World, rundir: RunDir, plan: Plan, store: Store, launcher: Launcher, bench: Bench
+    ) -> None:
+        """Take what all attempts of the run share."""
+        self.world = world
+        self.rundir = rundir
+        self.plan = plan
+        self.store = store
+        self.launcher = launcher
+        self.bench = bench
+        self.templates = _templates(rundir.flow / "agent_prompts")
+        self.facts: dict[str, object] = {}
+        self.base_tree = ""
+        self.cassette = ""
+        self._workspaces: dict[int, Workspace] = {}
+        self._running: dict[str, Attempt] = {}
+        self._cancelled: set[str] = set()
+        self._stopping = threading.Event()
+
+    def cancel(self, stage: str) -> None:
+        """End a stage's attempt; `run` then returns. May be called any number of times."""
+        self._cancelled.add(stage)
+        if attempt := self._running.get(stage):
+            attempt.cancel()
+
+    def stop(self) -> None:
+        """End everything that runs, and let no test run start."""
+        self._stopping.set()
+        self.bench.stop()
+        for stage in list(self._running):
+            self.cancel(stage)
+
+    def run(self, task: Task) -> Found:
+        """Make one attempt. Never raises: what goes wrong is part of what was found."""
+        try:
+            return self._group(task) if task.node.kind is Kind.PARALLEL else self._command(task)
+        except Interrupted as exc:
+            return Found(outcome=Outcome.PARKED, reason=exc.what)
+        except Problem as exc:
+            return Found(outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=exc.what, mend=exc.mend)
+        except Exception as exc:  # noqa: BLE001 - the stage boundary: a fault of one stage is that stage's failure
+            reason = f"a fault of the pipeline itself: {type(exc).__name__}: {exc}"
+            return Found(outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=reason)
+
+    def _group(self, task: Task) -> Found:
+        """Check a group's own gates, once all its stages are done."""
+        outputs = tuple(self.rundir.accepted(child) for child in task.node.children)
+        return self._gated(task, Found(outcome=Outcome.DONE, tree=task.tree, agent="engine"), task.tree, outputs)
+
+    def _command(self, task: Task) -> Found:
+        folder = self.rundir.attempt(task.node.id, task.attempt)
+        workspace = self._workspace(task)
+        backend = backends.load(self._backend_name(task.node)) if task.node.player else None
+        request = self._request(task, folder)
+        record = self._take_up(task, folder, workspace) if task.resumed else self._launch(task, folder, workspace, backend, request)
+        reached("stage.exited", task.node.id)
+        if record is None:
+            return Found(outcome=Outcome.LOST, reason="its process died without a record (the machine, or a kill)")
+        if record.ending is Ending.LOCKED:
+            return Found(outcome=Outcome.PARKED, reason=record.reason, mend=record.mend)
+        if record.ending in {Ending.CANCELLED, Ending.ORPHANED}:
+            return Found(outcome=Outcome.CANCELLED, reason="ended on request", duration_s=record.duration_s)
+        answer = self._answer(folder, backend, request, record)
+        return self._judge(task, folder, workspace, answer, record)
+
+    def _workspace(self, task: Task) -> Workspace:
+        if task.slot not in self._workspaces:
+            self._workspaces[task.slot] = Workspace(self.rundir.workspaces / str(task.slot), self.store)
+        return self._workspaces[task.slot]
+
+    def _backend_name(self, node: Node) -> str:
+        if self.cassette:
+            return "cassette"
+        return node.player.backend if node.player else "command"
+
+    def _request(self, task: Task, folder: Path) -> Request | None:
+        if task.node.player is None:
+            return None
+        return Request(
+            stage=task.node.id,
+            mode=task.node.mode,
+            player=task.node.player,
+            call=task.call,
+            prompt_file=folder / "prompt.md",
+            result_file=folder / "result.json",
+            cassette=self.cassette,
+        )
+
+    def _launch(
+        self, task: Task, folder: Path, workspace: Workspace, backend: Backend | None, request: Request | None
+    ) -> ExitRecord | None:
+        """Prepare workspace, inputs and prompt, and run the command under its shim to its end."""
+        node = task.node
+        workspace.prepare(task.commit, task.start_tree)
+        for name in ("out", "in", "home"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        inputs = self._lay_out_inputs(folder / "in")
+        argv: tuple[str, ...] = ("sh", "-c", node.command)
+        stdin, env = "", self.world.child_env()
+        if backend is not None and request is not None and node.player is not None:
+            atomic.write_text(request.prompt_file, self._prompt(task, inputs), durable=False)
+            command = backend.command(request)
+            argv, stdin = command.argv, str(command.stdin or "")
+            env = {**self.world.child_env(node.player.pass_env), **command.env}
+        env = {"HOME": str(folder / "home"), **env, **self._stage_env(task, folder), **node.env}
+        attempt = self.launcher.launch(
+            LaunchSpec(
+                argv=argv,
+                cwd=str(workspace.folder),
+                env=env,
+                folder=str(folder),
+                stdin=stdin,
+                timeout_s=node.timeout_s,
+                idle_timeout_s=node.idle_timeout_s,
+                locks=tuple(str(path) for path in self._lock_paths(node)),
+                lock_timeout_s=self.world.settings.lock_timeout_s,
+                run_id=self.rundir.run_id,
+                agent=node.player.role if node.player else node.id,
+                stage=node.id,
+                portable=self.world.settings.portable,
+            )
+        )
+        self._running[node.id] = attempt
+        reached("stage.launched", node.id)
+        if node.id in self._cancelled or self._stopping.is_set():
+            attempt.cancel()
+        record = attempt.wait()
+        del self._running[node.id]
+        return record
+
+    def _take_up(self, task: Task, folder: Path, workspace: Workspace) -> ExitRecord | None:
+        record = adopt(folder, self._stopping)
+        if self._stopping.is_set():
+            raise Interrupted("stopped while waiting for a stage that an earlier process started")
+        if record is not None:
+            workspace.take_up(task.start_tree)
+        return record
+
+    def _lock_paths(self, node: Node) -> list[Path]:
+        run_id = self.rundir.run_id
+        scopes = {name: self.plan.locks[name].scope for name in node.locks}
+        return [
+            self.rundir.lock(lock_file_name(name, run_id if scope.value == "run" else None))
+            for name, scope in scopes.items()
+        ]
+
+    def _stage_env(self, task: Task, folder: Path) -> dict[str, str]:
+        return {
+            "TMPDIR": str(folder / "home"),
+            "PIPELINE_RUN_ID": self.rundir.run_id,
+            "PIPELINE_STAGE": task.node.id,
+            "PIPELINE_MODE": task.node.mode,
+            "PIPELINE_ATTEMPT": str(task.attempt),
+            "PIPELINE_ROUND": str(task.round),
+            "PIPELINE_OUTPUT_DIR": str(folder / "out"),
+            "PIPELINE_INPUT_DIR": str(folder / "in"),
+            "PIPELINE_RESULT": str(folder / "result.json"),
+            TAG: f"{self.rundir.run_id}/{task.node.id}/{task.attempt}",
+        }
+
+    def _lay_out_inputs(self, folder: Path) -> list[str]:
+        """Copy what earlier stages delivered, so that nothing an agent does to its copy reaches another."""
+        names: list[str] = []
+        for node in self.plan.leaves():
+            source = self.rundir.accepted(node.id)
+            if source.is_dir():
+                names += [f"{node.id}/{name}" for name in copy_outputs(source, folder / node.id)]
+        return names
+
+    def _prompt(self, task: Task, inputs: list[str]) -> str:
+        node = task.node
+        values = {
+            **self.facts,
+            **prompts.describe(self.plan, node),
+            "inputs": inputs,
+            "round": task.round,
+            "attempt": task.attempt,
+            "told": list(task.told),
+        }
+        return prompts.render(self.templates, node.player.prompt if node.player else "", values)
+
+    def _answer(self, folder: Path, backend: Backend | None, request: Request | None, record: ExitRecord) -> Answer:
+        stdout, stderr = _text(folder / STDOUT), _text(folder / STDERR)
+        if backend is not None and request is not None:
+            return backend.answer(request, record, stdout, stderr)
+        if ended := failed_ending(record):
+            return Answer(text=stdout, agent="sh", failure=ended[0], reason=ended[1])
+        if record.code != 0:
+            reason = f"exit status {record.code}: {(stderr or stdout).strip()[-400:]}"
+            return Answer(text=stdout, agent="sh", failure=FailureKind.AGENT, reason=reason)
+        return Answer(text=stdout, agent="sh")
+
+    def _judge(self, task: Task, folder: Path, workspace: Workspace, answer: Answer, record: ExitRecord) -> Found:
+        """Hold what was done against what the stage may and must do; then ask the gates."""
+        harvest = workspace.harvest(task.node.writes, task.tree)
+        reached("stage.harvested", task.node.id)
+        changed = tuple(change.path for change in harvest.changes)
+        found = Found(
+            outcome=Outcome.DONE,
+            tree=harvest.tree,
+            changed=changed,
+            usage=answer.usage,
+            agent=answer.agent,
+            duration_s=record.duration_s,
+        )
+        self._keep(task, answer, harvest.tree, rejected=bool(harvest.violations))
+        fail = msgspec.structs.replace
+        if harvest.violations:
+            reason = "; ".join(harvest.violations[:5])
+            reason += f"; and {len(harvest.violations) - 5} more" if len(harvest.violations) > 5 else ""
+            return fail(found, outcome=Outcome.FAILED, kind=FailureKind.VIOLATION, reason=reason)
+        if answer.failure is not None:
+            return fail(found, outcome=Outcome.FAILED, kind=answer.failure, reason=answer.reason)
+        if task.node.must_change and not changed:
+            reason = "the agent says it is done, and changed nothing that it may write"
+            return fail(found, outcome=Outcome.FAILED, kind=FailureKind.NO_CHANGE, reason=reason)
+        missing = self._fill_outputs(task.node, folder / "out", answer)
+        if missing:
+            return fail(found, outcome=Outcome.FAILED, kind=FailureKind.PROTOCOL, reason="; ".join(missing))
+        outputs = {name: output.file for name, output in task.node.outputs.items()}
+        return self._gated(task, fail(found, outputs=outputs), harvest.tree, (folder / "out",))
+
+    def _keep(self, task: Task, answer: Answer, tree: str, *, rejected: bool) -> None:
+        """Keep the attempt's answer and its change for people, whatever becomes of them."""
+        stage = self.rundir.stage(task.node.id)
+        if answer.text:
+            atomic.write_text(stage / "answer.md", answer.text, durable=False)
+        if tree != task.tree:
+            name = f"{task.node.id.replace(':', '.')}.{task.attempt}{'.rejected' if rejected else ''}.patch"
+            atomic.write_bytes(self.rundir.folder / "patches" / name, self.store.patch(task.tree, tree), durable=False)
+
+    def _fill_outputs(self, node: Node, out: Path, answer: Answer) -> list[str]:
+        """Complain about missing or misshapen outputs; one that is missing is taken from the answer if it can be."""
+        missing = [output for output in node.outputs.values() if not (out / output.file).is_file()]
+        if len(missing) == 1 and answer.text.strip():
+            data = _from_answer(answer.text, missing[0].file)
+            if data is not None:
+                atomic.write_bytes(out / missing[0].file, data, durable=False)
+        problems = []
+        for output in node.outputs.values():
+            path = out / output.file
+            if path.is_symlink() or not path.is_file():
+                problems.append(f"the output {output.file} was not delivered")
+            elif output.schema and (complaint := schemas.complaint(output.schema, path.read_bytes())):
+                problems.append(f"{output.file} does not have its shape: {complaint}")
+        return problems
+
+    def _gated(self, task: Task, found: Found, tree: str, outputs: tuple[Path, ...]) -> Found:
+        """Run the stage's gates in order, up to the first that does not pass."""
+        results: list[GateResult] = []
+        for gate in task.node.gates:
+            context = GateContext(
+                store=self.store,
+                bench=self.bench,
+                targets=self.plan.targets,
+                base_tree=self.base_tree,
+                tree=self.store.graft(tree, self.base_tree, self.plan.records),
+                red=None if gate is GateName.RED else task.red,
+                outputs=outputs,
+                last_round=task.last_round,
+            )
+            results.append(gates.check(gate, context))
+            if not results[-1].passed:
+                break
+        reached("gates.done", task.node.id)
+        failed = next((result for result in results if not result.passed), None)
+        if failed is None:
+            return msgspec.structs.replace(found, gates=tuple(results))
+        reason = f"gate {failed.gate.value}: {failed.detail}"
+        return msgspec.structs.replace(
+            found, gates=tuple(results), outcome=Outcome.FAILED, kind=FailureKind.GATE, reason=reason
+        )
+
+
+def _from_answer(text: str, name: str) -> bytes | None:
+    """Take an output that an agent gave as its answer instead of as a file."""
+    if not name.endswith(".json"):
+        return text.encode()
+    block = text.rpartition("```json")[2].partition("```")[0] if "```json" in text else text
+    with contextlib.suppress(msgspec.DecodeError):
+        msgspec.json.decode(block)
+        return block.strip().encode()
+    return None
+
+
+def _templates(folder: Path) -> Mapping[str, str]:
+    return {path.name: path.read_text() for path in sorted(folder.glob("*.j2"))}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes()[-_ANSWER_MAX_BYTES:].decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,61 @@
+"""What a run needs from outside, made once by the wiring and handed in."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from pipeline.core.events import Event
+from pipeline.core.settings import Settings
+from pipeline.core.state import RunState
+from pipeline.files.rundir import RunDir
+from pipeline.repo.store import Store
+from pipeline.repo.user import UserRepo
+
+Listener = Callable[[Event, RunState], None]
+
+_AGENT_BASE = ("PATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TZ")
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """The user's repository, our folders, clock and randomness; `environ` is only ever read by name."""
+
+    user: UserRepo
+    repo_state: Path
+    settings: Settings
+    environ: Mapping[str, str]
+    clock: Callable[[], datetime]
+    randomness: Callable[[int], bytes]
+    shipped: Path
+    listeners: tuple[Listener, ...] = ()
+
+    def store(self) -> Store:
+        """Open the repository's trusted store."""
+        return Store(self.repo_state / "store.git", self.user.objects)
+
+    def rundir(self, run_id: str) -> RunDir:
+        """Name a run's folders."""
+        return RunDir(self.user.root, self.repo_state, run_id)
+
+    def child_env(self, pass_env: tuple[str, ...] = ()) -> dict[str, str]:
+        """Build the environment of a child from an allow-list; a name may end in `*`."""
+        exact = {name for name in pass_env if not name.endswith("*")}
+        prefixes = tuple(name[:-1] for name in pass_env if name.endswith("*"))
+        env = {
+            name: value
+            for name, value in self.environ.items()
+            if name in _AGENT_BASE or name in exact or (prefixes and name.startswith(prefixes))
+        }
+        return {
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "NO_COLOR": "1",
+            "CI": "1",
+            **env,
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }

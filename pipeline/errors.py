@@ -1,0 +1,74 @@
+"""Every error a person can meet: what happened, the mend, the exit code.
+
+Problem
+├── UsageProblem       2    the command, the flow file or the configuration is wrong
+├── WorkFailed         1    the work was done and did not succeed
+├── NeedsPerson        3    a person has to answer or decide
+├── CredentialProblem  4    a key or a login is missing
+├── NothingToDo        5    there is nothing to do
+├── Busy              75    somebody else holds what is needed; try again
+├── Interrupted      130    stopped by Ctrl-C or a signal
+└── Fault            101    our own fault, or a damaged file of ours
+"""
+
+from typing import ClassVar
+
+
+class Problem(Exception):
+    """What happened, in one sentence, and the mend: the next command or the line to change."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, mend: str = "") -> None:
+        """Keep both sentences apart, so that a face can set them apart too."""
+        super().__init__(what if not mend else f"{what}\n{mend}")
+        self.what = what
+        self.mend = mend
+
+
+class WorkFailed(Problem):
+    """The work was done and did not succeed."""
+
+    exit_code = 1
+
+
+class UsageProblem(Problem):
+    """The command, the flow file or the configuration is wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class NeedsPerson(Problem):
+    """A person has to answer or decide before this can go on."""
+
+    exit_code = 3
+
+
+class CredentialProblem(Problem):
+    """A key or a login is missing or refused."""
+
+    exit_code = 4
+
+
+class NothingToDo(Problem):
+    """There is nothing to do."""
+
+    exit_code = 5
+
+
+class Busy(Problem):
+    """Somebody else holds what is needed; the same command may work later."""
+
+    exit_code = 75
+
+
+class Interrupted(Problem):
+    """Stopped by Ctrl-C or a signal; what was done is kept."""
+
+    exit_code = 130
+
+
+class Fault(Problem):
+    """Our own fault, or a file of ours that is damaged."""
+
+    exit_code = 101

@@ -1,0 +1,1 @@
+"""Files of ours: atomic writes, locks, the journal, the run folder."""

@@ -1,0 +1,54 @@
+"""The one way to write a file: whole or not at all, and on the disk when it returns."""
+
+import contextlib
+import os
+from pathlib import Path
+
+FILE_MODE = 0o644
+_SYNC = getattr(os, "fdatasync", os.fsync)
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = FILE_MODE, durable: bool = True) -> None:
+    """Write a file by a temporary neighbour and a rename; make its folder if it is missing.
+
+    With `durable` the data is on the disk when this returns. Raises `OSError`, leaving the old file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                _SYNC(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write a text as UTF-8; what cannot be encoded is written as `?`."""
+    write_bytes(path, text.encode("utf-8", "replace"), durable=durable)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems refuse fsync on folders
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def switch_link(link: Path, target: str) -> None:
+    """Point a symbolic link at another target in one step, so that readers see one or the other."""
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
+    sync_folder(link.parent)

@@ -1,0 +1,111 @@
+"""Where everything of a run lies: the run folder in the checkout, and the working folder in the state folder.
+
+The run folder (`docs/status/runs/<run_id>/`) is for people; the journal in it is the truth. The
+working folder holds what agents touch: workspaces, attempts, outputs as accepted.
+"""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from pipeline.errors import UsageProblem
+from pipeline.files import atomic
+from pipeline.files.journal import NAME as JOURNAL
+from pipeline.ids import stage_folder
+
+RUNS = "docs/status/runs"
+LATEST = "docs/status/latest"
+PLANS = "docs/plans/runs"
+LOCKS = ".locks"
+TRIGGERS = ".triggers"
+_RECORD_FOLDERS = ("docs/status", PLANS, LOCKS, TRIGGERS)
+_COPY_MAX_BYTES = 16 * 1024 * 1024
+
+
+class RunDir:
+    """The two folders of one run."""
+
+    def __init__(self, root: Path, repo_state: Path, run_id: str) -> None:
+        """`root` is the checkout, `repo_state` the repository's part of the state folder."""
+        self.root = root
+        self.run_id = run_id
+        self.folder = root / RUNS / run_id
+        self.work = repo_state / "runs" / run_id
+        self.journal = self.folder / JOURNAL
+        self.plan = self.work / "plan.json"
+        self.flow = self.work / "flow"
+        self.workspaces = self.work / "ws"
+
+    @property
+    def exists(self) -> bool:
+        """The run has begun."""
+        return self.journal.exists()
+
+    def create(self) -> None:
+        """Make both folders, and keep the record folders out of the user's `git status`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.work.mkdir(parents=True, exist_ok=True)
+        for name in _RECORD_FOLDERS:
+            folder = self.root / name
+            folder.mkdir(parents=True, exist_ok=True)
+            ignore = folder / ".gitignore"
+            if not ignore.exists() and not _is_ours(folder):
+                atomic.write_text(ignore, "*\n")
+
+    def attempt(self, stage: str, number: int) -> Path:
+        """Return the folder of one attempt: prompt, logs, exit record, outputs."""
+        return self.work / "attempts" / stage_folder(stage) / str(number)
+
+    def accepted(self, stage: str) -> Path:
+        """Return the folder with a stage's accepted outputs."""
+        return self.work / "accepted" / stage_folder(stage)
+
+    def stage(self, stage: str) -> Path:
+        """Return a stage's folder for people."""
+        return self.folder / stage_folder(stage)
+
+    def lock(self, name: str) -> Path:
+        """Return the path of a lock file of this checkout."""
+        return self.root / LOCKS / name
+
+    def switch_latest(self) -> None:
+        """Let `docs/status/latest` show this run."""
+        link = self.root / LATEST
+        if link.is_dir() and not link.is_symlink():
+            raise UsageProblem(f"{link} is a folder; it should be a link of ours", f"Move it away: mv {link} {link}.old")
+        atomic.switch_link(link, f"runs/{self.run_id}")
+
+
+def _is_ours(folder: Path) -> bool:
+    """A repository that tracks its record folder's README says itself what to ignore there."""
+    return (folder / "README.md").exists()
+
+
+def copy_outputs(source: Path, *targets: Path) -> list[str]:
+    """Copy an attempt's output files, replacing what is there; links and huge files are left out.
+
+    Returns the names of what was copied.
+    """
+    names: list[str] = []
+    if not source.is_dir():
+        return names
+    for path in sorted(source.rglob("*")):
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _COPY_MAX_BYTES:
+            continue
+        name = path.relative_to(source).as_posix()
+        names.append(name)
+        for target in targets:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / name)
+    return names
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and everything in it, also what an agent made read-only."""
+    if not folder.exists():
+        return
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):
+                path.chmod(0o700)
+    shutil.rmtree(folder)

@@ -1,0 +1,1 @@
+"""Forges: where pull requests live. Today one: files beside the repository (`local`)."""

@@ -1,0 +1,53 @@
+"""What a gate is given. A gate is a function from `GateContext` to `GateResult`, in a file of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from pipeline.core.events import GateResult
+from pipeline.core.flow import GateName, Target
+from pipeline.gates.bench import Bench
+from pipeline.repo.store import Store
+
+TOLD_MAX = 20
+
+
+class GateContext(msgspec.Struct, frozen=True, kw_only=True):
+    """The exact tree in question, what it is held against, and the tools to find out.
+
+    `red` is the run's last passed red gate; `outputs` are the folders of the stages in question;
+    `last_round` is true when there will be no further round.
+    """
+
+    store: Store
+    bench: Bench
+    targets: tuple[Target, ...]
+    base_tree: str
+    tree: str
+    red: GateResult | None
+    outputs: tuple[Path, ...] = ()
+    last_round: bool = False
+
+    def sources(self) -> tuple[str, ...]:
+        """Return the paths of all targets' source."""
+        return tuple(glob for target in self.targets for glob in target.source)
+
+    def tests(self) -> tuple[str, ...]:
+        """Return the paths of all targets' tests."""
+        return tuple(glob for target in self.targets for glob in target.tests)
+
+
+def verdict(
+    context: GateContext, gate: GateName, problems: Sequence[str], good: str, evidence: dict[str, object] | None = None
+) -> GateResult:
+    """Make a result: passed when there is no problem; else the problems are what the next round is told."""
+    told = [*problems[:TOLD_MAX], *([f"and {len(problems) - TOLD_MAX} more"] if len(problems) > TOLD_MAX else [])]
+    return GateResult(
+        gate=gate,
+        passed=not problems,
+        tree=context.tree,
+        detail=good if not problems else f"{len(problems)} problem(s): {problems[0]}",
+        failures=tuple(told),
+        evidence=evidence or {},
+    )

@@ -1,0 +1,50 @@
+"""Gate `findings`: reviewers answer with data, and only what has a place counts.
+
+A finding without a file of the tree, or with a line that the file does not have, is dropped. Blocking
+findings send the work back; in the last round they stand, and the pull request shows them.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from pipeline.core.events import GateResult
+from pipeline.core.flow import GateName
+from pipeline.core.schemas import Finding, Findings, Severity
+from pipeline.gates.base import GateContext, verdict
+
+FILE = "findings.json"
+
+
+def check(context: GateContext) -> GateResult:
+    """Read the reviewers' findings and keep those that point at something."""
+    kept: list[Finding] = []
+    dropped = 0
+    for folder in context.outputs:
+        for finding in _read(folder / FILE):
+            if _has_place(context, finding):
+                kept.append(finding)
+            else:
+                dropped += 1
+    blocking = [_line(finding) for finding in kept if finding.severity is Severity.BLOCKING]
+    minor = [_line(finding) for finding in kept if finding.severity is not Severity.BLOCKING]
+    good = f"{len(kept)} finding(s), {len(blocking)} blocking" + (f"; {dropped} without a place dropped" if dropped else "")
+    evidence: dict[str, object] = {"blocking": blocking, "minor": minor, "dropped": dropped}
+    problems = [] if context.last_round else blocking
+    return verdict(context, GateName.FINDINGS, problems, good, evidence)
+
+
+def _read(path: Path) -> tuple[Finding, ...]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Findings).findings
+    except (OSError, msgspec.DecodeError):
+        return ()
+
+
+def _has_place(context: GateContext, finding: Finding) -> bool:
+    text = context.store.read(context.tree, finding.file)
+    return text is not None and 1 <= finding.line <= max(1, text.count(b"\n") + 1)
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.file}:{finding.line}: {finding.what}" + (f" (fails when: {finding.fails_when})" if finding.fails_when else "")

@@ -1,0 +1,134 @@
+"""Gate `red`: every new test fails on the base, for a reason that the change can take away.
+
+A good reason is a failed assertion, or a name of the project's own source that is not there yet.
+A syntax error, a missing fixture, a missing third-party package or a skip is not red.
+"""
+
+import re
+from collections.abc import Mapping
+
+from pipeline.core import globs
+from pipeline.core.events import GateResult
+from pipeline.core.flow import GateName, Target
+from pipeline.gates.base import GateContext, verdict
+from pipeline.gates.bench import own_names
+from pipeline.gates.testrun import Reason, TestOutcome, TestRun
+
+ASSERTION = "assertion"
+MISSING_NAME = "missing name"
+_ASSERTIONS = {"AssertionError", "Failed"}
+_DECLARATIONS = ("pyproject.toml", "setup.cfg", "setup.py", "requirements*.txt", "requirements/*.txt")
+
+
+def check(context: GateContext) -> GateResult:
+    """Run all tests on the tree with the new tests, and hold them against the base's."""
+    problems: list[str] = []
+    kinds: dict[str, str] = {}
+    files: dict[str, str] = {}
+    missing: set[str] = set()
+    for target in context.targets:
+        one = _Target(context, target)
+        one.check(problems, kinds, files, missing)
+    if not kinds and not files and not problems:
+        problems.append("no new test was found: nothing here fails before the change")
+    count = f"{len(kinds)} new test(s)" if kinds else ""
+    whole = f"{len(files)} new file(s) that cannot be imported yet" if files else ""
+    good = " and ".join(part for part in (count, whole) if part) + " fail on the base, for good reasons"
+    evidence: dict[str, object] = {"new": kinds, "files": files, "missing": sorted(missing)}
+    return verdict(context, GateName.RED, problems, good, evidence)
+
+
+class _Target:
+    """The new tests of one target."""
+
+    def __init__(self, context: GateContext, target: Target) -> None:
+        self.before = context.bench.baseline(context.base_tree, target)
+        self.now = context.bench.run(context.tree, target)
+        self.own = own_names(context.store.paths(context.base_tree), target)
+        self.declared = _declared(context)
+        changed = {change.path for change in context.store.diff(context.base_tree, context.tree)}
+        self.changed_tests = {path for path in changed if globs.matches_any(target.tests, path)}
+
+    def check(self, problems: list[str], kinds: dict[str, str], files: dict[str, str], missing: set[str]) -> None:
+        if self.now.problem:
+            problems.append(self.now.problem)
+            return
+        for file, reason in self.now.uncollected.items():
+            if file not in self.changed_tests:
+                problems.append(f"{file}: an old test file can no longer be collected: {reason.text}")
+            elif self._kind(reason, missing) != MISSING_NAME:
+                problems.append(f"{file}: cannot be collected, and not for a name of your own: {_says(reason)}")
+            else:
+                files[file] = MISSING_NAME
+        for name, case in self.now.tests.items():
+            if name in self.before.tests:
+                self._check_old(name, problems)
+            elif case.outcome in {TestOutcome.PASSED, TestOutcome.SKIPPED}:
+                problems.append(f"{name}: a new test that {case.outcome.value} before there is any source for it")
+            else:
+                kind = self._kind(case.reason, missing)
+                kinds[name] = kind
+                if kind not in {ASSERTION, MISSING_NAME}:
+                    problems.append(f"{name}: fails for the wrong reason: {kind}: {case.message[:200]}")
+        problems += _vanished(self.before, self.now)
+
+    def _check_old(self, name: str, problems: list[str]) -> None:
+        then, now = self.before.tests[name].outcome, self.now.tests[name].outcome
+        if then is TestOutcome.PASSED and now is not TestOutcome.PASSED:
+            problems.append(f"{name}: an old test that passed before is {now.value} now; old tests stay as they are")
+
+    def _kind(self, reason: Reason | None, missing: set[str]) -> str:
+        if reason is None:
+            return "unknown"
+        if reason.type in _ASSERTIONS:
+            return ASSERTION
+        if reason.missing is None:
+            return reason.type
+        owner, name = reason.missing
+        top = owner.partition(".")[0]
+        if top in self.own or (not owner and name):
+            missing.update([owner] if reason.type == "ModuleNotFoundError" else [])
+            return MISSING_NAME
+        if reason.type == "ModuleNotFoundError" and top.lower() not in self.declared:
+            missing.add(owner)
+            return MISSING_NAME
+        if reason.type == "NameError" and reason.file and top in _module_names(reason.file):
+            return f"{reason.type} in the test itself"
+        return reason.type
+
+
+def _vanished(before: TestRun, now: TestRun) -> list[str]:
+    """Name old tests that are gone, unless their whole file waits for a name."""
+    waiting = tuple(file.removesuffix(".py").replace("/", ".") for file in now.uncollected)
+    gone = [name for name in before.tests if name not in now.tests and not name.startswith(waiting)]
+    return [f"{name}: an old test that is no longer there" for name in gone]
+
+
+def _declared(context: GateContext) -> set[str]:
+    """Collect the words that name third-party packages in the base's own declarations."""
+    words: set[str] = set()
+    for path in context.store.paths(context.base_tree):
+        if globs.matches_any(_DECLARATIONS, path):
+            text = context.store.read(context.base_tree, path) or b""
+            found = re.findall(r"[A-Za-z][A-Za-z0-9_.-]*", text.decode("utf-8", "replace"))
+            words.update(word.lower().replace("-", "_") for word in found)
+    return words
+
+
+def _module_names(file: str) -> set[str]:
+    return {file.removesuffix(".py").replace("/", ".").partition(".")[0]}
+
+
+def _says(reason: Reason) -> str:
+    return f"{reason.type}: {reason.text.splitlines()[0][:200] if reason.text else ''}"
+
+
+def new_tests(red: GateResult | None) -> tuple[Mapping[str, str], Mapping[str, str], list[str]]:
+    """Take a red gate's evidence apart: kinds of new tests, of new files, and missing modules."""
+    evidence: Mapping[str, object] = red.evidence if red is not None else {}
+    new, files, missing = evidence.get("new"), evidence.get("files"), evidence.get("missing")
+    return (
+        new if isinstance(new, dict) else {},
+        files if isinstance(files, dict) else {},
+        [str(name) for name in missing] if isinstance(missing, list | tuple) else [],
+    )

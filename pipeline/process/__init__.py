@@ -1,0 +1,1 @@
+"""Child processes: a pre-started launcher, a shim for each attempt, nothing left behind."""

@@ -1,0 +1,144 @@
+"""Starting commands under shims, waiting for them, cancelling them, adopting those of a dead orchestrator."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from pipeline.errors import Fault
+from pipeline.process.nursery import HEADER_BYTES
+from pipeline.process.spec import ABANDONED, ALIVE_LOCK, RECORD, ExitRecord, LaunchSpec
+
+_ADOPT_POLL_S = 0.05
+
+
+class Attempt:
+    """A command under its shim."""
+
+    def __init__(self, folder: Path, lifeline: socket.socket) -> None:
+        """Made by `Launcher.launch`."""
+        self.folder = folder
+        self._lifeline = lifeline
+
+    def wait(self) -> ExitRecord | None:
+        """Block until the shim is gone; return its record, or None when it died without one (`lost`)."""
+        with self._lifeline:
+            with contextlib.suppress(OSError):
+                while self._lifeline.recv(64):
+                    pass
+            return read_record(self.folder)
+
+    def cancel(self) -> None:
+        """Ask the shim to end its command; `wait` returns when everything is gone. May be called twice."""
+        with contextlib.suppress(OSError):
+            self._lifeline.send(b"c")
+
+
+class Launcher:
+    """Owns the nursery process; use it in a `with` block. Safe to use from several threads."""
+
+    def __init__(self, log: Path) -> None:
+        """Start the nursery; its own complaints go to `log`."""
+        ours, theirs = socket.socketpair()
+        code = f"from pipeline.process.nursery import main; main({theirs.fileno()})"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as errors, theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", code],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                pass_fds=(theirs.fileno(),),
+            )
+        self._control = ours
+        self._turn = threading.Lock()
+        self._log = log
+
+    def __enter__(self) -> "Launcher":
+        """Return the launcher itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the nursery; shims that still run are not touched."""
+        self._control.close()
+        self._process.wait()
+
+    def launch(self, spec: LaunchSpec) -> Attempt:
+        """Start one command under a shim. Raises `Fault` when the nursery is gone."""
+        folder = Path(spec.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        ours, theirs = socket.socketpair()
+        data = msgspec.json.encode(spec)
+        with theirs, self._turn:
+            try:
+                socket.send_fds(self._control, [len(data).to_bytes(HEADER_BYTES)], [theirs.fileno()])
+                self._control.sendall(data)
+            except OSError as exc:
+                ours.close()
+                raise Fault(f"the process that starts stages is gone ({exc})", f"See {self._log}") from exc
+        return Attempt(folder, ours)
+
+
+def read_record(folder: Path) -> ExitRecord | None:
+    """Read how an attempt ended; None when there is no whole record."""
+    try:
+        return msgspec.json.decode((folder / RECORD).read_bytes(), type=ExitRecord)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def adopt(folder: Path, stop: threading.Event) -> ExitRecord | None:
+    """Wait for a shim that an earlier orchestrator started; None when it is dead and left no record.
+
+    After None the shim can no longer start anything, even if it was only late. `stop` ends the wait
+    (the shim goes on) and gives None.
+    """
+    if not folder.is_dir():
+        return None
+    descriptor = os.open(folder / ALIVE_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while not _try_lock(descriptor):
+            if stop.wait(_ADOPT_POLL_S):
+                return None
+        record = read_record(folder)
+        if record is None:
+            (folder / ABANDONED).touch()
+        return record
+    finally:
+        os.close(descriptor)
+
+
+def is_alive(folder: Path) -> bool:
+    """Tell whether an attempt's shim lives."""
+    if not (folder / ALIVE_LOCK).exists():
+        return False
+    descriptor = os.open(folder / ALIVE_LOCK, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return not _try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def end_orphan(folder: Path) -> None:
+    """End a shim that an earlier orchestrator started, and wait until it is gone; nothing if there is none."""
+    while is_alive(folder):
+        with contextlib.suppress(ValueError, ProcessLookupError, OSError):
+            os.kill(int((folder / ALIVE_LOCK).read_text()), signal.SIGTERM)
+        time.sleep(_ADOPT_POLL_S)  # noqa: TID251 - the lock of a process that is not our child
+    adopt(folder, threading.Event())
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

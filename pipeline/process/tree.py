@@ -1,0 +1,79 @@
+"""Finding and ending every process of an attempt, also those that left its group.
+
+On Linux the shim is a subreaper, so whatever its command leaves behind becomes its own child.
+Where that is not to be had, the process group is all there is; that is said in `docs/`.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+_SWEEP_S = 5.0
+
+
+def become_subreaper() -> bool:
+    """Make orphans below this process its children. Returns False where the system cannot."""
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        return bool(libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (OSError, AttributeError):
+        return False
+
+
+def open_pidfd(pid: int) -> int | None:
+    """Return a descriptor that becomes readable when the process ends, or None where there is none."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def signal_group(pid: int, number: int) -> None:
+    """Send a signal to the process group that `pid` leads."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def sweep(group: int, *, subreaper: bool) -> int:
+    """Kill everything left of an attempt; return how many processes there were. Reaps them too."""
+    if not subreaper:
+        signal_group(group, signal.SIGKILL)
+        _reap()
+        return 0
+    ended = 0
+    deadline = time.monotonic() + _SWEEP_S
+    while _reap() and time.monotonic() < deadline:
+        for pid in _descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+                ended += 1
+        time.sleep(0.005)  # noqa: TID251 - nothing signals that a grandchild was re-parented
+    return ended
+
+
+def _reap() -> bool:
+    """Collect ended children; tell whether any child is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _descendants(pid: int) -> list[int]:
+    """List all processes below one, by the kernel's list of children."""
+    found: list[int] = []
+    todo = [pid]
+    while todo:
+        current = todo.pop()
+        for children in Path(f"/proc/{current}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                below = [int(word) for word in children.read_text().split()]
+                found += below
+                todo += below
+    return found

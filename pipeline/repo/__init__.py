@@ -1,0 +1,1 @@
+"""Git, as this project uses it: a trusted store, disposable workspaces, exact changes."""

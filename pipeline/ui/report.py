@@ -1,0 +1,90 @@
+"""A run for people: what happened, what it changed, what to type next."""
+
+from pathlib import Path
+
+from pipeline.core.state import RunState
+from pipeline.engine.pr_body import summary, test_rows
+from pipeline.engine.result import Result
+from pipeline.repo.store import Store
+from pipeline.ui.text import Colour, Printer, seconds
+
+_TESTS_MAX = 12
+
+
+def show(printer: Printer, found: Result, *, stages: bool = True) -> None:
+    """Print a run: one verdict line, then its stages, gates and notes."""
+    state = f"{printer.mark(found.state)} {printer.paint(found.state, Colour.BOLD)}"
+    printer.line(f"{state}  {found.feature}  ({found.workflow}, {found.run_id}, {seconds(found.duration_s)})")
+    if found.reason:
+        printer.line(f"  {found.reason}")
+    for note in found.notes:
+        printer.line(f"  note: {note}")
+    if stages:
+        printer.line()
+        rows = [
+            [view.state, name, str(view.attempts or ""), seconds(view.duration_s) if view.duration_s else "", view.agent, view.reason[:90]]
+            for name, view in found.stages.items()
+        ]
+        printer.table(["state", "stage", "attempts", "took", "agent", "reason"], rows)
+    if found.gates:
+        printer.line()
+        rows = [[gate.stage, gate.gate, "passed" if gate.passed else "NOT passed", gate.tree[:12], gate.detail[:110]] for gate in found.gates]
+        printer.table(["stage", "gate", "result", "tree", "detail"], rows)
+
+
+def show_outcome(printer: Printer, found: Result, state: RunState, store: Store) -> None:
+    """Print the end of a run: tests before and after, change, pull request, what to type next."""
+    rows = test_rows(state)
+    if rows:
+        printer.line()
+        shown = [[name.rpartition("::")[2], before, after] for name, before, after in rows[:_TESTS_MAX]]
+        printer.table(["new test", "before", "after"], shown)
+        if len(rows) > _TESTS_MAX:
+            printer.line(f"and {len(rows) - _TESTS_MAX} more")
+    if found.head:
+        printer.line()
+        changes = summary(store, found.base, store.tree_of(found.head))
+        printer.table(["changed", "", "lines"], [[path, word, f"+{added} -{removed}"] for word, path, added, removed in changes])
+        printer.line()
+        for commit in found.commits:
+            printer.line(f"{printer.paint(commit.sha[:10], Colour.YELLOW)} {commit.subject}")
+    printer.line()
+    for label, value in _places(found):
+        printer.line(f"{label:<13} {value}")
+    for hint in next_steps(found):
+        printer.line(f"{'next':<13} {hint}")
+
+
+def next_steps(found: Result) -> list[str]:
+    """Say which command fits a run's state."""
+    run = found.run_id
+    match found.state:
+        case "done" if found.pr is not None:
+            return [f"pipeline pr diff {found.pr.number}", f"pipeline pr merge {found.pr.number}"]
+        case "done":
+            return [f"git log -p {found.base[:12]}..{found.branch}"] if found.branch else [f"pipeline show {run}"]
+        case "failed":
+            return [f"pipeline show {run}", f"pipeline logs {run} --failed", f"pipeline rollback {run}"]
+        case "cancelled":
+            return [f"pipeline rollback {run}"]
+        case "running":
+            return [f"pipeline status {run}", f"pipeline cancel {run}"]
+        case _:
+            return [f"pipeline resume {run}", f"pipeline cancel {run}"]
+
+
+def _places(found: Result) -> list[tuple[str, str]]:
+    out = []
+    if found.pr is not None:
+        draft = ", draft" if found.pr.draft else ""
+        out.append(("pull request", f"{found.pr.number} ({found.pr.state}{draft}) {found.pr.url}"))
+    if found.branch:
+        out.append(("branch", found.branch))
+    return [*out, ("run folder", _relative(found.run_dir))]
+
+
+def _relative(path: str) -> str:
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

@@ -1,0 +1,100 @@
+"""The one printer: data to stdout, everything else to stderr, colours only where they are wanted."""
+
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import TextIO
+
+
+class Colour(StrEnum):
+    """The few colours there are, as terminal codes."""
+
+    GREEN = "32"
+    RED = "31"
+    YELLOW = "33"
+    DIM = "2"
+    BOLD = "1"
+
+
+MARKS = {
+    "done": ("✓", "ok", Colour.GREEN),
+    "failed": ("✗", "x", Colour.RED),
+    "running": ("●", "*", Colour.YELLOW),
+    "ready": ("○", "o", Colour.DIM),
+    "pending": ("○", "o", Colour.DIM),
+    "waiting": ("◌", "~", Colour.YELLOW),
+    "skipped": ("–", "-", Colour.DIM),
+    "cancelled": ("–", "-", Colour.YELLOW),
+    "interrupted": ("◌", "~", Colour.YELLOW),
+}
+"""State -> mark, mark for terminals without UTF-8, colour; the word always stands beside it."""
+
+
+class Printer:
+    """Prints to one stream, knowing whether colour and UTF-8 are wanted there."""
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+        """Decide once: NO_COLOR, then FORCE_COLOR, then whether it is a terminal."""
+        self.stream = stream
+        self.is_terminal = stream.isatty() and environ.get("TERM") != "dumb"
+        self.colour = not environ.get("NO_COLOR") and (bool(environ.get("FORCE_COLOR")) or self.is_terminal)
+        self.unicode = (getattr(stream, "encoding", "") or "").lower().replace("-", "") == "utf8"
+
+    def line(self, text: str = "") -> None:
+        """Print one line; control characters in it are shown, not sent."""
+        print(text if self.colour else visible(text), file=self.stream, flush=True)
+
+    def paint(self, text: str, colour: Colour) -> str:
+        """Colour a text, if colour is wanted."""
+        clean = visible(text)
+        return f"\x1b[{colour.value}m{clean}\x1b[0m" if self.colour else clean
+
+    def mark(self, state: str) -> str:
+        """Return a state's mark."""
+        sign, plain, colour = MARKS.get(state, ("?", "?", Colour.DIM))
+        return self.paint(sign if self.unicode else plain, colour)
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print columns, as wide as they need to be."""
+        clean = [[visible(str(cell)) for cell in row] for row in (head, *rows)]
+        widths = [max(_width(row[column]) for row in clean) for column in range(len(head))]
+        for index, row in enumerate(clean):
+            cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+            line = "  ".join(cells).rstrip()
+            print(self.paint(line, Colour.DIM) if index == 0 else line, file=self.stream)
+        self.stream.flush()
+
+
+def visible(text: str) -> str:
+    """Show control and direction-changing characters as escapes, so that no output steers the terminal."""
+    return "".join(
+        char if char in "\n\t" or not unicodedata.category(char).startswith(("Cc", "Cf", "Cs", "Zl")) else ascii(char)[1:-1]
+        for char in text
+    )
+
+
+def _width(text: str) -> int:
+    return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def out(environ: Mapping[str, str]) -> Printer:
+    """Make the printer for data."""
+    return Printer(sys.stdout, environ)
+
+
+def err(environ: Mapping[str, str]) -> Printer:
+    """Make the printer for everything that is not data."""
+    return Printer(sys.stderr, environ)
+
+
+def seconds(duration_s: float) -> str:
+    """Say a duration: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if duration_s < 10:
+        return f"{duration_s:.1f} s"
+    whole = round(duration_s)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,67 @@
+"""Settings into live objects: the one module that reads the environment, the clock and randomness."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.core.settings import Settings, from_environ
+from pipeline.engine.world import Listener, World
+from pipeline.files import failpoints
+from pipeline.repo.store import repo_id
+from pipeline.repo.user import UserRepo
+
+APP = "idea-to-pr"
+STATE_KEY = "idea-to-pr.stateDir"
+
+
+def environ() -> Mapping[str, str]:
+    """Return the environment of this process."""
+    return os.environ  # noqa: TID251 - the one place
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
+
+
+def settings() -> Settings:
+    """Read the settings, and arm the failpoint if a test asks for one. Raises `UsageProblem`."""
+    found = from_environ(environ())
+    if found.failpoint:
+        failpoints.arm(found.failpoint)
+    return found
+
+
+def state_folder(found: Settings, user: UserRepo) -> Path:
+    """Return the folder for stores and workspaces: `PIPELINE_STATE_DIR`, the repository's setting, the user's folder."""
+    if chosen := found.state_dir or user.config(STATE_KEY):
+        return Path(chosen).expanduser().resolve()
+    from platformdirs import user_state_path
+
+    return user_state_path(APP)
+
+
+def shipped() -> Path:
+    """Return the folder that holds the shipped `agents/flow.yaml` and `agent_prompts/`."""
+    package = Path(__file__).parent
+    inside = package / "shipped"
+    return inside if inside.is_dir() else package.parent
+
+
+def world(start: Path, *listeners: Listener, extra: Mapping[str, str] | None = None) -> World:
+    """Look at the repository around `start` and get everything ready. Raises `UsageProblem` when there is none."""
+    found = settings()
+    env = {**environ(), **(extra or {})}
+    user = UserRepo(start, env)
+    return World(
+        user=user,
+        repo_state=state_folder(found, user) / "repos" / repo_id(user.common_dir),
+        settings=found,
+        environ=env,
+        clock=now,
+        randomness=secrets.token_bytes,
+        shipped=shipped(),
+        listeners=listeners,
+    )

@@ -1,0 +1,1 @@
+"""What several tests share: doubles that speak a real protocol, and real programs to run."""
