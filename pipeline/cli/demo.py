@@ -79,8 +79,9 @@ def _folder(keep: Path | None) -> Path:
 
 
 def _tools(environ: Mapping[str, str]) -> dict[str, str]:
-    """Put this Python first on the PATH: it has the pytest that the sample's tests need."""
-    return {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"}
+    """Put this Python first on the PATH: it has the pytest that the sample needs, and none of the plugins around it."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
+    return {"PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def _require_stage(crash_after: str, world: object) -> None:

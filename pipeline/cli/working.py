@@ -5,11 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
+from pipeline.core.events import Invoked
 from pipeline.errors import Busy, Interrupted, Problem, UsageProblem
 
 
 def work_on(
-    start: Path, name: str, *, as_json: bool, quiet_end: bool = False, extra: Mapping[str, str] | None = None
+    start: Path,
+    name: str,
+    *,
+    as_json: bool,
+    quiet_end: bool = False,
+    extra: Mapping[str, str] | None = None,
+    invoked: Invoked | None = None,
 ) -> int:
     """Work on a run and show it; return the exit status. Ctrl-C once stops politely, twice now."""
     from pipeline import wiring
@@ -30,7 +37,7 @@ def work_on(
     try:
         with Board(printer) as board:
             world = wiring.world(start, board.show, extra=extra)
-            run = runs.work(world, name, stop)
+            run = runs.work(world, name, stop, invoked)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -39,6 +46,8 @@ def work_on(
         print_json(found)
     elif not quiet_end:
         report.show_outcome(text.out(wiring.environ()), found, run.state, run.store)
+    if invoked is not None and not run.parked and not stop.polite.is_set():
+        return 0 if run.state.nodes[invoked.stage].status.value == "done" else 1
     if run.state.end is not None:
         return found.exit_code
     raise _unfinished(name, run.parked, run.mend, run.exit_code, interrupted=stop.polite.is_set())

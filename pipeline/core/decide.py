@@ -9,6 +9,7 @@ by an oracle in `tests/core/test_decide_walk.py`:
 - A loop goes around until its gate passes, its rounds are used up, or it makes no progress.
 - An exhausted loop may name a workflow that looks for the cause; the run fails all the same.
 - When only stages that wait for a lock are left, the run parks.
+- A stage that a person invokes runs alone; then the run is left as it is.
 - A cancelled run ends what runs, and starts nothing.
 """
 
@@ -68,6 +69,10 @@ class Park(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Rest(msgspec.Struct, frozen=True):
+    """The one stage that was asked for is over; leave the run as it is."""
+
+
 class Finish(msgspec.Struct, frozen=True):
     """End the run."""
 
@@ -75,7 +80,7 @@ class Finish(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-Command = Start | Cancel | NextRound | EndLoop | StartWorkflow | WaitUntil | Park | Finish
+Command = Start | Cancel | NextRound | EndLoop | StartWorkflow | WaitUntil | Park | Rest | Finish
 
 
 def decide(state: RunState, now: datetime, parallel: int, *, draining: bool = False) -> list[Command]:
@@ -87,6 +92,8 @@ def decide(state: RunState, now: datetime, parallel: int, *, draining: bool = Fa
         return stop or [Finish(RunEnd.CANCELLED, state.cancel)]
     if draining:
         return []
+    if state.only is not None:
+        return _alone(state, state.only, now)
     if verdicts := _verdicts(state):
         return verdicts
     if state.doomed is not None and (ending := _doomed(state)) is not None:
@@ -95,6 +102,20 @@ def decide(state: RunState, now: datetime, parallel: int, *, draining: bool = Fa
         end = RunEnd.FAILED if state.doomed else RunEnd.DONE
         return [Finish(end, state.doomed or "")]
     return _starts(state, now, parallel)
+
+
+def _alone(state: RunState, stage: str, now: datetime) -> list[Command]:
+    """Run one stage to its end and nothing else."""
+    memory = state.nodes[stage]
+    if state.running:
+        return []
+    if memory.parked:
+        return [Park(f"{stage} {memory.reason}")]
+    if memory.status not in {Status.PENDING, Status.WAITING}:
+        return [Rest()]
+    if memory.not_before is not None and memory.not_before > now:
+        return [WaitUntil(memory.not_before)]
+    return [Start(stage)]
 
 
 def _verdicts(state: RunState) -> list[Command]:

@@ -76,7 +76,7 @@ class RunStarted(_Event, tag="run_started", frozen=True, kw_only=True):
     publish: bool = True
     remote: str = ""
     flow_digest: str = ""
-    tool_paths: dict[str, str] = {}
+    tools: dict[str, str] = {}
 
 
 class StageStarted(_Event, tag="stage_started", frozen=True, kw_only=True):
@@ -152,6 +152,13 @@ class RunOpened(_Event, tag="run_opened", frozen=True, kw_only=True):
     pid: int
 
 
+class Invoked(_Event, tag="invoked", frozen=True, kw_only=True):
+    """A person has one stage run by itself, again if it was done; the rest of the run waits."""
+
+    stage: str
+    publish: bool | None = None
+
+
 class CancelRequested(_Event, tag="cancel_requested", frozen=True, kw_only=True):
     """A person wants the run to end."""
 
@@ -181,6 +188,7 @@ Event = (
     | EffectIntended
     | EffectDone
     | RunOpened
+    | Invoked
     | CancelRequested
     | Noted
     | RunFinished

@@ -19,6 +19,7 @@ from pipeline.core.events import (
     EffectDone,
     EffectIntended,
     Event,
+    Invoked,
     LoopFinished,
     Noted,
     Outcome,
@@ -61,6 +62,7 @@ class NodeState(msgspec.Struct):
     losses: int = 0
     round: int = 1
     parked: bool = False
+    repeated: bool = False
     not_before: datetime | None = None
     told: tuple[str, ...] = ()
     last: StageFinished | None = None
@@ -86,6 +88,8 @@ class RunState:
         self.follow_up: str | None = None
         self.follow_up_reason = ""
         self.active = plan.workflow
+        self.only: str | None = None
+        self.publish = True
         self.ready: list[tuple[int, str]] = []
         self.running: dict[str, int] = {}
         self.verdicts: list[str] = []
@@ -119,7 +123,7 @@ class RunState:
         """Take one event in. Events come in the journal's order."""
         match event:
             case RunStarted():
-                self.started = event
+                self.started, self.publish = event, event.publish
                 self._activate(self.plan.workflow)
             case StageStarted():
                 self._stage_started(event)
@@ -138,6 +142,8 @@ class RunState:
                 self.effects[event.effect] = event.detail
             case RunOpened():
                 self._opened()
+            case Invoked():
+                self._invoked(event)
             case CancelRequested():
                 self.cancel = event.reason or "asked by a person"
             case Noted():
@@ -156,7 +162,7 @@ class RunState:
         """One thing that the node waited for is there; with the last one it may start."""
         state = self.nodes[node_id]
         state.unmet -= 1
-        if state.unmet:
+        if state.unmet or state.status is Status.DONE:
             return
         node = self.plan.nodes[node_id]
         if node.is_leaf:
@@ -231,7 +237,11 @@ class RunState:
         self.verdicts.append(loop.id)
 
     def _done(self, node: Node) -> None:
-        self.nodes[node.id].status = Status.DONE
+        memory = self.nodes[node.id]
+        memory.status = Status.DONE
+        if memory.repeated:
+            memory.repeated = False
+            return
         for dependent in self._dependents.get(node.id, ()):
             self._meet(dependent)
         if node.parent is None:
@@ -281,7 +291,30 @@ class RunState:
             self.follow_up, self.follow_up_reason = node.loop.on_exhausted, event.reason
         self._doom(f"{node.id}: {event.reason}")
 
+    def _invoked(self, event: Invoked) -> None:
+        self.end, self.reason, self.finished_at = None, "", None
+        self.doomed = self.cancel = self.follow_up = None
+        self.only = event.stage
+        self.publish = self.publish if event.publish is None else event.publish
+        for state in self.nodes.values():
+            if state.status in {Status.SKIPPED, Status.CANCELLED}:
+                state.status, state.reason = Status.PENDING, ""
+        node, state = self.plan.nodes[event.stage], self.nodes[event.stage]
+        state.repeated = state.status is Status.DONE
+        state.status, state.tries, state.losses = Status.PENDING, 0, 0
+        self.ready = sorted(
+            (node.order, node.id)
+            for node in self.plan.nodes.values()
+            if self._may_start(node) or node.id == event.stage
+        )
+
+    def _may_start(self, node: Node) -> bool:
+        state = self.nodes[node.id]
+        waits = state.status in {Status.PENDING, Status.WAITING}
+        return node.is_leaf and waits and state.unmet == 0 and node.workflow == self.active
+
     def _opened(self) -> None:
+        self.only = None
         for _, stage in self.ready:
             if self.nodes[stage].parked:
                 self.nodes[stage].parked, self.nodes[stage].not_before = False, None

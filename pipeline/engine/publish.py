@@ -58,7 +58,7 @@ class Publisher:
         if self.started.remote:
             self._push(commits[-1].sha)
         self._write_records(commits)
-        if not self.started.publish or (node.publish is None):
+        if not self.state.publish or node.publish is None:
             return f"branch {self.branch}; no pull request was asked for"
         pull = self._pull_request(commits[-1].sha, title, draft=node.publish.draft)
         return f"pull request {pull.number}: {pull.url}"
@@ -180,7 +180,7 @@ class Publisher:
             PullRequest(
                 number=0,
                 url="",
-                title=title,
+                title=title[:1].upper() + title[1:],
                 body=body,
                 head=self.branch,
                 base=self.started.base_branch,

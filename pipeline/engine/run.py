@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core.decide import Cancel, Command, EndLoop, Finish, NextRound, Park, Start, StartWorkflow, WaitUntil, decide
+from pipeline.core.decide import Cancel, Command, EndLoop, Finish, NextRound, Park, Rest, Start, StartWorkflow, WaitUntil, decide
 from pipeline.core.events import (
     CancelRequested,
     Event,
@@ -209,6 +209,8 @@ class Run:
                 self.record(WorkflowStarted(at=now, workflow=workflow, reason=reason))
             case Park(reason=reason):
                 self.parked = reason
+                return True
+            case Rest():
                 return True
             case Finish(end=end, reason=reason):
                 self.record(RunFinished(at=now, end=end, reason=reason))

@@ -12,14 +12,14 @@ import msgspec
 from pipeline import backends
 from pipeline.core import flow_check, flow_file
 from pipeline.core.diagnostics import did_you_mean
-from pipeline.core.events import CancelRequested, Effect, Noted, Outcome, RunEnd, RunFinished, RunOpened, RunStarted, StageFinished
+from pipeline.core.events import CancelRequested, Effect, Invoked, Noted, Outcome, RunEnd, RunFinished, RunOpened, RunStarted, StageFinished
 from pipeline.core.flow import Flow
 from pipeline.core.plan import Plan, compile_plan
 from pipeline.core.state import RunState, fold
 from pipeline.engine.result import Result, result
 from pipeline.engine.run import Run, Stop, load_plan
 from pipeline.engine.stage import StageRunner
-from pipeline.engine.world import World
+from pipeline.engine.world import TOOLS, World
 from pipeline.errors import Busy, NothingToDo, Problem, UsageProblem
 from pipeline.files import atomic, journal, locks
 from pipeline.files.failpoints import reached
@@ -104,7 +104,7 @@ def start(world: World, order: Order) -> str:
         publish=order.publish,
         remote=world.user.remote(),
         flow_digest=hashlib.sha256(text.encode()).hexdigest(),
-        tool_paths={"PATH": world.environ.get("PATH", ""), "VIRTUAL_ENV": world.environ.get("VIRTUAL_ENV", "")},
+        tools={name: world.environ[name] for name in TOOLS if name in world.environ},
     )
     notes = [Noted(at=now, text=note) for note in (*base.notes, *_differing(world, base.commit, text))]
     with _journal(rundir) as opened:
@@ -120,14 +120,17 @@ def prepared_idea(world: World, name: str) -> str:
     return path.read_text(errors="replace") if path.is_file() and not world.rundir(name).exists else ""
 
 
-def work(world: World, name: str, stop: Stop) -> Run:
-    """Work on a run until it is over, parked or stopped. Raises `Busy` when another process works on it."""
+def work(world: World, name: str, stop: Stop, invoked: Invoked | None = None) -> Run:
+    """Work on a run until it is over, parked or stopped; with `invoked`, on that one stage.
+
+    Raises `Busy` when another process works on it.
+    """
     rundir = require_run(world, name)
     with _exclusive(world, rundir):
-        return _work(world, rundir, stop)
+        return _work(world, rundir, stop, invoked)
 
 
-def _work(world: World, rundir: RunDir, stop: Stop) -> Run:
+def _work(world: World, rundir: RunDir, stop: Stop, invoked: Invoked | None) -> Run:
     plan = load_plan(rundir.plan)
     store = world.store()
     with _journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
@@ -135,10 +138,10 @@ def _work(world: World, rundir: RunDir, stop: Stop) -> Run:
         bench = Bench(store, launcher, rundir.work / "gate", world.repo_state / "baselines", env)
         runner = StageRunner(world, rundir, plan, store, launcher, bench)
         run = Run(world, rundir, plan, opened, store, runner)
-        if run.state.end is not None:
+        if run.state.end is not None and invoked is None:
             _heal(run)
             raise NothingToDo(f"run {rundir.run_id} is over: {run.state.end.value}", f"See it: pipeline show {rundir.run_id}")
-        run.record(RunOpened(at=world.clock(), pid=os.getpid()))
+        run.record(RunOpened(at=world.clock(), pid=os.getpid()), *([invoked] if invoked else []))
         run.go(stop)
         return run
 
@@ -146,8 +149,8 @@ def _work(world: World, rundir: RunDir, stop: Stop) -> Run:
 def _recorded_tools(opened: Journal) -> dict[str, str]:
     """Return PATH and VIRTUAL_ENV of the person who started the run."""
     first = opened.events[0] if opened.events else None
-    paths = first.tool_paths if isinstance(first, RunStarted) else {}
-    return {name: value for name, value in paths.items() if value}
+    tools = first.tools if isinstance(first, RunStarted) else {}
+    return {name: value for name, value in tools.items() if value}
 
 
 def _heal(run: Run) -> None:
@@ -266,7 +269,8 @@ def _remove_branch(world: World, state: RunState, branch: str, head: str) -> lis
             git("push", "--no-verify", f"--force-with-lease={ref}:{head}", remote, f":{ref}")
             done.append(f"deleted {branch} on {remote}")
         else:
-            done.append(f"left {branch} on {remote}: it is not as this run made it")
+            why = "its pull request is merged" if pull is not None and pull.state == "merged" else "somebody pushed to it"
+            done.append(f"left {branch} on {remote}: {why}")
     if found := git("rev-parse", "--verify", "--quiet", ref, ok=(0, 1)):
         checked_out = f"branch {ref}" in git("worktree", "list", "--porcelain").splitlines()
         if found == head and not checked_out:

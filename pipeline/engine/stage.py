@@ -30,6 +30,9 @@ from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord, Launc
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
+GIVEN = "given"
+"""Folder of inputs that a person handed to `invoke_agent`."""
+
 _ANSWER_MAX_BYTES = 1024 * 1024
 
 
@@ -232,10 +235,10 @@ class StageRunner:
     def _lay_out_inputs(self, folder: Path) -> list[str]:
         """Copy what earlier stages delivered, so that nothing an agent does to its copy reaches another."""
         names: list[str] = []
-        for node in self.plan.leaves():
-            source = self.rundir.accepted(node.id)
+        for stage in (*(node.id for node in self.plan.leaves()), GIVEN):
+            source = self.rundir.accepted(stage)
             if source.is_dir():
-                names += [f"{node.id}/{name}" for name in copy_outputs(source, folder / node.id)]
+                names += [f"{stage}/{name}" for name in copy_outputs(source, folder / stage)]
         return names
 
     def _prompt(self, task: Task, inputs: list[str]) -> str:

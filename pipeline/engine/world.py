@@ -15,7 +15,10 @@ from pipeline.repo.user import UserRepo
 
 Listener = Callable[[Event, RunState], None]
 
-_AGENT_BASE = ("PATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TZ")
+TOOLS = ("PATH", "VIRTUAL_ENV", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+"""What of the starting person's environment says which tools are meant; recorded with the run."""
+
+_AGENT_BASE = (*TOOLS, "LANG", "LC_ALL", "TZ")
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):

@@ -115,7 +115,9 @@ class Store:
         """Delete a ref; one that is not there is fine."""
         self.git("update-ref", "-d", name)
 
-    def commit(self, tree: str, parent: str, message: str, *, author: str, at: datetime) -> str:
+    def commit(
+        self, tree: str, parent: str, message: str, *, author: str, at: datetime, other_parent: str = ""
+    ) -> str:
         """Make a commit whose hash depends on these arguments alone, so that a replay makes the same one."""
         name, _, mail = author.rpartition(" <")
         stamp = f"@{int(at.timestamp())} +0000"
@@ -127,7 +129,8 @@ class Store:
             "GIT_COMMITTER_EMAIL": mail.rstrip(">"),
             "GIT_COMMITTER_DATE": stamp,
         }
-        return self.git("commit-tree", tree, "-p", parent, "-F", "-", stdin=message.encode(), env=identity)
+        parents = ["-p", parent, *(["-p", other_parent] if other_parent else [])]
+        return self.git("commit-tree", tree, *parents, "-F", "-", stdin=message.encode(), env=identity)
 
     def diff(self, old: str, new: str) -> list[TreeChange]:
         """List the paths that differ between two trees or commits; renames are an A and a D."""

@@ -156,7 +156,7 @@ class Ledger:
         inside = set(self.below(loop))
         self.red.discard(loop)
         for book in (self.done, self.red, self.not_retried):
-            book -= inside
+            book.difference_update(inside)
         for table in (self.tries, self.losses, self.rounds, self.parked, self.later, self.verdicts):
             for node_id in inside & table.keys():
                 del table[node_id]
@@ -375,13 +375,10 @@ class Walk:
         self.state = RunState(plan)
         self.started: list[str] = []
         self.write(
-            RunStarted(
-                at=NOON, run_id="r", workflow=plan.workflow, feature="f", idea="i", base="b", base_branch="main"
-            )
+            RunStarted(at=NOON, run_id="r", workflow=plan.workflow, feature="f", idea="i", base="b", base_branch="main")
         )
 
     def write(self, event: Event) -> None:
-        note(encode(event).decode())
         for oracle in ORACLES:
             oracle(self.seen, event)
         self.seen.note(event)
@@ -464,23 +461,23 @@ def random_plan(rnd: Random) -> Plan:
     names = (f"s{number}" for number in count())
     main = random_stages(rnd, names, 2, ["fail", "triage"])
     if rnd.randint(0, 1):
-        main["publish"] = Stage(publish=Publish(), needs=tuple(Name(name) for name in main), lock=(Name("publisher"),))
+        main["publish"] = Stage(publish=Publish(), needs=tuple(map(Name, main)), lock=(Name("publisher"),))
     workflows = {
-        Name("main"): Workflow(stages=main),
-        Name("triage"): Workflow(stages=random_stages(rnd, names, 1, ["fail", "deeper"])),
-        Name("deeper"): Workflow(stages=random_stages(rnd, names, 0, ["fail"])),
+        "main": Workflow(stages=main),
+        "triage": Workflow(stages=random_stages(rnd, names, 1, ["fail", "deeper"])),
+        "deeper": Workflow(stages=random_stages(rnd, names, 0, ["fail"])),
     }
-    locks = {Name(name): Lock() for name in ("one", "two", "publisher")}
+    locks = {name: Lock() for name in ("one", "two", "publisher")}
     flow = Flow(version=1, targets=(), workflows=workflows, locks=locks, limits=Limits(parallel=rnd.randint(1, 3)))
     return compile_plan(flow, "main")
 
 
-def random_stages(rnd: Random, names: Iterator[str], depth: int, follow_ups: list[str]) -> dict[Name, Stage]:
-    stages: dict[Name, Stage] = {}
+def random_stages(rnd: Random, names: Iterator[str], depth: int, follow_ups: list[str]) -> dict[str, Stage]:
+    stages: dict[str, Stage] = {}
     for _ in range(rnd.randint(1, 2 + depth)):
-        needs = tuple(name for name in stages if rnd.randint(0, 2) == 0)
+        needs = tuple(Name(name) for name in stages if rnd.randint(0, 2) == 0)
         stage = random_stage(rnd, names, depth, follow_ups)
-        stages[Name(next(names))] = msgspec.structs.replace(stage, needs=needs)
+        stages[next(names)] = msgspec.structs.replace(stage, needs=needs)
     declared = list(stages.items())
     rnd.shuffle(declared)
     return dict(declared)
@@ -510,10 +507,13 @@ def random_stage(rnd: Random, names: Iterator[str], depth: int, follow_ups: list
 
 
 def random_answer(walk: Walk, stage: str) -> StageFinished:
-    rnd = walk.rnd or Random(0)
+    rnd = walk.rnd
+    assert rnd is not None
     tree = rnd.choice(("", "tree a", "tree b", "tree c"))
     after = walk.now + timedelta(seconds=rnd.randint(1, 30)) if rnd.randint(0, 1) else None
-    finished = StageFinished(at=walk.now, stage=stage, attempt=walk.seen.attempts[stage], outcome=Outcome.DONE, tree=tree)
+    finished = StageFinished(
+        at=walk.now, stage=stage, attempt=walk.seen.attempts[stage], outcome=Outcome.DONE, tree=tree
+    )
     is_gated = bool(walk.plan.nodes[stage].gates)
     if rnd.random() > walk.mishap * (2 if is_gated else 1):
         return finished
@@ -551,16 +551,18 @@ def red(walk: Walk, stage: str, *, failure: str, tree: str) -> StageFinished:
 )
 @given(st.randoms(use_true_random=True))
 def test_no_walk_breaks_a_rule(rnd: Random) -> None:
-    plan = random_plan(rnd)
-    for node in plan.nodes.values():
-        note(repr(node))
-    Walk(plan, random_answer, rnd).run()
+    walk = Walk(random_plan(rnd), random_answer, rnd)
+    try:
+        walk.run()
+    finally:
+        note("\n".join(repr(node) for node in walk.plan.nodes.values()))
+        note(b"\n".join(walk.journal).decode())
 
 
 # Adversaries: a world that answers with one thing only.
 
 
-def always(outcome: Outcome, kind: FailureKind | None = None) -> Answer:
+def always(outcome: Outcome, kind: FailureKind | None = None) -> Callable[["Walk", str], StageFinished]:
     def answer(walk: Walk, stage: str) -> StageFinished:
         number = walk.seen.attempts[stage]
         return StageFinished(at=walk.now, stage=stage, attempt=number, outcome=outcome, kind=kind, reason="so be it")
@@ -568,7 +570,7 @@ def always(outcome: Outcome, kind: FailureKind | None = None) -> Answer:
     return answer
 
 
-def red_gates(failures: Iterator[str], trees: Iterator[str]) -> Answer:
+def red_gates(failures: Iterator[str], trees: Iterator[str]) -> Callable[["Walk", str], StageFinished]:
     """Answer red wherever there is a gate, and done elsewhere."""
 
     def answer(walk: Walk, stage: str) -> StageFinished:
@@ -584,20 +586,17 @@ def different(word: str) -> Iterator[str]:
 
 
 def plan_of(main: dict[str, Stage], triage: dict[str, Stage] | None = None, parallel: int = 4) -> Plan:
-    workflows = {
-        Name(name): Workflow(stages={Name(stage): what for stage, what in stages.items()})
-        for name, stages in (("main", main), ("triage", triage or {}))
-    }
-    locks = {Name("one"): Lock()}
-    flow = Flow(version=1, targets=(), workflows=workflows, locks=locks, limits=Limits(parallel=parallel))
+    workflows = {"main": Workflow(stages=main), "triage": Workflow(stages=triage or {})}
+    limits = Limits(parallel=parallel)
+    flow = Flow(version=1, targets=(), workflows=workflows, locks={"one": Lock()}, limits=limits)
     return compile_plan(flow, "main")
 
 
 def build_and_verify(rounds: int = 5, no_progress: int = 9, on_exhausted: str = "fail") -> dict[str, Stage]:
     loop = Loop(until="verify.passed", max=rounds, no_progress=no_progress, on_exhausted=Name(on_exhausted))
     stages = {
-        Name("develop"): Stage(run="true"),
-        Name("verify"): Stage(run="true", needs=(Name("develop"),), gates=(GateName.GREEN,)),
+        "develop": Stage(run="true"),
+        "verify": Stage(run="true", needs=(Name("develop"),), gates=(GateName.GREEN,)),
     }
     return {"build": Stage(loop=loop, stages=stages)}
 
@@ -634,9 +633,8 @@ def test_an_exhausted_loop_starts_its_follow_up_once_and_the_run_fails_all_the_s
 
 
 def test_loops_in_loops_multiply_their_rounds_and_no_more() -> None:
-    inner = build_and_verify(rounds=3)
     loop = Loop(until="build.passed", max=2, no_progress=9)
-    outer = {"deliver": Stage(loop=loop, stages={Name(name): stage for name, stage in inner.items()})}
+    outer = {"deliver": Stage(loop=loop, stages=build_and_verify(rounds=3))}
     walk = Walk(plan_of(outer), red_gates(different("red"), different("tree")))
     assert walk.run().end is RunEnd.FAILED
     assert walk.started == ["develop", "verify"] * 6

@@ -1,0 +1,101 @@
+"""`invoke_agent AGENT --run-id R`: run or repeat one stage of a run."""
+
+from pathlib import Path
+
+import click
+
+from pipeline.errors import NothingToDo, UsageProblem
+
+
+@click.command("invoke_agent", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("agent")
+@click.option("--run-id", required=True, help="The run; an unknown id starts one.")
+@click.option("--mode", default="", help="Which of a role's stages: create, verify, final, ...")
+@click.option("--feature", default="", help="Name of the feature, for a new run.")
+@click.option("--input", "input_dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of extra inputs.")
+@click.option("--output", "output_dir", type=click.Path(file_okay=False, path_type=Path), help="Copy the outputs there.")
+@click.option("--base-branch", default="", help="Branch to start from, for a new run.")
+@click.option("--create-pr", type=bool, default=None, help="Whether publishing opens a pull request.")
+@click.option("--retry", type=bool, default=False, help="true: again, although it is done.")
+@click.option("--workflow", default="idea_to_feature", help="Workflow of a new run.")
+@click.option("--cassette", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Play the agents of a new run from a folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run's result as JSON on stdout.")
+@click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+def invoke(
+    *,
+    agent: str,
+    run_id: str,
+    mode: str,
+    feature: str,
+    input_dir: Path | None,
+    output_dir: Path | None,
+    base_branch: str,
+    create_pr: bool | None,
+    retry: bool,
+    workflow: str,
+    cassette: Path | None,
+    as_json: bool,
+    start: Path,
+) -> int:
+    """Run one stage of a run, or repeat it with --retry true; AGENT is a stage or a role.
+
+    The rest of the run is left as it is; go on with: pipeline resume RUN
+    """
+    from pipeline import wiring
+    from pipeline.cli.working import work_on
+    from pipeline.core.events import Invoked
+    from pipeline.engine import runs
+    from pipeline.engine.stage import GIVEN
+    from pipeline.files.rundir import copy_outputs
+    from pipeline.ids import checked_run_id
+
+    world = wiring.world(start)
+    rundir = world.rundir(checked_run_id(run_id))
+    if not rundir.exists:
+        idea = runs.prepared_idea(world, run_id) or feature
+        if not idea.strip():
+            raise UsageProblem(
+                f"there is no run {run_id}, and nothing says what a new one is about",
+                f"Add --feature NAME, or write {rundir.folder.relative_to(world.user.root)}/feature_request.md",
+            )
+        order = runs.Order(
+            workflow=workflow,
+            idea=idea,
+            feature=feature,
+            run_id=run_id,
+            base_branch=base_branch,
+            publish=create_pr is not False,
+            cassette=str(cassette.resolve()) if cassette else "",
+        )
+        runs.start(world, order)
+    stage = _find_stage(runs.load_state(world, run_id), agent, mode, retry=retry)
+    if input_dir is not None:
+        copy_outputs(input_dir, rundir.accepted(GIVEN))
+    invoked = Invoked(at=world.clock(), stage=stage, publish=create_pr)
+    status = work_on(start, run_id, as_json=as_json, quiet_end=True, invoked=invoked)
+    if output_dir is not None:
+        copy_outputs(rundir.accepted(stage), output_dir)
+    click.echo(f"{stage}: see {rundir.stage(stage)}; go on with the run: pipeline resume {run_id}", err=True)
+    return status
+
+
+def _find_stage(state: object, agent: str, mode: str, *, retry: bool) -> str:
+    """Find the stage that is meant: by its name or its role, in the mode that is asked for."""
+    from pipeline.core.diagnostics import did_you_mean
+    from pipeline.core.state import RunState, Status
+    from pipeline.ids import same_name
+
+    if not isinstance(state, RunState):
+        raise TypeError(state)
+    leaves = list(state.plan.leaves())
+    named = [node for node in leaves if same_name(node.id, agent)]
+    named = named or [node for node in leaves if node.player is not None and same_name(node.player.role, agent)]
+    fitting = [node for node in named if not mode or node.mode == mode]
+    if not fitting:
+        words = [node.id for node in leaves] if not named else [node.mode for node in named if node.mode]
+        what = f"no stage or role {agent!r} in this run" if not named else f"{agent} has no mode {mode!r}"
+        raise UsageProblem(what, did_you_mean(mode if named else agent, words))
+    open_ones = [node for node in fitting if state.nodes[node.id].status is not Status.DONE]
+    if not open_ones and not retry:
+        raise NothingToDo(f"{fitting[0].id} is done", "Do it again: add --retry true")
+    return (open_ones or fitting)[0].id
