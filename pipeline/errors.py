@@ -14,7 +14,7 @@ Problem
 from typing import ClassVar
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - what a person meets is a problem, not our error
     """What happened, in one sentence, and the mend: the next command or the line to change."""
 
     exit_code: ClassVar[int] = 1

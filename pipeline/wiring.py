@@ -35,7 +35,7 @@ def settings() -> Settings:
 
 
 def state_folder(found: Settings, user: UserRepo) -> Path:
-    """Return the folder for stores and workspaces: `PIPELINE_STATE_DIR`, the repository's setting, the user's folder."""
+    """Return the folder for stores and workspaces: the variable's, the repository's setting, the user's."""
     if chosen := found.state_dir or user.config(STATE_KEY):
         return Path(chosen).expanduser().resolve()
     from platformdirs import user_state_path

@@ -61,7 +61,10 @@ def _read(request: Request, agent: str, stdout: str) -> Answer:
         result = msgspec.json.decode(request.result_file.read_bytes(), type=_Result)
     except (OSError, msgspec.DecodeError) as exc:
         return Answer(
-            text=stdout, agent=agent, failure=FailureKind.PROTOCOL, reason=f"$PIPELINE_RESULT is not as described: {exc}"
+            text=stdout,
+            agent=agent,
+            failure=FailureKind.PROTOCOL,
+            reason=f"$PIPELINE_RESULT is not as described: {exc}",
         )
     usage = Usage(input_tokens=result.input_tokens, output_tokens=result.output_tokens, cost_usd=result.cost_usd)
     failure = FailureKind.AGENT if result.status == "failed" else None

@@ -1,6 +1,7 @@
 """`pipeline demo`: the whole pipeline on a sample repository, with scripted agents."""
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -11,61 +12,53 @@ import click
 from pipeline.errors import Fault, UsageProblem
 
 _NO_MODEL = "No model is called: a cassette plays the agents. Workspaces, edits, tests, commits and push are real."
-_SIGKILLED = 9
+_WORKFLOW = "idea_to_feature"
 
 
 @click.command()
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Make it in this new folder.")
 @click.option(
-    "--crash-after", default="", metavar="STAGE", help="Kill the pipeline (SIGKILL) right after this stage, then resume."
+    "--crash-after",
+    default="",
+    metavar="STAGE",
+    help="Kill the pipeline (SIGKILL) right after this stage, then resume.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
     """Turn one idea into one pull request in a sample repository. No key, server or account is needed."""
     from pipeline import wiring
+    from pipeline.cli.working import print_json, work_on
     from pipeline.demo import stage_set
     from pipeline.engine import runs
     from pipeline.ui import text
 
+    tools = _tools(wiring.environ())
     say = text.err(wiring.environ()) if as_json else text.out(wiring.environ())
     say.line(_NO_MODEL)
     folder = _folder(keep)
     repository, remote = stage_set.set_up(folder, wiring.shipped())
-    say.line(f"repository    {repository}")
-    say.line(f"remote        {remote}")
-    say.line(f"idea          {stage_set.idea()}")
+    world = wiring.world(repository, extra=tools)
+    runs.require_stage(world, _WORKFLOW, crash_after)
+    for label, value in (("repository", repository), ("remote", remote), ("idea", stage_set.idea())):
+        say.line(f"{label:<13} {value}")
     say.line()
-    world = wiring.world(repository, extra=_tools(wiring.environ()))
-    order = runs.Order(
-        workflow="idea_to_feature", idea=stage_set.idea(), feature="risk-monitor", cassette=str(stage_set.CASSETTE)
-    )
-    _require_stage(crash_after, world)
+    cassette = str(stage_set.CASSETTE)
+    order = runs.Order(workflow=_WORKFLOW, idea=stage_set.idea(), feature="risk-monitor", cassette=cassette)
     name = runs.start(world, order)
     if crash_after:
-        _crash(repository, name, crash_after)
+        _crash(repository, name, crash_after, tools)
         say.line(f"\nkilled (SIGKILL) right after {crash_after}; now: pipeline resume {name}\n")
-    return _finish(say, repository, remote, name, as_json=as_json)
-
-
-def _finish(say: object, repository: Path, remote: Path, name: str, *, as_json: bool) -> int:
-    """Work on the run to its end and show what came of it."""
-    from pipeline import wiring
-    from pipeline.cli.working import print_json, work_on
-    from pipeline.engine import runs
-    from pipeline.ui.text import Printer
-
-    tools = _tools(wiring.environ())
     status = work_on(repository, name, as_json=False, quiet_end=as_json, extra=tools)
-    found = runs.load_result(wiring.world(repository, extra=tools), name)
+    found = runs.load_result(world, name)
     if as_json:
         import msgspec
 
         print_json({**msgspec.to_builtins(found), "repository": str(repository), "remote": str(remote)})
-    elif isinstance(say, Printer) and found.pr is not None:
-        command = wiring.environ().get("PIPELINE_COMMAND", "pipeline")
-        say.line(f"{'look at it':<13} {command} pr diff {found.pr.number} -C {repository}")
-        say.line(f"{'the run':<13} {command} show {name} -C {repository}")
-        say.line(f"{'your own':<13} see README.md, \"Your own repository\"")
+        return status
+    command = wiring.environ().get("PIPELINE_COMMAND", "pipeline")
+    say.line(f"{'look around':<13} {command} pr show 1 -C {repository}")
+    say.line(f"{'':<13} {command} show {name} -C {repository}")
+    say.line(f'{"your own":<13} README.md, "Your own repository"')
     return status
 
 
@@ -84,22 +77,8 @@ def _tools(environ: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
-def _require_stage(crash_after: str, world: object) -> None:
-    from pipeline.core.diagnostics import did_you_mean
-    from pipeline.core.plan import compile_plan
-    from pipeline.engine import runs
-    from pipeline.engine.world import World
-
-    if crash_after and isinstance(world, World):
-        flow, _ = runs.load_flow(world)
-        names = [node.id for node in compile_plan(flow, "idea_to_feature").leaves() if ":" not in node.id]
-        if crash_after not in names:
-            raise UsageProblem(f"there is no stage {crash_after!r}", did_you_mean(crash_after, names))
-
-
-def _crash(repository: Path, name: str, stage: str) -> None:
+def _crash(repository: Path, name: str, stage: str, tools: Mapping[str, str]) -> None:
     """Work on the run in a child process that kills itself right after a stage."""
-    from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.files import failpoints
 
@@ -107,8 +86,8 @@ def _crash(repository: Path, name: str, stage: str) -> None:
     pid = os.fork()
     if pid == 0:
         failpoints.arm(f"stage.recorded@{stage}")
-        work_on(repository, name, as_json=False, extra=_tools(wiring.environ()))
+        work_on(repository, name, as_json=False, extra=tools)
         os._exit(0)
     _, status = os.waitpid(pid, 0)
-    if os.WTERMSIG(status) != _SIGKILLED:
+    if os.WTERMSIG(status) != signal.SIGKILL:
         raise Fault(f"the process was to be killed after {stage}, and ended with status {status}")

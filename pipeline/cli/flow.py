@@ -22,7 +22,9 @@ def check(*, start: Path) -> int:
 
     found, _ = runs.load_flow(wiring.world(start))
     stages = sum(1 for workflow in found.workflows.values() for _ in workflow.stages)
-    text.out(wiring.environ()).line(f"{runs.FLOW} is sound: {len(found.workflows)} workflow(s), {stages} stage(s) at the top")
+    text.out(wiring.environ()).line(
+        f"{runs.FLOW} is sound: {len(found.workflows)} workflow(s), {stages} stage(s) at the top"
+    )
     return 0
 
 

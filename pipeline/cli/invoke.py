@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.errors import NothingToDo, UsageProblem
+from pipeline.errors import UsageProblem
 
 
 @click.command("invoke_agent", context_settings={"help_option_names": ["-h", "--help"]})
@@ -12,13 +12,24 @@ from pipeline.errors import NothingToDo, UsageProblem
 @click.option("--run-id", required=True, help="The run; an unknown id starts one.")
 @click.option("--mode", default="", help="Which of a role's stages: create, verify, final, ...")
 @click.option("--feature", default="", help="Name of the feature, for a new run.")
-@click.option("--input", "input_dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of extra inputs.")
-@click.option("--output", "output_dir", type=click.Path(file_okay=False, path_type=Path), help="Copy the outputs there.")
+@click.option(
+    "--input",
+    "input_dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of extra inputs.",
+)
+@click.option(
+    "--output", "output_dir", type=click.Path(file_okay=False, path_type=Path), help="Copy the outputs there."
+)
 @click.option("--base-branch", default="", help="Branch to start from, for a new run.")
 @click.option("--create-pr", type=bool, default=None, help="Whether publishing opens a pull request.")
 @click.option("--retry", type=bool, default=False, help="true: again, although it is done.")
 @click.option("--workflow", default="idea_to_feature", help="Workflow of a new run.")
-@click.option("--cassette", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Play the agents of a new run from a folder.")
+@click.option(
+    "--cassette",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Play the agents of a new run from a folder.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run's result as JSON on stdout.")
 @click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
 def invoke(
@@ -45,6 +56,7 @@ def invoke(
     from pipeline.cli.working import work_on
     from pipeline.core.events import Invoked
     from pipeline.engine import runs
+    from pipeline.engine.find import find_stage
     from pipeline.engine.stage import GIVEN
     from pipeline.files.rundir import copy_outputs
     from pipeline.ids import checked_run_id
@@ -68,7 +80,7 @@ def invoke(
             cassette=str(cassette.resolve()) if cassette else "",
         )
         runs.start(world, order)
-    stage = _find_stage(runs.load_state(world, run_id), agent, mode, retry=retry)
+    stage = find_stage(runs.load_state(world, run_id), agent, mode, retry=retry)
     if input_dir is not None:
         copy_outputs(input_dir, rundir.accepted(GIVEN))
     invoked = Invoked(at=world.clock(), stage=stage, publish=create_pr)
@@ -77,25 +89,3 @@ def invoke(
         copy_outputs(rundir.accepted(stage), output_dir)
     click.echo(f"{stage}: see {rundir.stage(stage)}; go on with the run: pipeline resume {run_id}", err=True)
     return status
-
-
-def _find_stage(state: object, agent: str, mode: str, *, retry: bool) -> str:
-    """Find the stage that is meant: by its name or its role, in the mode that is asked for."""
-    from pipeline.core.diagnostics import did_you_mean
-    from pipeline.core.state import RunState, Status
-    from pipeline.ids import same_name
-
-    if not isinstance(state, RunState):
-        raise TypeError(state)
-    leaves = list(state.plan.leaves())
-    named = [node for node in leaves if same_name(node.id, agent)]
-    named = named or [node for node in leaves if node.player is not None and same_name(node.player.role, agent)]
-    fitting = [node for node in named if not mode or node.mode == mode]
-    if not fitting:
-        words = [node.id for node in leaves] if not named else [node.mode for node in named if node.mode]
-        what = f"no stage or role {agent!r} in this run" if not named else f"{agent} has no mode {mode!r}"
-        raise UsageProblem(what, did_you_mean(mode if named else agent, words))
-    open_ones = [node for node in fitting if state.nodes[node.id].status is not Status.DONE]
-    if not open_ones and not retry:
-        raise NothingToDo(f"{fitting[0].id} is done", "Do it again: add --retry true")
-    return (open_ones or fitting)[0].id

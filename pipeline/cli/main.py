@@ -32,7 +32,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 class LazyGroup(click.Group):
     """A group that knows its commands' names and first lines without importing them."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names, in the order of the table."""
         return list(COMMANDS)
 
@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the table of commands from the table above."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
@@ -107,7 +107,7 @@ def guarded(command: Callable[..., Any]) -> None:
         sys.stderr.close()
         sys.exit(0)
     except Exception as exc:  # noqa: BLE001 - the one place where a fault of ours leaves
-        _fault(exc)
+        sys.exit(_fault(exc))
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -116,10 +116,10 @@ def _say(text: str) -> None:
     click.echo(f"{prefix}{text}", err=True)
 
 
-def _fault(exc: Exception) -> None:
+def _fault(exc: Exception) -> int:
     import traceback
 
     _say(f"a fault of the pipeline itself: {type(exc).__name__}: {exc}")
     click.echo("".join(traceback.format_exception(exc)), err=True)
     click.echo("  What was done is kept. Please report this with the lines above.", err=True)
-    sys.exit(101)
+    return 101

@@ -191,7 +191,11 @@ def show_locks(*, as_json: bool, start: Path) -> int:
     for view in views:
         who = view.holder
         rows.append(
-            [view.name, "held" if view.held else "free", *((who.agent, who.run_id, str(who.pid), who.timestamp) if who else ("", "", "", ""))]
+            [
+                view.name,
+                "held" if view.held else "free",
+                *((who.agent, who.run_id, str(who.pid), who.timestamp) if who else ("", "", "", "")),
+            ]
         )
     text.out(wiring.environ()).table(["lock", "state", "by (or last by)", "run", "pid", "since"], rows)
     return 0

@@ -1,5 +1,6 @@
 """`trigger_workflow WORKFLOW IDEA`, and its other faces."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -12,9 +13,15 @@ from pipeline.errors import UsageProblem
 @click.argument("words", nargs=-1, metavar="[IDEA | - | RUN_ID FEATURE_NAME]")
 @click.option("--idea-file", type=click.Path(dir_okay=False, path_type=Path), help="Read the idea from a file.")
 @click.option("--feature", default="", help="Name of the feature (default: made from the idea).")
-@click.option("--base-branch", default="", help="Branch to start from (default: BASE_BRANCH, the remote's, the current).")
+@click.option(
+    "--base-branch", default="", help="Branch to start from (default: BASE_BRANCH, the remote's, the current)."
+)
 @click.option("--no-pr", is_flag=True, help="Branch and push, but open no pull request.")
-@click.option("--cassette", type=click.Path(file_okay=False, path_type=Path), help="Play the agents from a folder; no model is called.")
+@click.option(
+    "--cassette",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Play the agents from a folder; no model is called.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 @click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
 def trigger(
@@ -43,7 +50,7 @@ def trigger(
     from pipeline.engine import runs
 
     world = wiring.world(start)
-    run_id, idea, feature = _ask(world, words, idea_file, feature)
+    run_id, idea, feature = _ask(words, idea_file, feature, lambda name: runs.prepared_idea(world, name))
     order = runs.Order(
         workflow=workflow,
         idea=idea,
@@ -62,10 +69,10 @@ def trigger(
     return work_on(start, name, as_json=as_json)
 
 
-def _ask(world: object, words: tuple[str, ...], idea_file: Path | None, feature: str) -> tuple[str, str, str]:
-    """Take run id, idea and feature name out of what was typed."""
-    from pipeline.engine import runs
-    from pipeline.engine.world import World
+def _ask(
+    words: tuple[str, ...], idea_file: Path | None, feature: str, prepared: Callable[[str], str]
+) -> tuple[str, str, str]:
+    """Take run id, idea and feature name out of what was typed; `prepared` reads a run's prepared request."""
     from pipeline.ids import is_run_id
 
     run_id = words[0] if words and is_run_id(words[0]) else ""
@@ -82,7 +89,6 @@ def _ask(world: object, words: tuple[str, ...], idea_file: Path | None, feature:
             return run_id, idea_file.read_text(errors="replace"), feature or (typed if run_id else "")
         except OSError as exc:
             raise UsageProblem(f"{idea_file} cannot be read: {exc.strerror}") from exc
-    if run_id and isinstance(world, World):
-        prepared = runs.prepared_idea(world, run_id)
-        return run_id, prepared or typed, feature or typed
+    if run_id:
+        return run_id, prepared(run_id) or typed, feature or typed
     return run_id, typed, feature

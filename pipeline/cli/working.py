@@ -31,7 +31,9 @@ def work_on(
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.ask()
         if not stop.now.is_set():
-            printer.line(f"\nstopping after what runs now; once more ends it at once. Go on later: pipeline resume {name}")
+            printer.line(
+                f"\nstopping after what runs now; once more ends it at once. Go on later: pipeline resume {name}"
+            )
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

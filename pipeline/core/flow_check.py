@@ -59,14 +59,14 @@ def _check_pass_env(source: Source, path: Path, names: Iterable[str]) -> None:
             )
 
 
-def _check_stages(
-    flow: Flow, source: Source, stages: Mapping[str, Stage], path: Path, seen: dict[str, Path]
-) -> None:
+def _check_stages(flow: Flow, source: Source, stages: Mapping[str, Stage], path: Path, seen: dict[str, Path]) -> None:
     for name, stage in stages.items():
         here: Path = (*path, name)
         if name in seen:
             mend = "stage names are unique in a workflow, also inside groups and loops"
-            source.complain("F212", here, f"a stage {name!r} stands on line {source.mark(seen[name]).line} already", mend)
+            source.complain(
+                "F212", here, f"a stage {name!r} stands on line {source.mark(seen[name]).line} already", mend
+            )
         seen[name] = here
         _check_stage(flow, source, stage, here)
         for need in stage.needs:
@@ -91,7 +91,9 @@ def _check_stage(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
     if stage.loop is not None:
         _check_loop(flow, source, stage, here)
     if stage.stages is not None and stage.loop is None:
-        source.complain("F209", (*here, "stages"), "only a loop has `stages`", "add loop: {max: 3, until: STAGE.passed}")
+        source.complain(
+            "F209", (*here, "stages"), "only a loop has `stages`", "add loop: {max: 3, until: STAGE.passed}"
+        )
     if kind_of(stage) in {Kind.PARALLEL, Kind.LOOP}:
         own = [key for key in ("writes", "lock", "outputs") if getattr(stage, key)]
         for key in own:
@@ -134,7 +136,9 @@ def _check_writers(flow: Flow, source: Source, stages: Mapping[str, Stage], path
     """Refuse two stages that may run at once, write overlapping paths and share no lock."""
     writers: list[tuple[int, Path, Stage, tuple[str, ...]]] = []
     before = _Before()
-    before.add_all(stages, path, 0, lambda index, here, stage: writers.append((index, here, stage, _writes(flow, stage))))
+    before.add_all(
+        stages, path, 0, lambda index, here, stage: writers.append((index, here, stage, _writes(flow, stage)))
+    )
     for place, (index, here, stage, writes) in enumerate(writers):
         for other_index, other_here, other, other_writes in writers[:place]:
             if not writes or not other_writes or set(stage.lock) & set(other.lock):
@@ -165,7 +169,9 @@ class _Before:
     def orders(self, one: int, other: int) -> bool:
         return bool(self._before[one] >> other & 1 or self._before[other] >> one & 1)
 
-    def add_all(self, stages: Mapping[str, Stage], path: Path, outer: int, leaf: Callable[[int, Path, Stage], None]) -> int:
+    def add_all(
+        self, stages: Mapping[str, Stage], path: Path, outer: int, leaf: Callable[[int, Path, Stage], None]
+    ) -> int:
         """Number the leaves below `stages`; return the set of all of them."""
         order = TopologicalSorter({name: list(stage.needs) for name, stage in stages.items()}).static_order()
         done: dict[str, int] = {}

@@ -76,8 +76,7 @@ class RunState:
         """Start before the first event."""
         self.plan = plan
         self.nodes = {
-            node.id: NodeState(unmet=len(node.needs) + 1, remaining=len(node.children))
-            for node in plan.nodes.values()
+            node.id: NodeState(unmet=len(node.needs) + 1, remaining=len(node.children)) for node in plan.nodes.values()
         }
         self.started: RunStarted | None = None
         self.end: RunEnd | None = None
@@ -119,7 +118,7 @@ class RunState:
             yield self.plan.nodes[child]
             yield from self.below(child)
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:  # noqa: C901, PLR0912 - one case for each event
         """Take one event in. Events come in the journal's order."""
         match event:
             case RunStarted():
@@ -299,7 +298,7 @@ class RunState:
         for state in self.nodes.values():
             if state.status in {Status.SKIPPED, Status.CANCELLED}:
                 state.status, state.reason = Status.PENDING, ""
-        node, state = self.plan.nodes[event.stage], self.nodes[event.stage]
+        state = self.nodes[event.stage]
         state.repeated = state.status is Status.DONE
         state.status, state.tries, state.losses = Status.PENDING, 0, 0
         self.ready = sorted(

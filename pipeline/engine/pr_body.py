@@ -22,7 +22,11 @@ def render(state: RunState, store: Store, tree: str, accepted: Callable[[str], P
     started = state.started
     if started is None:
         raise ValueError("the run has not started")
-    played = ["> Played from a cassette: no model was called. Edits, tests, commits and push are real.\n"] if started.cassette else []
+    played = (
+        ["> Played from a cassette: no model was called. Edits, tests, commits and push are real.\n"]
+        if started.cassette
+        else []
+    )
     parts = [
         *played,
         f"## What was asked\n\n{_fence(started.idea)}\n",
@@ -146,7 +150,9 @@ def _stages(state: RunState) -> str:
         if memory.last is None or node.workflow != state.active:
             continue
         cost = "" if memory.last.usage.cost_usd is None else f"{memory.last.usage.cost_usd:.2f} USD"
-        rows.append(f"| {node.id} | {memory.last.agent} | {memory.attempts} | {memory.last.duration_s:.1f} s | {cost} |")
+        rows.append(
+            f"| {node.id} | {memory.last.agent} | {memory.attempts} | {memory.last.duration_s:.1f} s | {cost} |"
+        )
     head = ["| stage | agent | attempts | last took | cost |", "| --- | --- | --- | --- | --- |"]
     return "\n".join(["<details><summary>Stages</summary>", "", *head, *rows, "", "</details>", ""])
 

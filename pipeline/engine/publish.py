@@ -71,8 +71,12 @@ class Publisher:
     def _require_verified(self) -> None:
         tree = self.tree()
         if tree == self.store.tree_of(self.started.base):
-            raise WorkFailed("there is nothing to publish: the run changed nothing", f"See pipeline show {self.started.run_id}")
-        asks = any(GateName.GREEN in node.gates for node in self.plan.nodes.values() if node.workflow == self.plan.workflow)
+            raise WorkFailed(
+                "there is nothing to publish: the run changed nothing", f"See pipeline show {self.started.run_id}"
+            )
+        asks = any(
+            GateName.GREEN in node.gates for node in self.plan.nodes.values() if node.workflow == self.plan.workflow
+        )
         green = newest_gate(self.state, GateName.GREEN)
         if asks and (green is None or not green.passed or green.tree != tree):
             seen = f"the last green gate saw tree {green.tree[:12]}" if green else "no green gate saw any tree"
@@ -138,7 +142,11 @@ class Publisher:
     def _trailers(self, stage: str, agent: str) -> str:
         node = self.plan.nodes.get(stage)
         model = node.player.model if node is not None and node.player is not None else ""
-        lines = [f"Run-Id: {self.started.run_id}", f"Stage: {stage}" if stage else "", f"Agent: {agent}" if agent else ""]
+        lines = [
+            f"Run-Id: {self.started.run_id}",
+            f"Stage: {stage}" if stage else "",
+            f"Agent: {agent}" if agent else "",
+        ]
         return "\n".join(line for line in [*lines, f"Model: {model}" if model else ""] if line) + "\n"
 
     def _push(self, head: str) -> None:
@@ -149,14 +157,18 @@ class Publisher:
         ref = f"refs/heads/{self.branch}"
         git = self.world.user.git
         try:
-            git("push", "--porcelain", "--no-verify", f"--force-with-lease={ref}:", self.started.remote, f"{head}:{ref}")
+            git(
+                "push", "--porcelain", "--no-verify", f"--force-with-lease={ref}:", self.started.remote, f"{head}:{ref}"
+            )
         except GitError as exc:
             there = git("ls-remote", self.started.remote, ref, ok=(0, 2, 128)).partition("\t")[0]
             if there != head:
                 raise self._refused(there, exc) from exc
         reached("push.done")
         if not self.state.effects.get(Effect.PUSH):
-            self.record(EffectDone(at=self.world.clock(), effect=Effect.PUSH, detail={"branch": self.branch, "head": head}))
+            self.record(
+                EffectDone(at=self.world.clock(), effect=Effect.PUSH, detail={"branch": self.branch, "head": head})
+            )
             reached("push.recorded")
 
     def _refused(self, there: str, exc: GitError) -> UsageProblem:
@@ -166,11 +178,15 @@ class Publisher:
                 f"{self.started.remote} has a branch {self.branch} at {there[:12]}, which this run did not push",
                 f"It is left as it is. Look at it; rename or delete it, {again}",
             )
-        return UsageProblem(f"{self.started.remote} did not take the push: {exc.stderr.strip()[-400:]}", f"Mend that, {again}")
+        return UsageProblem(
+            f"{self.started.remote} did not take the push: {exc.stderr.strip()[-400:]}", f"Mend that, {again}"
+        )
 
     def _pull_request(self, head: str, title: str, *, draft: bool) -> PullRequest:
         if not self.state.effects.get(Effect.PULL_REQUEST):
-            self.record(EffectIntended(at=self.world.clock(), effect=Effect.PULL_REQUEST, detail={"branch": self.branch}))
+            self.record(
+                EffectIntended(at=self.world.clock(), effect=Effect.PULL_REQUEST, detail={"branch": self.branch})
+            )
             reached("pr.intended")
         body = pr_body.render(self.state, self.store, self.tree(), self.rundir.accepted)
         atomic.write_text(self.rundir.folder / "pr_body.md", body)
@@ -192,7 +208,12 @@ class Publisher:
         )
         reached("pr.created")
         if not self.state.effects.get(Effect.PULL_REQUEST):
-            detail = {"url": pull.url, "number": str(pull.number), "state": pull.state, "draft": str(pull.draft).lower()}
+            detail = {
+                "url": pull.url,
+                "number": str(pull.number),
+                "state": pull.state,
+                "draft": str(pull.draft).lower(),
+            }
             self.record(EffectDone(at=self.world.clock(), effect=Effect.PULL_REQUEST, detail=detail))
             reached("pr.recorded")
         atomic.write_text(self.rundir.folder / "pr_url.txt", pull.url + "\n")
@@ -213,7 +234,7 @@ class Publisher:
 
 
 def title_from(plan_text: str, idea: str) -> str:
-    """Take the plan's first heading as title, else the idea's first words; lower-case first letter, 68 letters at most."""
+    """Take the plan's first heading as title, else the idea's first words; lower-case, 68 letters at most."""
     heading = next((line.lstrip("# ").strip() for line in plan_text.splitlines() if line.startswith("#")), "")
     text = " ".join((heading or idea).split()).rstrip(".")
     if len(text) > _SUBJECT_MAX:

@@ -69,7 +69,9 @@ def _sides(world: World, pull: PullRequest) -> tuple[Store, str, str]:
     for side in (pull.base, pull.head):
         found[side] = git("ls-remote", remote, f"refs/heads/{side}").partition("\t")[0]
         if not found[side]:
-            raise UsageProblem(f"{remote} has no branch {side}", f"See pull request {pull.number}: {Path(pull.url).name}")
+            raise UsageProblem(
+                f"{remote} has no branch {side}", f"See pull request {pull.number}: {Path(pull.url).name}"
+            )
         if not git.works("cat-file", "-e", found[side]):
             git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, found[side])
     return store, found[pull.base], found[pull.head]

@@ -112,7 +112,10 @@ def result(state: RunState, *, run_dir: Path, workspace: Path, now: datetime, al
         workspace=str(workspace),
         sandbox="none",
         stages={node.id: _stage(state, node) for node in shown},
-        gates=tuple(GateView(stage=s, gate=g.gate.value, passed=g.passed, tree=g.tree, detail=g.detail) for s, g in gate_results(state)),
+        gates=tuple(
+            GateView(stage=s, gate=g.gate.value, passed=g.passed, tree=g.tree, detail=g.detail)
+            for s, g in gate_results(state)
+        ),
         tests=Tests(**{name.value: _evidence(state, name) for name in (GateName.RED, GateName.GREEN, GateName.PROOF)}),
         notes=tuple(state.notes),
         cost_usd=sum(costs) if costs else None,

@@ -12,7 +12,19 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core.decide import Cancel, Command, EndLoop, Finish, NextRound, Park, Rest, Start, StartWorkflow, WaitUntil, decide
+from pipeline.core.decide import (
+    Cancel,
+    Command,
+    EndLoop,
+    Finish,
+    NextRound,
+    Park,
+    Rest,
+    Start,
+    StartWorkflow,
+    WaitUntil,
+    decide,
+)
 from pipeline.core.events import (
     CancelRequested,
     Event,
@@ -152,7 +164,8 @@ class Run:
                 self._views.write_all(self.state)
                 raise UsageProblem(reason, f"Make this work on {self.started.base_branch} first: {target.test.command}")
             if run.failing and not any("fail on the base" in note for note in self.state.notes):
-                text = f"{len(run.failing)} test(s) fail on the base already and are set apart: {', '.join(run.failing[:5])}"
+                names = ", ".join(run.failing[:5])
+                text = f"{len(run.failing)} test(s) fail on the base already and are set apart: {names}"
                 self.record(Noted(at=self.world.clock(), text=text))
 
     def _take_up_running(self) -> None:
@@ -296,7 +309,11 @@ class Run:
             return Found(outcome=outcome, kind=FailureKind.MISSING, reason=exc.what, mend=exc.mend)
 
     def _title(self) -> str:
-        plans = [self.rundir.accepted(node.id) / node.outputs["plan"].file for node in self.plan.leaves() if "plan" in node.outputs]
+        plans = [
+            self.rundir.accepted(node.id) / node.outputs["plan"].file
+            for node in self.plan.leaves()
+            if "plan" in node.outputs
+        ]
         text = next((path.read_text(errors="replace") for path in plans if path.is_file()), "")
         return title_from(text, self.started.idea)
 

@@ -12,7 +12,18 @@ import msgspec
 from pipeline import backends
 from pipeline.core import flow_check, flow_file
 from pipeline.core.diagnostics import did_you_mean
-from pipeline.core.events import CancelRequested, Effect, Invoked, Noted, Outcome, RunEnd, RunFinished, RunOpened, RunStarted, StageFinished
+from pipeline.core.events import (
+    CancelRequested,
+    Effect,
+    Invoked,
+    Noted,
+    Outcome,
+    RunEnd,
+    RunFinished,
+    RunOpened,
+    RunStarted,
+    StageFinished,
+)
 from pipeline.core.flow import Flow
 from pipeline.core.plan import Plan, compile_plan
 from pipeline.core.state import RunState, fold
@@ -73,10 +84,14 @@ def start(world: World, order: Order) -> str:
     """Make a run, ready to be worked on; return its id. Raises `UsageProblem` before anything is left behind."""
     idea = order.idea.strip()
     if not idea:
-        raise UsageProblem("the idea is empty", 'Say what you want: trigger_workflow idea_to_feature "add rate limiting"')
+        raise UsageProblem(
+            "the idea is empty", 'Say what you want: trigger_workflow idea_to_feature "add rate limiting"'
+        )
     flow, text = load_flow(world)
     if order.workflow not in flow.workflows:
-        raise UsageProblem(f"there is no workflow {order.workflow!r} in {FLOW}", did_you_mean(order.workflow, flow.workflows))
+        raise UsageProblem(
+            f"there is no workflow {order.workflow!r} in {FLOW}", did_you_mean(order.workflow, flow.workflows)
+        )
     plan = compile_plan(flow, order.workflow)
     if not order.cassette:
         _require_agents(world, plan)
@@ -114,6 +129,14 @@ def start(world: World, order: Order) -> str:
     return name
 
 
+def require_stage(world: World, workflow: str, stage: str) -> None:
+    """Make sure that a workflow has a stage of this name; an empty name is fine. Raises `UsageProblem`."""
+    flow, _ = load_flow(world)
+    names = [node.id for node in compile_plan(flow, workflow).leaves() if node.workflow == workflow]
+    if stage and stage not in names:
+        raise UsageProblem(f"there is no stage {stage!r} in {workflow}", did_you_mean(stage, names))
+
+
 def prepared_idea(world: World, name: str) -> str:
     """Return the idea a person prepared for a run id in `feature_request.md`, or an empty text."""
     path = world.rundir(name).folder / "feature_request.md"
@@ -140,7 +163,9 @@ def _work(world: World, rundir: RunDir, stop: Stop, invoked: Invoked | None) -> 
         run = Run(world, rundir, plan, opened, store, runner)
         if run.state.end is not None and invoked is None:
             _heal(run)
-            raise NothingToDo(f"run {rundir.run_id} is over: {run.state.end.value}", f"See it: pipeline show {rundir.run_id}")
+            raise NothingToDo(
+                f"run {rundir.run_id} is over: {run.state.end.value}", f"See it: pipeline show {rundir.run_id}"
+            )
         run.record(RunOpened(at=world.clock(), pid=os.getpid()), *([invoked] if invoked else []))
         run.go(stop)
         return run
@@ -157,7 +182,7 @@ def _heal(run: Run) -> None:
     """Make the files of a finished run what they should be, should it have been killed right at its end."""
     if run.state.end is RunEnd.DONE:
         link = run.rundir.root / LATEST
-        current = Path(os.readlink(link)).name if link.is_symlink() else ""
+        current = link.readlink().name if link.is_symlink() else ""
         if current < run.rundir.run_id:
             run.rundir.switch_latest()
 
@@ -243,7 +268,7 @@ def roll_back(world: World, name: str) -> list[str]:
         for ref in store.refs_below(f"refs/runs/{name}/"):
             store.delete_ref(ref)
         link = world.user.root / LATEST
-        if link.is_symlink() and Path(os.readlink(link)).name == name:
+        if link.is_symlink() and link.readlink().name == name:
             link.unlink()
             done.append("docs/status/latest no longer points to it")
         for folder in (world.user.root / PLANS / name, rundir.work, rundir.folder):
@@ -269,7 +294,9 @@ def _remove_branch(world: World, state: RunState, branch: str, head: str) -> lis
             git("push", "--no-verify", f"--force-with-lease={ref}:{head}", remote, f":{ref}")
             done.append(f"deleted {branch} on {remote}")
         else:
-            why = "its pull request is merged" if pull is not None and pull.state == "merged" else "somebody pushed to it"
+            why = (
+                "its pull request is merged" if pull is not None and pull.state == "merged" else "somebody pushed to it"
+            )
             done.append(f"left {branch} on {remote}: {why}")
     if found := git("rev-parse", "--verify", "--quiet", ref, ok=(0, 1)):
         checked_out = f"branch {ref}" in git("worktree", "list", "--porcelain").splitlines()

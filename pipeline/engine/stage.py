@@ -126,7 +126,11 @@ class StageRunner:
         workspace = self._workspace(task)
         backend = backends.load(self._backend_name(task.node)) if task.node.player else None
         request = self._request(task, folder)
-        record = self._take_up(task, folder, workspace) if task.resumed else self._launch(task, folder, workspace, backend, request)
+        record = (
+            self._take_up(task, folder, workspace)
+            if task.resumed
+            else self._launch(task, folder, workspace, backend, request)
+        )
         reached("stage.exited", task.node.id)
         if record is None:
             return Found(outcome=Outcome.LOST, reason="its process died without a record (the machine, or a kill)")

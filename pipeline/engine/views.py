@@ -72,9 +72,7 @@ class Views:
 
     def _write_status(self, state: RunState, *, alive: bool) -> None:
         now = self.world.clock()
-        data = result(
-            state, run_dir=self.rundir.folder, workspace=self.rundir.workspaces / "0", now=now, alive=alive
-        )
+        data = result(state, run_dir=self.rundir.folder, workspace=self.rundir.workspaces / "0", now=now, alive=alive)
         text = msgspec.json.format(msgspec.json.encode(data))
         atomic.write_bytes(self.rundir.folder / "pipeline_status.json", text + b"\n", durable=False)
 
@@ -96,11 +94,13 @@ class Views:
             (folder / "all_passing").unlink(missing_ok=True)
 
 
-def describe(event: Event) -> str:
+def describe(event: Event) -> str:  # noqa: C901, PLR0911 - one case for each event
     """Say an event in one line for people; an empty text for those that are of no interest."""
     match event:
         case RunStarted():
-            return f"run {event.run_id} of {event.workflow}: {event.feature}, off {event.base_branch} at {event.base[:12]}"
+            return (
+                f"run {event.run_id} of {event.workflow}: {event.feature}, off {event.base_branch} at {event.base[:12]}"
+            )
         case StageStarted():
             more = f", round {event.round}" if event.round > 1 else ""
             return f"{event.stage}: started (attempt {event.attempt}{more})"

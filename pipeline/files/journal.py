@@ -1,6 +1,6 @@
-"""The journal: the one truth of a run, a checksummed JSON line for every event.
+r"""The journal: the one truth of a run, a checksummed JSON line for every event.
 
-A line is `CRC32 SEQ JSON\\n` (8 hex digits, decimal, object). A torn last line is cut when the
+A line is `CRC32 SEQ JSON\n` (8 hex digits, decimal, object). A torn last line is cut when the
 journal is opened for writing; a bad line with good ones after it is damage and is refused.
 """
 

@@ -72,7 +72,9 @@ class RunDir:
         """Let `docs/status/latest` show this run."""
         link = self.root / LATEST
         if link.is_dir() and not link.is_symlink():
-            raise UsageProblem(f"{link} is a folder; it should be a link of ours", f"Move it away: mv {link} {link}.old")
+            raise UsageProblem(
+                f"{link} is a folder; it should be a link of ours", f"Move it away: mv {link} {link}.old"
+            )
         atomic.switch_link(link, f"runs/{self.run_id}")
 
 

@@ -85,7 +85,9 @@ class LocalForge:
         except FileNotFoundError:
             return None
         except msgspec.DecodeError as exc:
-            raise UsageProblem(f"{path} is damaged: {exc}", f"Mend it or move it away: mv {path} {path}.damaged") from exc
+            raise UsageProblem(
+                f"{path} is damaged: {exc}", f"Mend it or move it away: mv {path} {path}.damaged"
+            ) from exc
 
 
 def folder_for(remote_url: str, root: Path, repo_state: Path) -> Path:

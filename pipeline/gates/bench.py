@@ -6,7 +6,6 @@ who started the run, a private HOME, and nothing else of their environment.
 
 import secrets
 import shlex
-import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -18,7 +17,8 @@ from pipeline.core import globs
 from pipeline.core.flow import Target
 from pipeline.errors import Interrupted
 from pipeline.files import atomic
-from pipeline.gates.testrun import TestRun, read_run
+from pipeline.files.rundir import remove_tree
+from pipeline.gates.testrun import TestRun, Traces, read_run
 from pipeline.process.launch import Attempt, Launcher
 from pipeline.process.spec import STDERR, STDOUT, Ending, LaunchSpec, OnOrphan
 from pipeline.repo.store import Store
@@ -116,19 +116,17 @@ class Bench:
         if record is None or record.ending is not Ending.EXITED:
             why = record.reason or record.ending.value if record else "its shim died"
             return TestRun(tree=tree, problem=f"{command}: {why}", command=command)
-        errors = _tail(folder / STDERR) or _tail(folder / STDOUT)
-        result = read_run(
-            tree=tree,
-            root=self._workspace.folder,
+        left = Traces(
             report=folder / "report.xml",
             probe=folder / "probe.json",
             canary=canary,
             code=record.code,
-            stderr=errors,
+            output=_tail(folder / STDERR) or _tail(folder / STDOUT),
             command=command,
             duration_s=record.duration_s,
         )
-        shutil.rmtree(home) if (home := folder / "home").exists() else None
+        result = read_run(tree, self._workspace.folder, left)
+        remove_tree(folder / "home")
         return result
 
 

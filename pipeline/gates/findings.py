@@ -28,7 +28,9 @@ def check(context: GateContext) -> GateResult:
                 dropped += 1
     blocking = [_line(finding) for finding in kept if finding.severity is Severity.BLOCKING]
     minor = [_line(finding) for finding in kept if finding.severity is not Severity.BLOCKING]
-    good = f"{len(kept)} finding(s), {len(blocking)} blocking" + (f"; {dropped} without a place dropped" if dropped else "")
+    good = f"{len(kept)} finding(s), {len(blocking)} blocking" + (
+        f"; {dropped} without a place dropped" if dropped else ""
+    )
     evidence: dict[str, object] = {"blocking": blocking, "minor": minor, "dropped": dropped}
     problems = [] if context.last_round else blocking
     return verdict(context, GateName.FINDINGS, problems, good, evidence)
@@ -47,4 +49,6 @@ def _has_place(context: GateContext, finding: Finding) -> bool:
 
 
 def _line(finding: Finding) -> str:
-    return f"{finding.file}:{finding.line}: {finding.what}" + (f" (fails when: {finding.fails_when})" if finding.fails_when else "")
+    return f"{finding.file}:{finding.line}: {finding.what}" + (
+        f" (fails when: {finding.fails_when})" if finding.fails_when else ""
+    )

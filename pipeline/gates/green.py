@@ -16,7 +16,7 @@ RERUNS = 2
 def check(context: GateContext) -> GateResult:
     """Run all tests on the tree."""
     problems: list[str] = []
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    counts = {"tests_passed": 0, "tests_failed": 0, "tests_skipped": 0}
     flaky: list[str] = []
     known: list[str] = []
     proven: list[str] = []
@@ -26,10 +26,10 @@ def check(context: GateContext) -> GateResult:
         flaky += one.flaky
         known += one.known
         proven += one.proven
-        counts["passed"] += len(one.now.named(TestOutcome.PASSED))
-        counts["failed"] += len(one.now.failing)
-        counts["skipped"] += len(one.now.named(TestOutcome.SKIPPED))
-    good = f"{counts['passed']} passed, {len(proven)} of them new"
+        counts["tests_passed"] += len(one.now.named(TestOutcome.PASSED))
+        counts["tests_failed"] += len(one.now.failing)
+        counts["tests_skipped"] += len(one.now.named(TestOutcome.SKIPPED))
+    good = f"{counts['tests_passed']} passed, {len(proven)} of them new"
     good += f"; flaky: {', '.join(flaky)}" if flaky else ""
     good += f"; {len(known)} failed on the base already" if known else ""
     evidence: dict[str, object] = {**counts, "new": proven, "flaky": flaky, "known": known}
@@ -56,7 +56,10 @@ class _Target:
         self.flaky = self._flaky(failing)
         self.proven = [name for name in self.now.named(TestOutcome.PASSED) if self._is_new(name)]
         return [
-            *(f"{file}: cannot be collected: {reason.type}: {reason.text}" for file, reason in self.now.uncollected.items()),
+            *(
+                f"{file}: cannot be collected: {reason.type}: {reason.text}"
+                for file, reason in self.now.uncollected.items()
+            ),
             *(_told(name, self.now) for name in failing if name not in self.flaky),
             *(f"{name}: a new test that is flaky proves nothing" for name in self.flaky if self._is_new(name)),
             *self._hidden(),

@@ -31,8 +31,12 @@ def check(context: GateContext) -> GateResult:
         still += [
             f"{name}: passes without the source change"
             for name in passed
-            if modules and name.startswith(modules) and name not in context.bench.baseline(context.base_tree, target).tests
+            if modules
+            and name.startswith(modules)
+            and name not in context.bench.baseline(context.base_tree, target).tests
         ]
-        failed += len([name for name in run.failing if name in new]) + len([file for file in files if file in run.uncollected])
+        failed += len([name for name in run.failing if name in new]) + len(
+            [file for file in files if file in run.uncollected]
+        )
     good = f"without the source change, {failed} of {len(new) + len(files)} new test(s) or file(s) fail again"
     return verdict(context, GateName.PROOF, still, good, {"failed_again": failed, "of": len(new) + len(files)})

@@ -14,7 +14,6 @@ from pathlib import Path
 import msgspec
 
 CANARY_PREFIX = "idea_to_pr_canary_"
-_PYTEST_NO_TESTS = 5
 
 
 class TestOutcome(StrEnum):
@@ -70,27 +69,28 @@ class _Probe(msgspec.Struct):
     origins: dict[str, str] = {}
 
 
-def read_run(
-    *,
-    tree: str,
-    root: Path,
-    report: Path,
-    probe: Path,
-    canary: str,
-    code: int,
-    stderr: str,
-    command: str,
-    duration_s: float,
-) -> TestRun:
+class Traces(msgspec.Struct, frozen=True, kw_only=True):
+    """What a test command left behind: its report, the probe's notes, exit status, the end of its output."""
+
+    report: Path
+    probe: Path
+    canary: str
+    code: int
+    output: str
+    command: str
+    duration_s: float
+
+
+def read_run(tree: str, root: Path, left: Traces) -> TestRun:
     """Put report, probe and exit status together. `root` is the checkout the tests ran in."""
-    seen = _read_probe(probe)
+    seen = _read_probe(left.probe)
     try:
-        cases = _read_junit(report, seen.reasons)
+        cases = _read_junit(left.report, seen.reasons)
     except (OSError, ET.ParseError) as exc:
-        tail = stderr.strip()[-500:]
-        problem = f"the tests left no report ({type(exc).__name__}), exit status {code}: {tail}"
-        return TestRun(tree=tree, problem=problem, duration_s=duration_s, command=command)
-    witness = cases.pop(_canary_name(cases, canary), None)
+        tail = left.output.strip()[-500:]
+        problem = f"the tests left no report ({type(exc).__name__}), exit status {left.code}: {tail}"
+        return TestRun(tree=tree, problem=problem, duration_s=left.duration_s, command=left.command)
+    witness = cases.pop(_canary_name(cases, left.canary), None)
     uncollected = {name: reason for name, reason in seen.reasons.items() if _is_file(name, reason, cases)}
     for name in uncollected:
         cases.pop(name, None)
@@ -106,8 +106,8 @@ def read_run(
         foreign=foreign,
         imported=tuple(sorted(seen.origins)),
         problem=problem,
-        duration_s=duration_s,
-        command=command,
+        duration_s=left.duration_s,
+        command=left.command,
     )
 
 

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -62,7 +63,7 @@ class Launcher:
         self._turn = threading.Lock()
         self._log = log
 
-    def __enter__(self) -> "Launcher":
+    def __enter__(self) -> Self:
         """Return the launcher itself."""
         return self
 

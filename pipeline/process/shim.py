@@ -23,7 +23,17 @@ import msgspec
 from pipeline.errors import Busy
 from pipeline.files import atomic, locks
 from pipeline.process import tree
-from pipeline.process.spec import ABANDONED, ALIVE_LOCK, RECORD, STDERR, STDOUT, Ending, ExitRecord, LaunchSpec, OnOrphan
+from pipeline.process.spec import (
+    ABANDONED,
+    ALIVE_LOCK,
+    RECORD,
+    STDERR,
+    STDOUT,
+    Ending,
+    ExitRecord,
+    LaunchSpec,
+    OnOrphan,
+)
 
 _CHUNK_BYTES = 65536
 _TICK_S = 0.05

@@ -6,8 +6,8 @@ rendered again: an idea that says `{{ 7 * 7 }}` stays that text.
 
 from collections.abc import Mapping
 
-from pipeline.core.schemas import example
 from pipeline.core.plan import Node, Plan
+from pipeline.core.schemas import example
 from pipeline.errors import UsageProblem
 
 SIZE_MAX = 400_000
@@ -21,7 +21,7 @@ def render(templates: Mapping[str, str], name: str, values: Mapping[str, object]
     environment = ImmutableSandboxedEnvironment(
         loader=DictLoader(dict(templates)),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - plain text for an agent, not HTML
+        autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -31,9 +31,13 @@ def render(templates: Mapping[str, str], name: str, values: Mapping[str, object]
     except TemplateError as exc:
         line = getattr(exc, "lineno", None)
         where = f"agent_prompts/{getattr(exc, 'name', None) or name}" + (f":{line}" if line else "")
-        raise UsageProblem(f"{where}: {exc.message or exc}", "Mend the template, then type the same command again") from exc
+        raise UsageProblem(
+            f"{where}: {exc.message or exc}", "Mend the template, then type the same command again"
+        ) from exc
     if len(text) > SIZE_MAX:
-        raise UsageProblem(f"the prompt from {name} is longer than {SIZE_MAX} letters", "Shorten the idea or the template")
+        raise UsageProblem(
+            f"the prompt from {name} is longer than {SIZE_MAX} letters", "Shorten the idea or the template"
+        )
     return text
 
 

@@ -115,9 +115,7 @@ class Store:
         """Delete a ref; one that is not there is fine."""
         self.git("update-ref", "-d", name)
 
-    def commit(
-        self, tree: str, parent: str, message: str, *, author: str, at: datetime, other_parent: str = ""
-    ) -> str:
+    def commit(self, tree: str, parent: str, message: str, *, author: str, at: datetime, other_parent: str = "") -> str:
         """Make a commit whose hash depends on these arguments alone, so that a replay makes the same one."""
         name, _, mail = author.rpartition(" <")
         stamp = f"@{int(at.timestamp())} +0000"

@@ -14,7 +14,16 @@ from pipeline.errors import UsageProblem
 from pipeline.repo.git import Git, GitError
 
 FALLBACK_AUTHOR = "idea-to-pr <idea-to-pr@localhost>"
-_PASSED = ("PATH", "HOME", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "USER", "LOGNAME")
+_PASSED = (
+    "PATH",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "SSH_AUTH_SOCK",
+    "GIT_SSH_COMMAND",
+    "GIT_CONFIG_GLOBAL",
+    "USER",
+    "LOGNAME",
+)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/@+-]*")
 
 
@@ -98,7 +107,9 @@ class UserRepo:
         if head != commit:
             counts = self.git("rev-list", "--left-right", "--count", f"{head}...{commit}").split()
             ahead, behind = (int(count) for count in counts)
-            notes.append(f"your checkout is {ahead} commit(s) ahead of {branch} and {behind} behind; the run starts at {branch}")
+            notes.append(
+                f"your checkout is {ahead} commit(s) ahead of {branch} and {behind} behind; the run starts at {branch}"
+            )
         status = self.git("status", "--porcelain", "--untracked-files=normal", "-z")
         changed = [line for line in status.split("\0") if line and not _is_record(line[3:])]
         if changed:
@@ -131,4 +142,6 @@ def _no_repository(start: Path, exc: GitError) -> UsageProblem:
         )
     if "this operation must be run in a work tree" in exc.stderr:
         return UsageProblem(f"{start} is a bare repository", "Go to a checkout of it")
-    return UsageProblem(f"{start} is not in a git repository", 'Go to one, or make one: git init && git add -A && git commit -m "first"')
+    return UsageProblem(
+        f"{start} is not in a git repository", 'Go to one, or make one: git init && git add -A && git commit -m "first"'
+    )

@@ -102,7 +102,7 @@ class Workspace:
         violations = [f"{path}: a git repository inside the workspace" for path in now.nested]
         violations += [f"{path}: neither a file nor a folder nor a link" for path in now.special]
         touched = differing(before, now)
-        violations += [f"{ascii(path)}: a name that is not plain text" for path in touched if not _is_plain(path)]
+        violations += [f"{path!a}: a name that is not plain text" for path in touched if not _is_plain(path)]
         touched = [path for path in touched if _is_plain(path) and not _inside(path, now.nested)]
         tree = self._write_tree(touched) if touched else self.tree
         changes = tuple(self.store.diff(since, tree))
@@ -144,9 +144,9 @@ def _violation(change: TreeChange, writes: tuple[str, ...], folder: Path) -> str
 
 
 def _escapes(folder: Path, path: str) -> bool:
-    target = os.readlink(folder / path)
-    landing = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
-    return os.path.isabs(target) or landing.startswith("..")  # noqa: PTH117
+    target = (folder / path).readlink()
+    landing = Path(os.path.normpath(Path(path).parent / target))
+    return target.is_absolute() or landing.parts[:1] == ("..",)
 
 
 def _is_plain(path: str) -> bool:

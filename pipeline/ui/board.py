@@ -6,6 +6,7 @@ scrolls up as one line each. Elsewhere every event is one line, with the time.
 
 import threading
 import time
+from typing import Self
 
 from pipeline.core.events import (
     EffectDone,
@@ -38,7 +39,7 @@ class Board:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._refresh, daemon=True)
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> Self:
         """Start to refresh the block."""
         if self.printer.is_terminal:
             self._thread.start()

@@ -22,13 +22,23 @@ def show(printer: Printer, found: Result, *, stages: bool = True) -> None:
     if stages:
         printer.line()
         rows = [
-            [view.state, name, str(view.attempts or ""), seconds(view.duration_s) if view.duration_s else "", view.agent, view.reason[:90]]
+            [
+                view.state,
+                name,
+                str(view.attempts or ""),
+                seconds(view.duration_s) if view.duration_s else "",
+                view.agent,
+                view.reason[:90],
+            ]
             for name, view in found.stages.items()
         ]
         printer.table(["state", "stage", "attempts", "took", "agent", "reason"], rows)
     if found.gates:
         printer.line()
-        rows = [[gate.stage, gate.gate, "passed" if gate.passed else "NOT passed", gate.tree[:12], gate.detail[:110]] for gate in found.gates]
+        rows = [
+            [gate.stage, gate.gate, "passed" if gate.passed else "NOT passed", gate.tree[:12], gate.detail[:110]]
+            for gate in found.gates
+        ]
         printer.table(["stage", "gate", "result", "tree", "detail"], rows)
 
 
@@ -44,7 +54,9 @@ def show_outcome(printer: Printer, found: Result, state: RunState, store: Store)
     if found.head:
         printer.line()
         changes = summary(store, found.base, store.tree_of(found.head))
-        printer.table(["changed", "", "lines"], [[path, word, f"+{added} -{removed}"] for word, path, added, removed in changes])
+        printer.table(
+            ["changed", "", "lines"], [[path, word, f"+{added} -{removed}"] for word, path, added, removed in changes]
+        )
         printer.line()
         for commit in found.commits:
             printer.line(f"{printer.paint(commit.sha[:10], Colour.YELLOW)} {commit.subject}")

@@ -24,8 +24,8 @@ MARKS = {
     "ready": ("○", "o", Colour.DIM),
     "pending": ("○", "o", Colour.DIM),
     "waiting": ("◌", "~", Colour.YELLOW),
-    "skipped": ("–", "-", Colour.DIM),
-    "cancelled": ("–", "-", Colour.YELLOW),
+    "skipped": ("\u2013", "-", Colour.DIM),
+    "cancelled": ("\u2013", "-", Colour.YELLOW),
     "interrupted": ("◌", "~", Colour.YELLOW),
 }
 """State -> mark, mark for terminals without UTF-8, colour; the word always stands beside it."""
@@ -69,13 +69,17 @@ class Printer:
 def visible(text: str) -> str:
     """Show control and direction-changing characters as escapes, so that no output steers the terminal."""
     return "".join(
-        char if char in "\n\t" or not unicodedata.category(char).startswith(("Cc", "Cf", "Cs", "Zl")) else ascii(char)[1:-1]
+        char
+        if char in "\n\t" or not unicodedata.category(char).startswith(("Cc", "Cf", "Cs", "Zl"))
+        else ascii(char)[1:-1]
         for char in text
     )
 
 
 def _width(text: str) -> int:
-    return sum(0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
 
 
 def out(environ: Mapping[str, str]) -> Printer:

@@ -1,0 +1,28 @@
+"""What all tests share: a clean environment, and a project to run the real commands on."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from tests.helpers.project import Project
+
+settings.register_profile("default", deadline=None, derandomize=True, print_blob=True, database=None)
+settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _clean_environment() -> Iterator[None]:
+    """Take away whatever could steer git or the pipeline from outside."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "AGENT_", "PIPELINE_")) and name != "PIPELINE_TEST_CLIS":
+            del os.environ[name]
+    yield
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A repository with a remote, and agents that play the demo's takes as real commands."""
+    return Project(tmp_path / "p")
