@@ -1,5 +1,6 @@
 """`trigger_workflow WORKFLOW IDEA`, and its other faces."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def _ask(
         raise UsageProblem(f"{len(rest)} words where one idea was expected", "Put the idea in quotes")
     typed = rest[0] if rest else ""
     if typed == "-":
-        return run_id, click.get_text_stream("stdin").read(), feature
+        return run_id, sys.stdin.read(), feature
     if idea_file is not None:
         if typed and not run_id:
             raise UsageProblem("an idea and --idea-file", "Give one of them")

@@ -289,7 +289,7 @@ class StageRunner:
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.VIOLATION, reason=reason)
         if answer.failure is not None:
             return fail(found, outcome=Outcome.FAILED, kind=answer.failure, reason=answer.reason)
-        if task.node.must_change and not changed:
+        if task.node.must_change and not changed and task.round == 1:
             reason = "the agent says it is done, and changed nothing that it may write"
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.NO_CHANGE, reason=reason)
         missing = self._fill_outputs(task.node, folder / "out", answer)

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-CANARY_PREFIX = "idea_to_pr_canary_"
-
 
 class TestOutcome(StrEnum):
     """How one test ended."""
@@ -84,20 +82,21 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
 def read_run(tree: str, root: Path, left: Traces) -> TestRun:
     """Put report, probe and exit status together. `root` is the checkout the tests ran in."""
     seen = _read_probe(left.probe)
+    seen.reasons = {name: reason for name, reason in seen.reasons.items() if f"::test_{left.canary}_" not in name}
     try:
         cases = _read_junit(left.report, seen.reasons)
     except (OSError, ET.ParseError) as exc:
         tail = left.output.strip()[-500:]
         problem = f"the tests left no report ({type(exc).__name__}), exit status {left.code}: {tail}"
         return TestRun(tree=tree, problem=problem, duration_s=left.duration_s, command=left.command)
-    witness = cases.pop(_canary_name(cases, left.canary), None)
+    witnesses = [cases.pop(name) for name in list(cases) if f"::test_{left.canary}_" in name]
     uncollected = {name: reason for name, reason in seen.reasons.items() if _is_file(name, reason, cases)}
     for name in uncollected:
         cases.pop(name, None)
     top = os.path.realpath(root)
     foreign = {name: file for name, file in seen.origins.items() if not file.startswith(top + os.sep)}
     problem = ""
-    if witness is None or witness.outcome is not TestOutcome.FAILED:
+    if not witnesses or any(witness.outcome is not TestOutcome.FAILED for witness in witnesses):
         problem = "the engine's own failing test is not in the report as failed: the report is not believed"
     return TestRun(
         tree=tree,
@@ -109,10 +108,6 @@ def read_run(tree: str, root: Path, left: Traces) -> TestRun:
         duration_s=left.duration_s,
         command=left.command,
     )
-
-
-def _canary_name(cases: Mapping[str, TestCase], canary: str) -> str:
-    return next((name for name in cases if name.endswith(f"{CANARY_PREFIX}{canary}")), "")
 
 
 def _is_file(name: str, reason: Reason, cases: Mapping[str, TestCase]) -> bool:

@@ -1,8 +1,8 @@
 """A pytest plugin that the engine adds to every test run: canary, origins, reasons.
 
 It stands alone (stdlib and pytest) because it runs in the tested project's own environment:
-`pytest -p idea_to_pr_probe` with this folder on `PYTHONPATH`. It adds one test that must fail, so that
-a forged report shows; notes from which file each watched module was imported; and notes for every
+`pytest -p idea_to_pr_probe` with this folder on `PYTHONPATH`. It adds a test that must fail to every folder
+of tests (so that a conftest.py that forges outcomes there forges its, too); notes from which file each watched module was imported; and notes for every
 failure what kind of exception it was, and which name was missing.
 """
 
@@ -27,7 +27,7 @@ class Canary(pytest.Item):
 
     def runtest(self):
         """Fail, always."""
-        raise AssertionError(f"canary {CANARY}")
+        raise AssertionError("this test of the engine's own always fails")
 
     def reportinfo(self):
         """Say where it stands, for reports."""
@@ -36,9 +36,14 @@ class Canary(pytest.Item):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(session, items):
-    """Add the canary behind all collected tests."""
-    if CANARY:
-        items.append(Canary.from_parent(session, name=f"idea_to_pr_canary_{CANARY}"))
+    """Add a canary behind the tests of every folder, also of those that could not be collected."""
+    if not CANARY:
+        return
+    folders = {item.path.parent for item in items}
+    folders |= {(session.config.rootpath / reason["file"]).parent for reason in _reasons.values() if reason["file"]}
+    for number, folder in enumerate(sorted(folders or {session.config.rootpath})):
+        name = f"test_{CANARY}_{number}"
+        items.append(Canary.from_parent(session, name=name, path=folder, nodeid=f"engine.py::{name}"))
 
 
 def pytest_exception_interact(node, call):
