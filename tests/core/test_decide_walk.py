@@ -66,7 +66,9 @@ from pipeline.core.flow import FailureKind, Flow, GateName, Limits, Lock, Loop, 
 from pipeline.core.plan import Kind, Plan, compile_plan
 from pipeline.core.state import RunState, fold
 
-PROFILE = settings(max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+PROFILE = settings(
+    max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
@@ -149,6 +151,11 @@ class Ledger:
                 self.workflow = workflow
                 self.followed.append(workflow)
                 self.final, self.exhausted = [], []
+            case _:
+                self._note_person(event)
+
+    def _note_person(self, event: Event) -> None:
+        match event:
             case RunOpened():
                 self.only = None
                 for stage in self.parked:
@@ -226,7 +233,7 @@ class Ledger:
     def _exhausted(self, loop: str, reason: str) -> None:
         if self._is_until(loop):
             words = "".join(letter for letter in reason if not letter.isdigit())
-            self._turn_red(loop, (words, *self.told[loop]), self.tree)
+            self._turn_red(loop, (words, *self.told.get(loop, ())), self.tree)
             return
         rule = self.plan.nodes[loop].loop
         if rule is not None and rule.on_exhausted != "fail":
@@ -371,7 +378,14 @@ def never_stuck(seen: Ledger, commands: list[Command]) -> None:
 def nothing_waits_without_a_cause(seen: Ledger, commands: list[Command], now: datetime) -> None:
     """After the starts of one decision: whoever still could start has no slot, lock or time to do so."""
     settled = all(isinstance(command, Start | WaitUntil) for command in commands)
-    if not settled or seen.only or seen.final or seen.cancelled or seen.draining or len(seen.running) == seen.plan.parallel:
+    if (
+        not settled
+        or seen.only
+        or seen.final
+        or seen.cancelled
+        or seen.draining
+        or len(seen.running) == seen.plan.parallel
+    ):
         return
     for stage in seen.doors():
         idle = stage in seen.parked or seen.later.get(stage, now) > now
@@ -404,7 +418,9 @@ Answer = Callable[["Walk", str], StageFinished | CancelRequested]
 class Walk:
     """The engine's part, with a world that answers as it likes."""
 
-    def __init__(self, plan: Plan, answer: Answer, rnd: Random | None = None, *, parks: int = 4, invoked: int = 0) -> None:
+    def __init__(
+        self, plan: Plan, answer: Answer, rnd: Random | None = None, *, parks: int = 4, invoked: int = 0
+    ) -> None:
         self.plan = plan
         self.answer = answer
         self.rnd = rnd

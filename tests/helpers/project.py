@@ -160,7 +160,7 @@ class Project:
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             except OSError:
                 continue
-            if state != "Z" and (b"PIPELINE_ATTEMPT_ID=" in environ or str(self.folder).encode() in environ):
+            if state != "Z" and str(self.folder).encode() in environ:
                 found.append(f"{entry.name} {line}")
         return found
 
