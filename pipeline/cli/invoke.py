@@ -24,12 +24,6 @@ from pipeline.errors import UsageProblem
 @click.option("--base-branch", default="", help="Branch to start from, for a new run.")
 @click.option("--create-pr", type=bool, default=None, help="Whether publishing opens a pull request.")
 @click.option("--retry", type=bool, default=False, help="true: again, although it is done.")
-@click.option("--workflow", default="idea_to_feature", help="Workflow of a new run.")
-@click.option(
-    "--cassette",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Play the agents of a new run from a folder.",
-)
 @click.option("--json", "as_json", is_flag=True, help="Print the run's result as JSON on stdout.")
 @click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
 def invoke(
@@ -43,8 +37,6 @@ def invoke(
     base_branch: str,
     create_pr: bool | None,
     retry: bool,
-    workflow: str,
-    cassette: Path | None,
     as_json: bool,
     start: Path,
 ) -> int:
@@ -52,6 +44,8 @@ def invoke(
 
     The rest of the run is left as it is; go on with: pipeline resume RUN
     """
+    import msgspec
+
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.core.events import Invoked
@@ -67,19 +61,10 @@ def invoke(
         idea = runs.prepared_idea(world, run_id) or feature
         if not idea.strip():
             raise UsageProblem(
-                f"there is no run {run_id}, and nothing says what a new one is about",
-                f"Add --feature NAME, or write {rundir.folder.relative_to(world.user.root)}/feature_request.md",
+                f"there is no run {run_id}, and nothing says what a new one is about", "Add --feature NAME"
             )
-        order = runs.Order(
-            workflow=workflow,
-            idea=idea,
-            feature=feature,
-            run_id=run_id,
-            base_branch=base_branch,
-            publish=create_pr is not False,
-            cassette=str(cassette.resolve()) if cassette else "",
-        )
-        runs.start(world, order)
+        order = runs.Order(workflow="idea_to_feature", idea=idea, feature=feature, run_id=run_id)
+        runs.start(world, msgspec.structs.replace(order, base_branch=base_branch, publish=create_pr is not False))
     stage = find_stage(runs.load_state(world, run_id), agent, mode, retry=retry)
     if input_dir is not None:
         copy_outputs(input_dir, rundir.accepted(GIVEN))

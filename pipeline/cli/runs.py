@@ -149,10 +149,10 @@ def resume(*, run: str, as_json: bool, start: Path) -> int:
 def cancel(*, run: str, start: Path) -> int:
     """End a run, and every process of it."""
     from pipeline import wiring
-    from pipeline.engine import runs
+    from pipeline.engine import undo
     from pipeline.ui import text
 
-    text.err(wiring.environ()).line(runs.cancel(wiring.world(start), run, "cancelled by a person"))
+    text.err(wiring.environ()).line(undo.cancel(wiring.world(start), run, "cancelled by a person"))
     return 0
 
 
@@ -162,11 +162,11 @@ def cancel(*, run: str, start: Path) -> int:
 def rollback(*, run: str, start: Path) -> int:
     """Remove what a run made and nobody touched: branch, pull request, workspaces, run folder."""
     from pipeline import wiring
-    from pipeline.engine import runs
+    from pipeline.engine import undo
     from pipeline.ui import text
 
     printer = text.err(wiring.environ())
-    for line in runs.roll_back(wiring.world(start), run):
+    for line in undo.roll_back(wiring.world(start), run):
         printer.line(line)
     return 0
 

@@ -8,9 +8,6 @@ import contextlib
 import queue
 import threading
 from datetime import datetime, timedelta
-from pathlib import Path
-
-import msgspec
 
 from pipeline.core.decide import (
     Cancel,
@@ -43,6 +40,7 @@ from pipeline.core.flow import FailureKind, GateName
 from pipeline.core.plan import Kind, Node, Plan
 from pipeline.core.retry import retry_delay_s
 from pipeline.core.state import RunState
+from pipeline.engine.commits import stage_commit, stage_ref
 from pipeline.engine.publish import Publisher, title_from
 from pipeline.engine.result import newest_gate
 from pipeline.engine.stage import Found, StageRunner, Task
@@ -339,7 +337,8 @@ class Run:
         self.mend = found.mend or self.mend
         tree, commit = found.tree, ""
         if found.outcome is Outcome.DONE:
-            tree, commit = self._accept(task, found)
+            self._views.accept(task.node, task.attempt)
+            tree, commit = self._put_on_top(task, found)
         outcome = found.outcome
         if outcome is Outcome.CANCELLED and self.state.cancel is None:
             outcome = Outcome.PARKED
@@ -368,37 +367,14 @@ class Run:
         )
         reached("stage.recorded", task.node.id)
 
-    def _accept(self, task: Task, found: Found) -> tuple[str, str]:
-        """Keep a stage's outputs; put its change on top of the run's tree, as a commit under a ref made once."""
-        self._views.accept(task.node, task.attempt)
+    def _put_on_top(self, task: Task, found: Found) -> tuple[str, str]:
+        """Put an accepted change on top of the run's tree; return tree and commit, or nothing without a change."""
         if not found.changed:
             return "", ""
         current = self.store_tree()
         tree = found.tree if current == task.tree else self.store.graft(current, found.tree, found.changed)
-        message = f"{task.node.id}, attempt {task.attempt}\n\n" + "\n".join(
-            [
-                f"Run-Id: {self.started.run_id}",
-                f"Stage: {task.node.id}",
-                f"Agent: {found.agent}",
-                *([f"Model: {task.node.player.model}"] if task.node.player and task.node.player.model else []),
-            ]
-        )
-        parent = self.state.commit or self.started.base
-        at = self.started.at + timedelta(seconds=task.attempt)
-        commit = self.store.commit(tree, parent, message + "\n", author=self.started.author, at=at)
+        commit = stage_commit(self.store, self.started, task, found.agent, tree, self.state.commit)
         reached("stage.committed", task.node.id)
-        stage = task.node.id.replace(":", ".")
-        self.store.set_ref(f"refs/runs/{self.started.run_id}/stages/{stage}/{task.attempt}", commit, NO_COMMIT)
+        self.store.set_ref(stage_ref(self.started.run_id, task), commit, NO_COMMIT)
         reached("stage.ref_set", task.node.id)
         return tree, commit
-
-
-def load_plan(path: Path) -> Plan:
-    """Read a run's compiled plan. Raises `UsageProblem` when it is gone."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Plan)
-    except (OSError, msgspec.DecodeError) as exc:
-        raise UsageProblem(
-            f"the run's plan {path} cannot be read: {exc}",
-            "Its working folder is gone or damaged; start anew, or remove it: pipeline rollback RUN",
-        ) from exc

@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -13,33 +13,26 @@ from pipeline import backends
 from pipeline.core import flow_check, flow_file
 from pipeline.core.diagnostics import did_you_mean
 from pipeline.core.events import (
-    CancelRequested,
-    Effect,
     Invoked,
     Noted,
-    Outcome,
     RunEnd,
-    RunFinished,
     RunOpened,
     RunStarted,
-    StageFinished,
 )
 from pipeline.core.flow import Flow
 from pipeline.core.plan import Plan, compile_plan
 from pipeline.core.state import RunState, fold
 from pipeline.engine.result import Result, result
-from pipeline.engine.run import Run, Stop, load_plan
+from pipeline.engine.run import Run, Stop
 from pipeline.engine.stage import StageRunner
 from pipeline.engine.world import TOOLS, World
-from pipeline.errors import Busy, NothingToDo, Problem, UsageProblem
+from pipeline.errors import Busy, NothingToDo, UsageProblem
 from pipeline.files import atomic, journal, locks
 from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
-from pipeline.files.rundir import LATEST, LOCKS, PLANS, RUNS, RunDir, remove_tree
-from pipeline.forges.local import LocalForge, folder_for
+from pipeline.files.rundir import LATEST, RUNS, RunDir
 from pipeline.gates.bench import Bench
 from pipeline.ids import is_run_id, lock_file_name, run_id, slug
-from pipeline.process import launch
 from pipeline.process.launch import Launcher
 
 FLOW = "agents/flow.yaml"
@@ -122,7 +115,7 @@ def start(world: World, order: Order) -> str:
         tools={name: world.environ[name] for name in TOOLS if name in world.environ},
     )
     notes = [Noted(at=now, text=note) for note in (*base.notes, *_differing(world, base.commit, text))]
-    with _journal(rundir) as opened:
+    with open_journal(rundir) as opened:
         opened.append([started, *notes], durable=True)
     atomic.sync_folder(rundir.folder.parent)
     reached("run.created")
@@ -149,14 +142,14 @@ def work(world: World, name: str, stop: Stop, invoked: Invoked | None = None) ->
     Raises `Busy` when another process works on it.
     """
     rundir = require_run(world, name)
-    with _exclusive(world, rundir):
+    with exclusive(world, rundir):
         return _work(world, rundir, stop, invoked)
 
 
 def _work(world: World, rundir: RunDir, stop: Stop, invoked: Invoked | None) -> Run:
-    plan = load_plan(rundir.plan)
+    plan = _load_plan(rundir.plan)
     store = world.store()
-    with _journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
+    with open_journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
         env = {**world.child_env(), **_recorded_tools(opened)}
         bench = Bench(store, launcher, rundir.work / "gate", world.repo_state / "baselines", env)
         runner = StageRunner(world, rundir, plan, store, launcher, bench)
@@ -207,7 +200,7 @@ def run_ids(world: World) -> list[str]:
 def load_state(world: World, name: str) -> RunState:
     """Fold a run's journal without opening it for work."""
     rundir = require_run(world, name)
-    return fold(load_plan(rundir.plan), journal.read(rundir.journal))
+    return fold(_load_plan(rundir.plan), journal.read(rundir.journal))
 
 
 def load_result(world: World, name: str) -> Result:
@@ -231,84 +224,15 @@ def holder(world: World, name: str) -> locks.Holder | None:
     return view.holder if view.held else None
 
 
-def cancel(world: World, name: str, reason: str) -> str:
-    """Ask for the end of a run; end it here when nobody works on it. Return what was done, in words."""
-    rundir = require_run(world, name)
-    state = load_state(world, name)
-    if state.end is not None:
-        raise NothingToDo(f"run {name} is over already: {state.end.value}")
-    atomic.write_text(rundir.work / "cancel", reason)
-    if (who := holder(world, name)) is not None:
-        return f"asked process {who.pid} to end run {name}"
-    with _exclusive(world, rundir), _journal(rundir) as opened:
-        now = world.clock()
-        ended = []
-        for stage, attempt in state.running.items():
-            launch.end_orphan(rundir.attempt(stage, attempt))
-            ended.append(StageFinished(at=now, stage=stage, attempt=attempt, outcome=Outcome.CANCELLED, reason=reason))
-        finish = RunFinished(at=now, end=RunEnd.CANCELLED, reason=reason)
-        opened.append([CancelRequested(at=now, reason=reason), *ended, finish], durable=True)
-    return f"run {name} is cancelled"
-
-
-def roll_back(world: World, name: str) -> list[str]:
-    """Remove a run's branch, pull request, folders and refs; leave what somebody else touched. Return what was done."""
-    rundir = require_run(world, name)
-    if (who := holder(world, name)) is not None:
-        raise Busy(f"run {name} is being worked on by process {who.pid}", f"End it first: pipeline cancel {name}")
-    done: list[str] = []
-    with _exclusive(world, rundir):
-        state = load_state(world, name)
-        for stage, attempt in state.running.items():
-            launch.end_orphan(rundir.attempt(stage, attempt))
-        detail = {**state.intended.get(Effect.PUSH, {}), **state.effects.get(Effect.BRANCH, {})}
-        if detail.get("branch") and detail.get("head"):
-            done += _remove_branch(world, state, detail["branch"], detail["head"])
-        store = world.store()
-        for ref in store.refs_below(f"refs/runs/{name}/"):
-            store.delete_ref(ref)
-        link = world.user.root / LATEST
-        if link.is_symlink() and link.readlink().name == name:
-            link.unlink()
-            done.append("docs/status/latest no longer points to it")
-        for folder in (world.user.root / PLANS / name, rundir.work, rundir.folder):
-            remove_tree(folder)
-        done.append(f"removed {rundir.folder} and its workspaces")
-    for path in (world.user.root / LOCKS).glob(f"*.{name}.lock"):
-        path.unlink()
-    return done
-
-
-def _remove_branch(world: World, state: RunState, branch: str, head: str) -> list[str]:
-    """Remove the run's branch where it still is what the run made, and close its pull request."""
-    done: list[str] = []
-    git, ref = world.user.git, f"refs/heads/{branch}"
-    remote = state.started.remote if state.started else ""
-    folder = folder_for(world.user.remote_url(remote), world.user.root, world.repo_state)
-    pull = LocalForge(folder).find(branch)
-    if pull is not None and pull.state == "open":
-        LocalForge(folder).save(msgspec.structs.replace(pull, state="closed"))
-        done.append(f"closed pull request {pull.number}")
-    if remote and (there := git("ls-remote", remote, ref, ok=(0, 2, 128)).partition("\t")[0]):
-        if there == head and (pull is None or pull.state != "merged"):
-            git("push", "--no-verify", f"--force-with-lease={ref}:{head}", remote, f":{ref}")
-            done.append(f"deleted {branch} on {remote}")
-        else:
-            why = (
-                "its pull request is merged" if pull is not None and pull.state == "merged" else "somebody pushed to it"
-            )
-            done.append(f"left {branch} on {remote}: {why}")
-    if found := git("rev-parse", "--verify", "--quiet", ref, ok=(0, 1)):
-        checked_out = f"branch {ref}" in git("worktree", "list", "--porcelain").splitlines()
-        if found == head and not checked_out:
-            git("update-ref", "-d", ref, head)
-            done.append(f"deleted {branch}")
-        else:
-            why = "it is checked out" if checked_out else "somebody committed to it"
-            done.append(f"left {branch}: {why}")
-    with suppress(Problem):
-        world.store().git("update-ref", "-d", ref, head)
-    return done
+def _load_plan(path: Path) -> Plan:
+    """Read a run's compiled plan. Raises `UsageProblem` when it is gone."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
+    except (OSError, msgspec.DecodeError) as exc:
+        raise UsageProblem(
+            f"the run's plan {path} cannot be read: {exc}",
+            "Its working folder is gone or damaged; start anew, or remove it: pipeline rollback RUN",
+        ) from exc
 
 
 def _pin(world: World, rundir: RunDir, plan: Plan, text: str) -> None:
@@ -355,7 +279,7 @@ def _differing(world: World, commit: str, text: str) -> list[str]:
 
 
 @contextmanager
-def _exclusive(world: World, rundir: RunDir) -> Iterator[None]:
+def exclusive(world: World, rundir: RunDir) -> Iterator[None]:
     """Be the one process that works on a run."""
     path = rundir.lock(lock_file_name("run", rundir.run_id))
     try:
@@ -373,7 +297,8 @@ def _exclusive(world: World, rundir: RunDir) -> Iterator[None]:
 
 
 @contextmanager
-def _journal(rundir: RunDir) -> Iterator[Journal]:
+def open_journal(rundir: RunDir) -> Iterator[Journal]:
+    """Have a run's journal open for writing; only under `exclusive`, or before anybody knows the run."""
     opened = Journal(rundir.journal)
     try:
         yield opened

@@ -233,8 +233,8 @@ def test_the_next_round_is_told_what_failed() -> None:
 
 def test_a_loop_remembers_what_its_round_was_told() -> None:
     plan = plan_of(main={"build": loop("v", v=step(gated=True))})
-    second = RoundStarted(at=NOON, loop="build", round=2, told=("x",))
-    assert after(plan, started("v"), red("v", "x"), second).nodes["build"].told == ("x",)
+    second = RoundStarted(at=NOON, loop="build", round=2, told=("x, and a hint",))
+    assert after(plan, started("v"), red("v", "x"), second).nodes["build"].told == ("x, and a hint",)
 
 
 def test_a_red_gate_without_a_list_tells_its_reason() -> None:
@@ -368,6 +368,12 @@ def test_what_a_cancelled_run_never_came_to_is_cancelled() -> None:
     assert (state.nodes["a"].status, state.nodes["b"].status) == (Status.DONE, Status.CANCELLED)
 
 
+def test_a_follow_up_that_a_cancelled_run_never_needed_is_skipped() -> None:
+    plan = plan_of(main={"build": loop("v", on_exhausted="triage", v=step(gated=True))}, triage={"look": step()})
+    state = after(plan, CancelRequested(at=NOON), RunFinished(at=NOON, end=RunEnd.CANCELLED))
+    assert state.nodes["triage:look"].status is Status.SKIPPED
+
+
 def test_a_follow_up_that_was_not_needed_is_skipped() -> None:
     plan = plan_of(main={"build": loop("v", on_exhausted="triage", v=step(gated=True))}, triage={"look": step()})
     passed = LoopFinished(at=NOON, loop="build", passed=True, reason="")
@@ -403,6 +409,12 @@ def test_an_invoked_stage_runs_alone_and_then_the_run_rests() -> None:
     plan = plan_of(main={"a": step(), "b": step()})
     assert decided(plan, OPENED, invoked("b")) == [Start("b")]
     assert decided(plan, OPENED, invoked("b"), started("b"), finished("b")) == [Rest()]
+
+
+def test_an_invoked_stage_has_fresh_budgets() -> None:
+    plan = plan_of(main={"a": step(retry=Retry(max=1, on=(FailureKind.TIMEOUT,)))})
+    failure = (started("a"), finished("a", Outcome.FAILED, kind=FailureKind.TIMEOUT))
+    assert decided(plan, *failure, *failure, OPENED, invoked("a"), *failure) == [Start("a")]
 
 
 def test_a_run_goes_on_where_it_was_after_an_invoked_stage() -> None:

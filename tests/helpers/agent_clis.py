@@ -87,9 +87,7 @@ def claude_code(cache: Path, environ: Mapping[str, str]) -> AgentCli:
         shutil.rmtree(folder, ignore_errors=True)
         _install(node, "node", NODE_VERSION, environ)
         path = os.pathsep.join([str(cli.node_bin), environ.get("PATH", os.defpath)])
-        _install(
-            claude, "@anthropic-ai/claude-code", CLAUDE_CODE_VERSION, {**environ, "PATH": path}
-        )
+        _install(claude, "@anthropic-ai/claude-code", CLAUDE_CODE_VERSION, {**environ, "PATH": path})
         _check(cli)
         stamp.touch()
     return cli
@@ -169,7 +167,7 @@ def _check(cli: AgentCli) -> None:
 def _run(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
     """The output of a command; MissingCli when it fails. Its children end with it."""
     try:
-        process = subprocess.Popen(  # noqa: S603 -- npm and what it installed at a pinned version
+        process = subprocess.Popen(
             argv,
             cwd=cwd,
             env=env,

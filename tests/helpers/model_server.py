@@ -217,7 +217,7 @@ class _Listener(ThreadingHTTPServer):
         # HTTPServer's own looks its name up in the DNS, which can take seconds.
         socketserver.TCPServer.server_bind(self)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+    def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):  # of a killed agent
             super().handle_error(request, client_address)
 

@@ -137,7 +137,7 @@ class Project:
         found: dict[str, str] = {}
         for path in sorted(self.root.rglob("*")):
             name = path.relative_to(self.root).as_posix()
-            if name.startswith((*RECORDS, ".git/objects")) or name.startswith(".git/refs/heads/feature"):
+            if name.startswith((*RECORDS, ".git/objects", ".git/refs/heads/feature")):
                 continue
             if name.startswith((".git/refs/remotes/origin/feature", ".git/logs")):
                 continue

@@ -22,7 +22,10 @@ def main() -> None:
     (take / "prompt.md").write_text(prompt)
     outputs = Path(os.environ["PIPELINE_OUTPUT_DIR"])
     if (take / "take.py").exists():
-        exec(compile((take / "take.py").read_text(), str(take / "take.py"), "exec"), {"prompt": prompt, "outputs": outputs})
+        exec(
+            compile((take / "take.py").read_text(), str(take / "take.py"), "exec"),
+            {"prompt": prompt, "outputs": outputs},
+        )
     for name, target in (("files", Path.cwd()), ("outputs", outputs)):
         if (take / name).is_dir():
             shutil.copytree(take / name, target, dirs_exist_ok=True, copy_function=shutil.copyfile)

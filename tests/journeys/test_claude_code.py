@@ -10,7 +10,17 @@ from tests.helpers.agent_clis import AgentCli, MissingCli, cache_folder, claude_
 from tests.helpers.model_server import CWD, Call, ModelServer, Say
 from tests.helpers.project import Project
 
-PASSED = ["HOME", "ANTHROPIC_*", "CLAUDE_CODE_*", "DISABLE_*", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "IS_SANDBOX", "XDG_RUNTIME_DIR"]
+PASSED = [
+    "HOME",
+    "ANTHROPIC_*",
+    "CLAUDE_CODE_*",
+    "DISABLE_*",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "IS_SANDBOX",
+    "XDG_RUNTIME_DIR",
+]
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,9 @@ def test_killed_in_each_stage_and_resumed_no_finished_stage_runs_again(project, 
     resumed = project.run("pipeline", "resume", RUN)
     assert resumed.returncode == 0, resumed.stderr
     check(project, before)
-    assert project.calls(stage) == (2 if stage in {"developer", "verify"} else 1), "its one call was adopted, not repeated"
+    assert project.calls(stage) == (2 if stage in {"developer", "verify"} else 1), (
+        "its one call was adopted, not repeated"
+    )
 
 
 @pytest.mark.slow

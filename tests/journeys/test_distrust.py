@@ -12,7 +12,11 @@ def finished(project: Project, *arguments: str) -> dict:
 
 
 def nothing_was_published(project: Project) -> bool:
-    return list(project.remote_refs()) == ["refs/heads/main"] and not project.pulls() and "feature/" not in project.git("branch")
+    return (
+        list(project.remote_refs()) == ["refs/heads/main"]
+        and not project.pulls()
+        and "feature/" not in project.git("branch")
+    )
 
 
 def test_a_developer_who_is_never_right_ends_the_loop_and_leaves_a_diagnosis(project):
@@ -51,12 +55,18 @@ def test_an_agent_that_says_done_and_did_nothing_fails_its_stage(project):
 
 def test_a_write_outside_the_declared_paths_never_reaches_a_later_stage(project):
     project.edit_flow("timeout, protocol, no_change, gate]", "timeout, protocol, no_change, gate, violation]")
-    code = "import pathlib; pathlib.Path('setup.py').write_text('x = 1\\n'); pathlib.Path('README.md').write_text('mine')"
+    code = (
+        "import pathlib; pathlib.Path('setup.py').write_text('x = 1\\n'); pathlib.Path('README.md').write_text('mine')"
+    )
     project.script("create_tests", 1, code)
     second = project.take("create_tests", 2) / "files" / "tests"
     second.mkdir(parents=True)
-    (second / "test_risk.py").write_text((project.take("create_tests") / "files" / "tests" / "test_risk.py").read_text())
-    project.script("developer", 1, "import os; assert not os.path.exists('setup.py'); assert 'trading' in open('README.md').read()")
+    (second / "test_risk.py").write_text(
+        (project.take("create_tests") / "files" / "tests" / "test_risk.py").read_text()
+    )
+    project.script(
+        "developer", 1, "import os; assert not os.path.exists('setup.py'); assert 'trading' in open('README.md').read()"
+    )
     result = finished(project)
     assert result["state"] == "done"
     assert result["stages"]["create_tests"]["attempts"] == 2
@@ -73,7 +83,9 @@ def test_a_reader_that_writes_is_refused(project):
 
 
 def test_a_protected_path_is_refused_although_the_globs_allow_it(project):
-    project.edit_flow("{agent: developer, lock: src_writer}", '{agent: developer, lock: src_writer, writes: [".github/**"]}')
+    project.edit_flow(
+        "{agent: developer, lock: src_writer}", '{agent: developer, lock: src_writer, writes: [".github/**"]}'
+    )
     code = "import os; os.makedirs('.github/workflows'); open('.github/workflows/x.yml', 'w').write('on: push')"
     project.script("developer", 1, code)
     result = finished(project)

@@ -19,7 +19,13 @@ def no_run_was_left(project: Project) -> bool:
 def run_in(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     env = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8"}
     return subprocess.run(
-        [str(BIN / command[0]), *command[1:]], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60
+        [str(BIN / command[0]), *command[1:]],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 
@@ -103,7 +109,9 @@ def test_base_tests_that_fail_are_named_and_set_apart(project):
 
 def test_a_flow_with_mistakes_shows_all_of_them_with_their_lines(project):
     path = project.root / "agents" / "flow.yaml"
-    path.write_text(path.read_text().replace("needs: [planner]", "needs: [planer]").replace("gates: [red]", "gate: [red]"))
+    path.write_text(
+        path.read_text().replace("needs: [planner]", "needs: [planer]").replace("gates: [red]", "gate: [red]")
+    )
     process = project.trigger("an idea")
     assert process.returncode == 2
     assert "there is no stage beside this one 'planer'" in process.stderr or "unknown key 'gate'" in process.stderr
@@ -165,7 +173,12 @@ def test_without_a_remote_there_is_a_branch_and_a_pull_request_file(tmp_path):
 
 def test_an_idea_comes_from_a_file_or_standard_input_or_a_prepared_request(project):
     (project.folder / "idea.md").write_text("from a file\n")
-    assert project.run("trigger_workflow", "idea_to_feature", "--idea-file", str(project.folder / "idea.md"), "--no-pr").returncode == 0
+    assert (
+        project.run(
+            "trigger_workflow", "idea_to_feature", "--idea-file", str(project.folder / "idea.md"), "--no-pr"
+        ).returncode
+        == 0
+    )
     assert project.result()["feature"] == "from-a-file"
     assert project.result()["pr"] is None
     run = "20990102-030405-0a1b2c3d"
@@ -192,7 +205,11 @@ def test_ctrl_c_once_lets_the_running_stage_finish_and_says_how_to_go_on(project
 
 
 def test_ctrl_c_twice_ends_it_now_and_nothing_survives(project):
-    project.script("planner", 1, "import os, subprocess, time\nsubprocess.Popen(['sleep', '600'], start_new_session=True)\ntime.sleep(600)")
+    project.script(
+        "planner",
+        1,
+        "import os, subprocess, time\nsubprocess.Popen(['sleep', '600'], start_new_session=True)\ntime.sleep(600)",
+    )
     process = project.start("trigger_workflow", "idea_to_feature", "an idea")
     wait_for(lambda: any("sleep 600" in line for line in project.survivors()), "the planner works")
     process.send_signal(signal.SIGINT)

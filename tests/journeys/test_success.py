@@ -9,7 +9,9 @@ from tests.helpers.project import Project
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, str], "subprocess.CompletedProcess[str]"]:
+def done(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Project, dict[str, str], "subprocess.CompletedProcess[str]"]:
     """One run with `command` agents on a dirty checkout, shared by the tests that look at it."""
     project = Project(tmp_path_factory.mktemp("success"))
     (project.root / "README.md").write_text("changed, not staged\n")

@@ -1,9 +1,10 @@
 """A pytest plugin that the engine adds to every test run: canary, origins, reasons.
 
 It stands alone (stdlib and pytest) because it runs in the tested project's own environment:
-`pytest -p idea_to_pr_probe` with this folder on `PYTHONPATH`. It adds a test that must fail to every folder
-of tests (so that a conftest.py that forges outcomes there forges its, too); notes from which file each watched module was imported; and notes for every
-failure what kind of exception it was, and which name was missing.
+`pytest -p idea_to_pr_probe` with this folder on `PYTHONPATH`. It adds a test that must fail to every
+folder of tests, so that a conftest.py that forges outcomes there forges that one too; notes from which
+file each watched module was imported; and notes for every failure what kind of exception it was, and
+which name was missing.
 """
 
 import json

@@ -1,0 +1,95 @@
+"""Ending a run, and taking back what it made: only what is still as the run made it."""
+
+from contextlib import suppress
+
+import msgspec
+
+from pipeline.core.events import CancelRequested, Effect, Outcome, RunEnd, RunFinished, StageFinished
+from pipeline.core.state import RunState
+from pipeline.engine.runs import exclusive, holder, load_state, open_journal, require_run
+from pipeline.engine.world import World
+from pipeline.errors import Busy, NothingToDo, Problem
+from pipeline.files import atomic
+from pipeline.files.rundir import LATEST, LOCKS, PLANS, remove_tree
+from pipeline.forges.local import LocalForge, folder_for
+from pipeline.process import launch
+
+
+def cancel(world: World, name: str, reason: str) -> str:
+    """Ask for the end of a run; end it here when nobody works on it. Return what was done, in words."""
+    rundir = require_run(world, name)
+    state = load_state(world, name)
+    if state.end is not None:
+        raise NothingToDo(f"run {name} is over already: {state.end.value}")
+    atomic.write_text(rundir.work / "cancel", reason)
+    if (who := holder(world, name)) is not None:
+        return f"asked process {who.pid} to end run {name}"
+    with exclusive(world, rundir), open_journal(rundir) as opened:
+        now = world.clock()
+        ended = []
+        for stage, attempt in state.running.items():
+            launch.end_orphan(rundir.attempt(stage, attempt))
+            ended.append(StageFinished(at=now, stage=stage, attempt=attempt, outcome=Outcome.CANCELLED, reason=reason))
+        finish = RunFinished(at=now, end=RunEnd.CANCELLED, reason=reason)
+        opened.append([CancelRequested(at=now, reason=reason), *ended, finish], durable=True)
+    return f"run {name} is cancelled"
+
+
+def roll_back(world: World, name: str) -> list[str]:
+    """Remove a run's branch, pull request, folders and refs; leave what somebody else touched. Return what was done."""
+    rundir = require_run(world, name)
+    if (who := holder(world, name)) is not None:
+        raise Busy(f"run {name} is being worked on by process {who.pid}", f"End it first: pipeline cancel {name}")
+    done: list[str] = []
+    with exclusive(world, rundir):
+        state = load_state(world, name)
+        for stage, attempt in state.running.items():
+            launch.end_orphan(rundir.attempt(stage, attempt))
+        detail = {**state.intended.get(Effect.PUSH, {}), **state.effects.get(Effect.BRANCH, {})}
+        if detail.get("branch") and detail.get("head"):
+            done += _remove_branch(world, state, detail["branch"], detail["head"])
+        store = world.store()
+        for ref in store.refs_below(f"refs/runs/{name}/"):
+            store.delete_ref(ref)
+        link = world.user.root / LATEST
+        if link.is_symlink() and link.readlink().name == name:
+            link.unlink()
+            done.append("docs/status/latest no longer points to it")
+        for folder in (world.user.root / PLANS / name, rundir.work, rundir.folder):
+            remove_tree(folder)
+        done.append(f"removed {rundir.folder} and its workspaces")
+    for path in (world.user.root / LOCKS).glob(f"*.{name}.lock"):
+        path.unlink()
+    return done
+
+
+def _remove_branch(world: World, state: RunState, branch: str, head: str) -> list[str]:
+    """Remove the run's branch where it still is what the run made, and close its pull request."""
+    done: list[str] = []
+    git, ref = world.user.git, f"refs/heads/{branch}"
+    remote = state.started.remote if state.started else ""
+    folder = folder_for(world.user.remote_url(remote), world.user.root, world.repo_state)
+    pull = LocalForge(folder).find(branch)
+    if pull is not None and pull.state == "open":
+        LocalForge(folder).save(msgspec.structs.replace(pull, state="closed"))
+        done.append(f"closed pull request {pull.number}")
+    if remote and (there := git("ls-remote", remote, ref, ok=(0, 2, 128)).partition("\t")[0]):
+        if there == head and (pull is None or pull.state != "merged"):
+            git("push", "--no-verify", f"--force-with-lease={ref}:{head}", remote, f":{ref}")
+            done.append(f"deleted {branch} on {remote}")
+        else:
+            why = (
+                "its pull request is merged" if pull is not None and pull.state == "merged" else "somebody pushed to it"
+            )
+            done.append(f"left {branch} on {remote}: {why}")
+    if found := git("rev-parse", "--verify", "--quiet", ref, ok=(0, 1)):
+        checked_out = f"branch {ref}" in git("worktree", "list", "--porcelain").splitlines()
+        if found == head and not checked_out:
+            git("update-ref", "-d", ref, head)
+            done.append(f"deleted {branch}")
+        else:
+            why = "it is checked out" if checked_out else "somebody committed to it"
+            done.append(f"left {branch}: {why}")
+    with suppress(Problem):
+        world.store().git("update-ref", "-d", ref, head)
+    return done

@@ -1,0 +1,89 @@
+"""The house rules that no other tool checks: bands, sizes, lazy start, words that do not belong here."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "pipeline"
+MODULES = [
+    path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if not {"sample", "cassette"} & set(path.relative_to(PACKAGE).parts[1:2])
+]
+HEAVY = {
+    "jinja2",
+    "networkx",
+    "rich",
+    "github",
+    "git",
+    "anthropic",
+    "redis",
+    "psycopg",
+    "asyncio",
+    "yaml",
+    "msgspec",
+    "filelock",
+}
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse(path.read_text())
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_modules_and_functions_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 400
+    for node in functions(path):
+        assert (node.end_lineno or 0) - node.lineno < 50, f"{node.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_every_module_and_public_name_says_what_it_is_for(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+
+
+def test_packages_hold_tables_and_doors_but_no_modules_of_their_own():
+    for path in PACKAGE.rglob("__init__.py"):
+        if path in MODULES:
+            assert len(path.read_text().splitlines()) <= 90, path
+
+
+def test_the_bands_are_kept():
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("command", ["pipeline", "trigger_workflow", "invoke_agent"])
+def test_help_loads_nothing_heavy(command):
+    code = (
+        f"import sys; sys.argv = ['{command}', '--help']\nfrom pipeline.cli import main\n"
+        f"try: main.{command}()\nexcept SystemExit as exc: assert exc.code == 0, exc.code\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip().splitlines()[-1] == "[]", done.stderr
+
+
+def test_nothing_speaks_of_where_it_was_made():
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    banned = re.compile(r"\.\./shared|/work/|/root/|\bTODO\b|\bFIXME\b|\bXXX\b")
+    for name in names:
+        path = ROOT / name
+        if (
+            path.suffix in {".py", ".md", ".yaml", ".toml", ".j2", ".sh", ""}
+            and path.is_file()
+            and path != Path(__file__)
+        ):
+            assert not banned.search(path.read_text(errors="replace")), name
