@@ -13,7 +13,7 @@ import msgspec
 
 from pipeline import backends, gates, prompts
 from pipeline.backends.base import Answer, Backend, Request, failed_ending
-from pipeline.core import schemas
+from pipeline.core import redact, schemas
 from pipeline.core.events import GateResult, Outcome, Usage
 from pipeline.core.flow import FailureKind, GateName
 from pipeline.core.plan import Kind, Node, Plan
@@ -195,6 +195,7 @@ class StageRunner:
                 run_id=self.rundir.run_id,
                 agent=node.player.role if node.player else node.id,
                 stage=node.id,
+                secrets=tuple(redact.secrets(env)),
                 portable=self.world.settings.portable,
             )
         )
@@ -281,11 +282,13 @@ class StageRunner:
             agent=answer.agent,
             duration_s=record.duration_s,
         )
-        self._keep(task, answer, harvest.tree, rejected=bool(harvest.violations))
+        violations = [*harvest.violations, *self._leaks(task, harvest.tree, folder / "out")]
+        if not any("the value of" in violation for violation in violations):
+            self._keep(task, answer, harvest.tree, rejected=bool(violations))
         fail = msgspec.structs.replace
-        if harvest.violations:
-            reason = "; ".join(harvest.violations[:5])
-            reason += f"; and {len(harvest.violations) - 5} more" if len(harvest.violations) > 5 else ""
+        if violations:
+            reason = "; ".join(violations[:5])
+            reason += f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.VIOLATION, reason=reason)
         if answer.failure is not None:
             return fail(found, outcome=Outcome.FAILED, kind=answer.failure, reason=answer.reason)
@@ -297,6 +300,17 @@ class StageRunner:
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.PROTOCOL, reason="; ".join(missing))
         outputs = {name: output.file for name, output in task.node.outputs.items()}
         return self._gated(task, fail(found, outputs=outputs), harvest.tree, (folder / "out",))
+
+    def _leaks(self, task: Task, tree: str, out: Path) -> list[str]:
+        """Find keys that the agent was given in what it wrote; their values are never kept or committed."""
+        player = task.node.player
+        values = redact.secrets(self.world.child_env(player.pass_env)) if player is not None else {}
+        if not values:
+            return []
+        written = self.store.patch(task.tree, tree) if tree != task.tree else b""
+        files = [path for path in out.rglob("*") if path.is_file() and not path.is_symlink()]
+        written += b"".join(path.read_bytes()[:_ANSWER_MAX_BYTES] for path in files)
+        return [f"the value of ${name} stands in what the stage wrote" for name in redact.held_in(written, values)]
 
     def _keep(self, task: Task, answer: Answer, tree: str, *, rejected: bool) -> None:
         """Keep the attempt's answer and its change for people, whatever becomes of them."""

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from pipeline.core import redact
 from pipeline.errors import Busy
 from pipeline.files import atomic, locks
 from pipeline.process import tree
@@ -172,7 +173,9 @@ class _Command:
             if pipe is None:
                 continue
             os.set_blocking(pipe.fileno(), False)
-            log = _Log(stack.enter_context((Path(self.spec.folder) / name).open("ab", 0)), self.spec.output_cap_bytes)
+            file = stack.enter_context((Path(self.spec.folder) / name).open("ab", 0))
+            log = _Log(file, self.spec.output_cap_bytes, redact.Stream(self.spec.secrets))
+            stack.callback(log.end)
             self.selector.register(pipe, selectors.EVENT_READ, log)
             stack.callback(pipe.close)
         self.selector.register(self.line.sock, selectors.EVENT_READ, None)
@@ -260,14 +263,22 @@ class _Command:
 
 
 class _Log:
-    """A log file under a cap; what comes after the cap is counted and dropped."""
+    """A log file without secrets, under a cap; what comes after the cap is counted and dropped."""
 
-    def __init__(self, file: BinaryIO, cap_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, cap_bytes: int, stream: redact.Stream) -> None:
         self.file = file
         self.left = cap_bytes
+        self.stream = stream
 
     def write(self, data: bytes) -> int:
         """Write what fits; return how many bytes were dropped."""
+        return self._put(self.stream.feed(data))
+
+    def end(self) -> None:
+        """Write what was held back."""
+        self._put(self.stream.end())
+
+    def _put(self, data: bytes) -> int:
         kept = data[: self.left]
         if kept:
             self.file.write(kept)

@@ -49,6 +49,7 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str = ""
     agent: str = ""
     stage: str = ""
+    secrets: tuple[str, ...] = ()
     portable: bool = False
 
 
