@@ -3,8 +3,6 @@
 Problem
 ├── UsageProblem       2    the command, the flow file or the configuration is wrong
 ├── WorkFailed         1    the work was done and did not succeed
-├── NeedsPerson        3    a person has to answer or decide
-├── CredentialProblem  4    a key or a login is missing
 ├── NothingToDo        5    there is nothing to do
 ├── Busy              75    somebody else holds what is needed; try again
 ├── Interrupted      130    stopped by Ctrl-C or a signal
@@ -36,18 +34,6 @@ class UsageProblem(Problem):
     """The command, the flow file or the configuration is wrong; nothing was started."""
 
     exit_code = 2
-
-
-class NeedsPerson(Problem):
-    """A person has to answer or decide before this can go on."""
-
-    exit_code = 3
-
-
-class CredentialProblem(Problem):
-    """A key or a login is missing or refused."""
-
-    exit_code = 4
 
 
 class NothingToDo(Problem):

@@ -15,6 +15,9 @@ from pipeline.core.flow import FailureKind
 from pipeline.errors import UsageProblem
 from pipeline.process.spec import ExitRecord
 
+EX_TEMPFAIL = 75
+"""Exit status for "try again later", as in BSD's sysexits.h."""
+
 _TAIL = 400
 
 
@@ -47,10 +50,9 @@ class CommandBackend:
         if ended := failed_ending(record):
             return Answer(text=stdout, agent=agent, failure=ended[0], reason=ended[1])
         if record.code != 0:
+            kind = FailureKind.TRANSIENT if record.code == EX_TEMPFAIL else FailureKind.AGENT
             tail = (stderr or stdout).strip()[-_TAIL:]
-            return Answer(
-                text=stdout, agent=agent, failure=FailureKind.AGENT, reason=f"{agent} ended with {record.code}: {tail}"
-            )
+            return Answer(text=stdout, agent=agent, failure=kind, reason=f"{agent} ended with {record.code}: {tail}")
         if not request.result_file.exists():
             return Answer(text=stdout, agent=agent)
         return _read(request, agent, stdout)

@@ -108,7 +108,7 @@ class Defaults(_File, frozen=True, kw_only=True):
         tuple[str, ...], _says("Environment variables that agents may see, by name; `*` at the end.")
     ] = ()
     timeout: Annotated[Duration, _says("Longest time of one attempt, in awake time.")] = Duration(1800.0)
-    idle_timeout: Annotated[Duration, _says("Longest silence of one attempt.")] = Duration(900.0)
+    idle_timeout: Annotated[Duration, _says("Longest silence of one attempt.")] = Duration(1800.0)
     retry: Annotated[Retry, _says("When a failed attempt is made again.")] = Retry()
 
 
@@ -205,4 +205,7 @@ class Flow(_File, frozen=True, kw_only=True):
     records: Annotated[
         tuple[Glob, ...], _says("Paths that are kept with the run and left out of the pull request.")
     ] = ()
-    triggers: Annotated[dict[str, Trigger], _says("Which dropped file starts which workflow.")] = {}
+    triggers: Annotated[
+        dict[str, Trigger],
+        _says("Which dropped file starts which workflow; checked here, watched for by a later version."),
+    ] = {}

@@ -52,7 +52,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[GateName, ...] = ()
     retry: Retry = Retry()
     timeout_s: float = 1800.0
-    idle_timeout_s: float = 900.0
+    idle_timeout_s: float = 1800.0
     env: dict[str, str] = {}
     mode: str = ""
     player: Player | None = None

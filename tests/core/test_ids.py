@@ -37,7 +37,7 @@ def test_run_ids_sort_by_time(one: datetime, other: datetime) -> None:
         "20260102-030405-0a1b2c3d\n",
         "../20260102-030405-0a1b2c3d",
         "20260102-030405-0a1b/c3d",
-        "２０２６０１０２-030405-0a1b2c3d",
+        "\uff12\uff10\uff12\uff16\uff10\uff11\uff10\uff12-030405-0a1b2c3d",
     ],
 )
 def test_what_is_no_run_id_is_refused_with_the_way_to_find_one(text: str) -> None:

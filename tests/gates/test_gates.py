@@ -38,7 +38,10 @@ def green(work: Trees, before: dict, **changes: str | None):
         ("def test_it():\n    import app.other\n", "missing name"),
         ("def test_it():\n    import brand_new\n", "missing name"),
         ("from app.money import add\n\n\ndef test_it():\n    add(1, 2, rounded=True)\n", "missing name"),
-        ("import pytest\nfrom app.money import add\n\n\ndef test_it():\n    with pytest.raises(ValueError):\n        add(1, 2)\n", "assertion"),
+        (
+            "import pytest\nfrom app.money import add\n\n\ndef test_it():\n    with pytest.raises(ValueError):\n        add(1, 2)\n",
+            "assertion",
+        ),
     ],
 )
 def test_a_good_reason_to_be_red(work, test, kind):
@@ -178,7 +181,9 @@ def test_no_proof_when_something_else_than_the_source_turned_the_tests_green(wor
 
 def test_untampered_compares_byte_by_byte_with_what_was_delivered(work):
     before = red(work, tests__test_new=NEW)
-    same = gates.check(GateName.UNTAMPERED, work.context(work.plus(tests__test_new=NEW, src__app__money=DOUBLE), before))
+    same = gates.check(
+        GateName.UNTAMPERED, work.context(work.plus(tests__test_new=NEW, src__app__money=DOUBLE), before)
+    )
     assert same.passed
     changed = gates.check(GateName.UNTAMPERED, work.context(work.plus(tests__test_new=NEW + "\n"), before))
     assert changed.failures == ("tests/test_new.py: changed after the tests were delivered",)

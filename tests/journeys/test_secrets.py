@@ -27,7 +27,13 @@ def test_agents_see_no_credential_but_the_key_that_the_flow_names(project):
     with_key(project)
     seen = project.folder / "seen.json"
     project.script("planner", 1, f"import json, os; json.dump(dict(os.environ), open({str(seen)!r}, 'w'))")
-    env = {"MODEL_API_KEY": KEY, "GITHUB_TOKEN": PUSH, "GH_TOKEN": PUSH, "SSH_AUTH_SOCK": "/tmp/agent.sock", "AWS_SECRET_ACCESS_KEY": PUSH}
+    env = {
+        "MODEL_API_KEY": KEY,
+        "GITHUB_TOKEN": PUSH,
+        "GH_TOKEN": PUSH,
+        "SSH_AUTH_SOCK": "/tmp/agent.sock",
+        "AWS_SECRET_ACCESS_KEY": PUSH,
+    }
     assert project.trigger("an idea", **env).returncode == 0
     environ = json.loads(seen.read_text())
     assert environ["MODEL_API_KEY"] == KEY
@@ -40,7 +46,11 @@ def test_agents_see_no_credential_but_the_key_that_the_flow_names(project):
 def test_a_key_that_an_agent_prints_is_in_no_log_and_no_pull_request(project):
     with_key(project)
     for stage in ("planner", "developer", "verify"):
-        project.script(stage, 1, "import os, sys; print(os.environ['MODEL_API_KEY']); print(os.environ['MODEL_API_KEY'], file=sys.stderr)")
+        project.script(
+            stage,
+            1,
+            "import os, sys; print(os.environ['MODEL_API_KEY']); print(os.environ['MODEL_API_KEY'], file=sys.stderr)",
+        )
     assert project.trigger("an idea", MODEL_API_KEY=KEY).returncode == 0
     assert "[secret]" in (project.run_dir() / "planner" / "answer.md").read_text()
     assert KEY.encode() not in written(project)

@@ -70,7 +70,9 @@ def test_a_missing_command_is_named(launcher, tmp_path):
 
 
 def test_a_command_that_ignores_term_is_killed_after_the_grace(launcher, tmp_path, portable):
-    record = launcher.launch(spec(tmp_path, "sh", "-c", "trap '' TERM; while :; do sleep 1; done", timeout_s=0.2, portable=portable)).wait()
+    record = launcher.launch(
+        spec(tmp_path, "sh", "-c", "trap '' TERM; while :; do sleep 1; done", timeout_s=0.2, portable=portable)
+    ).wait()
     assert record is not None
     assert (record.ending, record.code) == (Ending.TIMEOUT, -signal.SIGKILL)
 
@@ -106,7 +108,10 @@ def test_nothing_that_a_command_starts_outlives_it(launcher, tmp_path, escape):
 
 def test_a_cancel_ends_the_whole_tree(launcher, tmp_path, portable):
     attempt = launcher.launch(spec(tmp_path, "sh", "-c", "echo go; sleep 600 & wait", portable=portable))
-    wait_for(lambda: (tmp_path / "attempt" / STDOUT).exists() and (tmp_path / "attempt" / STDOUT).read_text() == "go\n", "it runs")
+    wait_for(
+        lambda: (tmp_path / "attempt" / STDOUT).exists() and (tmp_path / "attempt" / STDOUT).read_text() == "go\n",
+        "it runs",
+    )
     attempt.cancel()
     attempt.cancel()
     record = attempt.wait()
@@ -132,7 +137,10 @@ def test_a_held_lock_ends_the_wait_with_its_holders_name(launcher, tmp_path):
     lock = (str(tmp_path / "locks" / "src.lock"),)
     more = {"locks": lock, "run_id": "20260101-000000-aaaa", "agent": "developer"}
     first = launcher.launch(spec(tmp_path, "sh", "-c", "echo go; sleep 600", **more))
-    wait_for(lambda: (tmp_path / "attempt" / STDOUT).exists() and (tmp_path / "attempt" / STDOUT).read_text() == "go\n", "it holds")
+    wait_for(
+        lambda: (tmp_path / "attempt" / STDOUT).exists() and (tmp_path / "attempt" / STDOUT).read_text() == "go\n",
+        "it holds",
+    )
     second = launcher.launch(spec(tmp_path / "b", "true", cwd=str(tmp_path), locks=lock, lock_timeout_s=0.2)).wait()
     assert second is not None
     assert second.ending is Ending.LOCKED

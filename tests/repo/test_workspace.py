@@ -63,7 +63,13 @@ def test_changes_new_files_deletions_modes_and_links_are_found(ready):
     (workspace.folder / "tests/test_a.py").chmod(0o755)
     (workspace.folder / "src/link").symlink_to("a.py")
     harvest = workspace.harvest(("src/**", "tests/**"), tree)
-    assert paths(harvest) == [("M", "src/a.py"), ("D", "src/b.py"), ("A", "src/link"), ("A", "src/new.py"), ("M", "tests/test_a.py")]
+    assert paths(harvest) == [
+        ("M", "src/a.py"),
+        ("D", "src/b.py"),
+        ("A", "src/link"),
+        ("A", "src/new.py"),
+        ("M", "tests/test_a.py"),
+    ]
     assert harvest.violations == ()
 
 
@@ -103,7 +109,7 @@ def test_ignored_files_and_the_litter_of_tools_are_no_change(ready):
         (lambda folder: os.mkfifo(folder / "src/pipe"), "src/pipe: neither a file nor a folder nor a link"),
         (lambda folder: socket.socket(socket.AF_UNIX).bind(os.path.relpath(folder / "src/s")), "src/s: neither a file"),
         (lambda folder: (folder / "src/a\nb.py").write_text("x"), "a name that is not plain text"),
-        (lambda folder: open(os.fsencode(folder / "src") + b"/\xff.py", "w").close(), "that is not plain text"),  # noqa: SIM115
+        (lambda folder: open(os.fsencode(folder / "src") + b"/\xff.py", "w").close(), "that is not plain text"),
         (lambda folder: sh(folder / "src", "git", "init", "-q", "inner"), "src/inner/.git: a git repository inside"),
         (lambda folder: (folder / "src/.gitattributes").write_text("* filter=x"), "src/.gitattributes: protected"),
     ],
@@ -121,7 +127,7 @@ def test_the_next_stage_starts_from_exactly_its_tree(ready):
     (workspace.folder / "src/b.py").unlink()
     (workspace.folder / "left").mkdir()
     (workspace.folder / "left/over").write_text("x")
-    (workspace.folder / ".git/config").write_text("[filter \"x\"]\n\tclean = false\n")
+    (workspace.folder / ".git/config").write_text('[filter "x"]\n\tclean = false\n')
     sh(workspace.folder / "src", "git", "init", "-q", "inner")
     os.mkfifo(workspace.folder / "pipe")
     workspace.prepare(commit, tree)
@@ -164,7 +170,10 @@ def test_grafting_takes_the_matching_paths_and_no_others(store, ready):
     (workspace.folder / "tests/test_a.py").write_text("changed\n")
     new = workspace.harvest(("**",), tree).tree
     grafted = store.graft(tree, new, ("src/**",))
-    assert [(change.status, change.path) for change in store.diff(tree, grafted)] == [("M", "src/a.py"), ("D", "src/b.py")]
+    assert [(change.status, change.path) for change in store.diff(tree, grafted)] == [
+        ("M", "src/a.py"),
+        ("D", "src/b.py"),
+    ]
     assert store.graft(grafted, new, ("tests/**",)) == new
     assert store.graft(new, tree, ("**",)) == tree
 
