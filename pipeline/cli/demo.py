@@ -27,7 +27,7 @@ _WORKFLOW = "idea_to_feature"
 def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
     """Turn one idea into one pull request in a sample repository. No key, server or account is needed."""
     from pipeline import wiring
-    from pipeline.cli.working import print_json, work_on
+    from pipeline.cli.working import work_on
     from pipeline.demo import stage_set
     from pipeline.engine import runs
     from pipeline.ui import text
@@ -35,6 +35,8 @@ def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
     tools = _tools(wiring.environ())
     say = text.err(wiring.environ()) if as_json else text.out(wiring.environ())
     say.line(_NO_MODEL)
+    say.line("The developer's first round is wrong on purpose, so that the loop shows.")
+    say.line()
     folder = _folder(keep)
     repository, remote = stage_set.set_up(folder, wiring.shipped())
     world = wiring.world(repository, extra=tools)
@@ -48,17 +50,28 @@ def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
     if crash_after:
         _crash(repository, name, crash_after, tools)
         say.line(f"\nkilled (SIGKILL) right after {crash_after}; now: pipeline resume {name}\n")
-    status = work_on(repository, name, as_json=False, quiet_end=as_json, extra=tools)
-    found = runs.load_result(world, name)
     if as_json:
-        import msgspec
-
-        print_json({**msgspec.to_builtins(found), "repository": str(repository), "remote": str(remote)})
-        return status
+        return _finish_json(repository, remote, name, tools)
+    status = work_on(repository, name, as_json=False, hints=False, extra=tools)
     command = wiring.environ().get("PIPELINE_COMMAND", "pipeline")
-    say.line(f"{'look around':<13} {command} pr show 1 -C {repository}")
-    say.line(f"{'':<13} {command} show {name} -C {repository}")
+    for label, words in (("the text", "pr show 1"), ("the change", "pr diff 1"), ("the run", f"show {name}")):
+        say.line(f"{label:<13} {command} {words} -C {repository}")
+    say.line(f"{'merge it':<13} {command} pr merge 1 -C {repository}")
     say.line(f'{"your own":<13} README.md, "Your own repository"')
+    return status
+
+
+def _finish_json(repository: Path, remote: Path, name: str, tools: Mapping[str, str]) -> int:
+    """Work on the run to its end and print its result object, with the demo's two folders."""
+    import msgspec
+
+    from pipeline import wiring
+    from pipeline.cli.working import print_json, work_on
+    from pipeline.engine import runs
+
+    status = work_on(repository, name, as_json=False, shown=False, extra=tools)
+    found = runs.load_result(wiring.world(repository), name)
+    print_json({**msgspec.to_builtins(found), "repository": str(repository), "remote": str(remote)})
     return status
 
 

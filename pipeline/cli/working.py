@@ -14,7 +14,8 @@ def work_on(
     name: str,
     *,
     as_json: bool,
-    quiet_end: bool = False,
+    shown: bool = True,
+    hints: bool = True,
     extra: Mapping[str, str] | None = None,
     invoked: Invoked | None = None,
 ) -> int:
@@ -46,8 +47,9 @@ def work_on(
     found = runs.load_result(world, name)
     if as_json:
         print_json(found)
-    elif not quiet_end:
-        report.show_outcome(text.out(wiring.environ()), found, run.state, run.store)
+    elif shown and invoked is None:
+        printed = text.out(wiring.environ())
+        report.show_outcome(printed, found, run.state, run.store, hints=hints)
     if invoked is not None and not run.parked and not stop.polite.is_set():
         return 0 if run.state.nodes[invoked.stage].status.value == "done" else 1
     if run.state.end is not None:

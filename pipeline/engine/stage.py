@@ -6,6 +6,7 @@ an earlier process started is taken up where that process died: its shim is wait
 
 import contextlib
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -105,7 +106,12 @@ class StageRunner:
             self.cancel(stage)
 
     def run(self, task: Task) -> Found:
-        """Make one attempt. Never raises: what goes wrong is part of what was found."""
+        """Make one attempt, gates included. Never raises: what goes wrong is part of what was found."""
+        started = time.monotonic()
+        found = self._guarded(task)
+        return msgspec.structs.replace(found, duration_s=round(time.monotonic() - started, 3))
+
+    def _guarded(self, task: Task) -> Found:
         try:
             return self._group(task) if task.node.kind is Kind.PARALLEL else self._command(task)
         except Interrupted as exc:
@@ -137,9 +143,9 @@ class StageRunner:
         if record.ending is Ending.LOCKED:
             return Found(outcome=Outcome.PARKED, reason=record.reason, mend=record.mend)
         if record.ending in {Ending.CANCELLED, Ending.ORPHANED}:
-            return Found(outcome=Outcome.CANCELLED, reason="ended on request", duration_s=record.duration_s)
+            return Found(outcome=Outcome.CANCELLED, reason="ended on request")
         answer = self._answer(folder, backend, request, record)
-        return self._judge(task, folder, workspace, answer, record)
+        return self._judge(task, folder, workspace, answer)
 
     def _workspace(self, task: Task) -> Workspace:
         if task.slot not in self._workspaces:
@@ -269,7 +275,7 @@ class StageRunner:
             return Answer(text=stdout, agent="sh", failure=FailureKind.AGENT, reason=reason)
         return Answer(text=stdout, agent="sh")
 
-    def _judge(self, task: Task, folder: Path, workspace: Workspace, answer: Answer, record: ExitRecord) -> Found:
+    def _judge(self, task: Task, folder: Path, workspace: Workspace, answer: Answer) -> Found:
         """Hold what was done against what the stage may and must do; then ask the gates."""
         harvest = workspace.harvest(task.node.writes, task.tree)
         reached("stage.harvested", task.node.id)
@@ -280,7 +286,6 @@ class StageRunner:
             changed=changed,
             usage=answer.usage,
             agent=answer.agent,
-            duration_s=record.duration_s,
         )
         violations = [*harvest.violations, *self._leaks(task, harvest.tree, folder / "out")]
         if not any("the value of" in violation for violation in violations):

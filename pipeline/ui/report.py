@@ -42,8 +42,8 @@ def show(printer: Printer, found: Result, *, stages: bool = True) -> None:
         printer.table(["stage", "gate", "result", "tree", "detail"], rows)
 
 
-def show_outcome(printer: Printer, found: Result, state: RunState, store: Store) -> None:
-    """Print the end of a run: tests before and after, change, pull request, what to type next."""
+def show_outcome(printer: Printer, found: Result, state: RunState, store: Store, *, hints: bool = True) -> None:
+    """Print the end of a run: tests before and after, change, pull request, and what to type next."""
     rows = test_rows(state)
     if rows:
         printer.line()
@@ -63,7 +63,7 @@ def show_outcome(printer: Printer, found: Result, state: RunState, store: Store)
     printer.line()
     for label, value in _places(found):
         printer.line(f"{label:<13} {value}")
-    for hint in next_steps(found):
+    for hint in next_steps(found) if hints else []:
         printer.line(f"{'next':<13} {hint}")
 
 
