@@ -6,7 +6,8 @@ scrolls up as one line each. Elsewhere every event is one line, with the time.
 
 import threading
 import time
-from typing import Self
+from contextlib import ExitStack
+from typing import Any, Self
 
 from pipeline.core.events import (
     EffectDone,
@@ -24,39 +25,42 @@ from pipeline.core.state import RunState
 from pipeline.engine.views import describe
 from pipeline.ui.text import Colour, Printer, seconds
 
-_REFRESH_S = 0.2
+_REFRESH_PER_S = 5
 
 
 class Board:
-    """Shows events as they come; give `show` to the run as a listener, and use it in a `with` block."""
+    """Shows events as they come; give `show` to the run as a listener, and use it in a `with` block.
+
+    The door to rich, which is loaded only for a terminal.
+    """
 
     def __init__(self, printer: Printer) -> None:
         """Draw on this printer, in place if it is a terminal."""
         self.printer = printer
         self._running: dict[str, tuple[float, str]] = {}
-        self._drawn = 0
         self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._refresh, daemon=True)
+        self._live: Any = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start to refresh the block."""
+        """Begin to show what runs, if this is a terminal."""
         if self.printer.is_terminal:
-            self._thread.start()
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(file=self.printer.stream, highlight=False, markup=False, no_color=not self.printer.colour)
+            live = Live(get_renderable=self._block, console=console, refresh_per_second=_REFRESH_PER_S, transient=True)
+            self._live = self._stack.enter_context(live)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Take the block away."""
-        self._over.set()
-        with self._lock:
-            self._erase()
+        self._stack.close()
+        self._live = None
 
     def show(self, event: Event, state: RunState) -> None:
         """Take in one event."""
         with self._lock:
-            self._erase()
-            if line := self._line(event):
-                self.printer.line(line)
             match event:
                 case StageStarted():
                     self._running[event.stage] = (time.monotonic(), _round(event, state))
@@ -64,7 +68,29 @@ class Board:
                     self._running.pop(event.stage, None)
                 case _:
                     pass
-            self._draw()
+        if line := self._line(event):
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        if self._live is None:
+            self.printer.line(line)
+            return
+        from rich.text import Text
+
+        self._live.console.print(Text.from_ansi(self.printer.clean(line)))
+
+    def _block(self) -> Any:
+        """Draw what runs now, one line a stage."""
+        from rich.text import Text
+
+        now = time.monotonic()
+        with self._lock:
+            running = dict(self._running)
+        lines = [
+            f"{self.printer.mark('running')} {stage:<22} {seconds(now - since)}{more}"
+            for stage, (since, more) in running.items()
+        ]
+        return Text.from_ansi(self.printer.clean("\n".join(lines)))
 
     def _line(self, event: Event) -> str:
         printer = self.printer
@@ -85,26 +111,6 @@ class Board:
                 return f"{stamp}{printer.paint('·' if printer.unicode else '-', Colour.DIM)} {describe(event)}"
             case _:
                 return ""
-
-    def _erase(self) -> None:
-        if self._drawn:
-            self.printer.stream.write(f"\x1b[{self._drawn}A\x1b[J")
-            self._drawn = 0
-
-    def _draw(self) -> None:
-        if not self.printer.is_terminal or self._over.is_set():
-            return
-        now = time.monotonic()
-        for stage, (since, more) in self._running.items():
-            self.printer.stream.write(f"{self.printer.mark('running')} {stage:<22} {seconds(now - since)}{more}\n")
-        self._drawn = len(self._running)
-        self.printer.stream.flush()
-
-    def _refresh(self) -> None:
-        while not self._over.wait(_REFRESH_S):
-            with self._lock:
-                self._erase()
-                self._draw()
 
 
 def _round(event: StageStarted, state: RunState) -> str:

@@ -1,5 +1,6 @@
 """The one printer: data to stdout, everything else to stderr, colours only where they are wanted."""
 
+import re
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,9 @@ MARKS = {
 """State -> mark, mark for terminals without UTF-8, colour; the word always stands beside it."""
 
 
+_OURS = re.compile(r"(\x1b\[(?:0|1|2|31|32|33)m)")
+
+
 class Printer:
     """Prints to one stream, knowing whether colour and UTF-8 are wanted there."""
 
@@ -43,7 +47,14 @@ class Printer:
 
     def line(self, text: str = "") -> None:
         """Print one line; control characters in it are shown, not sent."""
-        print(text if self.colour else visible(text), file=self.stream, flush=True)
+        print(self.clean(text), file=self.stream, flush=True)
+
+    def clean(self, text: str) -> str:
+        """Show everything in a text that could steer the terminal, but for the colours that we put in."""
+        if not self.colour:
+            return visible(text)
+        parts = _OURS.split(text)
+        return "".join(part if index % 2 else visible(part) for index, part in enumerate(parts))
 
     def paint(self, text: str, colour: Colour) -> str:
         """Colour a text, if colour is wanted."""

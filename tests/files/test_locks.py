@@ -1,0 +1,256 @@
+"""Locks between real processes: held, waited for, killed, looked at."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from pipeline.errors import Busy
+from pipeline.files.locks import hold, look, read_all
+from tests.files.processes import line, python, tell
+
+RUN = "20260102-030405-0a1b2c3d"
+OTHER = "20260102-030405-ffffffff"
+HOLDER = """
+import sys
+from pathlib import Path
+from pipeline.files.locks import hold
+
+*paths, run, timeout = sys.argv[1:]
+print("asks", flush=True)
+with hold([Path(path) for path in paths], run_id=run, agent="developer", stage="build", timeout_s=float(timeout)):
+    print("holds", flush=True)
+    sys.stdin.readline()
+print("let go", flush=True)
+"""
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / ".locks" / "src_writer.lock"
+
+
+@contextmanager
+def holder(*paths: Path, run: str = RUN) -> Iterator[Popen[str]]:
+    with python(HOLDER, *paths, run, 60) as child:
+        assert line(child) == "asks"
+        assert line(child) == "holds"
+        yield child
+
+
+@contextmanager
+def held(*paths: Path, timeout_s: float = 0.0) -> Iterator[None]:
+    with hold(paths, run_id=OTHER, agent="verifier", stage="verify", timeout_s=timeout_s):
+        yield
+
+
+def test_the_record_of_a_lock_says_who_holds_it(lock: Path) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    with holder(lock) as child:
+        record = json.loads(lock.read_bytes())
+    assert before <= datetime.fromisoformat(record.pop("timestamp")) <= datetime.now(UTC)
+    host = os.uname().nodename
+    assert record == {"run_id": RUN, "agent": "developer", "pid": child.pid, "stage": "build", "host": host}
+
+
+def test_a_shorter_record_leaves_nothing_of_a_longer_one(lock: Path) -> None:
+    with hold([lock], run_id=RUN, agent="x" * 200, stage="y" * 200, timeout_s=0):
+        pass
+    with held(lock):
+        assert json.loads(lock.read_bytes())["agent"] == "verifier"
+
+
+def test_a_look_tells_that_a_lock_is_held_and_by_whom(lock: Path) -> None:
+    with holder(lock) as child:
+        view = look(lock)
+    assert (view.name, view.held) == ("src_writer", True)
+    assert view.holder is not None
+    assert (view.holder.run_id, view.holder.pid) == (RUN, child.pid)
+
+
+def test_a_lock_that_was_let_go_is_free_and_names_its_last_holder(lock: Path) -> None:
+    with holder(lock) as child:
+        tell(child, "let go")
+        assert line(child) == "let go"
+        view = look(lock)
+    assert not view.held
+    assert view.holder is not None
+    assert view.holder.run_id == RUN
+
+
+def test_a_dead_holder_frees_its_lock(lock: Path) -> None:
+    with holder(lock) as child:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        assert not look(lock).held
+        with held(lock):
+            assert json.loads(lock.read_bytes())["run_id"] == OTHER
+
+
+def test_what_a_dead_holder_started_does_not_keep_its_lock(lock: Path) -> None:
+    script = HOLDER.replace(
+        'print("holds", flush=True)',
+        'import subprocess; print(subprocess.Popen(["sleep", "60"], close_fds=False).pid, flush=True)',
+    )
+    with python(script, lock, RUN, 60) as child:
+        assert line(child) == "asks"
+        orphan = int(line(child))
+        try:
+            child.kill()
+            child.wait()
+            assert not look(lock).held
+        finally:
+            os.kill(orphan, signal.SIGKILL)
+
+
+def test_a_second_one_waits_and_is_then_told_who_holds_the_lock_and_what_to_do(lock: Path) -> None:
+    with holder(lock) as child:
+        with pytest.raises(Busy) as caught, held(lock, timeout_s=0.05):
+            pass
+        since = json.loads(lock.read_bytes())["timestamp"]
+    assert caught.value.what == (
+        f"the lock src_writer is held by developer of run {RUN} (pid {child.pid}) since {since}; waited 0.05 s"
+    )
+    assert caught.value.mend == (f"Wait longer: AGENT_LOCK_TIMEOUT=300; or end the holder: pipeline cancel {RUN}")
+    assert caught.value.exit_code == 75
+
+
+def test_a_refused_one_leaves_the_holders_record_alone(lock: Path) -> None:
+    with holder(lock):
+        before = lock.read_bytes()
+        with pytest.raises(Busy), held(lock):
+            pass
+        assert lock.read_bytes() == before
+
+
+def test_a_holder_without_a_record_is_called_so(lock: Path) -> None:
+    with holder(lock):
+        lock.write_text("not a record")
+        with pytest.raises(Busy, match="held by somebody who left no record") as caught, held(lock):
+            pass
+        assert "pipeline locks" in caught.value.mend
+        assert look(lock).holder is None
+
+
+def test_one_that_waits_gets_the_lock_when_it_is_free(lock: Path) -> None:
+    with holder(lock) as first, python(HOLDER, lock, OTHER, 60) as second:
+        assert line(second) == "asks"
+        tell(first, "let go")
+        assert line(second) == "holds"
+        assert json.loads(lock.read_bytes())["run_id"] == OTHER
+
+
+def test_one_that_waits_gets_the_lock_when_its_holder_is_killed(lock: Path) -> None:
+    with holder(lock) as first, python(HOLDER, lock, OTHER, 60) as second:
+        assert line(second) == "asks"
+        first.kill()
+        assert line(second) == "holds"
+
+
+def test_one_that_does_not_get_all_its_locks_holds_none(tmp_path: Path) -> None:
+    free, busy = tmp_path / "a.lock", tmp_path / "b.lock"
+    with holder(busy):
+        with pytest.raises(Busy), held(free, busy):
+            pass
+        assert not look(free).held
+
+
+def test_locks_are_taken_in_sorted_order_whatever_order_they_are_named_in(tmp_path: Path) -> None:
+    first, second, third = (tmp_path / f"{name}.lock" for name in "abc")
+    with holder(second):
+        with pytest.raises(Busy, match="the lock b is held"), held(third, second, first):
+            pass
+        assert first.exists()
+        assert not third.exists()
+
+
+GRABBER = """
+import sys
+from pathlib import Path
+from pipeline.files.locks import hold
+
+paths = [Path(path) for path in sys.argv[1:]]
+for _ in range(100):
+    with hold(paths, run_id="r", agent="a", stage="s", timeout_s=60):
+        pass
+print("done", flush=True)
+"""
+
+
+def test_two_that_name_the_same_locks_the_other_way_round_do_not_block_each_other(tmp_path: Path) -> None:
+    one, other = tmp_path / "a.lock", tmp_path / "b.lock"
+    with python(GRABBER, one, other) as first, python(GRABBER, other, one) as second:
+        assert line(first) == line(second) == "done"
+
+
+def test_a_lock_that_is_named_twice_is_taken_once(lock: Path) -> None:
+    with held(lock, lock):
+        assert look(lock).held
+
+
+def test_the_lock_file_stays_and_stays_the_same_one(lock: Path) -> None:
+    with held(lock):
+        inode = lock.stat().st_ino
+    look(lock)
+    with held(lock):
+        assert lock.stat().st_ino == inode
+    assert lock.stat().st_ino == inode
+
+
+def test_a_look_changes_nothing(lock: Path) -> None:
+    with holder(lock):
+        before = lock.read_bytes()
+        for _ in range(100):
+            assert look(lock).held
+        assert lock.read_bytes() == before
+
+
+def test_a_look_at_a_lock_that_nobody_ever_took_makes_no_file(tmp_path: Path) -> None:
+    assert not look(tmp_path / "never.lock").held
+    assert not (tmp_path / "never.lock").exists()
+
+
+LOOKER = """
+import sys
+from pathlib import Path
+from pipeline.files.locks import look
+
+path = Path(sys.argv[1])
+print("looks", flush=True)
+while True:
+    look(path)
+"""
+
+
+def test_a_look_is_not_taken_for_a_holder_by_another_look(lock: Path) -> None:
+    with held(lock):
+        pass
+    with python(LOOKER, lock) as looker:
+        assert line(looker) == "looks"
+        assert not any(look(lock).held for _ in range(2000))
+
+
+def test_looks_without_end_keep_nobody_from_taking_the_lock(lock: Path) -> None:
+    with held(lock):
+        pass
+    with python(LOOKER, lock) as looker:
+        assert line(looker) == "looks"
+        for _ in range(200):
+            with held(lock, timeout_s=60):
+                pass
+
+
+def test_all_locks_of_a_folder_are_seen_by_name(tmp_path: Path) -> None:
+    with held(tmp_path / "b.lock"), held(tmp_path / "a.lock"):
+        (tmp_path / "README.md").write_text("not a lock")
+        assert [(view.name, view.held) for view in read_all(tmp_path)] == [("a", True), ("b", True)]
+
+
+def test_a_folder_that_is_not_there_has_no_locks(tmp_path: Path) -> None:
+    assert read_all(tmp_path / "none") == []
