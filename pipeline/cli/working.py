@@ -50,6 +50,8 @@ def work_on(
     elif shown and invoked is None:
         printed = text.out(wiring.environ())
         report.show_outcome(printed, found, run.state, run.store, hints=hints)
+    if found.exit_code == 1 and run.mend:
+        printer.line(run.mend)
     if invoked is not None and not run.parked and not stop.polite.is_set():
         return 0 if run.state.nodes[invoked.stage].status.value == "done" else 1
     if run.state.end is not None:

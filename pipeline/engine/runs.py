@@ -151,7 +151,9 @@ def _work(world: World, rundir: RunDir, stop: Stop, invoked: Invoked | None) -> 
     store = world.store()
     with open_journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
         env = {**world.child_env(), **_recorded_tools(opened)}
-        bench = Bench(store, launcher, rundir.work / "gate", world.repo_state / "baselines", env)
+        bench = Bench(
+            store, launcher, rundir.work / "gate", world.repo_state / "baselines", env, portable=world.settings.portable
+        )
         runner = StageRunner(world, rundir, plan, store, launcher, bench)
         run = Run(world, rundir, plan, opened, store, runner)
         if run.state.end is not None and invoked is None:

@@ -33,7 +33,10 @@ class Journal:
         self._size_bytes = good_bytes
 
     def append(self, new: Iterable[Event], *, durable: bool) -> None:
-        """Write events; with `durable` they are on the disk when this returns (one sync for all)."""
+        """Write events; with `durable` they are on the disk when this returns (one sync for all).
+
+        Raises `Fault` when the disk does not take them; the file then ends where it ended before.
+        """
         data = b""
         for event in new:
             self._seq += 1
@@ -44,9 +47,12 @@ class Journal:
                 written += os.write(self._file, data[written:])
             if durable:
                 _SYNC(self._file)
-        except OSError:
+        except OSError as exc:
             os.ftruncate(self._file, self._size_bytes)
-            raise
+            raise Fault(
+                f"{self.path} cannot be written: {exc.strerror}",
+                "What was written before is whole. Make room, then go on: pipeline resume RUN",
+            ) from exc
         self._size_bytes += len(data)
 
     def close(self) -> None:

@@ -31,8 +31,18 @@ _FLAGS = ("-o", "junit_family=xunit1", "--continue-on-collection-errors", "--max
 class Bench:
     """Runs tests; remembers what it ran, so that the same tests on the same tree run once."""
 
-    def __init__(self, store: Store, launcher: Launcher, folder: Path, cache: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        launcher: Launcher,
+        folder: Path,
+        cache: Path,
+        env: Mapping[str, str],
+        *,
+        portable: bool = False,
+    ) -> None:
         """`folder` is the bench's own; `cache` keeps results of base commits across runs."""
+        self._portable = portable
         self.store = store
         self._launcher = launcher
         self._folder = folder
@@ -106,6 +116,7 @@ class Bench:
                 timeout_s=target.test.timeout,
                 idle_timeout_s=target.test.timeout,
                 on_orphan=OnOrphan.KILL,
+                portable=self._portable,
             )
         )
         record = self._running.wait()

@@ -42,6 +42,7 @@ class UserRepo:
         """Find the repository around `start`. Raises `UsageProblem` when there is none, or it has no work tree."""
         env = {name: environ[name] for name in _PASSED if name in environ}
         env.setdefault("GIT_CONFIG_GLOBAL", str(Path(env.get("HOME", "/")) / ".gitconfig"))
+        env["GIT_CONFIG_NOSYSTEM"] = "0"  # credential helpers often stand in the system's configuration
         try:
             top = Git(start, env=env)("rev-parse", "--show-toplevel")
         except GitError as exc:
