@@ -18,7 +18,7 @@ error[F110]: unknown key 'paralel' in limits
   |          ^^^^^^^
 help: did you mean 'parallel'?
 
-error[F112]: limits must be a mapping, not a list
+error[F101]: limits must be a mapping, not a list
  --> flow.yaml:3:2
   |
 3 |  workflows: {}
@@ -40,7 +40,7 @@ def test_complaints_are_shown_like_a_compiler_does_in_the_order_of_their_lines()
         mark=Mark(2, 10, 7),
         help="did you mean 'parallel'?",
     )
-    assert render([complaint(3, 2), typo], TEXT, "flow.yaml") == SHOWN
+    assert render([complaint(3, 2, code="F101"), typo], TEXT, "flow.yaml") == SHOWN
 
 
 def test_one_complaint_is_counted_in_the_singular() -> None:

@@ -441,6 +441,7 @@ def test_a_stage_name_stands_once_in_a_workflow_also_inside_groups() -> None:
         "SSH_AUTH_SOCK",
         "GIT_ASKPASS",
         "GIT_DIR",
+        "GIT_CONFIG_*",
         "*",
         "GH_*",
         "GIT*",
@@ -497,6 +498,7 @@ def test_two_that_may_write_the_same_at_once_are_told_with_an_example(stages: st
     [
         f"a: {WRITER}\nb: {{run: x, writes: [src/**/limits.py], needs: [a]}}",
         f"b: {{run: x, writes: [src/**/limits.py], needs: [c]}}\nc: {{run: x, needs: [a]}}\na: {WRITER}",
+        f"a: {WRITER}\nc: {{run: x}}\nb: {{run: x, writes: [src/**/limits.py], needs: [a, c]}}",
         f"g: {{parallel: {{a: {WRITER}}}}}\nb: {{run: x, writes: [src/**/limits.py], needs: [g]}}",
         f"a: {WRITER}\ng: {{needs: [a], parallel: {{b: {OTHER}}}}}",
         f"a: {WRITER}\nl: {{needs: [a], loop: {{until: v.passed}}, stages: {{v: {{run: x, gates: green, writes: [src/**]}}}}}}",

@@ -75,6 +75,8 @@ def test_an_example_of_an_overlap_is_matched_by_both(one: list[str], other: list
     if found is not None:
         assert any(slow_match(pattern, found) for pattern in one)
         assert any(slow_match(pattern, found) for pattern in other)
+        assert all(found.split("/"))
+        assert not set(found) & set("*?")
 
 
 @given(patterns, patterns)
@@ -85,6 +87,12 @@ def test_an_example_of_an_overlap_is_matched_by_both(one: list[str], other: list
 def test_where_there_is_no_overlap_no_path_is_matched_by_both(one: str, other: str) -> None:
     if globs.overlap([one], [other]) is None:
         assert not [path for path in UNIVERSE if slow_match(one, path) and slow_match(other, path)]
+
+
+@given(st.lists(patterns, max_size=3), st.lists(patterns, max_size=3))
+def test_two_lists_overlap_when_any_two_of_their_patterns_do(one: list[str], other: list[str]) -> None:
+    pairs = any(globs.overlap([a], [b]) is not None for a in one for b in other)
+    assert (globs.overlap(one, other) is not None) == pairs
 
 
 @given(patterns, patterns)

@@ -161,6 +161,12 @@ def test_one_that_does_not_get_all_its_locks_holds_none(tmp_path: Path) -> None:
         assert not look(free).held
 
 
+def test_all_locks_of_a_stage_are_held_together(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.lock", tmp_path / "b.lock"
+    with holder(first, second):
+        assert [view.held for view in read_all(tmp_path)] == [True, True]
+
+
 def test_locks_are_taken_in_sorted_order_whatever_order_they_are_named_in(tmp_path: Path) -> None:
     first, second, third = (tmp_path / f"{name}.lock" for name in "abc")
     with holder(second):

@@ -208,3 +208,19 @@ def test_an_output_that_was_not_delivered_is_taken_from_the_answer_or_asked_for_
     assert (project.run_dir() / "planner" / "plan.md").read_text() == plan
     assert json.loads((project.run_dir() / "coordinator" / "work_plan.json").read_text()) == {"title": "t", "items": []}
     assert "Expected `str`" in (project.take("coordinator", 2) / "prompt.md").read_text()
+
+
+def test_a_change_after_the_last_green_gate_is_not_published(project):
+    late = 'late: {run: "echo x = 1 > src/trading/late.py", needs: [deliver], lock: src_writer}\n      auto_commit:'
+    project.edit_flow("auto_commit: {publish: {draft: true}, needs: [deliver]", late + " {publish: {draft: true}, needs: [late]")
+    result = finished(project)
+    assert result["state"] == "failed"
+    assert "was not verified" in result["stages"]["auto_commit"]["reason"]
+    assert nothing_was_published(project)
+
+
+def test_a_run_that_changed_nothing_publishes_nothing(project):
+    project.edit_flow("needs: [deliver], lock: publisher", "needs: [planner], lock: publisher")
+    result = finished(project)
+    assert result["state"] == "failed"
+    assert "the run changed nothing" in result["stages"]["auto_commit"]["reason"]
