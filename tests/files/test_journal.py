@@ -160,6 +160,7 @@ import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from pipeline.core.events import Noted
+from pipeline.errors import Fault
 from pipeline.files.journal import Journal
 
 path, room = Path(sys.argv[1]), int(sys.argv[2])
@@ -171,9 +172,8 @@ try:
     while True:
         journal.append([Noted(at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), text=f"event {number + 1}")], durable=True)
         number += 1
-except OSError:
-    pass
-print(number)
+except Fault as exc:
+    print(number, exc.what, exc.mend, sep="\\n")
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 if sys.argv[3] == "go on":
     journal.append([Noted(at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), text=f"event {number + 1}")], durable=True)
@@ -181,14 +181,16 @@ if sys.argv[3] == "go on":
 
 
 def test_a_full_disk_leaves_what_was_acknowledged_and_nothing_half(path: Path) -> None:
-    acknowledged = int(output_of(OUT_OF_ROOM, path, 1000, "stop"))
-    assert acknowledged > 3
-    assert read(path) == notes(1, acknowledged)
+    acknowledged, what, mend = output_of(OUT_OF_ROOM, path, 1000, "stop").splitlines()
+    assert int(acknowledged) > 3
+    assert read(path) == notes(1, int(acknowledged))
     assert path.read_bytes().endswith(b"\n")
+    assert what.startswith(f"{path} cannot be written: ")
+    assert "Make room" in mend
 
 
 def test_a_journal_goes_on_when_the_disk_has_room_again(path: Path) -> None:
-    acknowledged = int(output_of(OUT_OF_ROOM, path, 1000, "go on")) + 1
+    acknowledged = int(output_of(OUT_OF_ROOM, path, 1000, "go on").splitlines()[0]) + 1
     assert read(path) == notes(1, acknowledged)
 
 
