@@ -18,7 +18,7 @@ from datetime import datetime
 import msgspec
 
 from pipeline.core.events import RunEnd
-from pipeline.core.plan import FAIL, Node
+from pipeline.core.plan import Node
 from pipeline.core.state import RunState, Status
 
 
@@ -94,7 +94,7 @@ def decide(state: RunState, now: datetime, parallel: int, *, draining: bool = Fa
         return []
     if state.only is not None:
         return _alone(state, state.only, now)
-    if verdicts := _verdicts(state):
+    if not state.stopped and (verdicts := _verdicts(state)):
         return verdicts
     if state.doomed is not None and (ending := _doomed(state)) is not None:
         return ending
@@ -120,12 +120,12 @@ def _alone(state: RunState, stage: str, now: datetime) -> list[Command]:
 
 def _verdicts(state: RunState) -> list[Command]:
     """Decide the loops that wait for it, once nothing inside them runs."""
-    commands: list[Command] = []
     for loop_id in state.verdicts:
-        if not any(node.id in state.running for node in state.below(loop_id)):
-            commands.append(_verdict(state, state.plan.nodes[loop_id]))
-            break
-    return commands
+        waits = any(node.id in state.running for node in state.below(loop_id))
+        inside = any(outer.id in state.verdicts for outer in state.plan.loops_around(loop_id))
+        if not waits and not inside:
+            return [_verdict(state, state.plan.nodes[loop_id])]
+    return []
 
 
 def _verdict(state: RunState, node: Node) -> Command:
@@ -147,13 +147,12 @@ def _verdict(state: RunState, node: Node) -> Command:
 
 def _doomed(state: RunState) -> list[Command] | None:
     """Say how a run that cannot succeed ends; None while its follow-up workflow goes on."""
-    if state.running:
-        return [] if state.active == state.plan.workflow else None
-    if state.follow_up is not None and state.follow_up != FAIL:
-        return [StartWorkflow(state.follow_up, state.follow_up_reason)]
-    following = state.active != state.plan.workflow
-    if following and (state.ready or state.all_done):
+    if not state.stopped:
         return None
+    if state.running:
+        return []
+    if state.follow_up is not None:
+        return [StartWorkflow(state.follow_up, state.follow_up_reason)]
     return [Finish(RunEnd.FAILED, state.doomed or "")]
 
 

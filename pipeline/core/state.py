@@ -33,9 +33,9 @@ from pipeline.core.events import (
     WorkflowStarted,
 )
 from pipeline.core.flow import FailureKind
-from pipeline.core.plan import Kind, Node, Plan
+from pipeline.core.plan import FAIL, Kind, Node, Plan
 
-_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+")
+_NUMBERS = re.compile(r"\b0x[0-9a-f]+\b|\b\d+(\.\d+)?\b")
 
 
 class Status(StrEnum):
@@ -62,7 +62,6 @@ class NodeState(msgspec.Struct):
     losses: int = 0
     round: int = 1
     parked: bool = False
-    repeated: bool = False
     not_before: datetime | None = None
     told: tuple[str, ...] = ()
     last: StageFinished | None = None
@@ -86,7 +85,9 @@ class RunState:
         self.doomed: str | None = None
         self.follow_up: str | None = None
         self.follow_up_reason = ""
+        self.followed: set[str] = set()
         self.active = plan.workflow
+        self.stopped = False
         self.only: str | None = None
         self.publish = True
         self.ready: list[tuple[int, str]] = []
@@ -134,6 +135,7 @@ class RunState:
                 self._loop_finished(event)
             case WorkflowStarted():
                 self.follow_up = None
+                self.followed.add(event.workflow)
                 self._activate(event.workflow)
             case EffectIntended():
                 self.intended[event.effect] = event.detail
@@ -151,8 +153,8 @@ class RunState:
                 self._run_finished(event)
 
     def _activate(self, workflow: str) -> None:
-        self.active = workflow
-        self.ready.clear()
+        self.active, self.stopped = workflow, False
+        self.ready, self.verdicts = [], []
         self._open_roots = len(self.plan.roots[workflow])
         for root in self.plan.roots[workflow]:
             self._meet(root)
@@ -161,7 +163,7 @@ class RunState:
         """One thing that the node waited for is there; with the last one it may start."""
         state = self.nodes[node_id]
         state.unmet -= 1
-        if state.unmet or state.status is Status.DONE:
+        if state.unmet or state.status not in {Status.PENDING, Status.WAITING}:
             return
         node = self.plan.nodes[node_id]
         if node.is_leaf:
@@ -170,9 +172,12 @@ class RunState:
         state.status = Status.RUNNING
         for child in node.children:
             self._meet(child)
+        if not state.remaining:
+            self._complete(node)
 
     def _make_ready(self, node: Node) -> None:
-        insort(self.ready, (node.order, node.id))
+        if not self.stopped and not any(loop.id in self.verdicts for loop in self.plan.loops_around(node.id)):
+            insort(self.ready, (node.order, node.id))
 
     def _unready(self, node: Node) -> None:
         if (node.order, node.id) in self.ready:
@@ -226,7 +231,7 @@ class RunState:
             self._doom(f"{node.id} failed: {state.reason}" if state.reason else f"{node.id} failed")
 
     def _doom(self, reason: str) -> None:
-        self.doomed = self.doomed or reason
+        self.doomed, self.stopped = self.doomed or reason, True
         self.ready.clear()
 
     def _ask_verdict(self, loop: Node, told: tuple[str, ...], tree: str) -> None:
@@ -234,31 +239,33 @@ class RunState:
         self.nodes[loop.id].history.append((failure, tree))
         self.nodes[loop.id].told = told
         self.verdicts.append(loop.id)
+        for node in self.below(loop.id):
+            self._unready(node)
 
     def _done(self, node: Node) -> None:
-        memory = self.nodes[node.id]
-        memory.status = Status.DONE
-        if memory.repeated:
-            memory.repeated = False
-            return
+        self.nodes[node.id].status = Status.DONE
         for dependent in self._dependents.get(node.id, ()):
             self._meet(dependent)
         if node.parent is None:
-            self._open_roots -= 1
+            self._open_roots -= node.workflow == self.active
             return
         parent, state = self.plan.nodes[node.parent], self.nodes[node.parent]
         state.remaining -= 1
-        if state.remaining:
-            return
-        if parent.kind is Kind.LOOP:
-            self.verdicts.append(parent.id)
-        elif parent.gates:
-            self._make_ready(parent)
+        if not state.remaining and state.status is Status.RUNNING:
+            self._complete(parent)
+
+    def _complete(self, group: Node) -> None:
+        """All of a group is done: its loop is judged, its gates are asked, or it is done too."""
+        if group.kind is Kind.LOOP:
+            self.verdicts.append(group.id)
+        elif group.gates:
+            self._make_ready(group)
         else:
-            self._done(parent)
+            self._done(group)
 
     def _round_started(self, event: RoundStarted) -> None:
-        self.verdicts = [loop for loop in self.verdicts if loop != event.loop]
+        inside = {event.loop, *(node.id for node in self.below(event.loop))}
+        self.verdicts = [loop for loop in self.verdicts if loop not in inside]
         loop = self.nodes[event.loop]
         loop.round, loop.told = event.round, event.told
         loop.remaining = len(self.plan.nodes[event.loop].children)
@@ -286,34 +293,83 @@ class RunState:
         if outer is not None:
             self._ask_verdict(outer, (event.reason, *state.told), self.tree)
             return
-        if node.loop is not None and node.loop.on_exhausted != "fail":
-            self.follow_up, self.follow_up_reason = node.loop.on_exhausted, event.reason
+        self._follow(node, event.reason)
         self._doom(f"{node.id}: {event.reason}")
 
+    def _follow(self, loop: Node, reason: str) -> None:
+        """Have the workflow that an exhausted loop names started, unless it was."""
+        name = loop.loop.on_exhausted if loop.loop is not None else FAIL
+        if name != FAIL and name not in self.followed and self.follow_up is None:
+            self.follow_up, self.follow_up_reason = name, reason
+
     def _invoked(self, event: Invoked) -> None:
-        self.end, self.reason, self.finished_at = None, "", None
-        self.doomed = self.cancel = self.follow_up = None
+        """Take a stage back to pending, with the groups around it and what failed because of it."""
+        self.end, self.reason, self.finished_at, self.cancel = None, "", None, None
         self.only = event.stage
         self.publish = self.publish if event.publish is None else event.publish
         for state in self.nodes.values():
             if state.status in {Status.SKIPPED, Status.CANCELLED}:
                 state.status, state.reason = Status.PENDING, ""
-        state = self.nodes[event.stage]
-        state.repeated = state.status is Status.DONE
-        state.status, state.tries, state.losses = Status.PENDING, 0, 0
-        self.ready = sorted(
-            (node.order, node.id)
-            for node in self.plan.nodes.values()
-            if self._may_start(node) or node.id == event.stage
-        )
+        self._take_back(event.stage)
+        parent = self.plan.nodes[event.stage].parent
+        while parent is not None:
+            self.nodes[parent].status, self.nodes[parent].reason = Status.PENDING, ""
+            parent = self.plan.nodes[parent].parent
+        if self.plan.nodes[event.stage].workflow == self.plan.workflow:
+            self.active = self.plan.workflow
+            self.followed.clear()
+        self._rebuild()
 
-    def _may_start(self, node: Node) -> bool:
-        state = self.nodes[node.id]
-        waits = state.status in {Status.PENDING, Status.WAITING}
-        return node.is_leaf and waits and state.unmet == 0 and node.workflow == self.active
+    def _take_back(self, stage: str) -> None:
+        state = self.nodes[stage]
+        state.status, state.reason, state.parked, state.not_before = Status.PENDING, "", False, None
+        state.tries = state.losses = 0
+        for dependent in self._dependents.get(stage, ()):
+            if self.nodes[dependent].status is Status.FAILED:
+                self._take_back(dependent)
+
+    def _rebuild(self) -> None:
+        """Make all indexes anew from where the nodes stand."""
+        self.doomed, self.follow_up, self.stopped = None, None, False
+        self.ready, self.verdicts = [], []
+        for node in self.plan.nodes.values():
+            state = self.nodes[node.id]
+            state.unmet = 1 + sum(self.nodes[need].status is not Status.DONE for need in node.needs)
+            state.remaining = sum(self.nodes[child].status is not Status.DONE for child in node.children)
+            if state.status is Status.RUNNING and not node.is_leaf and node.id not in self.running:
+                state.status = Status.PENDING
+        active = self.active
+        self._activate(self.plan.workflow)
+        self._open_roots = self._count_open()
+        self._find_failures()
+        if active != self.plan.workflow and self.doomed is not None:
+            self.follow_up = None
+            self._activate(active)
+            self._open_roots = self._count_open()
+
+    def _count_open(self) -> int:
+        return sum(self.nodes[root].status is not Status.DONE for root in self.plan.roots[self.active])
+
+    def _find_failures(self) -> None:
+        """Doom a run whose main workflow has a failure that no loop has yet to judge."""
+        for node in self.plan.nodes.values():
+            state = self.nodes[node.id]
+            if state.status is not Status.FAILED or node.workflow != self.plan.workflow:
+                continue
+            loop = self.plan.decides_loop(node.id)
+            by_gate = node.kind is Kind.LOOP or (state.last is not None and state.last.kind is FailureKind.GATE)
+            if loop is not None and by_gate and self.nodes[loop.id].status is not Status.FAILED:
+                self.verdicts.append(loop.id)
+                for inner in self.below(loop.id):
+                    self._unready(inner)
+            elif loop is None or not by_gate:
+                self._follow(node, state.reason)
+                self._doom(f"{node.id}: {state.reason}" if node.loop else f"{node.id} failed: {state.reason}")
 
     def _opened(self) -> None:
-        self.only = None
+        if self.only is not None:
+            self.only = None
+            self._rebuild()
         for _, stage in self.ready:
             if self.nodes[stage].parked:
                 self.nodes[stage].parked, self.nodes[stage].not_before = False, None
