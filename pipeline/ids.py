@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pipeline.errors import UsageProblem
 
-RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9A-Za-z]{4,16}")
+RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9A-Za-z]{4,16}")
 SLUG_MAX = 48
 
 

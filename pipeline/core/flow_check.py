@@ -23,6 +23,8 @@ def check(flow: Flow, source: Source, *, prompts: Collection[str], backends: Col
     for name, workflow in flow.workflows.items():
         path: Path = ("workflows", name, "stages")
         seen: dict[str, Path] = {}
+        if not workflow.stages:
+            source.complain("F111", ("workflows", name), f"the workflow {name} has no stage")
         _check_stages(flow, source, workflow.stages, path, seen)
     for name, trigger in flow.triggers.items():
         _known(source, ("triggers", name, "workflow"), trigger.workflow, flow.workflows, "workflow")
@@ -50,7 +52,9 @@ def _check_words(flow: Flow, source: Source, prompts: Collection[str], backends:
 
 def _check_pass_env(source: Source, path: Path, names: Iterable[str]) -> None:
     for index, name in enumerate(names):
-        if name.startswith("GIT_") or name in _SECRETS or name == "*":
+        prefix = name.removesuffix("*")
+        reaches = (secret.startswith(prefix) if name.endswith("*") else secret == name for secret in _SECRETS)
+        if any(reaches) or name.startswith("GIT_") or (name.endswith("*") and "GIT_".startswith(prefix)):
             source.complain(
                 "F213",
                 (*path, index),
@@ -95,6 +99,10 @@ def _check_stage(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
             "F209", (*here, "stages"), "only a loop has `stages`", "add loop: {max: 3, until: STAGE.passed}"
         )
     if kind_of(stage) in {Kind.PARALLEL, Kind.LOOP}:
+        if stage.parallel is not None and not stage.parallel:
+            source.complain("F111", here, f"the group {here[-1]} has no stage")
+        if stage.loop is not None and stage.gates:
+            source.complain("F207", (*here, "gates"), "a loop has no gates; the stage that its `until` names has")
         own = [key for key in ("writes", "lock", "outputs") if getattr(stage, key)]
         for key in own:
             source.complain("F209", (*here, key), f"a group has no {key}; its stages have")

@@ -24,6 +24,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_STANDS_FOR = re.compile(r"\{\{ *(source|tests) *\}\}")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BUILTIN: Mapping[object, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -177,8 +178,9 @@ def _scalar(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
     if hint is Name and not _NAME.fullmatch(str(value)):
         mend = "a letter, then letters, digits, - and _; 48 at most"
         source.complain("F114", path, f"{value!r} cannot be a name", mend)
-    if hint is Glob and not str(value).startswith("{{") and (found := globs.complaint(str(value))):
-        source.complain("F211", path, f"not a path pattern: {found}")
+    if hint is Glob and not _STANDS_FOR.fullmatch(str(value)) and (found := globs.complaint(str(value))):
+        mend = "{{ source }} and {{ tests }} stand alone" if "{{" in str(value) else ""
+        source.complain("F211", path, f"not a path pattern: {found}", mend)
     return value
 
 
@@ -199,7 +201,7 @@ def _wrong(source: Source, tree: Tree, path: Path, wanted: str) -> Any:
         case None:
             found = "nothing"
         case _:
-            found = repr(tree.value)
+            found = repr(tree.value)[:60]
     source.complain("F112", path, f"{_where(path)} must be {wanted}, not {found}")
     return None
 

@@ -20,7 +20,7 @@ NODES_MAX = 20_000
 Scalar = str | int | float | bool | None
 
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_INT = re.compile(r"[-+]?[0-9]+")
+_INT = re.compile(r"[-+]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Scalar] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
@@ -53,11 +53,21 @@ def read(text: str) -> tuple[Tree | None, list[Diagnostic]]:
         mark = Mark(at.line + 1, at.column + 1) if at else Mark(1, 1)
         return None, [Diagnostic(code="F101", message=f"not YAML: {exc.problem}", mark=mark)]
     except (yaml.YAMLError, UnicodeError) as exc:
-        return None, [Diagnostic(code="F101", message=f"not YAML: {exc}", mark=Mark(1, 1))]
+        reason = str(exc).splitlines()[0]
+        return None, [Diagnostic(code="F101", message=f"not YAML: {reason}", mark=_mark_of(exc, text))]
     if node is None:
         return None, [Diagnostic(code="F101", message="the file is empty", mark=Mark(1, 1))]
     complaints: list[Diagnostic] = []
     return _tree(node, complaints), complaints
+
+
+def _mark_of(exc: Exception, text: str) -> Mark:
+    """Find the place of a letter that YAML forbids."""
+    position = getattr(exc, "position", None)
+    if not isinstance(position, int):
+        return Mark(1, 1)
+    before = text[:position]
+    return Mark(before.count("\n") + 1, position - before.rfind("\n"))
 
 
 def _refused(text: str) -> Diagnostic | None:  # noqa: C901 - one line for each thing that is refused

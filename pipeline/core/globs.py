@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+LENGTH_MAX = 200
+
 _FORBIDDEN = re.compile(r"[\[\]{}!\\\x00-\x1f]")
 
 
@@ -21,7 +23,9 @@ def complaint(pattern: str) -> str | None:
         return "patterns are relative to the repository: drop the leading /"
     if bad := _FORBIDDEN.search(pattern):
         return f"{bad.group()!r} has no meaning in these patterns (only *, ? and ** have)"
-    parts = pattern.rstrip("/").split("/")
+    if len(pattern) > LENGTH_MAX:
+        return f"longer than {LENGTH_MAX} letters"
+    parts = pattern.removesuffix("/").split("/")
     if any(part in {"", ".", ".."} for part in parts):
         return "empty, . and .. segments are not allowed"
     if any("**" in part and part != "**" for part in parts):

@@ -330,8 +330,7 @@ class RunState:
 
     def _rebuild(self) -> None:
         """Make all indexes anew from where the nodes stand."""
-        self.doomed, self.follow_up, self.stopped = None, None, False
-        self.ready, self.verdicts = [], []
+        self.follow_up, self.ready, self.verdicts = None, [], []
         for node in self.plan.nodes.values():
             state = self.nodes[node.id]
             state.unmet = 1 + sum(self.nodes[need].status is not Status.DONE for need in node.needs)
@@ -341,8 +340,7 @@ class RunState:
         active = self.active
         self._activate(self.plan.workflow)
         self._open_roots = self._count_open()
-        self._find_failures()
-        if active != self.plan.workflow and self.doomed is not None:
+        if self._find_failures() and active != self.plan.workflow:
             self.follow_up = None
             self._activate(active)
             self._open_roots = self._count_open()
@@ -350,8 +348,9 @@ class RunState:
     def _count_open(self) -> int:
         return sum(self.nodes[root].status is not Status.DONE for root in self.plan.roots[self.active])
 
-    def _find_failures(self) -> None:
-        """Doom a run whose main workflow has a failure that no loop has yet to judge."""
+    def _find_failures(self) -> bool:
+        """Doom a run whose main workflow has a failure that no loop has yet to judge; tell whether it has."""
+        self.doomed = None
         for node in self.plan.nodes.values():
             state = self.nodes[node.id]
             if state.status is not Status.FAILED or node.workflow != self.plan.workflow:
@@ -365,6 +364,7 @@ class RunState:
             elif loop is None or not by_gate:
                 self._follow(node, state.reason)
                 self._doom(f"{node.id}: {state.reason}" if node.loop else f"{node.id} failed: {state.reason}")
+        return self.stopped
 
     def _opened(self) -> None:
         if self.only is not None:

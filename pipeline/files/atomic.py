@@ -1,10 +1,12 @@
 """The one way to write a file: whole or not at all, and on the disk when it returns."""
 
 import contextlib
+import itertools
 import os
 from pathlib import Path
 
 FILE_MODE = 0o644
+_COUNT = itertools.count()
 _SYNC = getattr(os, "fdatasync", os.fsync)
 
 
@@ -14,7 +16,7 @@ def write_bytes(path: Path, data: bytes, *, mode: int = FILE_MODE, durable: bool
     With `durable` the data is on the disk when this returns. Raises `OSError`, leaving the old file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_COUNT)}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:

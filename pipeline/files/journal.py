@@ -1,7 +1,7 @@
 r"""The journal: the one truth of a run, a checksummed JSON line for every event.
 
-A line is `CRC32 SEQ JSON\n` (8 hex digits, decimal, object). A torn last line is cut when the
-journal is opened for writing; a bad line with good ones after it is damage and is refused.
+A line is `CRC32 SEQ JSON\n` (8 hex digits, decimal, object). A torn last line, one without its end, is cut when
+the journal is opened for writing; a whole line that is not sound is damage and is refused.
 """
 
 import os
@@ -37,10 +37,8 @@ class Journal:
 
         Raises `Fault` when the disk does not take them; the file then ends where it ended before.
         """
-        data = b""
-        for event in new:
-            self._seq += 1
-            data += _line(self._seq, events.encode(event))
+        lines = [_line(seq, events.encode(event)) for seq, event in enumerate(new, self._seq + 1)]
+        data = b"".join(lines)
         try:
             written = 0
             while written < len(data):
@@ -49,11 +47,13 @@ class Journal:
                 _SYNC(self._file)
         except OSError as exc:
             os.ftruncate(self._file, self._size_bytes)
+            os.lseek(self._file, self._size_bytes, os.SEEK_SET)
             raise Fault(
                 f"{self.path} cannot be written: {exc.strerror}",
                 "What was written before is whole. Make room, then go on: pipeline resume RUN",
             ) from exc
         self._size_bytes += len(data)
+        self._seq += len(lines)
 
     def close(self) -> None:
         """Let the file go."""
@@ -78,26 +78,28 @@ def _read(path: Path) -> tuple[list[Event], int]:
     offset = 0
     while offset < len(data):
         end = data.find(b"\n", offset)
-        event = _parse(data[offset : end if end >= 0 else len(data)], len(found) + 1)
-        if event is None or end < 0:
-            if end >= 0 and end + 1 < len(data):
-                raise Fault(
-                    f"{path} is damaged at byte {offset} (event {len(found) + 1}), with more events after it",
-                    f"Nothing was changed. Keep a copy, then cut the file there: truncate -s {offset} {path}",
-                )
+        if end < 0:
             break
-        found.append(event)
+        try:
+            found.append(_parse(data[offset:end], len(found) + 1))
+        except ValueError as exc:
+            raise Fault(
+                f"{path} is damaged at byte {offset} (event {len(found) + 1}): {exc}",
+                f"Nothing was changed. Keep a copy, then cut the file there: truncate -s {offset} {path}",
+            ) from exc
         offset = end + 1
     return found, offset
 
 
-def _parse(line: bytes, seq: int) -> Event | None:
-    """Read one line; None when its checksum, number or content is not sound."""
+def _parse(line: bytes, seq: int) -> Event:
+    """Read one whole line. Raises `ValueError` when its checksum, number or content is not sound."""
     checksum, _, body = line.partition(b" ")
     number, _, payload = body.partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(body) or number != b"%d" % seq:
-        return None
+    if checksum != b"%08x" % zlib.crc32(body):
+        raise ValueError("its checksum is wrong")
+    if number != b"%d" % seq:
+        raise ValueError(f"its number is not {seq}")
     try:
         return events.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    except msgspec.DecodeError as exc:
+        raise ValueError(f"this version does not know it; a newer one may have written it ({exc})") from exc

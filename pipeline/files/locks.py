@@ -5,6 +5,7 @@ last; whether it is held is decided by the kernel alone, never by age. The file 
 a lock file that is deleted while it is held lets a second holder in.
 """
 
+import fcntl
 import os
 import socket
 import time
@@ -48,7 +49,7 @@ def hold(paths: Sequence[Path], *, run_id: str, agent: str, stage: str, timeout_
     """
     deadline = time.monotonic() + timeout_s
     with ExitStack() as stack:
-        for path in sorted(paths):
+        for path in sorted(set(paths)):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path, fallback_to_soft=False, preserve_lock_file=True, thread_local=False)
             try:
@@ -66,14 +67,22 @@ def read_all(folder: Path) -> list[LockView]:
 
 
 def look(path: Path) -> LockView:
-    """Tell whether a lock is held now, and who wrote the record in it."""
-    lock = FileLock(path, fallback_to_soft=False, preserve_lock_file=True, thread_local=False)
+    """Tell whether a lock is held now, and who wrote the record in it.
+
+    Looks with a shared lock, so that two who look are never taken for holders by each other.
+    """
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return LockView(name=path.stem, held=True, holder=_read_holder(path))
-    lock.release()
-    return LockView(name=path.stem, held=False, holder=_read_holder(path))
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return LockView(name=path.stem, held=False, holder=None)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        held = False
+    except BlockingIOError:
+        held = True
+    finally:
+        os.close(descriptor)
+    return LockView(name=path.stem, held=held, holder=_read_holder(path))
 
 
 def _write_holder(path: Path, run_id: str, agent: str, stage: str) -> None:

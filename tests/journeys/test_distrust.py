@@ -212,7 +212,9 @@ def test_an_output_that_was_not_delivered_is_taken_from_the_answer_or_asked_for_
 
 def test_a_change_after_the_last_green_gate_is_not_published(project):
     late = 'late: {run: "echo x = 1 > src/trading/late.py", needs: [deliver], lock: src_writer}\n      auto_commit:'
-    project.edit_flow("auto_commit: {publish: {draft: true}, needs: [deliver]", late + " {publish: {draft: true}, needs: [late]")
+    project.edit_flow(
+        "auto_commit: {publish: {draft: true}, needs: [deliver]", late + " {publish: {draft: true}, needs: [late]"
+    )
     result = finished(project)
     assert result["state"] == "failed"
     assert "was not verified" in result["stages"]["auto_commit"]["reason"]
