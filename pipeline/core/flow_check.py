@@ -98,6 +98,11 @@ def _check_stage(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
         source.complain(
             "F209", (*here, "stages"), "only a loop has `stages`", "add loop: {max: 3, until: STAGE.passed}"
         )
+    _check_group(source, stage, here)
+
+
+def _check_group(source: Source, stage: Stage, here: Path) -> None:
+    """Refuse what a group or loop cannot have: nothing inside, or what only its stages have."""
     if kind_of(stage) in {Kind.PARALLEL, Kind.LOOP}:
         if stage.parallel is not None and not stage.parallel:
             source.complain("F111", here, f"the group {here[-1]} has no stage")

@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -111,6 +112,7 @@ def _needs_value(hint: Any) -> bool:
     return type(None) not in typing.get_args(hint)
 
 
+@lru_cache(maxsize=64)
 def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
     known = {field.name for field in msgspec.structs.fields(kind)}
     return {name: hint for name, hint in typing.get_type_hints(kind).items() if name in known}

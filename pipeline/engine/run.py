@@ -87,6 +87,7 @@ class Run:
         self.mend = ""
         self.exit_code = 75
         self._journal = journal
+        self._unsettled = False
         self._views = Views(rundir, world)
         self._inbox: queue.SimpleQueue[tuple[Task, Found]] = queue.SimpleQueue()
         self._slots: dict[str, int] = {}
@@ -103,13 +104,23 @@ class Run:
         return self.state.started
 
     def record(self, *events: Event, durable: bool = True) -> None:
-        """Append to the journal, then take the events into the state and show them."""
+        """Append to the journal, then take the events into the state and show them.
+
+        What is not durable yet becomes so with the next durable event, or with `_settle`.
+        """
         self._journal.append(events, durable=durable)
+        self._unsettled = not durable
         for event in events:
             self._take(event)
             self._views.show(event, self.state)
             for listener in self.world.listeners:
                 listener(event, self.state)
+
+    def _settle(self) -> None:
+        """Make durable what was recorded: before anything is started or waited for."""
+        if self._unsettled:
+            self._journal.sync()
+            self._unsettled = False
 
     def _take(self, event: Event) -> None:
         self.state.apply(event)
@@ -124,6 +135,7 @@ class Run:
         watch.start()
         while not self._step(stop):
             pass
+        self._settle()
         self._views.write_all(self.state)
         if self.state.end is RunEnd.DONE:
             self.rundir.switch_latest()
@@ -188,11 +200,18 @@ class Run:
         draining = stop.polite.is_set()
         commands = decide(self.state, self.world.clock(), self._parallel(), draining=draining)
         wake: datetime | None = None
+        starting: list[Task] = []
         for command in commands:
             if isinstance(command, WaitUntil):
                 wake = command.at
+            elif isinstance(command, Start):
+                starting.append(self._begin(self.plan.nodes[command.stage]))
             elif self._carry_out(command):
                 return True
+        self._settle()
+        for task in starting:
+            reached("stage.intended", task.node.id)
+            self._spawn(task)
         if not self._tasks and draining:
             return True
         if commands and not self._tasks and wake is None:
@@ -207,8 +226,6 @@ class Run:
         """Do one thing; tell whether it ends the loop."""
         now = self.world.clock()
         match command:
-            case Start(stage=stage):
-                self._start(self.plan.nodes[stage])
             case Cancel(stage=stage):
                 self.runner.cancel(stage)
             case NextRound(loop=loop, round=number, told=told):
@@ -227,11 +244,12 @@ class Run:
                 self.record(RunFinished(at=now, end=end, reason=reason))
                 reached("run.finished")
                 return True
-            case WaitUntil():
+            case Start() | WaitUntil():
                 pass
         return False
 
-    def _start(self, node: Node) -> None:
+    def _begin(self, node: Node) -> Task:
+        """Record that an attempt begins, and take a free slot for it."""
         slot = next(number for number in range(len(self._slots) + 1) if number not in self._slots.values())
         memory = self.state.nodes[node.id]
         loop = next(self.plan.loops_around(node.id), None)
@@ -248,9 +266,9 @@ class Run:
             tree=base,
             start_tree="" if start == base else start,
         )
-        self.record(event)
-        reached("stage.intended", node.id)
-        self._spawn(self._task(node, event, resumed=False))
+        self._slots[node.id] = slot
+        self.record(event, durable=False)
+        return self._task(node, event, resumed=False)
 
     def store_tree(self) -> str:
         """Return the run's newest tree."""
@@ -363,7 +381,8 @@ class Run:
                 agent=found.agent,
                 duration_s=found.duration_s,
                 retry_after=now + timedelta(seconds=delay_s) if delay_s else None,
-            )
+            ),
+            durable=False,
         )
         reached("stage.recorded", task.node.id)
 

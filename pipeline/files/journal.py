@@ -44,7 +44,7 @@ class Journal:
             while written < len(data):
                 written += os.write(self._file, data[written:])
             if durable:
-                _SYNC(self._file)
+                self.sync()
         except OSError as exc:
             os.ftruncate(self._file, self._size_bytes)
             os.lseek(self._file, self._size_bytes, os.SEEK_SET)
@@ -54,6 +54,10 @@ class Journal:
             ) from exc
         self._size_bytes += len(data)
         self._seq += len(lines)
+
+    def sync(self) -> None:
+        """Make everything that was appended durable; events that fall together share one call."""
+        _SYNC(self._file)
 
     def close(self) -> None:
         """Let the file go."""
