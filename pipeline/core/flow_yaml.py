@@ -66,8 +66,9 @@ def _mark_of(exc: Exception, text: str) -> Mark:
     position = getattr(exc, "position", None)
     if not isinstance(position, int):
         return Mark(1, 1)
-    before = text[:position]
-    return Mark(before.count("\n") + 1, position - before.rfind("\n"))
+    counts_bytes = _LOADER is not yaml.SafeLoader
+    before = text.encode()[:position].decode("utf-8", "ignore") if counts_bytes else text[:position]
+    return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
 def _refused(text: str) -> Diagnostic | None:  # noqa: C901 - one line for each thing that is refused

@@ -151,7 +151,7 @@ def test_an_empty_file_is_told_so(text: str) -> None:
 
 
 def test_a_letter_that_yaml_forbids_is_told_where() -> None:
-    (one,) = points_at("version: 1\ntargets: §\x07\n", "F101")
+    (one,) = points_at("version: 1\ntargets: größer §\x07\n", "F101")
     assert "\n" not in one.message
 
 
