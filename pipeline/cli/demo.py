@@ -67,10 +67,10 @@ def _finish_json(repository: Path, remote: Path, name: str, tools: Mapping[str, 
 
     from pipeline import wiring
     from pipeline.cli.working import print_json, work_on
-    from pipeline.engine import runs
+    from pipeline.engine import look
 
     status = work_on(repository, name, as_json=False, shown=False, extra=tools)
-    found = runs.load_result(wiring.world(repository), name)
+    found = look.load_result(wiring.world(repository), name)
     print_json({**msgspec.to_builtins(found), "repository": str(repository), "remote": str(remote)})
     return status
 

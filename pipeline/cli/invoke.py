@@ -49,7 +49,7 @@ def invoke(
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.core.events import Invoked
-    from pipeline.engine import runs
+    from pipeline.engine import look, runs
     from pipeline.engine.find import find_stage
     from pipeline.engine.stage import GIVEN
     from pipeline.files.rundir import copy_outputs
@@ -65,7 +65,7 @@ def invoke(
             )
         order = runs.Order(workflow="idea_to_feature", idea=idea, feature=feature, run_id=run_id)
         runs.start(world, msgspec.structs.replace(order, base_branch=base_branch, publish=create_pr is not False))
-    stage = find_stage(runs.load_state(world, run_id), agent, mode, retry=retry)
+    stage = find_stage(look.load_state(world, run_id), agent, mode, retry=retry)
     if input_dir is not None:
         copy_outputs(input_dir, rundir.accepted(GIVEN))
     invoked = Invoked(at=world.clock(), stage=stage, publish=create_pr)

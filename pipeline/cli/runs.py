@@ -19,13 +19,13 @@ def status(*, run: str | None, as_json: bool, start: Path) -> int:
     """Show where a run stands; without RUN, the active runs and the last one."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import runs
+    from pipeline.engine import look
     from pipeline.ui import report, text
 
     world = wiring.world(start)
     printer = text.out(wiring.environ())
     if run is not None:
-        found = runs.load_result(world, run)
+        found = look.load_result(world, run)
         if as_json:
             print_json(found)
             return 0
@@ -33,8 +33,8 @@ def status(*, run: str | None, as_json: bool, start: Path) -> int:
         for hint in report.next_steps(found):
             printer.line(f"next: {hint}")
         return 0
-    names = runs.run_ids(world)
-    shown = [runs.load_result(world, name) for name in names[:20]]
+    names = look.run_ids(world)
+    shown = [look.load_result(world, name) for name in names[:20]]
     open_runs = [found for found in shown if found.state in {"running", "interrupted"}]
     picked = open_runs or shown[:1]
     if as_json:
@@ -55,11 +55,11 @@ def list_runs(*, as_json: bool, start: Path) -> int:
     """List all runs of this repository, the newest first."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import runs
+    from pipeline.engine import look
     from pipeline.ui import text
 
     world = wiring.world(start)
-    found = [runs.load_result(world, name) for name in runs.run_ids(world)]
+    found = [look.load_result(world, name) for name in look.run_ids(world)]
     if as_json:
         print_json({"schema_version": 1, "runs": found})
         return 0
@@ -79,17 +79,17 @@ def show(*, run: str, as_json: bool, start: Path) -> int:
     """Show everything about one run: stages, gates, tests before and after, change, commits."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import runs
+    from pipeline.engine import look
     from pipeline.ui import report, text
 
     world = wiring.world(start)
-    found = runs.load_result(world, run)
+    found = look.load_result(world, run)
     if as_json:
         print_json(found)
         return 0
     printer = text.out(wiring.environ())
     report.show(printer, found)
-    report.show_outcome(printer, found, runs.load_state(world, run), world.store())
+    report.show_outcome(printer, found, look.load_state(world, run), world.store())
     return 0
 
 
@@ -102,17 +102,17 @@ def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
     """Print a run's log; with STAGE, what its newest attempt printed."""
     from pipeline import wiring
     from pipeline.core.diagnostics import did_you_mean
-    from pipeline.engine import runs
+    from pipeline.engine import look
     from pipeline.ui import text
 
     world = wiring.world(start)
-    rundir = runs.require_run(world, run)
+    rundir = look.require_run(world, run)
     printer = text.out(wiring.environ())
     if stage is None and not failed:
         for line in (rundir.folder / "pipeline.log").read_text(errors="replace").splitlines():
             printer.line(line)
         return 0
-    state = runs.load_state(world, run)
+    state = look.load_state(world, run)
     if stage is not None and stage not in state.nodes:
         raise UsageProblem(f"run {run} has no stage {stage}", did_you_mean(stage, state.nodes))
     wanted = [stage] if stage else [name for name, node in state.nodes.items() if node.status.value == "failed"]

@@ -21,7 +21,7 @@ def work_on(
 ) -> int:
     """Work on a run and show it; return the exit status. Ctrl-C once stops politely, twice now."""
     from pipeline import wiring
-    from pipeline.engine import runs
+    from pipeline.engine import look, runs
     from pipeline.engine.run import Stop
     from pipeline.ui import report, text
     from pipeline.ui.board import Board
@@ -44,7 +44,7 @@ def work_on(
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    found = runs.load_result(world, name)
+    found = look.load_result(world, name)
     if as_json:
         print_json(found)
     elif shown and invoked is None:

@@ -21,18 +21,17 @@ from pipeline.core.events import (
 )
 from pipeline.core.flow import Flow
 from pipeline.core.plan import Plan, compile_plan
-from pipeline.core.state import RunState, fold
-from pipeline.engine.result import Result, result
+from pipeline.engine.look import holder, load_plan, require_run
 from pipeline.engine.run import Run, Stop
 from pipeline.engine.stage import StageRunner
 from pipeline.engine.world import TOOLS, World
 from pipeline.errors import Busy, NothingToDo, UsageProblem
-from pipeline.files import atomic, journal, locks
+from pipeline.files import atomic, locks
 from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
-from pipeline.files.rundir import LATEST, RUNS, RunDir
+from pipeline.files.rundir import LATEST, RunDir
 from pipeline.gates.bench import Bench
-from pipeline.ids import is_run_id, lock_file_name, run_id, slug
+from pipeline.ids import lock_file_name, run_id, slug
 from pipeline.process.launch import Launcher
 
 FLOW = "agents/flow.yaml"
@@ -147,7 +146,7 @@ def work(world: World, name: str, stop: Stop, invoked: Invoked | None = None) ->
 
 
 def _work(world: World, rundir: RunDir, stop: Stop, invoked: Invoked | None) -> Run:
-    plan = _load_plan(rundir.plan)
+    plan = load_plan(rundir.plan)
     store = world.store()
     with open_journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
         env = {**world.child_env(), **_recorded_tools(opened)}
@@ -180,61 +179,6 @@ def _heal(run: Run) -> None:
         current = link.readlink().name if link.is_symlink() else ""
         if current < run.rundir.run_id:
             run.rundir.switch_latest()
-
-
-def require_run(world: World, name: str) -> RunDir:
-    """Return a run's folders. Raises `UsageProblem` when there is no such run."""
-    rundir = world.rundir(name)
-    if not is_run_id(name) or not rundir.exists:
-        known = run_ids(world)
-        near = did_you_mean(name, known[:20]) if known else "there is none yet"
-        raise UsageProblem(f"there is no run {name}", f"{near}\nAll runs: pipeline list")
-    return rundir
-
-
-def run_ids(world: World) -> list[str]:
-    """List the runs of this checkout, the newest first."""
-    folder = world.user.root / RUNS
-    names = [path.parent.name for path in folder.glob(f"*/{journal.NAME}")] if folder.is_dir() else []
-    return sorted((name for name in names if is_run_id(name)), reverse=True)
-
-
-def load_state(world: World, name: str) -> RunState:
-    """Fold a run's journal without opening it for work."""
-    rundir = require_run(world, name)
-    return fold(_load_plan(rundir.plan), journal.read(rundir.journal))
-
-
-def load_result(world: World, name: str) -> Result:
-    """Make the result object of a run as it stands now."""
-    rundir = require_run(world, name)
-    return result(
-        load_state(world, name),
-        run_dir=rundir.folder,
-        workspace=rundir.workspaces / "0",
-        now=world.clock(),
-        alive=holder(world, name) is not None,
-    )
-
-
-def holder(world: World, name: str) -> locks.Holder | None:
-    """Say which process works on a run, or None."""
-    path = world.rundir(name).lock(lock_file_name("run", name))
-    if not path.exists():
-        return None
-    view = locks.look(path)
-    return view.holder if view.held else None
-
-
-def _load_plan(path: Path) -> Plan:
-    """Read a run's compiled plan. Raises `UsageProblem` when it is gone."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Plan)
-    except (OSError, msgspec.DecodeError) as exc:
-        raise UsageProblem(
-            f"the run's plan {path} cannot be read: {exc}",
-            "Its working folder is gone or damaged; start anew, or remove it: pipeline rollback RUN",
-        ) from exc
 
 
 def _pin(world: World, rundir: RunDir, plan: Plan, text: str) -> None:

@@ -6,7 +6,8 @@ import msgspec
 
 from pipeline.core.events import CancelRequested, Effect, Outcome, RunEnd, RunFinished, StageFinished
 from pipeline.core.state import RunState
-from pipeline.engine.runs import exclusive, holder, load_state, open_journal, require_run
+from pipeline.engine.look import holder, load_state, require_run
+from pipeline.engine.runs import exclusive, open_journal
 from pipeline.engine.world import World
 from pipeline.errors import Busy, NothingToDo, Problem
 from pipeline.files import atomic

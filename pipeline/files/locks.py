@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from pipeline.errors import Busy
 
@@ -47,6 +46,8 @@ def hold(paths: Sequence[Path], *, run_id: str, agent: str, stage: str, timeout_
 
     Waits `timeout_s` in all; then raises `Busy`, which names the holder, and holds none.
     """
+    from filelock import FileLock, Timeout  # loads asyncio, which a mere look at locks can do without
+
     deadline = time.monotonic() + timeout_s
     with ExitStack() as stack:
         for path in sorted(set(paths)):

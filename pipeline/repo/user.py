@@ -44,13 +44,14 @@ class UserRepo:
         env.setdefault("GIT_CONFIG_GLOBAL", str(Path(env.get("HOME", "/")) / ".gitconfig"))
         env["GIT_CONFIG_NOSYSTEM"] = "0"  # credential helpers often stand in the system's configuration
         try:
-            top = Git(start, env=env)("rev-parse", "--show-toplevel")
+            wanted = ("--show-toplevel", "--git-common-dir", "--git-path", "objects")
+            top, common, objects = Git(start, env=env)("rev-parse", "--path-format=absolute", *wanted).splitlines()
         except GitError as exc:
             raise _no_repository(start, exc) from exc
         self.root = Path(top)
         self.git = Git(self.root, env=env)
-        self.common_dir = Path(self.git("rev-parse", "--path-format=absolute", "--git-common-dir"))
-        self.objects = Path(self.git("rev-parse", "--path-format=absolute", "--git-path", "objects"))
+        self.common_dir = Path(common)
+        self.objects = Path(objects)
 
     def author(self) -> str:
         """Return `Name <mail>` as git would use it, or the pipeline's own when the person has set none."""
