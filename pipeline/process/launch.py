@@ -15,8 +15,7 @@ from typing import Self
 import msgspec
 
 from pipeline.errors import Fault
-from pipeline.process.nursery import HEADER_BYTES
-from pipeline.process.spec import ABANDONED, ALIVE_LOCK, RECORD, ExitRecord, LaunchSpec
+from pipeline.process.spec import ABANDONED, ALIVE_LOCK, HEADER_BYTES, RECORD, ExitRecord, LaunchSpec
 
 _ADOPT_POLL_S = 0.05
 

@@ -10,12 +10,11 @@ import signal
 import socket
 import sys
 
+import filelock  # noqa: F401 - loaded once here, so that no forked shim has to
 import msgspec
 
 from pipeline.process import shim
-from pipeline.process.spec import LaunchSpec
-
-HEADER_BYTES = 8
+from pipeline.process.spec import HEADER_BYTES, LaunchSpec
 
 
 def main(control_fd: int) -> None:

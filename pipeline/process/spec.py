@@ -10,6 +10,7 @@ ABANDONED = "abandoned"
 STDOUT = "stdout.log"
 STDERR = "stderr.log"
 TAG = "PIPELINE_ATTEMPT_ID"
+HEADER_BYTES = 8
 
 
 class OnOrphan(StrEnum):

@@ -289,6 +289,18 @@ def test_a_red_round_starts_nothing_more() -> None:
     assert decided(plan, *events, finished("slow")) == [NextRound("build", 2, ("x",))]
 
 
+def test_what_a_red_round_makes_ready_does_not_start() -> None:
+    plan = plan_of(main={"build": loop("v", v=step(gated=True), a=step(), b=step("a"), slow=step())})
+    assert decided(plan, started("v"), started("a"), started("slow"), red("v", "x"), finished("a")) == []
+
+
+def test_a_loop_in_a_red_round_is_not_judged_any_more() -> None:
+    inner = loop("w", w=step(gated=True), slow=step())
+    plan = plan_of(main={"outer": loop("v", v=step(gated=True), inner=inner)})
+    events = (started("v"), started("w"), started("slow"), red("w", "y"), red("v", "x"), finished("slow"))
+    assert decided(plan, *events) == [NextRound("outer", 2, ("x",))]
+
+
 def test_an_outer_round_forgets_what_an_inner_loop_waited_for() -> None:
     inner = loop("w", w=step(gated=True))
     plan = plan_of(main={"outer": loop("v", v=step(gated=True), inner=inner)})
@@ -422,6 +434,13 @@ def test_a_run_goes_on_where_it_was_after_an_invoked_stage() -> None:
     ahead = (OPENED, invoked("b"), started("b"), finished("b"), OPENED)
     assert decided(plan, *ahead) == [Start("a")]
     assert decided(plan, *ahead, started("a"), finished("a")) == [Finish(RunEnd.DONE)]
+
+
+def test_a_failure_elsewhere_still_ends_the_run_after_an_invoked_stage() -> None:
+    plan = plan_of(main={"a": step(), "b": step(), "c": step("b")})
+    failure = (started("a"), finished("a", Outcome.FAILED, kind=FailureKind.AGENT, reason="no"))
+    alone = (RunFinished(at=NOON, end=RunEnd.FAILED), OPENED, invoked("b"), started("b"), finished("b"), OPENED)
+    assert decided(plan, *failure, *alone) == [Finish(RunEnd.FAILED, "a failed: no")]
 
 
 def test_a_repeated_stage_that_was_cut_short_is_not_taken_for_done() -> None:

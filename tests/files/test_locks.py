@@ -182,7 +182,10 @@ from pathlib import Path
 from pipeline.files.locks import hold
 
 paths = [Path(path) for path in sys.argv[1:]]
-for _ in range(100):
+with hold(paths, run_id="r", agent="a", stage="s", timeout_s=60):
+    print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(300):
     with hold(paths, run_id="r", agent="a", stage="s", timeout_s=60):
         pass
 print("done", flush=True)
@@ -192,6 +195,9 @@ print("done", flush=True)
 def test_two_that_name_the_same_locks_the_other_way_round_do_not_block_each_other(tmp_path: Path) -> None:
     one, other = tmp_path / "a.lock", tmp_path / "b.lock"
     with python(GRABBER, one, other) as first, python(GRABBER, other, one) as second:
+        assert line(first) == line(second) == "ready"
+        tell(first, "go")
+        tell(second, "go")
         assert line(first) == line(second) == "done"
 
 

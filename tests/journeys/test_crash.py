@@ -9,6 +9,7 @@ from pipeline.files import failpoints
 from tests.helpers.project import Project, kill, wait_for
 
 RUN = "20260102-030405-0a1b2c3d"
+SECONDS = ("stage.intended", "stage.recorded", "branch.set", "push.done", "pr.created")
 STAGES = ("planner", "coordinator", "sdk_analyst", "create_tests", "developer", "verify", "integration_validator")
 
 
@@ -69,8 +70,7 @@ def test_killed_in_each_stage_and_resumed_no_finished_stage_runs_again(project, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", failpoints.NAMES[4:])
-@pytest.mark.parametrize("second", ["stage.intended", "stage.recorded", "branch.set", "push.done", "pr.created"])
+@pytest.mark.parametrize(("first", "second"), list(zip(failpoints.NAMES[4:], SECONDS * 9, strict=False)))
 def test_killed_twice_and_resumed_the_run_still_ends_once(project, first, second):
     before = project.fingerprint()
     assert start_run(project, PIPELINE_FAILPOINT=first).returncode == -9
