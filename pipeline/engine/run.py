@@ -293,7 +293,7 @@ class Run:
             round=event.round,
             told=tuple(dict.fromkeys([*memory.told, *told])),
             last_round=last_round,
-            red=newest_gate(self.state, GateName.RED, passed=True),
+            red=newest_gate(self.state, GateName.RED, passed=True) if node.gates else None,
             resumed=resumed,
         )
 

@@ -25,7 +25,7 @@ from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir, copy_outputs
 from pipeline.gates.base import GateContext
 from pipeline.gates.bench import Bench
-from pipeline.ids import lock_file_name
+from pipeline.ids import lock_file_name, stage_folder
 from pipeline.process.launch import Attempt, Launcher, adopt
 from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord, LaunchSpec
 from pipeline.repo.store import Store
@@ -246,10 +246,11 @@ class StageRunner:
     def _lay_out_inputs(self, folder: Path) -> list[str]:
         """Copy what earlier stages delivered, so that nothing an agent does to its copy reaches another."""
         names: list[str] = []
-        for stage in (*(node.id for node in self.plan.leaves()), GIVEN):
-            source = self.rundir.accepted(stage)
-            if source.is_dir():
-                names += [f"{stage}/{name}" for name in copy_outputs(source, folder / stage)]
+        there = self.rundir.accepted_stages()
+        for stage in (*(node.id for node in self.plan.leaves()), GIVEN) if there else ():
+            if stage_folder(stage).partition("/")[0] in there:
+                copied = copy_outputs(self.rundir.accepted(stage), folder / stage)
+                names += [f"{stage}/{name}" for name in copied]
         return names
 
     def _prompt(self, task: Task, inputs: list[str]) -> str:

@@ -60,6 +60,11 @@ class RunDir:
         """Return the folder with a stage's accepted outputs."""
         return self.work / "accepted" / stage_folder(stage)
 
+    def accepted_stages(self) -> set[str]:
+        """Return the first names of the stages (or follow-up workflows) that have accepted outputs."""
+        folder = self.work / "accepted"
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
     def stage(self, stage: str) -> Path:
         """Return a stage's folder for people."""
         return self.folder / stage_folder(stage)

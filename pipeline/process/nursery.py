@@ -5,12 +5,12 @@ forking from the orchestrator would copy its threads' locks. A request is a leng
 with the shim's end of the attempt's socket attached.
 """
 
+import gc
 import os
 import signal
 import socket
 import sys
 
-import filelock  # noqa: F401 - loaded once here, so that no forked shim has to
 import msgspec
 
 from pipeline.process import shim
@@ -21,6 +21,8 @@ def main(control_fd: int) -> None:
     """Serve requests until the orchestrator's end is closed; running shims go on without us."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.disable()
+    gc.freeze()  # a collection in a forked shim would copy every page it looks at
     control = socket.socket(fileno=control_fd)
     while request := _receive(control):
         data, lifeline = request
