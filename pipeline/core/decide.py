@@ -1,25 +1,30 @@
 """The whole scheduling policy: `decide(state, now, parallel) -> commands`, a pure function.
 
-The engine carries the commands out and appends events; then it asks again. The rules, each held
-by an oracle in `tests/core/test_decide_walk.py`:
-
-- A stage starts when everything it needs is done, its locks are free and a slot is free.
-- Ready stages start in declared order; one that waits for a lock never blocks another.
-- A failed stage dooms the run: nothing new starts, what runs is left to finish.
-- A loop goes around until its gate passes, its rounds are used up, or it makes no progress.
-- An exhausted loop may name a workflow that looks for the cause; the run fails all the same.
-- When only stages that wait for a lock are left, the run parks.
-- A stage that a person invokes runs alone; then the run is left as it is.
-- A cancelled run ends what runs, and starts nothing.
+The engine carries the commands out and appends events; then it asks again. The rules, each with the oracle
+and the tests that hold it, stand in `docs/reference/scheduling.md`. In short: a stage starts when everything
+it needs is over, its condition holds, its locks are free, its budget is reserved and a slot is free; nothing
+that waits keeps another from starting; what cannot be answered fails; whatever happens, there is an end or
+somebody to wait for.
 """
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import IntEnum
 
 import msgspec
 
-from pipeline.core.events import RunEnd
+from pipeline.core import values
+from pipeline.core.events import Item, RunEnd, Verdict
+from pipeline.core.memory import OPEN, Status
 from pipeline.core.plan import Node
-from pipeline.core.state import RunState, Status
+from pipeline.core.state import RunState
+
+
+class Waits(IntEnum):
+    """For whom a parked run waits, as the exit code that says so."""
+
+    PERSON = 3
+    OTHERS = 75
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -29,9 +34,47 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
-    """End a running attempt."""
+    """End a running attempt; with `park` it is only put off."""
 
     stage: str
+    park: bool = False
+
+
+class Judge(msgspec.Struct, frozen=True):
+    """A stage's `when` has its answer."""
+
+    stage: str
+    verdict: Verdict
+    reason: str
+
+
+class Unfold(msgspec.Struct, frozen=True):
+    """A foreach has its items, or a problem."""
+
+    stage: str
+    items: tuple[Item, ...]
+    problem: str
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """Ask a person, about the tree as it is now."""
+
+    stage: str
+    until: datetime | None
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """Nobody answered in time."""
+
+    stage: str
+
+
+class TakeBack(msgspec.Struct, frozen=True):
+    """Have stages run again, with what a person said."""
+
+    stages: tuple[str, ...]
+    told: tuple[str, ...]
+    reason: str
 
 
 class NextRound(msgspec.Struct, frozen=True):
@@ -67,6 +110,7 @@ class Park(msgspec.Struct, frozen=True):
     """Nothing can go on without somebody else; leave the run resumable."""
 
     reason: str
+    waits: Waits = Waits.OTHERS
 
 
 class Rest(msgspec.Struct, frozen=True):
@@ -80,11 +124,20 @@ class Finish(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-Command = Start | Cancel | NextRound | EndLoop | StartWorkflow | WaitUntil | Park | Rest | Finish
+Command = (
+    Start | Cancel | Judge | Unfold | Ask | Expire | TakeBack | NextRound | EndLoop | StartWorkflow | WaitUntil
+    | Park | Rest | Finish
+)  # fmt: skip
 
 
-def decide(state: RunState, now: datetime, parallel: int, *, draining: bool = False) -> list[Command]:
-    """Say what to do next. `draining` means: let what runs finish, start nothing (a polite stop)."""
+def decide(
+    state: RunState, now: datetime, parallel: int, *, awake_s: float = 0.0, draining: bool = False
+) -> list[Command]:
+    """Say what to do next.
+
+    `awake_s` is how long this process has been awake with the run; `draining` means: let what runs
+    finish, start nothing (a polite stop).
+    """
     if state.end is not None or state.started is None:
         return []
     if state.cancel is not None:
@@ -94,14 +147,51 @@ def decide(state: RunState, now: datetime, parallel: int, *, draining: bool = Fa
         return []
     if state.only is not None:
         return _alone(state, state.only, now)
+    ending: list[Command] = [Cancel(stage) for stage in state.ending if stage in state.running]
+    return [*ending, *_going_on(state, now, parallel, awake_s)]
+
+
+def _going_on(state: RunState, now: datetime, parallel: int, awake_s: float) -> list[Command]:
+    wall_s = state.budget.wall_s
+    if wall_s is not None and state.worked_s + awake_s >= wall_s:
+        return _out_of_time(state, wall_s)
+    if state.sent_back is not None:
+        return _send_back(state)
     if not state.stopped and (verdicts := _verdicts(state)):
         return verdicts
     if state.doomed is not None and (ending := _doomed(state)) is not None:
         return ending
+    if answered := _answered(state):
+        return answered
     if state.all_done:
         end = RunEnd.FAILED if state.doomed else RunEnd.DONE
         return [Finish(end, state.doomed or "")]
     return _starts(state, now, parallel)
+
+
+def _out_of_time(state: RunState, wall_s: float) -> list[Command]:
+    """Put off what runs, and leave the run to a person."""
+    running: list[Command] = [Cancel(stage, park=True) for stage in state.running]
+    limit = timedelta(seconds=round(wall_s))
+    return running or [Park(f"the run has been worked on for {limit}, its limit (wall)", Waits.PERSON)]
+
+
+def _send_back(state: RunState) -> list[Command]:
+    """Have what a person sent back run again, once nothing that builds on it runs any more."""
+    event = state.sent_back
+    if event is None:
+        return []
+    stages = values.closure(state, (*state.plan.nodes[event.stage].needs, event.stage))
+    running: list[Command] = [Cancel(stage) for stage in stages if stage in state.running]
+    told = (event.comment or "a person wants it revised",)
+    return running or [TakeBack(tuple(stages), told, f"{event.stage}: revise")]
+
+
+def _answered(state: RunState) -> list[Command]:
+    """Answer the conditions that are asked now, and find the items of each foreach."""
+    nodes = state.plan.nodes
+    conditions = [Judge(stage, *values.judge(state, nodes[stage])) for stage in state.conditions]
+    return [*conditions, *(Unfold(stage, *values.items(state, nodes[stage])) for stage in state.unfolding)]
 
 
 def _alone(state: RunState, stage: str, now: datetime) -> list[Command]:
@@ -111,7 +201,7 @@ def _alone(state: RunState, stage: str, now: datetime) -> list[Command]:
         return []
     if memory.parked:
         return [Park(f"{stage} {memory.reason}")]
-    if memory.status not in {Status.PENDING, Status.WAITING}:
+    if memory.status not in OPEN:
         return [Rest()]
     if memory.not_before is not None and memory.not_before > now:
         return [WaitUntil(memory.not_before)]
@@ -157,24 +247,70 @@ def _doomed(state: RunState) -> list[Command] | None:
 
 
 def _starts(state: RunState, now: datetime, parallel: int) -> list[Command]:
-    free = parallel - len(state.running)
-    held = state.held_locks()
-    commands: list[Command] = []
-    wake: list[datetime] = []
-    parked: list[str] = []
-    for _, stage in state.ready:
-        if len(commands) >= free:
-            break
-        memory, node = state.nodes[stage], state.plan.nodes[stage]
-        if memory.parked and not state.running:
-            parked.append(f"{stage} {memory.reason}")
-        elif memory.not_before is not None and memory.not_before > now:
-            wake.append(memory.not_before)
-        elif held.isdisjoint(node.locks):
-            held.update(node.locks)
-            commands.append(Start(stage))
-    if wake:
+    """Start what can start; say when to look again, or for whom to wait when nothing can go on."""
+    asks, until = _asks(state, now)
+    later = {stage: state.nodes[stage] for stage in state.ready.later}
+    due = {
+        stage
+        for stage, memory in later.items()
+        if (memory.not_before is None or memory.not_before <= now) and not (memory.parked and not state.running)
+    }
+    starts, refused = _startable(state, due, parallel - len(state.running))
+    commands: list[Command] = [*asks, *starts]
+    times = [memory.not_before for stage, memory in later.items() if stage not in due and not memory.parked]
+    if state.running:
+        times += [memory.not_before for memory in later.values() if memory.parked and memory.not_before]
+    if wake := [at for at in (*times, *until) if at is not None and at > now]:
         commands.append(WaitUntil(min(wake)))
-    if commands or state.running:
+    if asks or starts or state.running or any(times):
         return commands
-    return [Park("; ".join(parked))] if parked else [Finish(RunEnd.FAILED, "nothing is left that could run")]
+    return [_wait_for_somebody(state, [stage for stage, memory in later.items() if memory.parked], refused)]
+
+
+def _asks(state: RunState, now: datetime) -> tuple[list[Command], list[datetime | None]]:
+    """Ask persons, again when the tree is another; count silence as an answer when the time is up."""
+    commands: list[Command] = [Ask(stage, _deadline(state.plan.nodes[stage], now)) for stage in state.questions]
+    for stage, asked in state.asked.items():
+        if asked.until is not None and asked.until <= now:
+            commands.append(Expire(stage))
+        elif asked.tree != state.tree:
+            commands.append(Ask(stage, asked.until))
+    return commands, [asked.until for asked in state.asked.values()]
+
+
+def _deadline(node: Node, now: datetime) -> datetime | None:
+    timeout = node.approval.timeout if node.approval is not None else None
+    return None if timeout is None else now + timedelta(seconds=timeout)
+
+
+def _startable(state: RunState, due: set[str], free: int) -> tuple[list[Start], str]:
+    """Pick ready stages in declared order while slots, locks and budget last; say what the budget refused."""
+    held, refused = set(state.held), ""
+    budget = msgspec.structs.replace(state.budget, reserved=dict(state.budget.reserved))
+    starts: list[Start] = []
+    if free <= 0:
+        return starts, refused
+    for stage in state.ready.in_order(due, held):
+        node = state.plan.nodes[stage]
+        refusal = budget.refusal(node)
+        if refusal or (refused and node.player is not None):
+            refused = refused or refusal
+            continue
+        budget.reserve(node)
+        held.update(node.locks)
+        starts.append(Start(stage))
+        if len(starts) == free:
+            break
+    return starts, refused
+
+
+def _wait_for_somebody(state: RunState, parked: Iterable[str], refused: str) -> Command:
+    """Name all for whom the run waits; a person goes before others."""
+    persons = [f"{stage} waits for an answer" for stage in state.asked]
+    persons += [refused] if refused else []
+    others = [f"{stage} {state.nodes[stage].reason}" for stage in parked]
+    if persons:
+        return Park("; ".join([*persons, *others]), Waits.PERSON)
+    if others:
+        return Park("; ".join(others))
+    return Finish(RunEnd.FAILED, "nothing is left that could run")

@@ -1,17 +1,18 @@
 """What is wrong with a file a person wrote: where, what, and the mend; shown like a compiler does."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """A place in a text: 1-based line and column, and how many letters are meant."""
+    """A place in a text: 1-based line and column, how many letters are meant, and in which file."""
 
     line: int
     column: int
     width: int = 1
+    file: str = ""
 
 
 class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,13 +24,14 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
     help: str = ""
 
 
-def render(diagnostics: Sequence[Diagnostic], text: str, name: str) -> str:
-    """Show all complaints about `text` (the file called `name`), in the order of their lines."""
-    lines = text.splitlines()
-    ordered = sorted(diagnostics, key=lambda d: (d.mark.line, d.mark.column, d.code))
-    shown = [_render_one(diagnostic, lines, name) for diagnostic in ordered]
+def render(diagnostics: Sequence[Diagnostic], texts: Mapping[str, str], name: str) -> str:
+    """Show all complaints, in the order of their lines; `texts` holds each file by name, `name` is the main one."""
+    lines = {file: text.splitlines() for file, text in texts.items()}
+    ordered = sorted(diagnostics, key=lambda d: (d.mark.file != name, d.mark.line, d.mark.column, d.code))
+    shown = [_render_one(diagnostic, lines.get(diagnostic.mark.file, ()), diagnostic.mark) for diagnostic in ordered]
     count = f"{len(ordered)} error" + ("" if len(ordered) == 1 else "s")
-    return "\n\n".join(shown) + f"\n\n{count} in {name}; nothing was started."
+    more = f"\nwhat a code means, with an example: pipeline explain {ordered[0].code}" if ordered else ""
+    return "\n\n".join(shown) + f"\n\n{count} in {name}; nothing was started." + more
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -40,12 +42,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return "known: " + ", ".join(names[:12]) if names else ""
 
 
-def _render_one(diagnostic: Diagnostic, lines: Sequence[str], name: str) -> str:
-    mark = diagnostic.mark
+def _render_one(diagnostic: Diagnostic, lines: Sequence[str], mark: Mark) -> str:
     gutter = len(str(mark.line))
     out = [
         f"error[{diagnostic.code}]: {diagnostic.message}",
-        f"{' ' * gutter}--> {name}:{mark.line}:{mark.column}",
+        f"{' ' * gutter}--> {mark.file}:{mark.line}:{mark.column}",
     ]
     if 0 < mark.line <= len(lines):
         source = lines[mark.line - 1].replace("\t", " ")[:200]

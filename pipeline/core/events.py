@@ -6,6 +6,7 @@ Journals of every release are replayed in the tests: add fields with defaults, n
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -38,6 +39,23 @@ class RunEnd(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Verdict(StrEnum):
+    """What the answer to a stage's `when` means for it."""
+
+    GO = "go"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+class Answer(StrEnum):
+    """What a person can say to an approval, and what silence means."""
+
+    APPROVE = "approve"
+    REVISE = "revise"
+    STOP = "stop"
+    EXPIRED = "expired"
+
+
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine found on one tree. `failures` is what the next round is told."""
 
@@ -55,6 +73,21 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+
+
+class Basis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a stage's result stands on, as digests: its part of the flow, its prompt, what earlier stages gave."""
+
+    flow: str = ""
+    prompt: str = ""
+    inputs: str = ""
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of a foreach: the key that names it, and the value."""
+
+    key: str
+    value: Any = None
 
 
 class _Event(msgspec.Struct, frozen=True, tag_field="event", omit_defaults=True):
@@ -77,6 +110,8 @@ class RunStarted(_Event, tag="run_started", frozen=True, kw_only=True):
     remote: str = ""
     flow_digest: str = ""
     tools: dict[str, str] = {}
+    inputs: dict[str, str] = {}
+    forked_from: str = ""
 
 
 class StageStarted(_Event, tag="stage_started", frozen=True, kw_only=True):
@@ -91,7 +126,11 @@ class StageStarted(_Event, tag="stage_started", frozen=True, kw_only=True):
 
 
 class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
-    """An attempt ended. `tree` and `commit` are the run's newest after a done writer."""
+    """An attempt ended. `tree` and `commit` are the run's newest after a done writer.
+
+    `values` holds the outputs that the flow gives a shape, for conditions. `inherited` names the run that
+    did the work, in a fork. `awake_s` is how long this process has been awake with the run.
+    """
 
     stage: str
     attempt: int
@@ -107,6 +146,45 @@ class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
     agent: str = ""
     duration_s: float = 0.0
     retry_after: datetime | None = None
+    values: dict[str, Any] = {}
+    basis: Basis = Basis()
+    inherited: str = ""
+    awake_s: float = 0.0
+
+
+class ConditionAnswered(_Event, tag="condition_answered", frozen=True, kw_only=True):
+    """A stage's `when` was answered: it goes on, is skipped, or fails because there is no answer."""
+
+    stage: str
+    verdict: Verdict
+    reason: str = ""
+
+
+class ItemsFound(_Event, tag="items_found", frozen=True, kw_only=True):
+    """A foreach knows its items; with a problem it has none and fails."""
+
+    stage: str
+    items: tuple[Item, ...] = ()
+    problem: str = ""
+
+
+class ApprovalAsked(_Event, tag="approval_asked", frozen=True, kw_only=True):
+    """A person is asked, about one tree (empty: the base); asked again when the tree changes."""
+
+    stage: str
+    tree: str = ""
+    question: str = ""
+    until: datetime | None = None
+
+
+class Answered(_Event, tag="answered", frozen=True, kw_only=True):
+    """A person answered, about the tree they were shown; void for any other."""
+
+    stage: str
+    answer: Answer
+    tree: str = ""
+    by: str = ""
+    comment: str = ""
 
 
 class RoundStarted(_Event, tag="round_started", frozen=True, kw_only=True):
@@ -159,6 +237,31 @@ class Invoked(_Event, tag="invoked", frozen=True, kw_only=True):
     publish: bool | None = None
 
 
+class TakenBack(_Event, tag="taken_back", frozen=True, kw_only=True):
+    """Stages are to run again, and everything that builds on them; `tree` is the run's without their change."""
+
+    stages: tuple[str, ...]
+    reason: str
+    tree: str = ""
+    commit: str = ""
+    told: tuple[str, ...] = ()
+
+
+class StageCancelled(_Event, tag="stage_cancelled", frozen=True, kw_only=True):
+    """A person wants one stage to end."""
+
+    stage: str
+    reason: str = ""
+
+
+class LimitsRaised(_Event, tag="limits_raised", frozen=True, kw_only=True):
+    """A person gives the run other limits; what is None stays as it is."""
+
+    usd: float | None = None
+    tokens: int | None = None
+    wall_s: float | None = None
+
+
 class CancelRequested(_Event, tag="cancel_requested", frozen=True, kw_only=True):
     """A person wants the run to end."""
 
@@ -182,6 +285,10 @@ Event = (
     RunStarted
     | StageStarted
     | StageFinished
+    | ConditionAnswered
+    | ItemsFound
+    | ApprovalAsked
+    | Answered
     | RoundStarted
     | LoopFinished
     | WorkflowStarted
@@ -189,6 +296,9 @@ Event = (
     | EffectDone
     | RunOpened
     | Invoked
+    | TakenBack
+    | StageCancelled
+    | LimitsRaised
     | CancelRequested
     | Noted
     | RunFinished

@@ -10,8 +10,14 @@ from typing import Annotated, ClassVar, NewType
 import msgspec
 
 Duration = NewType("Duration", float)
+Count = NewType("Count", int)
 Glob = NewType("Glob", str)
 Name = NewType("Name", str)
+Template = NewType("Template", str)
+Expression = NewType("Expression", str)
+
+FAIL, CONTINUE = Name("fail"), Name("continue")
+"""What `on_failure` and `on_exhausted` can say besides the name of a workflow."""
 
 
 def _says(text: str) -> msgspec.Meta:
@@ -42,6 +48,7 @@ class FailureKind(StrEnum):
     VIOLATION = "violation"
     NO_CHANGE = "no_change"
     MISSING = "missing"
+    QUOTA = "quota"
 
 
 class GateName(StrEnum):
@@ -60,6 +67,16 @@ class Schema(StrEnum):
     WORK_PLAN = "work_plan"
     FINDINGS = "findings"
     DIAGNOSIS = "diagnosis"
+
+
+class FieldType(StrEnum):
+    """What a field of an output holds."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    LIST = "list"
+    OBJECT = "object"
 
 
 class _File(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,8 +99,9 @@ class Target(_File, frozen=True, kw_only=True):
 
     name: Annotated[Name, _says("What to call it.")]
     source: Annotated[tuple[Glob, ...], _says("Paths of the source; `{{ source }}` elsewhere.")]
-    tests: Annotated[tuple[Glob, ...], _says("Paths of the tests; `{{ tests }}` elsewhere.")]
+    tests: Annotated[tuple[Glob, ...], _says("Paths of the tests, never part of the source; `{{ tests }}` elsewhere.")]
     test: Annotated[TestCommand, _says("How to run the tests.")]
+    exclude: Annotated[tuple[Glob, ...], _says("Paths that are neither, although the patterns match them.")] = ()
 
 
 class Retry(_File, frozen=True, kw_only=True):
@@ -96,6 +114,14 @@ class Retry(_File, frozen=True, kw_only=True):
         FailureKind.PROTOCOL,
     )
     lost: Annotated[int, _says("How many attempts may be lost to crashes.")] = 3
+    quota: Annotated[int, _says("How often to wait for a quota to be given back; then the run parks.")] = 12
+
+
+class StageLimits(_File, frozen=True, kw_only=True):
+    """What one attempt may cost: reserved before it starts, settled when it is over."""
+
+    usd: Annotated[float | None, _says("US dollars.")] = None
+    tokens: Annotated[Count | None, _says("Tokens in and out: `200k`, `5M`.")] = None
 
 
 class Defaults(_File, frozen=True, kw_only=True):
@@ -110,12 +136,16 @@ class Defaults(_File, frozen=True, kw_only=True):
     timeout: Annotated[Duration, _says("Longest time of one attempt, in awake time.")] = Duration(1800.0)
     idle_timeout: Annotated[Duration, _says("Longest silence of one attempt.")] = Duration(1800.0)
     retry: Annotated[Retry, _says("When a failed attempt is made again.")] = Retry()
+    limits: Annotated[StageLimits, _says("What one attempt of an agent may cost.")] = StageLimits()
 
 
 class Limits(_File, frozen=True, kw_only=True):
-    """Bounds of a whole run."""
+    """Bounds of a whole run. When one is reached the run parks, resumable; nothing is lost."""
 
     parallel: Annotated[int, _says("Stages at once; `AGENT_PARALLEL_MAX` goes before it.")] = 4
+    usd: Annotated[float | None, _says("US dollars of all attempts together.")] = None
+    tokens: Annotated[Count | None, _says("Tokens in and out of all attempts together: `200k`, `5M`.")] = None
+    wall: Annotated[Duration | None, _says("Awake time that is worked on the run.")] = None
 
 
 class Role(_File, frozen=True, kw_only=True):
@@ -140,7 +170,14 @@ class Output(_File, frozen=True, kw_only=True):
 
     shorthand: ClassVar[str] = "file"
     file: Annotated[str, _says("File name in `$PIPELINE_OUTPUT_DIR`.")]
-    schema: Annotated[Schema | None, _says("Shape that the file must have (JSON).")] = None
+    schema: Annotated[Schema | None, _says("Shape that the file must have (JSON), by name.")] = None
+    fields: Annotated[
+        dict[str, tuple[str, ...]],
+        _says(
+            "Fields that its JSON object must have: each `text`, `number`, `boolean`, `list`, `object`, "
+            "or a list of the words it may hold."
+        ),
+    ] = {}
 
 
 class Loop(_File, frozen=True, kw_only=True):
@@ -149,7 +186,26 @@ class Loop(_File, frozen=True, kw_only=True):
     until: Annotated[str, _says("`STAGE.passed`: a stage of this loop whose gates decide.")]
     max: Annotated[int, _says("Most rounds.")] = 3
     no_progress: Annotated[int, _says("So many rounds with the same failure or tree end it early.")] = 2
-    on_exhausted: Annotated[Name, _says("`fail`, or a workflow that then looks for the cause.")] = Name("fail")
+    on_exhausted: Annotated[Name, _says("`fail`, or a workflow that then looks for the cause.")] = FAIL
+
+
+class Foreach(_File, frozen=True, kw_only=True):
+    """The stages below once for each item of a list that an earlier stage put out."""
+
+    shorthand: ClassVar[str] = "over"
+    over: Annotated[Expression, _says("`STAGE.OUTPUT.FIELD`: the list.")]
+    key: Annotated[str, _says("Field of an item that names it; without it items are counted from 1.")] = ""
+    max: Annotated[int, _says("Most items; a longer list fails the stage, it is never cut.")] = 20
+
+
+class Approval(_File, frozen=True, kw_only=True):
+    """A person looks and answers: `pipeline answer RUN approve|revise|stop`. Bound to the tree that is shown."""
+
+    shorthand: ClassVar[str] = "ask"
+    ask: Annotated[Template, _says("The question.")]
+    show: Annotated[tuple[str, ...], _says("`STAGE.OUTPUT` files to show with it, and `diff`.")] = ()
+    timeout: Annotated[Duration | None, _says("Longest wait, by the calendar; then it counts as `stop`.")] = None
+    revisions: Annotated[int, _says("How often `revise` may send back the stages that it needs.")] = 3
 
 
 class Publish(_File, frozen=True, kw_only=True):
@@ -159,30 +215,63 @@ class Publish(_File, frozen=True, kw_only=True):
 
 
 class Stage(_File, frozen=True, kw_only=True):
-    """One step: exactly one of `agent`, `run`, `parallel`, `loop` or `publish` says which kind."""
+    """One step: exactly one of the first eight keys says which kind."""
 
     agent: Annotated[Name | None, _says("An agent of this role works.")] = None
-    mode: Annotated[str, _says("Handed to the prompt as `mode`.")] = ""
-    run: Annotated[str | None, _says("A shell command, run in the workspace.")] = None
+    run: Annotated[
+        str | None, _says("A shell command, run in the workspace. Values come by `env`, never by `{{ }}`.")
+    ] = None
     parallel: Annotated["dict[str, Stage] | None", _says("Stages that may run at once.")] = None
     loop: Annotated[Loop | None, _says("Repeat `stages`.")] = None
-    stages: Annotated["dict[str, Stage] | None", _says("The stages of a loop.")] = None
+    foreach: Annotated[Foreach | None, _says("Do `stages` for each item of a list.")] = None
+    workflow: Annotated[Name | None, _says("Another workflow, as a part of this run.")] = None
+    approval: Annotated[Approval | None, _says("Wait for a person's answer.")] = None
     publish: Annotated[Publish | None, _says("Publish the run's tree.")] = None
-    needs: Annotated[tuple[Name, ...], _says("Stages beside this one that must be done first.")] = ()
-    lock: Annotated[tuple[Name, ...], _says("Locks it holds while it runs.")] = ()
+    stages: Annotated["dict[str, Stage] | None", _says("The stages of a loop or foreach.")] = None
+    inputs: Annotated[dict[str, Template], _says("Values for the inputs of the `workflow`.")] = {}
+    mode: Annotated[str, _says("Handed to the prompt as `mode`.")] = ""
+    needs: Annotated[tuple[Name, ...], _says("Stages beside this one that must be over first.")] = ()
+    when: Annotated[Expression, _says("Only if this holds; else it is skipped, and what needs it goes on.")] = (
+        Expression("")
+    )
+    lock: Annotated[tuple[Name, ...], _says("Locks it holds while it runs; it may write their paths.")] = ()
     writes: Annotated[tuple[Glob, ...], _says("Paths it may write besides those of its locks.")] = ()
+    reads: Annotated[
+        tuple[Glob, ...], _says("Paths that are put into its workspace, besides those it may write (default: all).")
+    ] = ()
     outputs: Annotated[dict[str, Output], _says("Files it must deliver.")] = {}
     gates: Annotated[tuple[GateName, ...], _says("What the engine checks when it is done.")] = ()
     retry: Annotated[Retry | None, _says("When a failed attempt is made again.")] = None
+    on_failure: Annotated[
+        Name, _says("When it failed for good: `fail` the run, `continue`, or a workflow that looks for the cause.")
+    ] = FAIL
     timeout: Annotated[Duration | None, _says("Longest time of one attempt.")] = None
     idle_timeout: Annotated[Duration | None, _says("Longest silence of one attempt.")] = None
-    env: Annotated[dict[str, str], _says("Environment variables, as plain text.")] = {}
+    limits: Annotated[StageLimits | None, _says("What one attempt may cost.")] = None
+    env: Annotated[
+        dict[str, Template], _says("Environment variables; `{{ inputs.idea }}` and the like are filled in.")
+    ] = {}
+
+
+class Input(_File, frozen=True, kw_only=True):
+    """A value that a workflow is started with."""
+
+    description: Annotated[str, _says("One sentence for lists.")] = ""
+    required: Annotated[bool, _says("Whether it must be given.")] = False
+    default: Annotated[str, _says("What it is when it is not given.")] = ""
 
 
 class Workflow(_File, frozen=True, kw_only=True):
     """Stages as a graph, under a name that `trigger_workflow` takes."""
 
     description: Annotated[str, _says("One sentence for lists.")] = ""
+    inputs: Annotated[
+        dict[str, Input],
+        _says(
+            "Values it is started with (`--input NAME=VALUE`); `idea`, `feature` and `base_branch` are always there. "
+            "The idea is required unless `idea: {required: false}` stands here."
+        ),
+    ] = {}
     stages: Annotated[dict[str, Stage], _says("The stages, by name.")]
 
 
@@ -196,6 +285,13 @@ class Flow(_File, frozen=True, kw_only=True):
     """The whole file."""
 
     version: Annotated[int, _says("Version of the language: 1.")]
+    extends: Annotated[
+        str,
+        _says(
+            "A shipped flow that this one changes: `builtin/idea_to_feature@1`. Mappings are merged by key, `~` takes "
+            "a key away, everything else is replaced."
+        ),
+    ] = ""
     targets: Annotated[tuple[Target, ...], _says("What is built and tested.")]
     workflows: Annotated[dict[str, Workflow], _says("The workflows, by name.")]
     defaults: Annotated[Defaults, _says("What stages take unless they say otherwise.")] = Defaults()

@@ -1,13 +1,14 @@
-"""The text of `agents/flow.yaml` into a `Flow`, with every complaint at once.
+"""The text of `agents/flow.yaml` into a `Flow`, with every complaint kept for the end.
 
-The marked tree (`core/flow_yaml`) is walked against the types of `core/flow`. `Source` keeps the
-place of every value, so that later checks (`core/flow_check`) can point at a line too.
+The marked tree (`core/flow_yaml`) is walked against the types of `core/flow`. What is wrong is left
+out of the `Flow`, so that the checks between its parts (`core/flow_check`) can go on and all
+complaints are shown at once. `Source` keeps the place of every value, so that those can point at a line too.
 """
 
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -16,8 +17,8 @@ import msgspec
 
 from pipeline.core import globs
 from pipeline.core.diagnostics import Diagnostic, Mark, did_you_mean, render
-from pipeline.core.flow import Duration, Flow, Glob, Name
-from pipeline.core.flow_yaml import Tree, read
+from pipeline.core.flow import Count, Duration, Expression, Flow, Glob, Name, Template
+from pipeline.core.flow_yaml import Tree, merged, read
 from pipeline.errors import UsageProblem
 
 Path = tuple[str | int, ...]
@@ -26,23 +27,60 @@ S = TypeVar("S", bound=msgspec.Struct)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _STANDS_FOR = re.compile(r"\{\{ *(source|tests) *\}\}")
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
+_TIMES = {"": 1, "k": 1_000, "M": 1_000_000}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BUILTIN: Mapping[object, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 class Source:
-    """A flow file being read: its text and name, the places of its values, its complaints."""
+    """A flow file being read: its texts by file name, the places of its values, its complaints."""
 
     def __init__(self, text: str, name: str) -> None:
         """Start with no complaints; `name` is how messages call the file."""
-        self.text = text
+        self.texts = {name: text}
         self.name = name
         self.complaints: list[Diagnostic] = []
         self._marks: dict[Path, Mark] = {}
+        self._broken: set[Path] = set()
 
-    def complain(self, code: str, path: Path, message: str, mend: str = "") -> None:
-        """Add a complaint at the place of `path`, or of the nearest thing around it."""
-        self.complaints.append(Diagnostic(code=code, message=message, mark=self.mark(path), help=mend))
+    def complain(self, code: str, path: Path, message: str, mend: str = "", *, missing: str = "") -> None:
+        """Add a complaint at the place of `path` (whose key `missing` is not there), unless one stands around it."""
+        value = (*path, missing) if missing else path
+        if not self.is_broken(value):
+            self._broken.add(value)
+            self.complaints.append(Diagnostic(code=code, message=message, mark=self.mark(path), help=mend))
+
+    def complain_at(self, code: str, path: Path, offset: int, message: str, mend: str = "") -> None:
+        """Add a complaint about the letter at `offset` of the text at `path`."""
+        mark = self.mark(path)
+        column = mark.column + offset + self._is_quoted(mark)
+        place = msgspec.structs.replace(mark, column=column, width=1)
+        self._broken.add(path)
+        self.complaints.append(Diagnostic(code=code, message=message, mark=place, help=mend))
+
+    def _is_quoted(self, mark: Mark) -> bool:
+        lines = self.texts.get(mark.file, "").splitlines()
+        return 0 < mark.line <= len(lines) and lines[mark.line - 1][mark.column - 1 : mark.column] in {"'", '"'}
+
+    def is_broken(self, path: Path) -> bool:
+        """Tell whether a complaint stands at `path` or at something around it."""
+        return any(path[:length] in self._broken for length in range(1, len(path) + 1))
+
+    def has_broken_key(self, path: Path) -> bool:
+        """Tell whether a complaint stands at a key of the mapping at `path`."""
+        return any(len(broken) == len(path) + 1 and broken[:-1] == path for broken in self._broken)
+
+    def has_key(self, path: Path) -> bool:
+        """Tell whether something stands at exactly this path."""
+        return path in self._marks
+
+    def require_known(
+        self, path: Path, word: str, known: Collection[str] | Mapping[str, object], what: str, code: str = "F201"
+    ) -> None:
+        """Complain when the word at `path` is not among those known."""
+        if word not in known:
+            self.complain(code, path, f"there is no {what} {word!r}", did_you_mean(word, known))
 
     def note(self, path: Path, mark: Mark) -> None:
         """Remember where the value at `path` stands."""
@@ -52,27 +90,51 @@ class Source:
         """Return the place of `path`, or of the nearest thing around it."""
         while path and path not in self._marks:
             path = path[:-1]
-        return self._marks.get(path, Mark(1, 1))
+        return self._marks.get(path, Mark(1, 1, 1, self.name))
 
     def raise_complaints(self) -> None:
         """Raise all complaints as one `UsageProblem`; return when there are none."""
         if self.complaints:
-            raise UsageProblem(render(self.complaints, self.text, self.name))
+            raise UsageProblem(render(self.complaints, self.texts, self.name))
 
 
-def parse(text: str, name: str) -> tuple[Flow, Source]:
-    """Read a flow file; `name` is how messages call it. Raises `UsageProblem` with all complaints."""
+def parse(text: str, name: str, builtins: Mapping[str, str]) -> tuple[Flow, Source]:
+    """Read a flow file; `name` is how messages call it, `builtins` are the shipped flows it may extend.
+
+    What is wrong stands in the source's complaints and is left out of the flow. Raises
+    `UsageProblem` only when there is nothing to go on with.
+    """
     source = Source(text, name)
-    tree, complaints = read(text)
+    tree, complaints = read(text, name)
     source.complaints += complaints
+    if tree is not None:
+        tree = _extended(source, tree, builtins)
+    if tree is None or not isinstance(tree.value, dict):
+        if tree is not None:
+            _wrong(source, tree, (), "a mapping")
+        source.raise_complaints()
     flow = _struct(source, tree, Flow, ()) if tree is not None else None
-    source.raise_complaints()
     if flow is None:
         raise UsageProblem(f"{name} could not be read")
-    if flow.version != 1:
+    if flow.version != 1 and not source.is_broken(("version",)):
         source.complain("F114", ("version",), f"version {flow.version} is not known here", "write: version: 1")
-        source.raise_complaints()
     return flow, source
+
+
+def _extended(source: Source, tree: Tree, builtins: Mapping[str, str]) -> Tree:
+    """Put the file on the shipped flow that it names."""
+    entry = tree.value.get("extends") if isinstance(tree.value, dict) else None
+    if entry is None or not isinstance(entry.tree.value, str):
+        return tree
+    name = entry.tree.value
+    if name not in builtins:
+        source.note(("extends",), entry.tree.mark)
+        source.complain("F201", ("extends",), f"there is no shipped flow {name!r}", did_you_mean(name, builtins))
+        return tree
+    source.texts[name] = builtins[name]
+    base, complaints = read(builtins[name], name)
+    source.complaints += complaints
+    return merged(base, tree, source.complaints) if base is not None else tree
 
 
 def parse_duration(text: str) -> float | None:
@@ -81,35 +143,49 @@ def parse_duration(text: str) -> float | None:
     return float(found[1]) * _SECONDS[found[2]] if found else None
 
 
+def parse_count(value: object) -> int | None:
+    """Turn `5M`, `200k` or a plain number into a number; None when it is none of these."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    found = _COUNT.fullmatch(str(value))
+    return int(float(found[1]) * _TIMES[found[2]]) if found else None
+
+
 def _struct(source: Source, tree: Tree, kind: type[S], path: Path) -> S | None:
+    """Make a struct of a mapping; keys that are wrong are left out, so that the rest can be checked."""
     shorthand: str = getattr(kind, "shorthand", "")
+    values: dict[str, Any] = {}
+    hints = _hints(kind)
     if shorthand and not isinstance(tree.value, dict | list):
         source.note(path, tree.mark)
-        inner = _value(source, tree, _hints(kind)[shorthand], path)
-        return None if inner is None else kind(**{shorthand: inner})
-    if not isinstance(tree.value, dict):
+        values[shorthand] = _value(source, tree, hints[shorthand], path)
+    elif not isinstance(tree.value, dict):
         _wrong(source, tree, path, "a mapping")
         return None
-    hints = _hints(kind)
-    values: dict[str, Any] = {}
-    for key, entry in tree.value.items():
-        source.note((*path, key), entry.key)
-        if key not in hints:
-            message = f"unknown key {key!r}" + (f" in {_where(path)}" if path else "")
-            source.complain("F110", (*path, key), message, did_you_mean(key, hints))
-        else:
-            values[key] = _value(source, entry.tree, hints[key], (*path, key))
+    else:
+        for key, entry in tree.value.items():
+            source.note((*path, key), entry.key)
+            if key not in hints:
+                message = f"unknown key {key!r}" + (f" in {_where(path)}" if path else "")
+                source.complain("F110", (*path, key), message, did_you_mean(key, hints))
+            else:
+                values[key] = _value(source, entry.tree, hints[key], (*path, key))
+    values = {name: value for name, value in values.items() if value is not None}
     for field in msgspec.structs.fields(kind):
-        if field.required and field.name not in tree.value:
-            source.complain("F111", path, f"{_where(path)} has no key {field.name!r}", f"add {field.name}: ...")
-            values[field.name] = None
-    if any(values[name] is None and _needs_value(hints[name]) for name in values):
-        return None
+        if field.required and field.name not in values:
+            message = f"{_where(path)} has no key {field.name!r}"
+            source.complain("F111", path, message, f"add {field.name}: ...", missing=field.name)
+            values[field.name] = _placeholder(hints[field.name])
     return kind(**values)
 
 
-def _needs_value(hint: Any) -> bool:
-    return type(None) not in typing.get_args(hint)
+def _placeholder(hint: Any) -> Any:
+    """Stand in for a required value that is missing; the complaint about it keeps it from being used."""
+    origin = typing.get_origin(hint) or hint
+    if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
+        fields = msgspec.structs.fields(origin)
+        return origin(**{field.name: _placeholder(_hints(origin)[field.name]) for field in fields if field.required})
+    return {tuple: (), dict: {}, int: 1}.get(origin, "")
 
 
 @lru_cache(maxsize=64)
@@ -143,7 +219,7 @@ def _list(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
         one = _value(source, tree, hint, path)
         return None if one is None else (one,)
     items = [_value(source, item, hint, (*path, index)) for index, item in enumerate(tree.value)]
-    return None if any(item is None for item in items) else tuple(items)
+    return tuple(item for item in items if item is not None)
 
 
 def _mapping(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
@@ -155,9 +231,10 @@ def _mapping(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
         if not _NAME.fullmatch(key):
             mend = "a letter, then letters, digits, - and _; 48 at most"
             source.complain("F114", (*path, key), f"{key!r} cannot be a name", mend)
-        values[key] = _value(source, entry.tree, hint, (*path, key))
+        value = _value(source, entry.tree, hint, (*path, key))
+        values[key] = _placeholder(hint) if value is None else value
         source.note((*path, key), entry.key)
-    return None if any(value is None for value in values.values()) else values
+    return values
 
 
 def _word(source: Source, tree: Tree, hint: type[StrEnum], path: Path) -> Any:
@@ -172,7 +249,12 @@ def _scalar(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
     value = tree.value
     if hint is Duration:
         return _duration(source, tree, path)
-    wanted = str if hint in (Name, Glob) else hint
+    if hint is Count:
+        count = parse_count(value)
+        return _wrong(source, tree, path, "a number like 5000, 200k or 5M") if count is None else count
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    wanted = str if hint in (Name, Glob, Template, Expression) else hint
     if wanted is str and isinstance(value, int | float) and not isinstance(value, bool):
         return _wrong(source, tree, path, 'text (put it in quotes: "...")')
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):

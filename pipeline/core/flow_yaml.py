@@ -42,99 +42,95 @@ class Entry(msgspec.Struct, frozen=True):
     tree: Tree
 
 
-def read(text: str) -> tuple[Tree | None, list[Diagnostic]]:
-    """Read one document; return the tree (None when there is none) and all complaints."""
+def read(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
+    """Read one document, the file called `name`; return the tree (None when there is none) and all complaints."""
     try:
-        if found := _refused(text):
+        if found := _refused(text, name):
             return None, [found]
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as exc:
-        at = exc.problem_mark
-        mark = Mark(at.line + 1, at.column + 1) if at else Mark(1, 1)
-        return None, [Diagnostic(code="F101", message=f"not YAML: {exc.problem}", mark=mark)]
+        return None, [Diagnostic(code="F101", message=f"not YAML: {exc.problem}", mark=_place(exc.problem_mark, name))]
     except (yaml.YAMLError, UnicodeError) as exc:
         reason = str(exc).splitlines()[0]
-        return None, [Diagnostic(code="F101", message=f"not YAML: {reason}", mark=_mark_of(exc, text))]
+        return None, [Diagnostic(code="F101", message=f"not YAML: {reason}", mark=_mark_of(exc, text, name))]
     if node is None:
-        return None, [Diagnostic(code="F101", message="the file is empty", mark=Mark(1, 1))]
+        return None, [Diagnostic(code="F101", message="the file is empty", mark=_place(None, name))]
     complaints: list[Diagnostic] = []
-    return _tree(node, complaints), complaints
+    return _tree(node, name, complaints), complaints
 
 
-def _mark_of(exc: Exception, text: str) -> Mark:
+def _mark_of(exc: Exception, text: str, name: str) -> Mark:
     """Find the place of a letter that YAML forbids."""
     position = getattr(exc, "position", None)
     if not isinstance(position, int):
-        return Mark(1, 1)
+        return _place(None, name)
     counts_bytes = _LOADER is not yaml.SafeLoader
     before = text.encode()[:position].decode("utf-8", "ignore") if counts_bytes else text[:position]
-    return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
+    return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"), file=name)
 
 
-def _refused(text: str) -> Diagnostic | None:  # noqa: C901 - one line for each thing that is refused
+def _refused(text: str, name: str) -> Diagnostic | None:  # noqa: C901 - one line for each thing that is refused
     """Look through the event stream, stopping at the first thing that is too much or banned."""
+
+    def no(code: str, message: str, mark: Any) -> Diagnostic:
+        return Diagnostic(code=code, message=message, mark=_place(mark, name))
+
     if len(text.encode()) > SIZE_MAX_BYTES:
-        return _no("F103", f"larger than {SIZE_MAX_BYTES // 1024} KiB", None)
+        return no("F103", f"larger than {SIZE_MAX_BYTES // 1024} KiB", None)
     depth = nodes = documents = 0
     for event in yaml.parse(text, Loader=_LOADER):
         mark = event.start_mark
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                return _no("F102", "a second document in one file", mark)
+                return no("F102", "a second document in one file", mark)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            return _no("F102", "anchors and aliases are not part of the flow language", mark)
+            return no("F102", "anchors and aliases are not part of the flow language", mark)
         if tag := getattr(event, "tag", None):
-            return _no("F102", f"the tag {tag} is not part of the flow language", mark)
+            return no("F102", f"the tag {tag} is not part of the flow language", mark)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         nodes += isinstance(event, yaml.NodeEvent)
         if depth > DEPTH_MAX:
-            return _no("F103", f"nested deeper than {DEPTH_MAX} levels", mark)
+            return no("F103", f"nested deeper than {DEPTH_MAX} levels", mark)
         if nodes > NODES_MAX:
-            return _no("F103", f"more than {NODES_MAX} values", mark)
+            return no("F103", f"more than {NODES_MAX} values", mark)
     return None
 
 
-def _no(code: str, message: str, mark: Any) -> Diagnostic:
-    return Diagnostic(code=code, message=message, mark=_place(mark))
+def _place(mark: Any, name: str, width: int = 1) -> Mark:
+    return Mark(mark.line + 1, mark.column + 1, max(width, 1), name) if mark else Mark(1, 1, 1, name)
 
 
-def _place(mark: Any, width: int = 1) -> Mark:
-    return Mark(mark.line + 1, mark.column + 1, max(width, 1)) if mark else Mark(1, 1)
-
-
-def _tree(node: yaml.Node, complaints: list[Diagnostic]) -> Tree:
+def _tree(node: yaml.Node, name: str, complaints: list[Diagnostic]) -> Tree:
     if isinstance(node, yaml.ScalarNode):
         plain = not node.style  # None in the pure loader, empty in the C one
         width = len(node.value) + (0 if plain else 2)
-        return Tree(_scalar(node.value) if plain else node.value, _place(node.start_mark, width))
+        return Tree(_scalar(node.value) if plain else node.value, _place(node.start_mark, name, width))
     if isinstance(node, yaml.SequenceNode):
-        return Tree([_tree(child, complaints) for child in node.value], _place(node.start_mark))
+        return Tree([_tree(child, name, complaints) for child in node.value], _place(node.start_mark, name))
     entries: dict[str, Entry] = {}
     for key, value in node.value:
-        mark = _place(key.start_mark, len(str(key.value)) if isinstance(key, yaml.ScalarNode) else 1)
-        if not isinstance(key, yaml.ScalarNode):
-            complaints.append(Diagnostic(code="F112", message="a key must be a word", mark=mark))
-        elif key.value in entries:
-            first = entries[key.value].key.line
-            complaints.append(
-                Diagnostic(
-                    code="F113",
-                    message=f"the key {key.value!r} stands twice",
-                    mark=mark,
-                    help=f"it stands on line {first} already; keep one",
-                )
-            )
-        elif key.value == "<<":
-            complaints.append(
-                Diagnostic(code="F102", message="merge keys are not part of the flow language", mark=mark)
-            )
+        is_word = isinstance(key, yaml.ScalarNode)
+        mark = _place(key.start_mark, name, len(str(key.value)) if is_word else 1)
+        if complaint := _bad_key(key.value if is_word else None, mark, entries):
+            complaints.append(complaint)
         else:
-            entries[key.value] = Entry(mark, _tree(value, complaints))
-    return Tree(entries, _place(node.start_mark))
+            entries[key.value] = Entry(mark, _tree(value, name, complaints))
+    return Tree(entries, _place(node.start_mark, name))
+
+
+def _bad_key(key: str | None, mark: Mark, entries: dict[str, Entry]) -> Diagnostic | None:
+    if key is None:
+        return Diagnostic(code="F112", message="a key must be a word", mark=mark)
+    if key in entries:
+        mend = f"it stands on line {entries[key].key.line} already; keep one"
+        return Diagnostic(code="F113", message=f"the key {key!r} stands twice", mark=mark, help=mend)
+    if key == "<<":
+        return Diagnostic(code="F102", message="merge keys are not part of the flow language", mark=mark)
+    return None
 
 
 def _scalar(text: str) -> Scalar:
@@ -145,3 +141,17 @@ def _scalar(text: str) -> Scalar:
     if _FLOAT.fullmatch(text):
         return float(text)
     return text
+
+
+def merged(base: Tree, change: Tree, complaints: list[Diagnostic]) -> Tree:
+    """Put one tree on another: mappings are merged by key, `~` takes a key away, all else is replaced."""
+    if not isinstance(base.value, dict) or not isinstance(change.value, dict):
+        return change
+    entries = dict(base.value)
+    for key, entry in change.value.items():
+        if entry.tree.value is None and entries.pop(key, None) is None:
+            complaints.append(Diagnostic(code="F115", message=f"there is no {key!r} to take away", mark=entry.key))
+        elif entry.tree.value is not None:
+            old = entries.get(key)
+            entries[key] = Entry(entry.key, merged(old.tree, entry.tree, complaints) if old else entry.tree)
+    return Tree(entries, change.mark)

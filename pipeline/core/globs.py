@@ -3,7 +3,8 @@
 A pattern is relative to the repository's root and uses `/`. `*` stands for any run of
 characters without `/`, `?` for one of them, and a whole segment `**` for any number of
 segments (as the last one: everything below). A pattern ending in `/` means everything below.
-Everything else is literal; there are no classes, braces or negations.
+Everything else is literal; there are no classes, braces or negations. Patterns of the engine's own
+making may say what they leave out: `src/** ! src/**/*.test.ts`.
 """
 
 import re
@@ -12,6 +13,7 @@ from functools import lru_cache
 
 LENGTH_MAX = 200
 
+_BUT = " ! "
 _FORBIDDEN = re.compile(r"[\[\]{}!\\\x00-\x1f]")
 
 
@@ -33,23 +35,52 @@ def complaint(pattern: str) -> str | None:
     return None
 
 
+def but_not(pattern: str, left_out: Iterable[str]) -> str:
+    """Make a pattern that leaves out others, those of them that share a path with it."""
+    parts = [other for other in left_out if _shared(_segments(pattern), _segments(other)) is not None]
+    return _BUT.join((pattern, *parts))
+
+
 def matches(pattern: str, path: str) -> bool:
     """Tell whether one repository-relative path is matched by one pattern."""
+    head, *left_out = pattern.split(_BUT)
+    return _matches(head, path) and not any(_matches(other, path) for other in left_out)
+
+
+def _matches(pattern: str, path: str) -> bool:
     return _compiled(pattern).fullmatch(path) is not None
 
 
 def matches_any(patterns: Iterable[str], path: str) -> bool:
     """Tell whether any of the patterns matches the path."""
-    return any(_compiled(pattern).fullmatch(path) for pattern in patterns)
+    return any(matches(pattern, path) for pattern in patterns)
 
 
 def overlap(one: Sequence[str], other: Sequence[str]) -> str | None:
     """Return an example path that both sides match, or None when there can be none."""
     for a in one:
         for b in other:
-            if (found := _shared(_segments(a), _segments(b))) is not None:
-                return "/".join(found)
+            if (found := _shared_pair(a, b)) is not None:
+                return found
     return None
+
+
+@lru_cache(maxsize=4096)
+def _shared_pair(one: str, other: str) -> str | None:
+    (a, *without_a), (b, *without_b) = one.split(_BUT), other.split(_BUT)
+    found = _shared(_segments(a), _segments(b))
+    covered = any(_covers(n, p) for n in (*without_a, *without_b) for p in (a, b))
+    return None if found is None or covered else "/".join(found)
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Tell, for the common forms, whether every path of `narrow` is one of `wide`; False when in doubt."""
+    if wide == narrow:
+        return True
+    w, n = _segments(wide), _segments(narrow)
+    if w[-1] == "**" and "**" not in w[:-1]:
+        return len(n) >= len(w) and all(a in {b, "*"} and b != "**" for a, b in zip(w[:-1], n, strict=False))
+    return w[0] == "**" and "**" not in w[1:] and len(n) >= len(w) - 1 and n[-len(w) + 1 :] == w[1:]
 
 
 @lru_cache(maxsize=4096)

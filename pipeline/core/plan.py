@@ -1,17 +1,29 @@
 """A flow compiled for one workflow: a flat table of nodes, every default filled in.
 
-A node is a stage or a group of stages. Its id is its name; stages of a follow-up workflow (one
-that a loop names in `on_exhausted`) carry that workflow's name in front: `triage:sdk_analyst`.
+A node is a stage or a group of stages. Its id is its name. Stages of a follow-up workflow (one that
+`on_exhausted` or `on_failure` names) carry that workflow's name in front, `triage:sdk_analyst`; stages
+of a called workflow the calling stage's, and those of a foreach also the item's key: `port:linux:build`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
 
-from pipeline.core.flow import Flow, GateName, Glob, Lock, Loop, Output, Publish, Retry, Stage, Target
-
-FAIL = "fail"
+from pipeline.core.flow import (
+    Approval,
+    Foreach,
+    GateName,
+    Input,
+    Lock,
+    Loop,
+    Output,
+    Publish,
+    Retry,
+    StageLimits,
+    Target,
+    Template,
+)
 
 
 class Kind(StrEnum):
@@ -20,8 +32,16 @@ class Kind(StrEnum):
     AGENT = "agent"
     RUN = "run"
     PUBLISH = "publish"
+    APPROVAL = "approval"
     PARALLEL = "parallel"
     LOOP = "loop"
+    FOREACH = "foreach"
+    ITEM = "item"
+    WORKFLOW = "workflow"
+
+
+LEAVES = frozenset({Kind.AGENT, Kind.RUN, Kind.PUBLISH, Kind.APPROVAL})
+"""Kinds that do something themselves; the others hold stages."""
 
 
 class Player(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,39 +56,58 @@ class Player(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage or group, with its place in the graph and everything it may do."""
+    """One stage or group, with its place in the graph and everything it may do.
+
+    `refs` maps the first word of each name in an expression to the node it means. `call` is the stage that
+    called the workflow this node belongs to, `item` the foreach item it belongs to; both empty for most.
+    `body` names the entry of `Plan.bodies` that a foreach makes its items from.
+    """
 
     id: str
     kind: Kind
     workflow: str
-    order: int
+    order: tuple[int, ...]
     parent: str | None = None
     children: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    when: str = ""
+    refs: dict[str, str] = {}
     locks: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     must_change: bool = False
     outputs: dict[str, Output] = {}
     gates: tuple[GateName, ...] = ()
     retry: Retry = Retry()
+    on_failure: str = "fail"
     timeout_s: float = 1800.0
     idle_timeout_s: float = 1800.0
-    env: dict[str, str] = {}
+    limits: StageLimits = StageLimits()
+    env: dict[str, Template] = {}
+    inputs: dict[str, Template] = {}
     mode: str = ""
     player: Player | None = None
     command: str = ""
     loop: Loop | None = None
     until: str | None = None
+    foreach: Foreach | None = None
+    body: str = ""
+    approval: Approval | None = None
     publish: Publish | None = None
+    call: str = ""
+    item: str = ""
 
     @property
     def is_leaf(self) -> bool:
         """A leaf does something itself; the others hold stages."""
-        return self.kind in {Kind.AGENT, Kind.RUN, Kind.PUBLISH}
+        return self.kind in LEAVES
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a run needs to know of its flow; stored with the run."""
+    """Everything a run needs to know of its flow; stored with the run.
+
+    A foreach adds the nodes of its items to `nodes` of the run's own copy, when they are known.
+    """
 
     workflow: str
     nodes: dict[str, Node]
@@ -77,142 +116,35 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[Target, ...]
     records: tuple[str, ...]
     parallel: int
+    bodies: dict[str, tuple[Node, ...]] = {}
+    inputs: dict[str, dict[str, Input]] = {}
+    usd: float | None = None
+    tokens: int | None = None
+    wall_s: float | None = None
 
     def leaves(self) -> Iterator[Node]:
         """Go through the nodes that do something, in declared order."""
         return (node for node in self.nodes.values() if node.is_leaf)
 
-    def loops_around(self, node_id: str) -> Iterator[Node]:
-        """Go through the loops around a node, the innermost first."""
+    def below(self, node_id: str) -> Iterator[Node]:
+        """Go through everything inside a group."""
+        for child in self.nodes[node_id].children:
+            yield self.nodes[child]
+            yield from self.below(child)
+
+    def around(self, node_id: str) -> Iterator[Node]:
+        """Go through the groups around a node, the innermost first."""
         parent = self.nodes[node_id].parent
         while parent is not None:
-            if self.nodes[parent].kind is Kind.LOOP:
-                yield self.nodes[parent]
+            yield self.nodes[parent]
             parent = self.nodes[parent].parent
+
+    def loops_around(self, node_id: str) -> Iterator[Node]:
+        """Go through the loops around a node, the innermost first."""
+        return (node for node in self.around(node_id) if node.kind is Kind.LOOP)
 
     def decides_loop(self, node_id: str) -> Node | None:
         """Return the loop whose `until` asks this node, if there is one."""
         parent = self.nodes[node_id].parent
         loop = self.nodes[parent] if parent else None
         return loop if loop is not None and loop.until == node_id else None
-
-
-def compile_plan(flow: Flow, workflow: str) -> Plan:
-    """Compile one workflow and those that its loops can call; the flow must have passed the checks."""
-    nodes: dict[str, Node] = {}
-    roots: dict[str, tuple[str, ...]] = {}
-    waiting = [workflow]
-    while waiting:
-        name = waiting.pop(0)
-        if name in roots:
-            continue
-        prefix = "" if name == workflow else f"{name}:"
-        compiler = _Compiler(flow, name, prefix, nodes)
-        roots[name] = compiler.add_all(flow.workflows[name].stages, None)
-        waiting += compiler.follow_ups
-    return Plan(
-        workflow=workflow,
-        nodes=nodes,
-        roots=roots,
-        locks={name: expand_lock(flow, lock) for name, lock in flow.locks.items()},
-        targets=flow.targets,
-        records=flow.records,
-        parallel=flow.limits.parallel,
-    )
-
-
-def expand_lock(flow: Flow, lock: Lock) -> Lock:
-    """Put the targets' paths in the place of `{{ source }}` and `{{ tests }}`."""
-    return Lock(paths=expand_globs(flow, lock.paths), scope=lock.scope)
-
-
-def expand_globs(flow: Flow, patterns: tuple[Glob, ...]) -> tuple[Glob, ...]:
-    """Put the targets' paths in the place of `{{ source }}` and `{{ tests }}`."""
-    known: Mapping[str, list[Glob]] = {
-        "source": [glob for target in flow.targets for glob in target.source],
-        "tests": [glob for target in flow.targets for glob in target.tests],
-    }
-    out: list[Glob] = []
-    for pattern in patterns:
-        name = pattern.removeprefix("{{").removesuffix("}}").strip() if pattern.startswith("{{") else ""
-        out += known.get(name, [pattern])
-    return tuple(out)
-
-
-class _Compiler:
-    """Adds one workflow's stages to the table, with ids under a prefix."""
-
-    def __init__(self, flow: Flow, workflow: str, prefix: str, nodes: dict[str, Node]) -> None:
-        self.flow = flow
-        self.workflow = workflow
-        self.prefix = prefix
-        self.nodes = nodes
-        self.follow_ups: list[str] = []
-
-    def add_all(self, stages: Mapping[str, Stage], parent: str | None) -> tuple[str, ...]:
-        return tuple(self._add(name, stage, parent) for name, stage in stages.items())
-
-    def _add(self, name: str, stage: Stage, parent: str | None) -> str:
-        node_id = self.prefix + name
-        order = len(self.nodes)
-        self.nodes[node_id] = Node(id=node_id, kind=Kind.RUN, workflow=self.workflow, order=order)
-        inner = stage.parallel or stage.stages or {}
-        children = self.add_all(inner, node_id)
-        if stage.loop and stage.loop.on_exhausted != FAIL:
-            self.follow_ups.append(stage.loop.on_exhausted)
-        defaults = self.flow.defaults
-        held = [path for lock in stage.lock for path in expand_lock(self.flow, self.flow.locks[lock]).paths]
-        self.nodes[node_id] = Node(
-            id=node_id,
-            kind=kind_of(stage),
-            workflow=self.workflow,
-            order=order,
-            parent=parent,
-            children=children,
-            needs=tuple(self.prefix + need for need in stage.needs),
-            locks=tuple(sorted(stage.lock)),
-            writes=(*held, *expand_globs(self.flow, stage.writes)),
-            must_change=bool(held),
-            outputs=stage.outputs,
-            gates=stage.gates,
-            retry=stage.retry or defaults.retry,
-            timeout_s=stage.timeout or defaults.timeout,
-            idle_timeout_s=stage.idle_timeout or defaults.idle_timeout,
-            env=stage.env,
-            mode=stage.mode,
-            player=self._player(stage),
-            command=stage.run or "",
-            loop=stage.loop,
-            until=self.prefix + until_stage(stage.loop) if stage.loop else None,
-            publish=stage.publish,
-        )
-        return node_id
-
-    def _player(self, stage: Stage) -> Player | None:
-        if stage.agent is None:
-            return None
-        role, defaults = self.flow.agents[stage.agent], self.flow.defaults
-        return Player(
-            role=stage.agent,
-            backend=role.backend or defaults.backend,
-            command=defaults.command if role.command is None else role.command,
-            model=defaults.model if role.model is None else role.model,
-            prompt=role.prompt,
-            pass_env=defaults.pass_env if role.pass_env is None else role.pass_env,
-        )
-
-
-def kind_of(stage: Stage) -> Kind:
-    """Tell a stage's kind; the checks make sure that exactly one key says it."""
-    if stage.agent is not None:
-        return Kind.AGENT
-    if stage.run is not None:
-        return Kind.RUN
-    if stage.parallel is not None:
-        return Kind.PARALLEL
-    return Kind.LOOP if stage.loop is not None else Kind.PUBLISH
-
-
-def until_stage(loop: Loop) -> str:
-    """Return the stage that a loop's `until: STAGE.passed` names."""
-    return loop.until.removesuffix(".passed").strip()

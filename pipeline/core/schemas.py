@@ -1,11 +1,13 @@
 """The shapes of files that agents deliver and the engine reads; prompts show them as examples."""
 
+import typing
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from pipeline.core.flow import Schema
+from pipeline.core.expressions import Type
+from pipeline.core.flow import FieldType, Output, Schema
 
 
 class Severity(StrEnum):
@@ -65,15 +67,66 @@ _EXAMPLES: dict[Schema, str] = {
 }
 
 
-def example(schema: Schema) -> str:
-    """Return an example of the shape, for prompts and documentation."""
-    return _EXAMPLES[schema]
+_PYTHON: dict[FieldType, type | tuple[type, ...]] = {
+    FieldType.TEXT: str, FieldType.NUMBER: (int, float), FieldType.BOOLEAN: bool, FieldType.LIST: list,
+    FieldType.OBJECT: dict,
+}  # fmt: skip
+_TYPE_WORDS = {kind.value: kind for kind in FieldType}
 
 
-def complaint(schema: Schema, data: bytes) -> str | None:
-    """Say how a file misses its shape, or None when it has it."""
+def fields_of(output: Output) -> dict[str, Type]:
+    """Say which fields an output's JSON object has, as far as the flow declares them."""
+    found = {name: _declared(words) for name, words in output.fields.items()}
+    if output.schema is None:
+        return found
+    hints = typing.get_type_hints(_TYPES[output.schema])
+    return {name: Type(FieldType.TEXT if hint is str else FieldType.LIST) for name, hint in hints.items()} | found
+
+
+def _declared(words: tuple[str, ...]) -> Type:
+    if len(words) == 1 and words[0] in _TYPE_WORDS:
+        return Type(_TYPE_WORDS[words[0]])
+    return Type(FieldType.TEXT, words)
+
+
+def example_of(output: Output) -> str:
+    """Return an example of an output's JSON, for prompts; empty when the flow declares no shape."""
+    if output.schema is not None:
+        return _EXAMPLES[output.schema]
+    if not output.fields:
+        return ""
+    kinds: dict[FieldType, object] = {
+        FieldType.TEXT: "...", FieldType.NUMBER: 1, FieldType.BOOLEAN: True, FieldType.LIST: [], FieldType.OBJECT: {}
+    }  # fmt: skip
+    values = {
+        name: " | ".join(field.words) or kinds[field.kind or FieldType.TEXT]
+        for name, field in fields_of(output).items()
+    }
+    return msgspec.json.encode(values).decode()
+
+
+def complaint(output: Output, data: bytes) -> str | None:
+    """Say how a file misses the shape its flow declares, or None when it has it."""
     try:
-        msgspec.json.decode(data, type=_TYPES[schema])
+        if output.schema is not None:
+            msgspec.json.decode(data, type=_TYPES[output.schema])
+        if output.fields:
+            value = msgspec.json.decode(data, type=dict[str, Any])
+            for name, field in fields_of(Output(file=output.file, fields=output.fields)).items():
+                if found := _field_complaint(name, field, value):
+                    return f"{found}; it should look like {example_of(output)}"
     except msgspec.DecodeError as exc:
-        return f"{exc}; it should look like {_EXAMPLES[schema]}"
+        return f"{exc}; it should look like {example_of(output)}"
     return None
+
+
+def _field_complaint(name: str, field: Type, value: dict[str, Any]) -> str | None:
+    if name not in value:
+        return f"it has no field {name!r}"
+    found = value[name]
+    if field.words and found not in field.words:
+        return f"{name} is {found!r:.60}, not {field.says}"
+    fits = field.kind is not None and isinstance(found, _PYTHON[field.kind])
+    if isinstance(found, bool) and field.kind is not FieldType.BOOLEAN:
+        fits = False
+    return None if fits else f"{name} is {found!r:.60}, not a {field.says}"

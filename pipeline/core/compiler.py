@@ -1,0 +1,257 @@
+"""A checked `Flow` into a `Plan`: names into ids, defaults filled in, called workflows put in their place."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+
+import msgspec
+
+from pipeline.core import expressions, globs, templates
+from pipeline.core.flow import CONTINUE, FAIL, Flow, Glob, Lock, Loop, Stage, StageLimits, Target, Template
+from pipeline.core.plan import Kind, Node, Plan, Player
+from pipeline.ids import same_name
+
+STAR = "*"
+"""Stands for an item's key in the ids of a foreach's body."""
+
+_KINDS = {
+    "agent": Kind.AGENT, "run": Kind.RUN, "parallel": Kind.PARALLEL, "loop": Kind.LOOP, "foreach": Kind.FOREACH,
+    "workflow": Kind.WORKFLOW, "approval": Kind.APPROVAL, "publish": Kind.PUBLISH,
+}  # fmt: skip
+KIND_KEYS = tuple(_KINDS)
+"""The keys that say a stage's kind; exactly one of them stands in a stage."""
+
+
+def kind_of(stage: Stage) -> Kind:
+    """Tell a stage's kind; the checks make sure that exactly one key says it."""
+    return next((kind for key, kind in _KINDS.items() if getattr(stage, key) is not None), Kind.RUN)
+
+
+def inner_of(stage: Stage) -> tuple[str, Mapping[str, Stage]] | None:
+    """Return the stages inside a group, with the key they stand under; None for what is no group."""
+    if stage.parallel is not None:
+        return "parallel", stage.parallel
+    return None if stage.stages is None else ("stages", stage.stages)
+
+
+def until_stage(loop: Loop) -> str:
+    """Return the stage that a loop's `until: STAGE.passed` names."""
+    return loop.until.removesuffix(".passed").strip()
+
+
+def follow_up(stage: Stage) -> list[str]:
+    """List the workflows that are started when a stage fails for good."""
+    words = [stage.on_failure, stage.loop.on_exhausted if stage.loop else FAIL]
+    return [word for word in words if word not in {FAIL, CONTINUE}]
+
+
+def compile_plan(flow: Flow, workflow: str) -> Plan:
+    """Compile one workflow and those that it can start; the flow must have passed the checks."""
+    flow = msgspec.structs.replace(flow, targets=tuple(map(_apart, flow.targets)))
+    nodes: dict[str, Node] = {}
+    bodies: dict[str, tuple[Node, ...]] = {}
+    roots: dict[str, tuple[str, ...]] = {}
+    waiting = [workflow]
+    while waiting:
+        name = waiting.pop(0)
+        if name in roots:
+            continue
+        compiler = _Compiler(flow, name, nodes, bodies)
+        stages, prefix = flow.workflows[name].stages, "" if name == workflow else f"{name}:"
+        roots[name] = compiler.add_all(stages, _Place(prefix=prefix, ids=ids_of(stages, prefix)))
+        waiting += compiler.follow_ups
+    return Plan(
+        workflow=workflow,
+        nodes=nodes,
+        roots=roots,
+        locks={name: expand_lock(flow, lock) for name, lock in flow.locks.items()},
+        targets=flow.targets,
+        records=flow.records,
+        parallel=flow.limits.parallel,
+        bodies=bodies,
+        inputs={name: flow.workflows[name].inputs for name in roots},
+        usd=flow.limits.usd,
+        tokens=flow.limits.tokens,
+        wall_s=flow.limits.wall,
+    )
+
+
+def _apart(target: Target) -> Target:
+    """Take the tests out of a target's source, and what it excludes out of both."""
+    source = tuple(Glob(globs.but_not(glob, (*target.tests, *target.exclude))) for glob in target.source)
+    tests = tuple(Glob(globs.but_not(glob, target.exclude)) for glob in target.tests)
+    return msgspec.structs.replace(target, source=source, tests=tests, exclude=())
+
+
+def expand_lock(flow: Flow, lock: Lock) -> Lock:
+    """Put the targets' paths in the place of `{{ source }}` and `{{ tests }}`."""
+    return Lock(paths=expand_globs(flow.targets, lock.paths), scope=lock.scope)
+
+
+def expand_globs(targets: Sequence[Target], patterns: tuple[Glob, ...]) -> tuple[Glob, ...]:
+    """Put the targets' paths in the place of `{{ source }}`, `{{ tests }}` and `{{ TARGET.source }}`."""
+    known = stand_ins(targets)
+    out: list[Glob] = []
+    for pattern in patterns:
+        name = pattern.removeprefix("{{").removesuffix("}}").strip() if pattern.startswith("{{") else ""
+        out += known.get(name, [pattern])
+    return tuple(out)
+
+
+def stand_ins(targets: Sequence[Target]) -> dict[str, list[Glob]]:
+    """Name everything that can stand for paths, with the paths."""
+    separate = [_apart(target) for target in targets]
+    known: dict[str, list[Glob]] = {}
+    for word in ("source", "tests"):
+        known[word] = [glob for target in separate for glob in attrgetter(word)(target)]
+        known.update({f"{target.name}.{word}": list(attrgetter(word)(target)) for target in separate})
+    return known
+
+
+def writes_of(flow: Flow, stage: Stage) -> tuple[Glob, ...]:
+    """List what a stage may write: its locks' paths and its own."""
+    held = [glob for lock in stage.lock if lock in flow.locks for glob in flow.locks[lock].paths]
+    return expand_globs(flow.targets, (*held, *stage.writes))
+
+
+def ids_of(stages: Mapping[str, Stage], prefix: str) -> dict[str, str]:
+    """Give every stage of a workflow its id, those inside groups included; names are unique in a workflow."""
+    ids: dict[str, str] = {}
+    for name, stage in stages.items():
+        ids[name] = prefix + name
+        if inner := inner_of(stage):
+            ids.update(ids_of(inner[1], f"{prefix}{name}:{STAR}:" if stage.foreach else prefix))
+    return ids
+
+
+def named(word: str, names: Iterable[str]) -> str | None:
+    """Find the stage that a word of an expression means; `-` and `_` are alike."""
+    return next((name for name in names if same_name(name, word)), None)
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where stages are put: under which prefix and parent, in which call and item; `ids` finds their workflow's."""
+
+    prefix: str
+    ids: Mapping[str, str]
+    parent: str | None = None
+    call: str = ""
+    item: str = ""
+
+
+class _Compiler:
+    """Adds one workflow's stages to the table."""
+
+    def __init__(self, flow: Flow, workflow: str, nodes: dict[str, Node], bodies: dict[str, tuple[Node, ...]]) -> None:
+        self.flow = flow
+        self.workflow = workflow
+        self.nodes = nodes
+        self.bodies = bodies
+        self.follow_ups: list[str] = []
+        self.defaults = flow.defaults
+
+    def add_all(self, stages: Mapping[str, Stage], place: _Place) -> tuple[str, ...]:
+        return tuple(self._add(name, stage, place) for name, stage in stages.items())
+
+    def _add(self, name: str, stage: Stage, place: _Place) -> str:
+        node_id = place.prefix + name
+        kind = kind_of(stage)
+        order = (len(self.nodes),)
+        self.nodes[node_id] = Node(id=node_id, kind=kind, workflow=self.workflow, order=order)
+        children, body = self._inside(stage, kind, node_id, place)
+        self.follow_ups += follow_up(stage)
+        writes = writes_of(self.flow, stage)
+        loop = stage.loop
+        self.nodes[node_id] = Node(
+            id=node_id,
+            kind=kind,
+            workflow=self.workflow,
+            order=order,
+            parent=place.parent,
+            children=children,
+            needs=tuple(place.prefix + need for need in stage.needs),
+            when=stage.when,
+            refs=self._refs(stage, place),
+            locks=tuple(sorted(stage.lock)),
+            writes=writes,
+            reads=(*expand_globs(self.flow.targets, stage.reads), *writes) if stage.reads else (),
+            must_change=any(self.flow.locks[lock].paths for lock in stage.lock),
+            outputs=stage.outputs,
+            gates=stage.gates,
+            retry=stage.retry or self.defaults.retry,
+            on_failure=stage.on_failure,
+            timeout_s=stage.timeout or self.defaults.timeout,
+            idle_timeout_s=stage.idle_timeout or self.defaults.idle_timeout,
+            limits=self._limits(stage),
+            env=stage.env,
+            inputs=self._inputs(stage),
+            mode=stage.mode,
+            player=self._player(stage),
+            command=stage.run or "",
+            loop=loop,
+            until=place.prefix + until_stage(loop) if loop else None,
+            foreach=stage.foreach,
+            body=body,
+            approval=stage.approval,
+            publish=stage.publish,
+            call=place.call,
+            item=place.item,
+        )
+        return node_id
+
+    def _inside(self, stage: Stage, kind: Kind, node_id: str, place: _Place) -> tuple[tuple[str, ...], str]:
+        """Add what a group holds; return its children, and for a foreach the name of its body."""
+        if kind is Kind.WORKFLOW:
+            called, prefix = self.flow.workflows[str(stage.workflow)].stages, f"{node_id}:"
+            ids = ids_of(called, prefix)
+            return self.add_all(
+                called, _Place(prefix=prefix, ids=ids, parent=node_id, call=node_id, item=place.item)
+            ), ""
+        if kind is Kind.FOREACH:
+            self.bodies[node_id] = self._body(stage.stages or {}, node_id, place)
+            return (), node_id
+        inner = inner_of(stage)
+        return self.add_all(inner[1], msgspec.structs.replace(place, parent=node_id)) if inner else (), ""
+
+    def _body(self, stages: Mapping[str, Stage], node_id: str, place: _Place) -> tuple[Node, ...]:
+        """Compile a foreach's stages aside, with `*` for the item's key."""
+        item = f"{node_id}:{STAR}"
+        aside = _Compiler(self.flow, self.workflow, {}, self.bodies)
+        aside.add_all(stages, msgspec.structs.replace(place, prefix=f"{item}:", parent=item, item=item))
+        self.follow_ups += aside.follow_ups
+        return tuple(aside.nodes.values())
+
+    def _refs(self, stage: Stage, place: _Place) -> dict[str, str]:
+        texts = [text for text in (stage.when, stage.foreach.over if stage.foreach else "") if text]
+        words = {name[0] for text in texts for name, _ in expressions.names(text)}
+        asked = [stage.approval.ask] if stage.approval else []
+        filled = [*stage.env.values(), *stage.inputs.values(), *asked]
+        words |= {word.partition(".")[0] for text in filled for word, _ in templates.places(text)}
+        return {word: place.ids[name] for word in sorted(words) if (name := named(word, place.ids))}
+
+    def _inputs(self, stage: Stage) -> dict[str, Template]:
+        """Take a called workflow's inputs: those given, and the defaults of the others."""
+        if stage.workflow is None:
+            return {}
+        wanted = self.flow.workflows[stage.workflow].inputs
+        return {name: Template(given.default) for name, given in wanted.items()} | stage.inputs
+
+    def _limits(self, stage: Stage) -> StageLimits:
+        own, usual = stage.limits or StageLimits(), self.defaults.limits
+        if stage.agent is None:
+            return own
+        return StageLimits(
+            usd=usual.usd if own.usd is None else own.usd, tokens=usual.tokens if own.tokens is None else own.tokens
+        )
+
+    def _player(self, stage: Stage) -> Player | None:
+        if stage.agent is None:
+            return None
+        role, defaults = self.flow.agents[stage.agent], self.flow.defaults
+        return Player(
+            role=stage.agent,
+            backend=role.backend or defaults.backend,
+            command=defaults.command if role.command is None else role.command,
+            model=defaults.model if role.model is None else role.model,
+            prompt=role.prompt,
+            pass_env=defaults.pass_env if role.pass_env is None else role.pass_env,
+        )

@@ -1,0 +1,146 @@
+"""Which stages of a workflow may run at once, and whether two of those may write the same path."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+import msgspec
+
+from pipeline.core import globs
+from pipeline.core.compiler import STAR, inner_of, writes_of
+from pipeline.core.flow import Flow, Stage
+from pipeline.core.flow_file import Path, Source
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage or group in the order of a workflow; `before` is the bit set of what is over when it starts."""
+
+    id: str
+    index: int
+    path: Path
+    stage: Stage
+    before: int
+    each: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+class Order:
+    """The order of one workflow's stages, those of called workflows included. Wants a flow without cycles."""
+
+    def __init__(self, flow: Flow, workflow: str) -> None:
+        """Walk the workflow once."""
+        self.steps: dict[str, Step] = {}
+        self._flow = flow
+        self._add_all(flow.workflows[workflow].stages, ("workflows", workflow, "stages"), "", 0, ())
+
+    def is_before(self, one: str, other: str) -> bool:
+        """Tell whether `one` is over whenever `other` starts."""
+        return bool(self.steps[other].before >> self.steps[one].index & 1)
+
+    def conflict(self, one: Step, other: Step) -> str | None:
+        """Return a path that both may write at once, or None."""
+        if not one.writes or not other.writes or set(one.stage.lock) & set(other.stage.lock):
+            return None
+        same_items = bool(set(one.each) & set(other.each))
+        ordered = self.is_before(one.id, other.id) or self.is_before(other.id, one.id)
+        if (ordered or one is other) and not same_items:
+            return None
+        return globs.overlap(one.writes, other.writes)
+
+    def conflicts(self) -> Iterator[tuple[Step, Step, str]]:
+        """Go through all pairs of writers that may get in each other's way, with an example path."""
+        writers = [step for step in self.steps.values() if step.writes]
+        for place, step in enumerate(writers):
+            for other in writers[: place + 1]:
+                if example := self.conflict(other, step):
+                    yield other, step, example
+
+    def _add_all(self, stages: Mapping[str, Stage], path: Path, prefix: str, outer: int, each: tuple[str, ...]) -> int:
+        """Number the steps of `stages`; return the set of all of them."""
+        graph = {name: [need for need in stage.needs if need in stages] for name, stage in stages.items()}
+        done: dict[str, int] = {}
+        everything = 0
+        for name in TopologicalSorter(graph).static_order():
+            first = outer
+            for need in graph[name]:
+                first |= done[need]
+            own = self._add(name, stages[name], path, prefix, first, each)
+            done[name] = own | first
+            everything |= own
+        return everything
+
+    def _add(self, name: str, stage: Stage, path: Path, prefix: str, before: int, each: tuple[str, ...]) -> int:
+        step_id, index = prefix + name, len(self.steps)
+        is_called = prefix.endswith(":") and not prefix.endswith(f":{STAR}:")
+        here = path if is_called else (*path, name)
+        self.steps[step_id] = Step(
+            id=step_id, index=index, path=here, stage=stage, before=before, each=each,
+            writes=writes_of(self._flow, stage),
+        )  # fmt: skip
+        own = 1 << index
+        if stage.workflow is not None and stage.workflow in self._flow.workflows:
+            called = self._flow.workflows[stage.workflow].stages
+            return own | self._add_all(called, here, f"{step_id}:", before, each)
+        if inner := inner_of(stage):
+            key, stages = inner
+            inside = f"{step_id}:{STAR}:" if stage.foreach else prefix
+            return own | self._add_all(
+                stages, (*here, key), inside, before, (*each, step_id) if stage.foreach else each
+            )
+        return own
+
+
+def check_cycles(source: Source, stages: Mapping[str, Stage], path: Path) -> bool:
+    """Complain about stages that wait for each other; tell whether there are none, groups included."""
+    graph = {name: [need for need in stage.needs if need in stages] for name, stage in stages.items()}
+    sound = _is_sound(source, graph, "these stages wait for each other", path)
+    for name, stage in stages.items():
+        if inner := inner_of(stage):
+            sound = check_cycles(source, inner[1], (*path, name, inner[0])) and sound
+    return sound
+
+
+def _is_sound(source: Source, graph: Mapping[str, Sequence[str]], what: str, path: Path) -> bool:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as exc:
+        ring = list(reversed(exc.args[1]))
+        where = (*path, ring[0], "needs") if path else ("workflows", ring[0])
+        mend = "take one of these `needs` away" if path else "a workflow cannot be a part of itself"
+        source.complain("F202", where, f"{what}: " + " -> ".join(ring), mend)
+        return False
+    return True
+
+
+def check_calls(flow: Flow, source: Source) -> bool:
+    """Complain about workflows that call themselves, over however many corners; tell whether there are none."""
+    graph = {name: [call for call in _calls(workflow.stages) if call in flow.workflows]
+             for name, workflow in flow.workflows.items()}  # fmt: skip
+    return _is_sound(source, graph, "these workflows call each other", ())
+
+
+def _calls(stages: Mapping[str, Stage]) -> Iterator[str]:
+    for stage in stages.values():
+        if stage.workflow is not None:
+            yield stage.workflow
+        if inner := inner_of(stage):
+            yield from _calls(inner[1])
+
+
+def check_writers(source: Source, order: Order) -> None:
+    """Refuse two stages that may run at once, write overlapping paths and share no lock."""
+    for one, other, example in order.conflicts():
+        if one is other:
+            source.complain(
+                "F203",
+                other.path,
+                f"{other.id.rpartition(':')[2]} runs once for each item, several at once, and each may write {example}",
+                "give it a lock over these paths",
+            )
+            continue
+        line = source.mark(one.path).line
+        source.complain(
+            "F203",
+            other.path,
+            f"{other.id} and {one.id} may run at once, and both may write {example}",
+            f"let one need the other, give both the same lock, or part their paths ({one.id} stands on line {line})",
+        )

@@ -1,0 +1,231 @@
+"""What must hold for each stage of a flow: its kind, what that kind can have, the names it uses."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from pipeline.core import templates
+from pipeline.core.compiler import KIND_KEYS, follow_up, ids_of, inner_of, kind_of, until_stage
+from pipeline.core.diagnostics import did_you_mean
+from pipeline.core.flow import CONTINUE, FAIL, Flow, GateName, Stage
+from pipeline.core.flow_file import Path, Source
+from pipeline.core.flow_names import GIVEN, STATES, Scope, check_condition, check_list, check_template
+from pipeline.core.flow_order import Order
+from pipeline.core.plan import Kind
+
+_TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}
+_EVERY = {"needs", "when"}
+_WORK = _EVERY | {
+    "lock", "writes", "reads", "outputs", "gates", "retry", "on_failure", "timeout", "idle_timeout", "env",
+}  # fmt: skip
+_HAS: Mapping[Kind, set[str]] = {
+    Kind.AGENT: _WORK | {"mode", "limits"},
+    Kind.RUN: _WORK,
+    Kind.PARALLEL: _EVERY | {"gates", "retry"},
+    Kind.LOOP: _EVERY | {"stages"},
+    Kind.FOREACH: _EVERY | {"stages"},
+    Kind.WORKFLOW: _EVERY | {"inputs"},
+    Kind.APPROVAL: _EVERY,
+    Kind.PUBLISH: _EVERY | {"lock", "retry"},
+}
+"""What a stage of each kind can have besides the key of its kind."""
+
+
+def check_all(flow: Flow, source: Source, stages: Mapping[str, Stage], path: Path) -> None:
+    """Check the stages of one workflow, those inside groups included."""
+    seen: dict[str, Path] = {}
+    _check_level(flow, source, stages, path, seen)
+
+
+def has_twins(stages: Mapping[str, Stage]) -> bool:
+    """Tell whether two stages of a workflow have one name; then nothing can be said about their order."""
+    return max(Counter(name for name, _, _ in _walk(stages, ())).values(), default=0) > 1
+
+
+def _check_level(flow: Flow, source: Source, stages: Mapping[str, Stage], path: Path, seen: dict[str, Path]) -> None:
+    for name, stage in stages.items():
+        here: Path = (*path, name)
+        if name in seen:
+            mend = "stage names are unique in a workflow, also inside groups and loops"
+            line = source.mark(seen[name]).line
+            source.complain("F212", here, f"a stage {name!r} stands on line {line} already", mend)
+        seen[name] = here
+        if _has_one_kind(source, stage, here):
+            _check_stage(flow, source, stage, here)
+        for index, need in enumerate(stage.needs):
+            source.require_known((*here, "needs", index), need, stages, "stage beside this one")
+        if inner := inner_of(stage):
+            _check_level(flow, source, inner[1], (*here, inner[0]), seen)
+
+
+def _has_one_kind(source: Source, stage: Stage, here: Path) -> bool:
+    kinds = [key for key in KIND_KEYS if getattr(stage, key) is not None]
+    if len(kinds) == 1:
+        return True
+    if kinds or not source.has_broken_key(here):
+        found = "has none" if not kinds else "has " + " and ".join(kinds)
+        mend = "take one away with `KEY: ~`" if "extends" in source.texts and kinds else ""
+        source.complain("F209", here, f"a stage is one of {', '.join(KIND_KEYS)}; {here[-1]} {found}", mend)
+    return False
+
+
+def _check_stage(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
+    kind = kind_of(stage)
+    _check_keys(source, stage, kind, here)
+    if stage.agent is not None:
+        source.require_known((*here, "agent"), stage.agent, flow.agents, "agent role")
+    for index, lock in enumerate(stage.lock):
+        source.require_known((*here, "lock", index), lock, flow.locks, "lock")
+    for word in follow_up(stage):
+        key = ("on_failure",) if stage.on_failure == word else ("loop", "on_exhausted")
+        source.require_known((*here, *key), word, [*flow.workflows, FAIL, CONTINUE], "workflow")
+    if kind is Kind.LOOP:
+        _check_loop(source, stage, here)
+    if kind is Kind.WORKFLOW:
+        _check_call(flow, source, stage, here)
+    _check_group(source, stage, kind, here)
+    if stage.run is not None:
+        _check_command(source, stage.run, here)
+    if _TESTED & set(stage.gates) and kind is Kind.PARALLEL:
+        source.complain("F207", (*here, "gates"), "test gates belong to an agent or run stage")
+    _check_outputs(source, stage, here)
+
+
+def _check_group(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
+    if kind in {Kind.LOOP, Kind.FOREACH} and not stage.stages:
+        mend = "put its stages below `stages:`"
+        source.complain("F111", here, f"a {kind.value} needs `stages`", mend, missing="stages")
+    if stage.parallel is not None and not stage.parallel:
+        source.complain("F111", here, f"the group {here[-1]} has no stage", missing="parallel")
+    if stage.foreach is not None and stage.foreach.max < 1:
+        source.complain("F114", (*here, "foreach", "max"), "max is at least 1")
+
+
+def _check_keys(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
+    """Complain about keys that a stage of this kind cannot have."""
+    own = next(key for key in KIND_KEYS if getattr(stage, key) is not None)
+    for field in msgspec.structs.fields(stage):
+        key = field.name
+        if key in KIND_KEYS or key in _HAS[kind] or getattr(stage, key) == _default(field):
+            continue
+        if key == "gates" and kind is Kind.LOOP:
+            source.complain("F207", (*here, key), "a loop has no gates; the stage that its `until` names has")
+        elif key == "stages":
+            mend = "add loop: {max: 3, until: STAGE.passed}, or foreach: STAGE.OUTPUT.FIELD"
+            source.complain("F209", (*here, key), "only a loop or a foreach has `stages`", mend)
+        elif kind in {Kind.PARALLEL, Kind.LOOP, Kind.FOREACH, Kind.WORKFLOW}:
+            source.complain("F209", (*here, key), f"a group has no {key}; its stages have")
+        else:
+            source.complain("F209", (*here, key), f"a stage of the kind `{own}` has no {key}", "take it away")
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    return field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+
+
+def _check_loop(source: Source, stage: Stage, here: Path) -> None:
+    loop, stages = stage.loop, stage.stages or {}
+    if loop is None or not stages:
+        return
+    name = until_stage(loop)
+    if not loop.until.endswith(".passed") or name not in stages:
+        mend = did_you_mean(name, stages)
+        source.complain("F208", (*here, "loop", "until"), "`until` is STAGE.passed, with a stage of this loop", mend)
+    elif not stages[name].gates and kind_of(stages[name]) not in {Kind.LOOP, Kind.APPROVAL}:
+        mend = f"give {name} gates: [...]; a loop never ends on an agent's word"
+        source.complain("F208", (*here, "loop", "until"), f"{name} has no gates, so nothing decides", mend)
+    elif stages[name].when:
+        message = f"{name} has a `when`; skipped, it would decide nothing"
+        source.complain("F208", (*here, "loop", "until"), message, "put the condition at the loop")
+    elif stages[name].on_failure != FAIL:
+        source.complain("F208", (*here, "loop", "until"), f"{name} decides, so its failure cannot be passed over")
+    if loop.max < 1 or loop.no_progress < 1:
+        source.complain("F114", (*here, "loop"), "max and no_progress are at least 1")
+
+
+def _check_call(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
+    called = str(stage.workflow)
+    source.require_known((*here, "workflow"), called, flow.workflows, "workflow")
+    if here[-1] in flow.workflows:
+        message = f"a stage that calls a workflow cannot have a workflow's name, {here[-1]}"
+        source.complain("F212", here, message, f"call it run_{here[-1]}")
+    if called not in flow.workflows:
+        return
+    wanted = flow.workflows[called].inputs
+    for name in stage.inputs:
+        source.require_known((*here, "inputs", name), name, {**wanted, "idea": ""}, f"input of {called}")
+    for name, given in wanted.items():
+        if given.required and name not in stage.inputs and name != "idea":
+            source.complain("F111", here, f"{called} needs the input {name!r}", f"add inputs: {{{name}: ...}}")
+
+
+def _check_command(source: Source, command: str, here: Path) -> None:
+    """Refuse values in a command line: what an idea or an agent says must never be run by a shell."""
+    for word, offset in templates.places(command):
+        if templates.is_name(word):
+            variable = word.rpartition(".")[2].upper()
+            source.complain_at(
+                "F215",
+                (*here, "run"),
+                offset,
+                "a value in a command line could be run by the shell",
+                f'hand it over as a variable: env: {{{variable}: "{{{{ {word} }}}}"}}, and write "${variable}"',
+            )
+
+
+def _check_outputs(source: Source, stage: Stage, here: Path) -> None:
+    files: dict[str, str] = {}
+    for name, output in stage.outputs.items():
+        path: Path = (*here, "outputs", name)
+        if name in STATES:
+            source.complain("F114", path, f"{name!r} is asked of every stage; an output needs another name")
+        if output.file.startswith("/") or ".." in output.file.split("/") or not output.file:
+            source.complain("F114", (*path, "file"), f"{output.file!r} is not a file below the output folder")
+        if output.file in files:
+            source.complain("F114", path, f"{name} and {files[output.file]} are the same file {output.file}")
+        files[output.file] = name
+        if (output.fields or output.schema) and not output.file.endswith(".json"):
+            mend = f"call it {output.file.rpartition('.')[0] or output.file}.json"
+            source.complain("F114", path, f"{output.file} has a shape, so it must be a .json file", mend)
+
+
+def check_names(flow: Flow, source: Source, order: Order, workflow: str) -> None:
+    """Check conditions and templates of one workflow, which may name stages that are over by then."""
+    found = flow.workflows[workflow]
+    ids, inputs = ids_of(found.stages, ""), (*GIVEN, *found.inputs)
+    for name, stage, path in _walk(found.stages, ("workflows", workflow, "stages")):
+        scope = Scope(inputs=inputs, order=order, ids=ids, here=ids[name])
+        if stage.when and not source.is_broken((*path, "when")):
+            check_condition(source, (*path, "when"), stage.when, scope)
+        if stage.foreach is not None and not source.is_broken((*path, "foreach")):
+            key = ("foreach", "over") if source.has_key((*path, "foreach", "over")) else ("foreach",)
+            check_list(source, (*path, *key), stage.foreach.over, scope)
+        for words in ("env", "inputs"):
+            for word, text in getattr(stage, words).items():
+                check_template(source, (*path, words, word), text, scope)
+        if stage.approval is not None:
+            _check_approval(source, stage, path, scope)
+
+
+def _check_approval(source: Source, stage: Stage, path: Path, scope: Scope) -> None:
+    if stage.approval is None:
+        return
+    if not stage.needs:
+        mend = "give it needs: [STAGE]; `revise` sends that stage back"
+        source.complain("F209", path, f"{path[-1]} has nothing to look at", mend)
+    here = (*path, "approval", "ask") if source.has_key((*path, "approval", "ask")) else (*path, "approval")
+    check_template(source, here, stage.approval.ask, scope)
+    known = ["diff"]
+    for name, step_id in scope.ids.items():
+        if step_id in scope.order.steps and scope.order.is_before(step_id, scope.here):
+            known += [f"{name}.{output}" for output in scope.order.steps[step_id].stage.outputs]
+    for index, word in enumerate(stage.approval.show):
+        source.require_known((*path, "approval", "show", index), word, known, "output that is there by then:", "F210")
+
+
+def _walk(stages: Mapping[str, Stage], path: Path) -> Iterator[tuple[str, Stage, Path]]:
+    for name, stage in stages.items():
+        yield name, stage, (*path, name)
+        if inner := inner_of(stage):
+            yield from _walk(inner[1], (*path, name, inner[0]))

@@ -1,0 +1,53 @@
+"""What is remembered of each node of a run."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from pipeline.core.events import StageFinished
+
+
+class Status(StrEnum):
+    """Where a node stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+OPEN = frozenset({Status.PENDING, Status.WAITING})
+"""Not begun, or to be tried again."""
+
+
+class NodeState(msgspec.Struct):
+    """One node's state.
+
+    `over` means: what needs it may go on, be it done, skipped, or failed where that may be passed over.
+    `tries` counts failed attempts of this round (for an approval: revisions), `losses` crashed ones,
+    `waits` those that ended at a quota.
+    """
+
+    unmet: int
+    remaining: int
+    status: Status = Status.PENDING
+    over: bool = False
+    reason: str = ""
+    attempts: int = 0
+    tries: int = 0
+    losses: int = 0
+    waits: int = 0
+    round: int = 1
+    judged: bool = False
+    unfolded: bool = False
+    parked: bool = False
+    not_before: datetime | None = None
+    told: tuple[str, ...] = ()
+    last: StageFinished | None = None
+    history: list[tuple[str, str]] = []
+    value: Any = None

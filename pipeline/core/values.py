@@ -1,0 +1,105 @@
+"""What the names in conditions and templates stand for while a run goes on."""
+
+from collections.abc import Callable, Iterable
+
+from pipeline.core import expressions, templates
+from pipeline.core.compiler import named
+from pipeline.core.events import Item, Verdict
+from pipeline.core.expressions import Name, Unanswerable
+from pipeline.core.memory import Status
+from pipeline.core.plan import Node
+from pipeline.core.state import RunState
+from pipeline.core.unfold import items_of
+
+
+def value_of(state: RunState, node: Node) -> Callable[[Name], object]:
+    """Return what gives the value of a name as this stage sees it; that raises `Unanswerable`."""
+
+    def find(name: Name) -> object:
+        match name[0]:
+            case "inputs":
+                return expressions.field_of(_inputs(state, node), name[1:])
+            case "run":
+                return expressions.field_of(_run(state), name[1:])
+            case "item":
+                return expressions.field_of(state.nodes[node.item].value, name[1:])
+            case _:
+                return _of_stage(state, node, name)
+
+    return find
+
+
+def _run(state: RunState) -> dict[str, object]:
+    started = state.started
+    return {"id": started.run_id, "feature": started.feature} if started is not None else {}
+
+
+def _inputs(state: RunState, node: Node) -> dict[str, object]:
+    """Give the inputs of the workflow that a stage belongs to: what it was called with, else the run's."""
+    started = state.started
+    if started is None:
+        return {}
+    declared = state.plan.inputs.get(node.workflow, {})
+    given: dict[str, object] = {name: one.default for name, one in declared.items()}
+    given |= {"idea": started.idea, "feature": started.feature, "base_branch": started.base_branch, **started.inputs}
+    if not node.call:
+        return given
+    call = state.plan.nodes[node.call]
+    usual = {name: given[name] for name in ("idea", "feature", "base_branch")}
+    return usual | {name: fill(state, call, text) for name, text in call.inputs.items()}
+
+
+def _of_stage(state: RunState, node: Node, name: Name) -> object:
+    target = node.refs.get(name[0], "")
+    if target not in state.nodes or len(name) < 2:
+        raise Unanswerable(f"there is no stage {name[0]!r}")
+    status = state.nodes[target].status
+    if len(name) == 2 and name[1] in {"done", "failed", "skipped"}:
+        return {"done": Status.DONE, "failed": Status.FAILED, "skipped": Status.SKIPPED}[name[1]] is status
+    values = state.values.get(target, {})
+    output = named(name[1], values)
+    if output is None:
+        raise Unanswerable(f"{name[0]} is {status.value} and has put out no {name[1]!r}")
+    return expressions.field_of(values[output], name[2:])
+
+
+def fill(state: RunState, node: Node, text: str) -> str:
+    """Fill in the names between double braces. Raises `Unanswerable`."""
+    return templates.fill(text, value_of(state, node))
+
+
+def judge(state: RunState, node: Node) -> tuple[Verdict, str]:
+    """Answer a stage's `when`, with the reason in words."""
+    try:
+        if expressions.holds(node.when, value_of(state, node)):
+            return Verdict.GO, f"`{node.when}` holds"
+    except Unanswerable as exc:
+        return Verdict.FAIL, f"`{node.when}` cannot be answered: {exc}"
+    return Verdict.SKIP, f"`{node.when}` does not hold"
+
+
+def items(state: RunState, node: Node) -> tuple[tuple[Item, ...], str]:
+    """Find a foreach's items; or none, and the problem in words."""
+    if node.foreach is None:
+        return (), "not a foreach"
+    try:
+        return items_of(node.foreach, expressions.evaluate(node.foreach.over, value_of(state, node))), ""
+    except Unanswerable as exc:
+        return (), str(exc)
+
+
+def closure(state: RunState, stages: Iterable[str]) -> list[str]:
+    """List what has to run again with these stages: what is inside them, what builds on them, the groups around."""
+    whole: set[str] = set()
+    around: set[str] = set()
+    waiting = [(name, whole) for name in stages]
+    while waiting:
+        name, kind = waiting.pop()
+        if name in kind:
+            continue
+        kind.add(name)
+        node = state.plan.nodes[name]
+        waiting += [(dependent, whole) for dependent in state.dependents.get(name, ())]
+        waiting += [(child, whole) for child in node.children if kind is whole]
+        waiting += [(node.parent, around)] if node.parent else []
+    return [name for name in state.plan.nodes if name in whole or name in around]
