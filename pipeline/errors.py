@@ -3,6 +3,7 @@
 Problem
 ├── UsageProblem       2    the command, the flow file or the configuration is wrong
 ├── WorkFailed         1    the work was done and did not succeed
+├── NeedsPerson        3    a person has to decide before it can go on
 ├── NothingToDo        5    there is nothing to do
 ├── Busy              75    somebody else holds what is needed; try again
 ├── Interrupted      130    stopped by Ctrl-C or a signal
@@ -34,6 +35,12 @@ class UsageProblem(Problem):
     """The command, the flow file or the configuration is wrong; nothing was started."""
 
     exit_code = 2
+
+
+class NeedsPerson(Problem):
+    """A person has to decide before it can go on."""
+
+    exit_code = 3
 
 
 class NothingToDo(Problem):

@@ -36,13 +36,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back. An answer without `failure` is a claim, not a fact."""
+    """What came back. An answer without `failure` is a claim, not a fact; `retry_after_s` goes with a quota."""
 
     text: str = ""
     agent: str = ""
     usage: Usage = Usage()
     failure: FailureKind | None = None
     reason: str = ""
+    retry_after_s: float = 0.0
 
 
 class Backend(Protocol):

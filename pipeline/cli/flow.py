@@ -17,13 +17,13 @@ def flow() -> None:
 def check(*, start: Path) -> int:
     """Read agents/flow.yaml and name everything that is wrong with it, with line and mend."""
     from pipeline import wiring
-    from pipeline.engine import runs
+    from pipeline.engine import flows
     from pipeline.ui import text
 
-    found, _ = runs.load_flow(wiring.world(start))
+    found = flows.check(wiring.world(start)).flow
     stages = sum(1 for workflow in found.workflows.values() for _ in workflow.stages)
     text.out(wiring.environ()).line(
-        f"{runs.FLOW} is sound: {len(found.workflows)} workflow(s), {stages} stage(s) at the top"
+        f"{flows.FLOW} is sound: {len(found.workflows)} workflow(s), {stages} stage(s) at the top"
     )
     return 0
 
@@ -34,11 +34,10 @@ def check(*, start: Path) -> int:
 def show(*, shipped: bool, start: Path) -> int:
     """Print the flow file."""
     from pipeline import wiring
-    from pipeline.engine import runs
+    from pipeline.engine import flows
 
     if shipped:
-        click.echo((wiring.shipped() / runs.FLOW).read_text(), nl=False)
+        click.echo((wiring.shipped() / flows.FLOW).read_text(), nl=False)
         return 0
-    _, source = runs.load_flow(wiring.world(start))
-    click.echo(source, nl=False)
+    click.echo(flows.check(wiring.world(start)).text, nl=False)
     return 0

@@ -51,7 +51,7 @@ def invoke(
     from pipeline.core.events import Invoked
     from pipeline.engine import look, runs
     from pipeline.engine.find import find_stage
-    from pipeline.engine.stage import GIVEN
+    from pipeline.engine.task import GIVEN
     from pipeline.files.rundir import copy_outputs
     from pipeline.ids import checked_run_id
 
@@ -69,7 +69,7 @@ def invoke(
     if input_dir is not None:
         copy_outputs(input_dir, rundir.accepted(GIVEN))
     invoked = Invoked(at=world.clock(), stage=stage, publish=create_pr)
-    status = work_on(start, run_id, as_json=as_json, invoked=invoked)
+    status = work_on(start, run_id, as_json=as_json, first=[invoked])
     if output_dir is not None:
         copy_outputs(rundir.accepted(stage), output_dir)
     click.echo(f"{stage}: see {rundir.stage(stage)}; go on with the run: pipeline resume {run_id}", err=True)

@@ -20,12 +20,16 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "list": ("pipeline.cli.runs:list_runs", "All runs, the newest first."),
     "show": ("pipeline.cli.runs:show", "Everything about one run."),
     "logs": ("pipeline.cli.runs:logs", "The log of a run, or what one stage printed."),
-    "resume": ("pipeline.cli.runs:resume", "Go on with a run that was stopped, parked or killed."),
-    "cancel": ("pipeline.cli.runs:cancel", "End a run."),
+    "explain": ("pipeline.cli.runs:explain", "Why a run or stage stands where it stands; what an error code means."),
+    "resume": ("pipeline.cli.steer:resume", "Go on with a run that was stopped, parked or killed."),
+    "answer": ("pipeline.cli.steer:answer", "Answer an approval: approve, revise or stop."),
+    "retry": ("pipeline.cli.steer:retry", "Run a stage again, with everything that builds on it."),
+    "fork": ("pipeline.cli.steer:fork", "Go on from a stage in a run of its own."),
+    "cancel": ("pipeline.cli.steer:cancel", "End a run, or one stage of it."),
     "rollback": ("pipeline.cli.runs:rollback", "Remove a run's branch, pull request, workspaces and folder."),
     "locks": ("pipeline.cli.runs:show_locks", "Which locks are held, by whom, since when."),
     "pr": ("pipeline.cli.pr:pr", "Pull requests: list, show, diff, merge."),
-    "flow": ("pipeline.cli.flow:flow", "The flow file: check it, show it."),
+    "flow": ("pipeline.cli.flow:flow", "The flow file: check, show, graph, schema."),
 }
 
 

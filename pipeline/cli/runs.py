@@ -1,4 +1,4 @@
-"""`pipeline status | list | show | logs | resume | cancel | rollback | locks`."""
+"""`pipeline status | list | show | logs | explain | rollback | locks`: looking at runs, and taking them away."""
 
 from pathlib import Path
 
@@ -133,26 +133,36 @@ def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
 
 
 @click.command()
-@_RUN
+@click.argument("what", metavar="RUN[/STAGE] | CODE")
 @_JSON
 @_START
-def resume(*, run: str, as_json: bool, start: Path) -> int:
-    """Go on with a run; finished stages do not run again."""
-    from pipeline.cli.working import work_on
-
-    return work_on(start, run, as_json=as_json)
-
-
-@click.command()
-@_RUN
-@_START
-def cancel(*, run: str, start: Path) -> int:
-    """End a run, and every process of it."""
+def explain(*, what: str, as_json: bool, start: Path) -> int:
+    """Say why a run or stage stands where it stands and what to do; or what an error code of a flow means."""
     from pipeline import wiring
-    from pipeline.engine import undo
-    from pipeline.ui import text
+    from pipeline.cli.working import print_json
+    from pipeline.core import codes
+    from pipeline.engine import again, look
+    from pipeline.engine import explain as explaining
+    from pipeline.ui import report, text
 
-    text.err(wiring.environ()).line(undo.cancel(wiring.world(start), run, "cancelled by a person"))
+    printer = text.out(wiring.environ())
+    if (code := codes.find(what)) is not None:
+        if as_json:
+            print_json({"schema_version": 1, "code": code})
+        else:
+            report.show_code(printer, code)
+        return 0
+    world = wiring.world(start)
+    run, _, stage = what.partition("/")
+    if codes.looks_like_one(what):
+        raise UsageProblem(f"there is no error code {what}", f"All of them: {', '.join(codes.CODES)}")
+    if stage:
+        stage = again.find_node(look.load_state(world, run), stage)
+    found = explaining.explain(world, run, stage)
+    if as_json:
+        print_json(found)
+        return 0
+    report.show_explanation(printer, found)
     return 0
 
 

@@ -17,6 +17,8 @@ from pipeline.errors import UsageProblem
 @click.option(
     "--base-branch", default="", help="Branch to start from (default: BASE_BRANCH, the remote's, the current)."
 )
+@click.option("--input", "given", multiple=True, metavar="NAME=VALUE", help="A value for an input of the workflow.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and the prompts; start nothing, change nothing.")
 @click.option("--no-pr", is_flag=True, help="Branch and push, but open no pull request.")
 @click.option(
     "--cassette",
@@ -32,6 +34,8 @@ def trigger(
     idea_file: Path | None,
     feature: str,
     base_branch: str,
+    given: tuple[str, ...],
+    dry_run: bool,
     no_pr: bool,
     cassette: Path | None,
     as_json: bool,
@@ -60,14 +64,30 @@ def trigger(
         base_branch=base_branch,
         publish=not no_pr,
         cassette=str(cassette.resolve()) if cassette else "",
+        inputs=_inputs(given),
     )
     if cassette and not cassette.is_dir():
         raise UsageProblem(f"there is no cassette {cassette}", "A cassette is a folder: STAGE/1/answer.md and so on")
     if run_id and world.rundir(run_id).exists:
         return work_on(start, run_id, as_json=as_json)
+    if dry_run:
+        from pipeline.cli.flow import show_dry_run
+
+        return show_dry_run(world, order, as_json=as_json)
     name = runs.start(world, order)
-    click.echo(f"run {name}: {idea.splitlines()[0][:100]}", err=True)
+    click.echo(f"run {name}: {idea.strip().splitlines()[0][:100] if idea.strip() else workflow}", err=True)
     return work_on(start, name, as_json=as_json)
+
+
+def _inputs(given: tuple[str, ...]) -> dict[str, str]:
+    """Take names and values apart."""
+    values: dict[str, str] = {}
+    for word in given:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise UsageProblem(f"--input {word!r} is not NAME=VALUE")
+        values[name] = value
+    return values
 
 
 def _ask(

@@ -1,12 +1,12 @@
 """Working on a run from a terminal: signals, live board, last lines, exit code."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from pipeline.core.events import Invoked
-from pipeline.errors import Busy, Interrupted, Problem, UsageProblem
+from pipeline.core.events import Event, Invoked
+from pipeline.errors import Busy, Interrupted, NeedsPerson, Problem, UsageProblem
 
 
 def work_on(
@@ -17,7 +17,8 @@ def work_on(
     shown: bool = True,
     hints: bool = True,
     extra: Mapping[str, str] | None = None,
-    invoked: Invoked | None = None,
+    first: Sequence[Event] = (),
+    reload: bool = False,
 ) -> int:
     """Work on a run and show it; return the exit status. Ctrl-C once stops politely, twice now."""
     from pipeline import wiring
@@ -28,6 +29,7 @@ def work_on(
 
     printer = text.err(wiring.environ())
     stop = Stop()
+    invoked = next((event for event in first if isinstance(event, Invoked)), None)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.ask()
@@ -40,7 +42,7 @@ def work_on(
     try:
         with Board(printer) as board:
             world = wiring.world(start, board.show, extra=extra)
-            run = runs.work(world, name, stop, invoked)
+            run = runs.work(world, name, stop, first, reload=reload)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -63,8 +65,8 @@ def _unfinished(name: str, parked: str, mend: str, exit_code: int, *, interrupte
     resume = f"Go on: pipeline resume {name}"
     if interrupted:
         return Interrupted(f"run {name} is stopped; everything done is kept", resume)
-    kind = UsageProblem if exit_code == UsageProblem.exit_code else Busy
-    return kind(f"run {name} waits: {parked}", f"{mend}\n{resume}" if mend else resume)
+    kinds: dict[int, type[Problem]] = {kind.exit_code: kind for kind in (UsageProblem, NeedsPerson, Busy)}
+    return kinds.get(exit_code, Busy)(f"run {name} waits: {parked}", f"{mend}\n{resume}" if mend else resume)
 
 
 def print_json(value: object) -> None:

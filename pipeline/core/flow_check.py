@@ -6,7 +6,7 @@ Each check adds to `Source.complaints`, so that a person sees all of them at onc
 from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.core import flow_stages
-from pipeline.core.flow import Flow, Input, Workflow
+from pipeline.core.flow import CONTINUE, FAIL, Flow, Input, Workflow
 from pipeline.core.flow_file import Path, Source
 from pipeline.core.flow_names import GIVEN
 from pipeline.core.flow_order import Order, check_calls, check_cycles, check_writers
@@ -21,7 +21,9 @@ def check(flow: Flow, source: Source, *, prompts: Collection[str], backends: Col
     for name, workflow in flow.workflows.items():
         path: Path = ("workflows", name)
         _check_inputs(source, path, workflow.inputs)
-        if not workflow.stages:
+        if name in {FAIL, CONTINUE}:
+            source.complain("F114", path, f"{name!r} says what happens after a failure; a workflow needs another name")
+        if not workflow.stages and not source.is_torn:
             source.complain("F111", path, f"the workflow {name} has no stage", missing="stages")
         flow_stages.check_all(flow, source, workflow.stages, (*path, "stages"))
         sound = check_cycles(source, workflow.stages, (*path, "stages")) and sound

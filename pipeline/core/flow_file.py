@@ -34,13 +34,17 @@ _BUILTIN: Mapping[object, str] = {str: "text", int: "a whole number", float: "a 
 
 
 class Source:
-    """A flow file being read: its texts by file name, the places of its values, its complaints."""
+    """A flow file being read: its texts by file name, the places of its values, its complaints.
+
+    It `is_torn` when parts of the text could not be taken into the tree at all.
+    """
 
     def __init__(self, text: str, name: str) -> None:
         """Start with no complaints; `name` is how messages call the file."""
         self.texts = {name: text}
         self.name = name
         self.complaints: list[Diagnostic] = []
+        self.is_torn = False
         self._marks: dict[Path, Mark] = {}
         self._broken: set[Path] = set()
 
@@ -107,6 +111,7 @@ def parse(text: str, name: str, builtins: Mapping[str, str]) -> tuple[Flow, Sour
     source = Source(text, name)
     tree, complaints = read(text, name)
     source.complaints += complaints
+    source.is_torn = bool(complaints)
     if tree is not None:
         tree = _extended(source, tree, builtins)
     if tree is None or not isinstance(tree.value, dict):

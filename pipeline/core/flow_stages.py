@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from pipeline.core import templates
-from pipeline.core.compiler import KIND_KEYS, follow_up, ids_of, inner_of, kind_of, until_stage
+from pipeline.core.compiler import KIND_KEYS, ids_of, inner_of, kind_of, until_stage
 from pipeline.core.diagnostics import did_you_mean
 from pipeline.core.flow import CONTINUE, FAIL, Flow, GateName, Stage
 from pipeline.core.flow_file import Path, Source
@@ -77,10 +77,10 @@ def _check_stage(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
         source.require_known((*here, "agent"), stage.agent, flow.agents, "agent role")
     for index, lock in enumerate(stage.lock):
         source.require_known((*here, "lock", index), lock, flow.locks, "lock")
-    for word in follow_up(stage):
-        key = ("on_failure",) if stage.on_failure == word else ("loop", "on_exhausted")
-        source.require_known((*here, *key), word, [*flow.workflows, FAIL, CONTINUE], "workflow")
-    if kind is Kind.LOOP:
+    source.require_known((*here, "on_failure"), stage.on_failure, [*flow.workflows, FAIL, CONTINUE], "workflow")
+    if stage.loop is not None:
+        word = stage.loop.on_exhausted
+        source.require_known((*here, "loop", "on_exhausted"), word, [*flow.workflows, FAIL], "workflow")
         _check_loop(source, stage, here)
     if kind is Kind.WORKFLOW:
         _check_call(flow, source, stage, here)

@@ -30,7 +30,7 @@ class NodeState(msgspec.Struct):
 
     `over` means: what needs it may go on, be it done, skipped, or failed where that may be passed over.
     `tries` counts failed attempts of this round (for an approval: revisions), `losses` crashed ones,
-    `waits` those that ended at a quota.
+    `waits` those that ended at a quota. `done_as` counts all stages of the run that were done before.
     """
 
     unmet: int
@@ -51,3 +51,4 @@ class NodeState(msgspec.Struct):
     last: StageFinished | None = None
     history: list[tuple[str, str]] = []
     value: Any = None
+    done_as: int = 0

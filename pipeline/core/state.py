@@ -65,6 +65,7 @@ class RunState(Progress):
         self.budget = budget_of(plan)
         self.values: dict[str, dict[str, object]] = {}
         self.worked_s = 0.0
+        self.done_count = 0
         self.tree = ""
         self.commit = ""
         self.intended: dict[Effect, dict[str, str]] = {}
@@ -149,6 +150,8 @@ class RunState(Progress):
             case Outcome.DONE:
                 self.tree, self.commit = event.tree or self.tree, event.commit or self.commit
                 self.values[event.stage] = event.values
+                self.done_count += 1
+                state.done_as = self.done_count
                 self.unready(node)
                 self.over(node, Status.DONE)
             case Outcome.FAILED:

@@ -18,7 +18,7 @@ def value_of(state: RunState, node: Node) -> Callable[[Name], object]:
     def find(name: Name) -> object:
         match name[0]:
             case "inputs":
-                return expressions.field_of(_inputs(state, node), name[1:])
+                return expressions.field_of(inputs_of(state, node), name[1:])
             case "run":
                 return expressions.field_of(_run(state), name[1:])
             case "item":
@@ -34,7 +34,7 @@ def _run(state: RunState) -> dict[str, object]:
     return {"id": started.run_id, "feature": started.feature} if started is not None else {}
 
 
-def _inputs(state: RunState, node: Node) -> dict[str, object]:
+def inputs_of(state: RunState, node: Node) -> dict[str, object]:
     """Give the inputs of the workflow that a stage belongs to: what it was called with, else the run's."""
     started = state.started
     if started is None:
@@ -89,7 +89,10 @@ def items(state: RunState, node: Node) -> tuple[tuple[Item, ...], str]:
 
 
 def closure(state: RunState, stages: Iterable[str]) -> list[str]:
-    """List what has to run again with these stages: what is inside them, what builds on them, the groups around."""
+    """List what has to run again with these stages: what is inside them, what builds on them, the groups around.
+
+    Whoever held one of their locks after them has built on them too.
+    """
     whole: set[str] = set()
     around: set[str] = set()
     waiting = [(name, whole) for name in stages]
@@ -102,4 +105,16 @@ def closure(state: RunState, stages: Iterable[str]) -> list[str]:
         waiting += [(dependent, whole) for dependent in state.dependents.get(name, ())]
         waiting += [(child, whole) for child in node.children if kind is whole]
         waiting += [(node.parent, around)] if node.parent else []
+        waiting += [(later, whole) for later in _later_holders(state, node)]
     return [name for name in state.plan.nodes if name in whole or name in around]
+
+
+def _later_holders(state: RunState, node: Node) -> Iterable[str]:
+    own = state.nodes[node.id]
+    if not node.locks or own.status is not Status.DONE:
+        return []
+    return [
+        other.id
+        for other in state.plan.nodes.values()
+        if not set(node.locks).isdisjoint(other.locks) and state.nodes[other.id].done_as > own.done_as
+    ]

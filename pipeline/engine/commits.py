@@ -1,9 +1,12 @@
 """A stage's accepted change as a commit in the store, under a ref that is made once and never moved."""
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
-from pipeline.core.events import RunStarted
-from pipeline.engine.stage import Task
+from pipeline.core.decide import TakeBack
+from pipeline.core.events import Event, Outcome, RunStarted, StageFinished, TakenBack
+from pipeline.core.state import RunState
+from pipeline.engine.task import Task
 from pipeline.repo.store import Store
 
 
@@ -25,3 +28,41 @@ def stage_commit(store: Store, started: RunStarted, task: Task, agent: str, tree
 def stage_ref(run_id: str, task: Task) -> str:
     """Name the ref of an accepted attempt: made once, so that a late second result of it is refused."""
     return f"refs/runs/{run_id}/stages/{task.node.id.replace(':', '.')}/{task.attempt}"
+
+
+def recompose(store: Store, events: Iterable[Event], state: RunState, command: TakeBack, now: datetime) -> TakenBack:
+    """Make the run's tree anew without the change of some stages, path by path from those that stay.
+
+    That is exact: a stage that stays wrote its paths before those taken back, or where they may not write, or
+    under a lock they share; and of two that share a lock the later one is taken back with the earlier.
+    """
+    started = state.started
+    if started is None:
+        raise ValueError("the run has not started")
+    tree, kept = store.tree_of(started.base), _kept(events, set(command.stages))
+    for event in kept:
+        tree = store.graft_paths(tree, event.tree, set(event.changed))
+    commit = ""
+    if kept:
+        message = f"Without {', '.join(command.stages[:5])}\n\nRun-Id: {started.run_id}\n"
+        commit = store.commit(tree, started.base, message, author=started.author, at=started.at)
+        store.set_ref(f"refs/runs/{started.run_id}/recomposed/{commit[:12]}", commit, "")
+    return TakenBack(
+        at=now,
+        stages=command.stages,
+        reason=command.reason,
+        tree=tree if kept else "",
+        commit=commit,
+        told=command.told,
+    )
+
+
+def _kept(events: Iterable[Event], gone: set[str]) -> list[StageFinished]:
+    """List the changes that stay, in the order they were made."""
+    kept: list[StageFinished] = []
+    for event in events:
+        if isinstance(event, TakenBack):
+            kept = [one for one in kept if one.stage not in event.stages]
+        elif isinstance(event, StageFinished) and event.outcome is Outcome.DONE and event.commit:
+            kept.append(event)
+    return [event for event in kept if event.stage not in gone]

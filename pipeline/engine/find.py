@@ -1,7 +1,9 @@
 """Which stage a person means by a word: its name, or the role that plays it."""
 
 from pipeline.core.diagnostics import did_you_mean
-from pipeline.core.state import RunState, Status
+from pipeline.core.memory import Status
+from pipeline.core.plan import Kind
+from pipeline.core.state import RunState
 from pipeline.errors import NothingToDo, UsageProblem
 from pipeline.ids import same_name
 
@@ -11,7 +13,7 @@ def find_stage(state: RunState, word: str, mode: str, *, retry: bool) -> str:
 
     Raises `UsageProblem` when there is none, `NothingToDo` when all are done and `retry` is false.
     """
-    leaves = list(state.plan.leaves())
+    leaves = [node for node in state.plan.leaves() if node.kind is not Kind.APPROVAL]
     named = [node for node in leaves if same_name(node.id, word)]
     named = named or [node for node in leaves if node.player is not None and same_name(node.player.role, word)]
     fitting = [node for node in named if not mode or node.mode == mode]

@@ -7,8 +7,9 @@ import msgspec
 
 from pipeline.core.events import Effect, GateResult, RunEnd
 from pipeline.core.flow import GateName
+from pipeline.core.memory import Status
 from pipeline.core.plan import Node
-from pipeline.core.state import RunState, Status
+from pipeline.core.state import RunState
 
 SCHEMA_VERSION = 1
 
@@ -163,7 +164,7 @@ def stage_word(state: RunState, node: Node) -> str:
     """Say a node's state in one word; `ready` is derived, not stored."""
     memory = state.nodes[node.id]
     if memory.status in {Status.PENDING, Status.WAITING} and memory.not_before is None and not memory.parked:
-        return "ready" if (node.order, node.id) in state.ready else memory.status.value
+        return "ready" if node in state.ready else memory.status.value
     return memory.status.value
 
 

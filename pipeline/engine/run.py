@@ -7,26 +7,13 @@ stage found becomes true in this order: commit, ref, event. Killed in between, t
 import contextlib
 import queue
 import threading
+import time
 from datetime import datetime, timedelta
 
-from pipeline.core.decide import (
-    Cancel,
-    Command,
-    EndLoop,
-    Finish,
-    NextRound,
-    Park,
-    Rest,
-    Start,
-    StartWorkflow,
-    WaitUntil,
-    decide,
-)
+from pipeline.core.decide import Cancel, Command, Finish, Park, Rest, Start, TakeBack, Waits, WaitUntil, decide
 from pipeline.core.events import (
-    CancelRequested,
+    Basis,
     Event,
-    LoopFinished,
-    Noted,
     Outcome,
     RoundStarted,
     RunEnd,
@@ -34,19 +21,21 @@ from pipeline.core.events import (
     RunStarted,
     StageFinished,
     StageStarted,
-    WorkflowStarted,
 )
-from pipeline.core.flow import FailureKind, GateName
+from pipeline.core.flow import FailureKind
 from pipeline.core.plan import Kind, Node, Plan
 from pipeline.core.retry import retry_delay_s
 from pipeline.core.state import RunState
-from pipeline.engine.commits import stage_commit, stage_ref
+from pipeline.engine import inbox, sound
+from pipeline.engine.basis import Bases
+from pipeline.engine.carry import event_of
+from pipeline.engine.commits import recompose, stage_commit, stage_ref
 from pipeline.engine.publish import Publisher, title_from
-from pipeline.engine.result import newest_gate
-from pipeline.engine.stage import Found, StageRunner, Task
+from pipeline.engine.stage import StageRunner
+from pipeline.engine.task import Found, Task, task_of
 from pipeline.engine.views import Views
 from pipeline.engine.world import World
-from pipeline.errors import Problem, UsageProblem
+from pipeline.errors import Problem
 from pipeline.files import locks
 from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
@@ -54,7 +43,6 @@ from pipeline.files.rundir import RunDir
 from pipeline.repo.store import NO_COMMIT, Store
 
 _LOOK_S = 0.25
-_TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}
 
 
 class Stop:
@@ -79,10 +67,10 @@ class Run:
         """Fold what the journal holds already."""
         self.world = world
         self.rundir = rundir
-        self.plan = plan
         self.store = store
         self.runner = runner
         self.state = RunState(plan)
+        self.bases = Bases(rundir, runner.templates)
         self.parked = ""
         self.mend = ""
         self.exit_code = 75
@@ -93,8 +81,15 @@ class Run:
         self._slots: dict[str, int] = {}
         self._tasks: dict[str, Task] = {}
         self._calls: dict[str, int] = {}
+        self._put_off: set[str] = set()
+        self._opened_at_s = time.monotonic()
         for event in journal.events:
             self._take(event)
+
+    @property
+    def plan(self) -> Plan:
+        """The run's plan, with the items that are known by now."""
+        return self.state.plan
 
     @property
     def started(self) -> RunStarted:
@@ -129,6 +124,7 @@ class Run:
 
     def go(self, stop: Stop) -> None:
         """Work until the run is over, parked, or asked to stop. Raises `UsageProblem` for an unsound base."""
+        self._take_requests()
         self._prepare()
         self._take_up_running()
         watch = threading.Thread(target=self._end_now, args=(stop,), daemon=True)
@@ -151,32 +147,16 @@ class Run:
         self.store.require(started.base)
         self.store.set_ref(f"refs/runs/{started.run_id}/base", started.base, "")
         reached("base.pinned")
-        self.runner.base_tree = self.store.tree_of(started.base)
-        self.runner.cassette = started.cassette
-        self.runner.facts = {
-            "idea": started.idea,
-            "feature": started.feature,
-            "run_id": started.run_id,
-            "base_branch": started.base_branch,
-        }
-        gates = {gate for node in self.plan.nodes.values() for gate in node.gates}
-        if self.state.end is None and gates & _TESTED:
-            self._require_sound_base()
-        reached("baseline.done")
-
-    def _require_sound_base(self) -> None:
-        for target in self.plan.targets:
-            run = self.runner.bench.baseline(self.runner.base_tree, target)
-            problem = run.problem or "; ".join(f"{file}: {reason.text}" for file, reason in run.uncollected.items())
-            if problem:
-                reason = f"the tests of the base cannot be run: {problem}"
-                self.record(RunFinished(at=self.world.clock(), end=RunEnd.FAILED, reason=reason))
+        self.runner.begin(started, self.store.tree_of(started.base))
+        if self.state.end is None:
+            note = sound.check_base(self.state, self.runner, self.world.clock)
+            if isinstance(note, RunFinished):
+                self.record(note)
                 self._views.write_all(self.state)
-                raise UsageProblem(reason, f"Make this work on {self.started.base_branch} first: {target.test.command}")
-            if run.failing and not any("fail on the base" in note for note in self.state.notes):
-                names = ", ".join(run.failing[:5])
-                text = f"{len(run.failing)} test(s) fail on the base already and are set apart: {names}"
-                self.record(Noted(at=self.world.clock(), text=text))
+                raise sound.problem(self.state)
+            if note is not None:
+                self.record(note)
+        reached("baseline.done")
 
     def _take_up_running(self) -> None:
         """Go on with the attempts that an earlier process left running."""
@@ -198,7 +178,8 @@ class Run:
         if self.state.end is not None:
             return True
         draining = stop.polite.is_set()
-        commands = decide(self.state, self.world.clock(), self._parallel(), draining=draining)
+        awake_s = self._awake_s()
+        commands = decide(self.state, self.world.clock(), self._parallel(), awake_s=awake_s, draining=draining)
         wake: datetime | None = None
         starting: list[Task] = []
         for command in commands:
@@ -222,31 +203,41 @@ class Run:
     def _parallel(self) -> int:
         return self.world.settings.parallel or self.plan.parallel
 
+    def _awake_s(self) -> float:
+        """Say how long this process has been awake with the run; sleep does not count."""
+        return time.monotonic() - self._opened_at_s
+
     def _carry_out(self, command: Command) -> bool:
         """Do one thing; tell whether it ends the loop."""
-        now = self.world.clock()
-        match command:
-            case Cancel(stage=stage):
-                self.runner.cancel(stage)
-            case NextRound(loop=loop, round=number, told=told):
-                self.record(RoundStarted(at=now, loop=loop, round=number, told=told))
+        event = event_of(command, self.state, self.world.clock())
+        if event is not None:
+            self.record(event)
+            if isinstance(event, RoundStarted):
                 reached("round.started")
-            case EndLoop(loop=loop, passed=passed, reason=reason):
-                self.record(LoopFinished(at=now, loop=loop, passed=passed, reason=reason))
-            case StartWorkflow(workflow=workflow, reason=reason):
-                self.record(WorkflowStarted(at=now, workflow=workflow, reason=reason))
-            case Park(reason=reason):
+        match command:
+            case Cancel(stage=stage, park=park):
+                self._put_off.update([stage] if park else [])
+                self.runner.cancel(stage)
+            case TakeBack():
+                self.take_back(command)
+            case Park(reason=reason, waits=waits):
                 self.parked = reason
+                self.exit_code = waits.value if waits is Waits.PERSON else self.exit_code
+                return True
+            case Finish():
+                reached("run.finished")
                 return True
             case Rest():
                 return True
-            case Finish(end=end, reason=reason):
-                self.record(RunFinished(at=now, end=end, reason=reason))
-                reached("run.finished")
-                return True
-            case Start() | WaitUntil():
+            case _:
                 pass
         return False
+
+    def take_back(self, command: TakeBack) -> None:
+        """Have stages run again, on a tree without their change."""
+        self.record(recompose(self.store, self._journal.events, self.state, command, self.world.clock()))
+        for stage in command.stages:
+            self.bases.accepted(stage)
 
     def _begin(self, node: Node) -> Task:
         """Record that an attempt begins, and take a free slot for it."""
@@ -275,27 +266,8 @@ class Run:
         return self.state.tree or self.runner.base_tree
 
     def _task(self, node: Node, event: StageStarted, *, resumed: bool) -> Task:
-        memory = self.state.nodes[node.id]
-        loops = list(self.plan.loops_around(node.id))
-        decided = self.plan.decides_loop(node.id)
-        last_round = True
-        if decided is not None and decided.loop is not None:
-            last_round = self.state.nodes[decided.id].round >= decided.loop.max
-        told = [line for loop in loops for line in self.state.nodes[loop.id].told]
-        return Task(
-            node=node,
-            attempt=event.attempt,
-            call=self._calls.get(node.id, 0) + 1,
-            slot=event.slot,
-            commit=self.state.commit or self.started.base,
-            start_tree=event.start_tree or event.tree,
-            tree=event.tree,
-            round=event.round,
-            told=tuple(dict.fromkeys([*memory.told, *told])),
-            last_round=last_round,
-            red=newest_gate(self.state, GateName.RED, passed=True) if node.gates else None,
-            resumed=resumed,
-        )
+        call = self._calls.get(node.id, 0) + 1
+        return task_of(self.state, self.rundir, node, event, base=self.started.base, call=call, resumed=resumed)
 
     def _spawn(self, task: Task) -> None:
         self._slots[task.node.id] = task.slot
@@ -344,9 +316,13 @@ class Run:
             self._finish(*self._inbox.get(timeout=wait_s))
             while True:
                 self._finish(*self._inbox.get_nowait())
-        request = self.rundir.work / "cancel"
-        if self.state.cancel is None and request.exists():
-            self.record(CancelRequested(at=self.world.clock(), reason=request.read_text().strip()))
+        self._take_requests()
+
+    def _take_requests(self) -> None:
+        """Record what persons have asked for meanwhile."""
+        for path, event in inbox.waiting(self.rundir):
+            self.record(event)
+            path.unlink()
 
     def _finish(self, task: Task, found: Found) -> None:
         """Make what an attempt found true: commit, ref, event."""
@@ -356,14 +332,14 @@ class Run:
         tree, commit = found.tree, ""
         if found.outcome is Outcome.DONE:
             self._views.accept(task.node, task.attempt)
+            self.bases.accepted(task.node.id)
             tree, commit = self._put_on_top(task, found)
-        outcome = found.outcome
-        if outcome is Outcome.CANCELLED and self.state.cancel is None:
-            outcome = Outcome.PARKED
+        outcome = self._outcome(task.node.id, found.outcome)
         now = self.world.clock()
         again = outcome is Outcome.FAILED and found.kind is FailureKind.TRANSIENT
         delay_s = retry_delay_s(self.state.nodes[task.node.id].tries + 1) if again else 0.0
-        delay_s = 5.0 if outcome is Outcome.PARKED else delay_s
+        delay_s = 5.0 if outcome is Outcome.PARKED and found.kind is not FailureKind.QUOTA else delay_s
+        later = found.retry_after or (now + timedelta(seconds=delay_s) if delay_s else None)
         self.record(
             StageFinished(
                 at=now,
@@ -380,18 +356,30 @@ class Run:
                 usage=found.usage,
                 agent=found.agent,
                 duration_s=found.duration_s,
-                retry_after=now + timedelta(seconds=delay_s) if delay_s else None,
+                retry_after=later,
+                values=found.values,
+                basis=self.bases.of(self.state, task.node) if outcome is Outcome.DONE else Basis(),
+                awake_s=round(self._awake_s(), 3),
             ),
             durable=False,
         )
         reached("stage.recorded", task.node.id)
+
+    def _outcome(self, stage: str, outcome: Outcome) -> Outcome:
+        """Tell an attempt that was ended for good from one that was only stopped with the process, or put off."""
+        if outcome is not Outcome.CANCELLED:
+            return outcome
+        wanted = self.state.cancel is not None or stage in self.state.ending or self.state.sent_back is not None
+        put_off = stage in self._put_off
+        self._put_off.discard(stage)
+        return Outcome.CANCELLED if wanted and not put_off else Outcome.PARKED
 
     def _put_on_top(self, task: Task, found: Found) -> tuple[str, str]:
         """Put an accepted change on top of the run's tree; return tree and commit, or nothing without a change."""
         if not found.changed:
             return "", ""
         current = self.store_tree()
-        tree = found.tree if current == task.tree else self.store.graft(current, found.tree, found.changed)
+        tree = found.tree if current == task.tree else self.store.graft_paths(current, found.tree, set(found.changed))
         commit = stage_commit(self.store, self.started, task, found.agent, tree, self.state.commit)
         reached("stage.committed", task.node.id)
         self.store.set_ref(stage_ref(self.started.run_id, task), commit, NO_COMMIT)

@@ -3,40 +3,37 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 
-from pipeline import backends
-from pipeline.core import flow_check, flow_file
 from pipeline.core.diagnostics import did_you_mean
 from pipeline.core.events import (
+    Event,
     Invoked,
     Noted,
     RunEnd,
     RunOpened,
     RunStarted,
 )
-from pipeline.core.flow import Flow
-from pipeline.core.plan import Plan, compile_plan
-from pipeline.engine.look import holder, load_plan, require_run
+from pipeline.core.flow_names import GIVEN
+from pipeline.core.memory import Status
+from pipeline.core.plan import Plan
+from pipeline.engine import again, flows
+from pipeline.engine.flows import FLOW, PROMPTS
+from pipeline.engine.look import load_plan, require_run
+from pipeline.engine.open import exclusive, open_journal
 from pipeline.engine.run import Run, Stop
 from pipeline.engine.stage import StageRunner
 from pipeline.engine.world import TOOLS, World
-from pipeline.errors import Busy, NothingToDo, UsageProblem
-from pipeline.files import atomic, locks
+from pipeline.errors import NothingToDo, UsageProblem
+from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
 from pipeline.files.rundir import LATEST, RunDir
 from pipeline.gates.bench import Bench
-from pipeline.ids import lock_file_name, run_id, slug
+from pipeline.ids import run_id, slug
 from pipeline.process.launch import Launcher
-
-FLOW = "agents/flow.yaml"
-PROMPTS = "agent_prompts"
-_RUN_LOCK_S = 0.5
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,42 +46,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     base_branch: str = ""
     publish: bool = True
     cassette: str = ""
-
-
-def load_flow(world: World) -> tuple[Flow, str]:
-    """Read and check the checkout's flow; return it with its text. Raises `UsageProblem` with every complaint."""
-    path = world.user.root / FLOW
-    if not path.is_file():
-        raise UsageProblem(
-            f"{world.user.root} has no {FLOW}, which says what the stages are",
-            f"Start from the shipped one: mkdir -p agents && pipeline flow show --shipped > {FLOW}",
-        )
-    text = path.read_text(errors="replace")
-    flow, source = flow_file.parse(text, FLOW)
-    flow_check.check(flow, source, prompts=set(prompt_files(world)), backends=set(backends.TABLE))
-    return flow, text
-
-
-def prompt_files(world: World) -> dict[str, Path]:
-    """Return the prompt templates by name: the shipped ones, and the checkout's own in their place."""
-    found = {path.name: path for path in (world.shipped / PROMPTS).glob("*.j2")}
-    found.update({path.name: path for path in (world.user.root / PROMPTS).glob("*.j2")})
-    return found
+    inputs: dict[str, str] = {}
 
 
 def start(world: World, order: Order) -> str:
     """Make a run, ready to be worked on; return its id. Raises `UsageProblem` before anything is left behind."""
     idea = order.idea.strip()
-    if not idea:
-        raise UsageProblem(
-            "the idea is empty", 'Say what you want: trigger_workflow idea_to_feature "add rate limiting"'
-        )
-    flow, text = load_flow(world)
-    if order.workflow not in flow.workflows:
-        raise UsageProblem(
-            f"there is no workflow {order.workflow!r} in {FLOW}", did_you_mean(order.workflow, flow.workflows)
-        )
-    plan = compile_plan(flow, order.workflow)
+    plan = flows.compiled(world, order.workflow)
+    inputs = _inputs(plan, order)
     if not order.cassette:
         _require_agents(world, plan)
     base = world.user.base(order.base_branch or world.settings.base_branch)
@@ -94,8 +63,9 @@ def start(world: World, order: Order) -> str:
     if rundir.exists:
         raise UsageProblem(f"the run {name} exists already", f"Go on with it: pipeline resume {name}")
     rundir.create()
-    feature = slug(order.feature or idea)
-    _pin(world, rundir, plan, text)
+    feature = slug(order.feature or idea or order.workflow)
+    text = flows.read_text(world)
+    flows.pin(world, rundir, plan)
     request = f"# {feature}\n\n- run: {name}\n- base branch: {base.branch}\n\n{idea}\n"
     atomic.write_text(rundir.folder / "feature_request.md", request)
     started = RunStarted(
@@ -112,6 +82,7 @@ def start(world: World, order: Order) -> str:
         remote=world.user.remote(),
         flow_digest=hashlib.sha256(text.encode()).hexdigest(),
         tools={name: world.environ[name] for name in TOOLS if name in world.environ},
+        inputs=inputs,
     )
     notes = [Noted(at=now, text=note) for note in (*base.notes, *_differing(world, base.commit, text))]
     with open_journal(rundir) as opened:
@@ -121,10 +92,27 @@ def start(world: World, order: Order) -> str:
     return name
 
 
+def _inputs(plan: Plan, order: Order) -> dict[str, str]:
+    """Hold what was given against what the workflow wants. Raises `UsageProblem` that names all that is amiss."""
+    wanted = plan.inputs[plan.workflow]
+    known = [name for name in wanted if name not in GIVEN]
+    usual = f"trigger_workflow {order.workflow}"
+    for name in order.inputs:
+        if name not in known:
+            raise UsageProblem(f"{order.workflow} has no input {name!r}", did_you_mean(name, known))
+    idea = wanted.get("idea")
+    if not order.idea.strip() and (idea is None or idea.required):
+        raise UsageProblem("the idea is empty", f'Say what you want: {usual} "add rate limiting"')
+    missing = [name for name in known if wanted[name].required and not order.inputs.get(name)]
+    if missing:
+        words = " ".join(f"--input {name}=..." for name in missing)
+        raise UsageProblem(f"{order.workflow} needs {', '.join(missing)}", f"Add: {words}")
+    return {name: order.inputs.get(name, wanted[name].default) for name in known}
+
+
 def require_stage(world: World, workflow: str, stage: str) -> None:
     """Make sure that a workflow has a stage of this name; an empty name is fine. Raises `UsageProblem`."""
-    flow, _ = load_flow(world)
-    names = [node.id for node in compile_plan(flow, workflow).leaves() if node.workflow == workflow]
+    names = [node.id for node in flows.compiled(world, workflow).leaves() if node.workflow == workflow]
     if stage and stage not in names:
         raise UsageProblem(f"there is no stage {stage!r} in {workflow}", did_you_mean(stage, names))
 
@@ -135,17 +123,20 @@ def prepared_idea(world: World, name: str) -> str:
     return path.read_text(errors="replace") if path.is_file() and not world.rundir(name).exists else ""
 
 
-def work(world: World, name: str, stop: Stop, invoked: Invoked | None = None) -> Run:
-    """Work on a run until it is over, parked or stopped; with `invoked`, on that one stage.
+def work(world: World, name: str, stop: Stop, first: Sequence[Event] = (), *, reload: bool = False) -> Run:
+    """Work on a run until it is over, parked or stopped; `first` is recorded when it is taken up.
 
-    Raises `Busy` when another process works on it.
+    With an `Invoked` among them only that stage is worked on; with `reload` the run takes the flow and prompts
+    of the checkout first. Raises `Busy` when another process works on it.
     """
     rundir = require_run(world, name)
     with exclusive(world, rundir):
-        return _work(world, rundir, stop, invoked)
+        if reload:
+            again.reload(world, rundir)
+        return _work(world, rundir, stop, first)
 
 
-def _work(world: World, rundir: RunDir, stop: Stop, invoked: Invoked | None) -> Run:
+def _work(world: World, rundir: RunDir, stop: Stop, first: Sequence[Event]) -> Run:
     plan = load_plan(rundir.plan)
     store = world.store()
     with open_journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
@@ -155,14 +146,23 @@ def _work(world: World, rundir: RunDir, stop: Stop, invoked: Invoked | None) -> 
         )
         runner = StageRunner(world, rundir, plan, store, launcher, bench)
         run = Run(world, rundir, plan, opened, store, runner)
-        if run.state.end is not None and invoked is None:
+        invoked = any(isinstance(event, Invoked) for event in first)
+        outdated = None if invoked else again.outdated(run.state, run.bases.stale(run.state))
+        if run.state.end is not None and not invoked and outdated is None:
             _heal(run)
-            raise NothingToDo(
-                f"run {rundir.run_id} is over: {run.state.end.value}", f"See it: pipeline show {rundir.run_id}"
-            )
-        run.record(RunOpened(at=world.clock(), pid=os.getpid()), *([invoked] if invoked else []))
+            raise NothingToDo(f"run {rundir.run_id} is over: {run.state.end.value}", _hint(run))
+        run.record(RunOpened(at=world.clock(), pid=os.getpid()), *first)
+        if outdated is not None:
+            run.take_back(outdated)
         run.go(stop)
         return run
+
+
+def _hint(run: Run) -> str:
+    """Say what can be done with a run that is over."""
+    failed = [node.id for node in run.plan.leaves() if run.state.nodes[node.id].status is Status.FAILED]
+    see = f"See it: pipeline show {run.rundir.run_id}"
+    return f"{see}; do it again: pipeline retry {run.rundir.run_id} {failed[0]}" if failed else see
 
 
 def _recorded_tools(opened: Journal) -> dict[str, str]:
@@ -179,16 +179,6 @@ def _heal(run: Run) -> None:
         current = link.readlink().name if link.is_symlink() else ""
         if current < run.rundir.run_id:
             run.rundir.switch_latest()
-
-
-def _pin(world: World, rundir: RunDir, plan: Plan, text: str) -> None:
-    """Keep flow, prompts and plan with the run, so that a later edit does not change what it does."""
-    target = rundir.flow / PROMPTS
-    target.mkdir(parents=True, exist_ok=True)
-    for name, path in prompt_files(world).items():
-        shutil.copyfile(path, target / name)
-    atomic.write_text(rundir.flow / "flow.yaml", text)
-    atomic.write_bytes(rundir.plan, msgspec.json.encode(plan))
 
 
 def _require_agents(world: World, plan: Plan) -> None:
@@ -222,31 +212,3 @@ def _differing(world: World, commit: str, text: str) -> list[str]:
     if changed:
         notes.append(f"{len(changed)} prompt file(s) of your checkout differ from the base commit's")
     return notes
-
-
-@contextmanager
-def exclusive(world: World, rundir: RunDir) -> Iterator[None]:
-    """Be the one process that works on a run."""
-    path = rundir.lock(lock_file_name("run", rundir.run_id))
-    try:
-        with locks.hold([path], run_id=rundir.run_id, agent="engine", stage="", timeout_s=_RUN_LOCK_S):
-            yield
-    except Busy as busy:
-        if not busy.what.startswith("the lock run"):
-            raise
-        who = holder(world, rundir.run_id)
-        pid = f" (process {who.pid}, since {who.timestamp})" if who else ""
-        raise Busy(
-            f"run {rundir.run_id} is being worked on already{pid}",
-            f"Watch it: pipeline status {rundir.run_id}; or end it: pipeline cancel {rundir.run_id}",
-        ) from busy
-
-
-@contextmanager
-def open_journal(rundir: RunDir) -> Iterator[Journal]:
-    """Have a run's journal open for writing; only under `exclusive`, or before anybody knows the run."""
-    opened = Journal(rundir.journal)
-    try:
-        yield opened
-    finally:
-        opened.close()

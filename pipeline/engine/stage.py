@@ -7,17 +7,19 @@ an earlier process started is taken up where that process died: its shim is wait
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from pipeline import backends, gates, prompts
 from pipeline.backends.base import Answer, Backend, Request, failed_ending
 from pipeline.core import redact, schemas
-from pipeline.core.events import GateResult, Outcome, Usage
+from pipeline.core.events import GateResult, Outcome, RunStarted
 from pipeline.core.flow import FailureKind, GateName
 from pipeline.core.plan import Kind, Node, Plan
+from pipeline.engine.task import Found, Task
 from pipeline.engine.world import World
 from pipeline.errors import Interrupted, Problem
 from pipeline.files import atomic
@@ -25,49 +27,13 @@ from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir, copy_outputs
 from pipeline.gates.base import GateContext
 from pipeline.gates.bench import Bench
-from pipeline.ids import lock_file_name, stage_folder
+from pipeline.ids import lock_file_name
 from pipeline.process.launch import Attempt, Launcher, adopt
 from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord, LaunchSpec
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
-GIVEN = "given"
-"""Folder of inputs that a person handed to `invoke_agent`."""
-
 _ANSWER_MAX_BYTES = 1024 * 1024
-
-
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt starts from, fixed before it starts."""
-
-    node: Node
-    attempt: int
-    call: int
-    slot: int
-    commit: str
-    start_tree: str
-    tree: str
-    round: int
-    told: tuple[str, ...]
-    last_round: bool
-    red: GateResult | None
-    resumed: bool = False
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt came to. `tree` is the workspace's tree, also when it is not accepted."""
-
-    outcome: Outcome
-    reason: str = ""
-    kind: FailureKind | None = None
-    tree: str = ""
-    changed: tuple[str, ...] = ()
-    gates: tuple[GateResult, ...] = ()
-    outputs: dict[str, str] = {}
-    usage: Usage = Usage()
-    agent: str = ""
-    duration_s: float = 0.0
-    mend: str = ""
 
 
 class StageRunner:
@@ -83,14 +49,21 @@ class StageRunner:
         self.store = store
         self.launcher = launcher
         self.bench = bench
-        self.templates = _templates(rundir.flow / "agent_prompts")
-        self.facts: dict[str, object] = {}
+        self.templates = prompts.read_all(rundir.flow / "agent_prompts")
+        self.started: RunStarted | None = None
         self.base_tree = ""
-        self.cassette = ""
         self._workspaces: dict[int, Workspace] = {}
         self._running: dict[str, Attempt] = {}
         self._cancelled: set[str] = set()
         self._stopping = threading.Event()
+
+    def begin(self, started: RunStarted, base_tree: str) -> None:
+        """Take the run's facts; nothing runs before that."""
+        self.started, self.base_tree = started, base_tree
+
+    @property
+    def _cassette(self) -> str:
+        return self.started.cassette if self.started is not None else ""
 
     def cancel(self, stage: str) -> None:
         """End a stage's attempt; `run` then returns. May be called any number of times."""
@@ -112,6 +85,8 @@ class StageRunner:
         return msgspec.structs.replace(found, duration_s=round(time.monotonic() - started, 3))
 
     def _guarded(self, task: Task) -> Found:
+        if task.problem:
+            return Found(outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=task.problem)
         try:
             return self._group(task) if task.node.kind is Kind.PARALLEL else self._command(task)
         except Interrupted as exc:
@@ -153,7 +128,7 @@ class StageRunner:
         return self._workspaces[task.slot]
 
     def _backend_name(self, node: Node) -> str:
-        if self.cassette:
+        if self._cassette:
             return "cassette"
         return node.player.backend if node.player else "command"
 
@@ -167,7 +142,7 @@ class StageRunner:
             call=task.call,
             prompt_file=folder / "prompt.md",
             result_file=folder / "result.json",
-            cassette=self.cassette,
+            cassette=self._cassette,
         )
 
     def _launch(
@@ -175,10 +150,10 @@ class StageRunner:
     ) -> ExitRecord | None:
         """Prepare workspace, inputs and prompt, and run the command under its shim to its end."""
         node = task.node
-        workspace.prepare(task.commit, task.start_tree)
+        workspace.prepare(*self._seen(task))
         for name in ("out", "in", "home"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        inputs = self._lay_out_inputs(folder / "in")
+        inputs = self._lay_out_inputs(task, folder / "in")
         argv: tuple[str, ...] = ("sh", "-c", node.command)
         stdin, env = "", self.world.child_env()
         if backend is not None and request is not None and node.player is not None:
@@ -186,7 +161,7 @@ class StageRunner:
             command = backend.command(request)
             argv, stdin = command.argv, str(command.stdin or "")
             env = {**self.world.child_env(node.player.pass_env), **command.env}
-        env = {"HOME": str(folder / "home"), **env, **self._stage_env(task, folder), **node.env}
+        env = {"HOME": str(folder / "home"), **env, **self._stage_env(task, folder), **task.env}
         attempt = self.launcher.launch(
             LaunchSpec(
                 argv=argv,
@@ -218,8 +193,18 @@ class StageRunner:
         if self._stopping.is_set():
             raise Interrupted("stopped while waiting for a stage that an earlier process started")
         if record is not None:
-            workspace.take_up(task.start_tree)
+            workspace.take_up(self._seen(task)[1])
         return record
+
+    def _seen(self, task: Task) -> tuple[str, str]:
+        """Return commit and tree that the stage sees: the run's, or only what it may read of it."""
+        reads = task.node.reads
+        if not reads:
+            return task.commit, task.start_tree
+        before = self.store.only(task.tree, reads)
+        author, at = (self.started.author, self.started.at) if self.started else ("", self.world.clock())
+        commit = self.store.commit(before, task.commit, "What this stage may read\n", author=author, at=at)
+        return commit, before if task.start_tree == task.tree else self.store.only(task.start_tree, reads)
 
     def _lock_paths(self, node: Node) -> list[Path]:
         run_id = self.rundir.run_id
@@ -241,29 +226,22 @@ class StageRunner:
             "PIPELINE_INPUT_DIR": str(folder / "in"),
             "PIPELINE_RESULT": str(folder / "result.json"),
             TAG: f"{self.rundir.run_id}/{task.node.id}/{task.attempt}",
+            **_limits_env(task.node),
         }
 
-    def _lay_out_inputs(self, folder: Path) -> list[str]:
+    def _lay_out_inputs(self, task: Task, folder: Path) -> list[str]:
         """Copy what earlier stages delivered, so that nothing an agent does to its copy reaches another."""
         names: list[str] = []
-        there = self.rundir.accepted_stages()
-        for stage in (*(node.id for node in self.plan.leaves()), GIVEN) if there else ():
-            if stage_folder(stage).partition("/")[0] in there:
-                copied = copy_outputs(self.rundir.accepted(stage), folder / stage)
-                names += [f"{stage}/{name}" for name in copied]
+        for stage in task.inputs:
+            copied = copy_outputs(self.rundir.accepted(stage), folder / stage)
+            names += [f"{stage}/{name}" for name in copied]
         return names
 
     def _prompt(self, task: Task, inputs: list[str]) -> str:
-        node = task.node
-        values = {
-            **self.facts,
-            **prompts.describe(self.plan, node),
-            "inputs": inputs,
-            "round": task.round,
-            "attempt": task.attempt,
-            "told": list(task.told),
-        }
-        return prompts.render(self.templates, node.player.prompt if node.player else "", values)
+        player, started = task.node.player, self.started
+        facts = {name: getattr(started, name) for name in ("idea", "feature", "run_id", "base_branch")}
+        values = {**facts, **task.brief, "inputs": inputs}
+        return prompts.render(self.templates, player.prompt if player else "", values)
 
     def _answer(self, folder: Path, backend: Backend | None, request: Request | None, record: ExitRecord) -> Answer:
         stdout, stderr = _text(folder / STDOUT), _text(folder / STDERR)
@@ -278,24 +256,29 @@ class StageRunner:
 
     def _judge(self, task: Task, folder: Path, workspace: Workspace, answer: Answer) -> Found:
         """Hold what was done against what the stage may and must do; then ask the gates."""
-        harvest = workspace.harvest(task.node.writes, task.tree)
+        since = self.store.only(task.tree, task.node.reads) if task.node.reads else task.tree
+        harvest = workspace.harvest(task.node.writes, since)
         reached("stage.harvested", task.node.id)
         changed = tuple(change.path for change in harvest.changes)
+        tree = self.store.graft_paths(task.tree, harvest.tree, set(changed)) if task.node.reads else harvest.tree
         found = Found(
             outcome=Outcome.DONE,
-            tree=harvest.tree,
+            tree=tree,
             changed=changed,
             usage=answer.usage,
             agent=answer.agent,
         )
-        violations = [*harvest.violations, *self._leaks(task, harvest.tree, folder / "out")]
+        violations = [*harvest.violations, *self._leaks(task, tree, folder / "out")]
         if not any("the value of" in violation for violation in violations):
-            self._keep(task, answer, harvest.tree, rejected=bool(violations))
+            self._keep(task, answer, tree, rejected=bool(violations))
         fail = msgspec.structs.replace
         if violations:
             reason = "; ".join(violations[:5])
             reason += f"; and {len(violations) - 5} more" if len(violations) > 5 else ""
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.VIOLATION, reason=reason)
+        if answer.failure is FailureKind.QUOTA:
+            later = self.world.clock() + timedelta(seconds=answer.retry_after_s)
+            return fail(found, outcome=Outcome.PARKED, kind=answer.failure, reason=answer.reason, retry_after=later)
         if answer.failure is not None:
             return fail(found, outcome=Outcome.FAILED, kind=answer.failure, reason=answer.reason)
         if task.node.must_change and not changed and task.round == 1:
@@ -305,7 +288,8 @@ class StageRunner:
         if missing:
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.PROTOCOL, reason="; ".join(missing))
         outputs = {name: output.file for name, output in task.node.outputs.items()}
-        return self._gated(task, fail(found, outputs=outputs), harvest.tree, (folder / "out",))
+        read = _values(task.node, folder / "out")
+        return self._gated(task, fail(found, outputs=outputs, values=read), tree, (folder / "out",))
 
     def _leaks(self, task: Task, tree: str, out: Path) -> list[str]:
         """Find keys that the agent was given in what it wrote; their values are never kept or committed."""
@@ -339,7 +323,7 @@ class StageRunner:
             path = out / output.file
             if path.is_symlink() or not path.is_file():
                 problems.append(f"the output {output.file} was not delivered")
-            elif output.schema and (complaint := schemas.complaint(output.schema, path.read_bytes())):
+            elif complaint := schemas.complaint(output, path.read_bytes()):
                 problems.append(f"{output.file} does not have its shape: {complaint}")
         return problems
 
@@ -381,8 +365,16 @@ def _from_answer(text: str, name: str) -> bytes | None:
     return None
 
 
-def _templates(folder: Path) -> Mapping[str, str]:
-    return {path.name: path.read_text() for path in sorted(folder.glob("*.j2"))}
+def _values(node: Node, out: Path) -> dict[str, Any]:
+    """Read the outputs that have a shape, for conditions; the flow decides on nothing else."""
+    shaped = {name: output.file for name, output in node.outputs.items() if output.schema or output.fields}
+    return {name: msgspec.json.decode((out / file).read_bytes()) for name, file in shaped.items()}
+
+
+def _limits_env(node: Node) -> dict[str, str]:
+    """Tell a command what it may cost, so that it can keep to it."""
+    limits = {"PIPELINE_LIMIT_USD": node.limits.usd, "PIPELINE_LIMIT_TOKENS": node.limits.tokens}
+    return {name: f"{value:g}" for name, value in limits.items() if value is not None}
 
 
 def _text(path: Path) -> str:

@@ -4,13 +4,14 @@ from contextlib import suppress
 
 import msgspec
 
-from pipeline.core.events import CancelRequested, Effect, Outcome, RunEnd, RunFinished, StageFinished
-from pipeline.core.state import RunState
-from pipeline.engine.look import holder, load_state, require_run
-from pipeline.engine.runs import exclusive, open_journal
+from pipeline.core.events import CancelRequested, Effect, Outcome, RunEnd, RunFinished, StageCancelled, StageFinished
+from pipeline.core.memory import Status
+from pipeline.core.state import RunState, fold
+from pipeline.engine import inbox
+from pipeline.engine.look import holder, load_plan, load_state, require_run
+from pipeline.engine.open import exclusive, open_journal
 from pipeline.engine.world import World
-from pipeline.errors import Busy, NothingToDo, Problem
-from pipeline.files import atomic
+from pipeline.errors import Busy, NothingToDo, Problem, UsageProblem
 from pipeline.files.rundir import LATEST, LOCKS, PLANS, remove_tree
 from pipeline.forges.local import LocalForge, folder_for
 from pipeline.process import launch
@@ -19,21 +20,31 @@ from pipeline.process import launch
 def cancel(world: World, name: str, reason: str) -> str:
     """Ask for the end of a run; end it here when nobody works on it. Return what was done, in words."""
     rundir = require_run(world, name)
-    state = load_state(world, name)
-    if state.end is not None:
-        raise NothingToDo(f"run {name} is over already: {state.end.value}")
-    atomic.write_text(rundir.work / "cancel", reason)
-    if (who := holder(world, name)) is not None:
-        return f"asked process {who.pid} to end run {name}"
+    if (end := load_state(world, name).end) is not None:
+        raise NothingToDo(f"run {name} is over already: {end.value}")
+    now = world.clock()
+    asked = inbox.post(world, name, CancelRequested(at=now, reason=reason))
+    if holder(world, name) is not None:
+        return f"asked for the end of run {name}: {asked}"
     with exclusive(world, rundir), open_journal(rundir) as opened:
-        now = world.clock()
         ended = []
-        for stage, attempt in state.running.items():
+        for stage, attempt in fold(load_plan(rundir.plan), opened.events).running.items():
             launch.end_orphan(rundir.attempt(stage, attempt))
             ended.append(StageFinished(at=now, stage=stage, attempt=attempt, outcome=Outcome.CANCELLED, reason=reason))
-        finish = RunFinished(at=now, end=RunEnd.CANCELLED, reason=reason)
-        opened.append([CancelRequested(at=now, reason=reason), *ended, finish], durable=True)
+        opened.append([*ended, RunFinished(at=now, end=RunEnd.CANCELLED, reason=reason)], durable=True)
     return f"run {name} is cancelled"
+
+
+def cancel_stage(world: World, name: str, stage: str, reason: str) -> str:
+    """Ask for the end of one stage; the run then fails, or goes on if the flow says so. Return what was done."""
+    state = load_state(world, name)
+    memory = state.nodes[stage]
+    if state.end is not None or memory.over or memory.status in {Status.FAILED, Status.CANCELLED}:
+        raise NothingToDo(f"{stage} of run {name} is over: {memory.status.value}")
+    if not state.plan.nodes[stage].is_leaf:
+        inside = [node.id for node in state.below(stage) if node.is_leaf]
+        raise UsageProblem(f"{stage} is a group", f"Name a stage inside it: {', '.join(inside[:8])}")
+    return f"{stage}: cancel {inbox.post(world, name, StageCancelled(at=world.clock(), stage=stage, reason=reason))}"
 
 
 def roll_back(world: World, name: str) -> list[str]:

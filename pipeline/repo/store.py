@@ -8,6 +8,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -163,8 +164,20 @@ class Store:
             self._grafts[key] = self._graft(onto, source, patterns)
         return self._grafts[key]
 
+    def graft_paths(self, onto: str, source: str, paths: AbstractSet[str]) -> str:
+        """Return the tree `onto` with exactly these paths as they are in the tree `source`."""
+        return self._put(onto, [change for change in self.diff(onto, source) if change.path in paths])
+
+    def only(self, tree: str, patterns: Sequence[str]) -> str:
+        """Return a tree without the paths that match none of the patterns."""
+        return self.graft(self.git("mktree", stdin=b""), tree, patterns)
+
     def _graft(self, onto: str, source: str, patterns: Sequence[str]) -> str:
-        changes = [change for change in self.diff(onto, source) if globs.matches_any(patterns, change.path)]
+        return self._put(
+            onto, [change for change in self.diff(onto, source) if globs.matches_any(patterns, change.path)]
+        )
+
+    def _put(self, onto: str, changes: list[TreeChange]) -> str:
         if not changes:
             return onto
         changes.sort(key=lambda change: change.status != "D")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from pipeline.core.compiler import compile_plan
 from pipeline.core.decide import (
     Cancel,
     Command,
@@ -38,8 +39,9 @@ from pipeline.core.events import (
     WorkflowStarted,
 )
 from pipeline.core.flow import FailureKind, Flow, GateName, Limits, Lock, Loop, Name, Retry, Stage, Workflow
-from pipeline.core.plan import Plan, compile_plan
-from pipeline.core.state import RunState, Status, fold
+from pipeline.core.memory import Status
+from pipeline.core.plan import Plan
+from pipeline.core.state import RunState, fold
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=30)

@@ -35,6 +35,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from pipeline.core.compiler import compile_plan
 from pipeline.core.decide import (
     Cancel,
     Command,
@@ -67,7 +68,7 @@ from pipeline.core.events import (
     encode,
 )
 from pipeline.core.flow import FailureKind, Flow, GateName, Limits, Lock, Loop, Name, Publish, Retry, Stage, Workflow
-from pipeline.core.plan import Kind, Plan, compile_plan
+from pipeline.core.plan import Kind, Plan
 from pipeline.core.state import RunState, fold
 
 PROFILE = settings(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.events import Event, GateResult, StageFinished, Usage, decode, encode
+from pipeline.core.events import Event, GateResult, Item, StageFinished, Usage, decode, encode
 from pipeline.core.flow import GateName
 
 TYPES = get_args(Event)
@@ -39,6 +39,12 @@ def any_event(kind: type[Event]) -> st.SearchStrategy[Event]:
         "gates": st.lists(gate_results, max_size=2).map(tuple),
         "usage": usages,
         "duration_s": st.floats(0, 1e6),
+        "awake_s": st.floats(0, 1e6),
+        "values": evidence,
+        "items": st.lists(st.builds(Item, key=words, value=plain), max_size=2).map(tuple),
+        "until": st.none() | times,
+        "usd": costs,
+        "wall_s": costs,
     }
     fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
     return st.builds(kind, **{name: known.get(name, st.from_type(hint)) for name, hint in fields.items()})

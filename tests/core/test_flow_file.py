@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.compiler import compile_plan
 from pipeline.core.flow import Flow, Scope
 from pipeline.core.flow_check import check
 from pipeline.core.flow_file import parse, parse_duration
 from pipeline.core.flow_yaml import DEPTH_MAX, NODES_MAX, SIZE_MAX_BYTES
-from pipeline.core.plan import compile_plan
 from pipeline.errors import UsageProblem
 
 HEAD = """\
@@ -26,6 +26,7 @@ targets: [{name: app, source: [src/**, setup.py], tests: [tests/**], test: pytes
 agents: {developer: {prompt: developer.md}}
 locks: {src_writer: {paths: "{{ source }}"}, tests_writer: {paths: "{{ tests }}"}, publisher: {scope: repo}}
 """
+SHIPPED = Path("agents/flow.yaml").read_text(encoding="utf-8")
 COMPLAINT = re.compile(
     r"^error\[(?P<code>F\d+)\]: (?P<message>.*)\n +--> flow.yaml:(?P<line>\d+):(?P<column>\d+)(?P<rest>(?:\n.+)*)",
     re.MULTILINE,
@@ -51,8 +52,9 @@ def flow(stages: str, *, head: str = HEAD) -> str:
 
 
 def load(text: str) -> Flow:
-    loaded, source = parse(text, "flow.yaml")
+    loaded, source = parse(text, "flow.yaml", {"builtin/idea_to_feature@1": SHIPPED})
     check(loaded, source, prompts=["developer.md"], backends=["command", "cassette"])
+    source.raise_complaints()
     return loaded
 
 
@@ -65,7 +67,7 @@ def told(text: str) -> list[Told]:
         Told(found["code"], (int(found["line"]), int(found["column"])), found["message"], _help(found["rest"]))
         for found in COMPLAINT.finditer(shown)
     ]
-    assert shown.endswith(f"{len(complaints)} error{'s' * (len(complaints) != 1)} in flow.yaml; nothing was started.")
+    assert f"\n{len(complaints)} error{'s' * (len(complaints) != 1)} in flow.yaml; nothing was started.\n" in shown
     return complaints
 
 
@@ -218,7 +220,7 @@ def test_an_unknown_key_is_told_with_the_nearest_one() -> None:
 
 def test_an_unknown_key_that_is_like_no_other_is_told_with_those_there_are() -> None:
     (one,) = points_at("§zzz: 1\n" + flow("a: {run: x}"), "F110")
-    assert one.help == "known: agents, defaults, limits, locks, records, targets, triggers, version, workflows"
+    assert one.help == "known: agents, defaults, extends, limits, locks, records, targets, triggers, version, workflows"
 
 
 def test_a_missing_key_is_told_with_what_to_add() -> None:
@@ -308,7 +310,7 @@ def test_no_stage_at_once_is_refused() -> None:
         (
             "a: {loop: {until: v.passed, on_exhausted: §triage}, stages: {v: {run: x, gates: green}}}",
             "there is no workflow 'triage'",
-            "known: main",
+            "known: fail, main",
         ),
     ],
 )
@@ -351,7 +353,7 @@ def test_a_prompt_that_is_missing_is_told_with_the_nearest_one() -> None:
 
 def test_test_gates_belong_to_stages_that_do_something() -> None:
     points_at(flow("a: {parallel: {b: {run: x}}, §gates: [green]}"), "F207")
-    points_at(flow("a: {publish: {}, §gates: [red]}"), "F207")
+    points_at(flow("a: {publish: {}, §gates: [red]}"), "F209")
 
 
 def test_a_loop_has_no_gates_of_its_own() -> None:
@@ -407,7 +409,7 @@ def test_a_stage_is_of_one_kind(stage: str, found: str) -> None:
 
 def test_only_a_loop_has_stages() -> None:
     (one,) = points_at(flow("a: {run: x, §stages: {b: {run: x}}}"), "F209")
-    assert one.help == "add loop: {max: 3, until: STAGE.passed}"
+    assert one.help == "add loop: {max: 3, until: STAGE.passed}, or foreach: STAGE.OUTPUT.FIELD"
 
 
 def test_a_group_neither_writes_nor_locks_nor_delivers() -> None:
@@ -569,5 +571,6 @@ def test_any_yaml_is_read_or_refused_with_a_problem(parts: list[str]) -> None:
 
 def test_the_shipped_flow_is_sound() -> None:
     text = Path("agents/flow.yaml").read_text(encoding="utf-8")
-    loaded, source = parse(text, "agents/flow.yaml")
+    loaded, source = parse(text, "agents/flow.yaml", {})
     check(loaded, source, prompts=[role.prompt for role in loaded.agents.values()], backends=["command"])
+    source.raise_complaints()

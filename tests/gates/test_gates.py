@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from pipeline import gates, prompts
+from pipeline import gates
 from pipeline.core.flow import GateName
+from pipeline.prompts.brief import GATE_WORDS
 from tests.helpers.trees import BASE, TARGET, Trees, trees
 
 NEW = "from app.money import double\n\n\ndef test_double():\n    assert double(2) == 4\n"
@@ -209,4 +210,4 @@ def test_a_base_result_is_kept_for_the_next_run_and_an_unbelievable_one_is_not(w
 
 
 def test_every_gate_has_its_words_for_prompts_and_its_function():
-    assert set(prompts.GATE_WORDS) == {gate.value for gate in GateName} == {gate.value for gate in gates.TABLE}
+    assert set(GATE_WORDS) == {gate.value for gate in GateName} == {gate.value for gate in gates.TABLE}

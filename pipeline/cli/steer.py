@@ -1,0 +1,123 @@
+"""`pipeline resume | answer | retry | fork | cancel`: having a run go on, go back, or end."""
+
+from pathlib import Path
+
+import click
+
+from pipeline.errors import UsageProblem
+
+_RUN = click.argument("run")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the run's result as JSON on stdout.")
+_START = click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+_RELOAD = click.option(
+    "--reload", "reloaded", is_flag=True, help="Take flow and prompts as they are in the checkout now."
+)
+
+
+@click.command()
+@_RUN
+@click.option("--usd", type=click.FloatRange(min=0), help="Another limit in US dollars.")
+@click.option("--tokens", help="Another limit in tokens: 200k, 5M.")
+@click.option("--wall", help="Another limit of time worked on it: 90m, 3h.")
+@_RELOAD
+@_JSON
+@_START
+def resume(
+    *, run: str, usd: float | None, tokens: str | None, wall: str | None, reloaded: bool, as_json: bool, start: Path
+) -> int:
+    """Go on with a run; finished stages do not run again, unless what they stand on has changed."""
+    from pipeline import wiring
+    from pipeline.cli.working import work_on
+    from pipeline.core.events import LimitsRaised
+    from pipeline.core.flow_file import parse_count, parse_duration
+
+    count = parse_count(tokens) if tokens is not None else None
+    seconds = parse_duration(wall) if wall is not None else None
+    if tokens is not None and count is None:
+        raise UsageProblem(f"--tokens {tokens!r} is not a number like 5000, 200k or 5M")
+    if wall is not None and seconds is None:
+        raise UsageProblem(f"--wall {wall!r} is not a time like 90m or 3h")
+    raised = LimitsRaised(at=wiring.now(), usd=usd, tokens=count, wall_s=seconds)
+    some = any(value is not None for value in (usd, count, seconds))
+    return work_on(start, run, as_json=as_json, first=[raised] if some else [], reload=reloaded)
+
+
+@click.command()
+@_RUN
+@click.argument("word", type=click.Choice(["approve", "revise", "stop"]))
+@click.option("-m", "--comment", default="", help="What is to be revised, or why.")
+@click.option("--stage", default="", help="Which approval, when several are open.")
+@click.option("--later", is_flag=True, help="Only write the answer down; go on with: pipeline resume RUN.")
+@_JSON
+@_START
+def answer(*, run: str, word: str, comment: str, stage: str, later: bool, as_json: bool, start: Path) -> int:
+    """Answer the approval that a run waits for, and go on with it."""
+    from pipeline import wiring
+    from pipeline.cli.working import work_on
+    from pipeline.core.events import Answer
+    from pipeline.engine import answer as answering
+    from pipeline.engine import look
+    from pipeline.ui import text
+
+    world = wiring.world(start)
+    said = answering.answer(world, run, Answer(word), stage, comment)
+    text.err(wiring.environ()).line(said)
+    if later or look.holder(world, run) is not None:
+        return 0
+    return work_on(start, run, as_json=as_json)
+
+
+@click.command()
+@_RUN
+@click.argument("stage")
+@_RELOAD
+@_JSON
+@_START
+def retry(*, run: str, stage: str, reloaded: bool, as_json: bool, start: Path) -> int:
+    """Run a stage again, with everything that builds on it, and go on from there."""
+    from pipeline import wiring
+    from pipeline.cli.working import work_on
+    from pipeline.engine import again
+    from pipeline.ui import text
+
+    stages = again.retry(wiring.world(start), run, stage)
+    text.err(wiring.environ()).line(f"again: {', '.join(stages)}")
+    return work_on(start, run, as_json=as_json, reload=reloaded)
+
+
+@click.command()
+@_RUN
+@click.option("--from", "stage", required=True, help="The first stage that runs again; those before it are inherited.")
+@_RELOAD
+@_JSON
+@_START
+def fork(*, run: str, stage: str, reloaded: bool, as_json: bool, start: Path) -> int:
+    """Go on from a stage in a new run, which inherits the results of the stages before it; RUN stays as it is."""
+    from pipeline import wiring
+    from pipeline.cli.working import work_on
+    from pipeline.engine import again
+    from pipeline.ui import text
+
+    name, inherited = again.fork(wiring.world(start), run, stage, reload=reloaded)
+    text.err(wiring.environ()).line(f"run {name}: inherits {', '.join(inherited) or 'nothing'} from {run}")
+    return work_on(start, name, as_json=as_json)
+
+
+@click.command()
+@_RUN
+@click.argument("stage", required=False)
+@click.option("-m", "--reason", default="cancelled by a person", help="Why; it is kept with the run.")
+@_START
+def cancel(*, run: str, stage: str | None, reason: str, start: Path) -> int:
+    """End a run and every process of it; with STAGE only that stage."""
+    from pipeline import wiring
+    from pipeline.engine import again, look, undo
+    from pipeline.ui import text
+
+    world = wiring.world(start)
+    if stage:
+        said = undo.cancel_stage(world, run, again.find_node(look.load_state(world, run), stage), reason)
+    else:
+        said = undo.cancel(world, run, reason)
+    text.err(wiring.environ()).line(said)
+    return 0

@@ -1,0 +1,221 @@
+"""What each error code of a flow means, with an example of wrong and right; tests hold every one of them.
+
+An example is a whole flow file when it says `version:`, else the stages of a workflow.
+"""
+
+import msgspec
+
+from pipeline.core.diagnostics import did_you_mean
+
+
+class Code(msgspec.Struct, frozen=True, kw_only=True):
+    """One error code."""
+
+    code: str
+    title: str
+    meaning: str
+    wrong: str
+    right: str
+
+
+def find(word: str) -> Code | None:
+    """Return the code of that name, or None."""
+    return CODES.get(word.upper())
+
+
+def looks_like_one(word: str) -> bool:
+    """Tell whether a word has the form of a code."""
+    return len(word) == 4 and word[0] in "fF" and word[1:].isdigit()
+
+
+def nearest(word: str) -> str:
+    """Suggest a code."""
+    return did_you_mean(word.upper(), CODES)
+
+
+_TARGETS = "targets: [{name: app, source: [src/**], tests: [tests/**], test: pytest -q}]"
+
+
+def _file(*lines: str, targets: str = _TARGETS, stages: str = "{a: {run: make}}") -> str:
+    return "\n".join(["version: 1", targets, *lines, f"workflows: {{main: {{stages: {stages}}}}}"])
+
+
+def _extended(change: str) -> str:
+    stages = f"{{{change}, analysis: {{needs: [planner]}}}}"
+    return "\n".join(
+        ["version: 1", "extends: builtin/idea_to_feature@1", f"workflows: {{idea_to_feature: {{stages: {stages}}}}}"]
+    )
+
+
+_ALL = (
+    Code(
+        code="F101",
+        title="not YAML",
+        meaning="The text cannot be read as YAML at all: a bracket is open, an indent is wrong, or the file is empty.",
+        wrong=_file(stages="{a: {run: make}"),
+        right=_file(),
+    ),
+    Code(
+        code="F102",
+        title="YAML that is not part of the flow language",
+        meaning="Anchors, aliases, tags, merge keys and second documents do not exist here: they hide what a line "
+        "means. Say it twice, or put it under `defaults`.",
+        wrong="a: &base {run: make}\nb: *base",
+        right="a: {run: make}\nb: {run: make}",
+    ),
+    Code(
+        code="F103",
+        title="too large",
+        meaning="A flow file has at most 256 KiB, 20,000 values and 32 levels, so that no file can stall the reader.",
+        wrong="a: {run: " + "[" * 40 + "]" * 40 + "}",
+        right="a: {run: make}",
+    ),
+    Code(
+        code="F110",
+        title="unknown key",
+        meaning="This mapping has no such key. Unknown keys are refused, because a misspelt `gates` would be a gate "
+        "that never runs.",
+        wrong="a: {run: make, gate: [green]}",
+        right="a: {run: make, gates: [green]}",
+    ),
+    Code(
+        code="F111",
+        title="something is missing",
+        meaning="A key that must be there is not, or a group, loop or workflow holds no stages.",
+        wrong="a: {loop: {until: b.passed}}",
+        right="a: {loop: {until: b.passed}, stages: {b: {run: make, gates: [green]}}}",
+    ),
+    Code(
+        code="F112",
+        title="wrong type",
+        meaning="The value is of another type than the key wants. `on`, `no` and `12:30` are text; numbers that are "
+        "meant as text stand in quotes; times have a unit.",
+        wrong="a: {run: make, timeout: 30}",
+        right="a: {run: make, timeout: 30m}",
+    ),
+    Code(
+        code="F113",
+        title="a key stands twice",
+        meaning="YAML readers keep the last one without a word; here it is refused.",
+        wrong="a: {run: make}\na: {run: make test}",
+        right="a: {run: make}\nb: {run: make test}",
+    ),
+    Code(
+        code="F114",
+        title="a value that is not allowed here",
+        meaning="The type is right, the value is not: an unknown word, a number out of bounds, a name with letters "
+        "that names cannot have.",
+        wrong="a: {run: make, gates: [gren]}",
+        right="a: {run: make, gates: [green]}",
+    ),
+    Code(
+        code="F115",
+        title="nothing to take away",
+        meaning="With `extends`, `KEY: ~` takes a key of the shipped flow away. There is none of that name.",
+        wrong=_extended("coordinater: ~"),
+        right=_extended("coordinator: ~"),
+    ),
+    Code(
+        code="F201",
+        title="a name that stands for nothing",
+        meaning="A stage, role, lock, workflow, back end or input of this name does not exist. `needs` names stages "
+        "that stand beside this one: inside a group only those of the group.",
+        wrong="a: {run: make}\nb: {run: make test, needs: [aa]}",
+        right="a: {run: make}\nb: {run: make test, needs: [a]}",
+    ),
+    Code(
+        code="F202",
+        title="a circle",
+        meaning="Stages wait for each other, or workflows call each other, round and round: none could ever start.",
+        wrong="a: {run: make, needs: [b]}\nb: {run: make test, needs: [a]}",
+        right="a: {run: make}\nb: {run: make test, needs: [a]}",
+    ),
+    Code(
+        code="F203",
+        title="two writers of one path",
+        meaning="Two stages that no path of `needs` orders may both write the same file, and share no lock. One of "
+        "their changes could be lost. See also: pipeline flow check --explain-parallel A B",
+        wrong="a: {run: make, writes: [docs/**]}\nb: {run: make, writes: ['**/*.md']}",
+        right="a: {run: make, writes: [docs/**]}\nb: {run: make, writes: ['**/*.md'], needs: [a]}",
+    ),
+    Code(
+        code="F205",
+        title="a template name that stands for nothing",
+        meaning="Between double braces stand plain names only: inputs.NAME, run.id, run.feature, item.FIELD, "
+        "STAGE.OUTPUT.FIELD; in prompts those listed in docs/reference/flow.md.",
+        wrong='a: {run: make, env: {IDEA: "{{ input.idea }}"}}',
+        right='a: {run: make, env: {IDEA: "{{ inputs.idea }}"}}',
+    ),
+    Code(
+        code="F206",
+        title="a prompt file that is not there",
+        meaning="Prompts lie in agent_prompts/; a shipped one is used when the repository has none of that name.",
+        wrong=_file("agents: {developer: {prompt: develop.md.j2}}"),
+        right=_file("agents: {developer: {prompt: developer.md.j2}}"),
+    ),
+    Code(
+        code="F207",
+        title="a gate in the wrong place",
+        meaning="`red`, `green` and `proof` run tests on what one stage leaves behind, so they belong to an agent or "
+        "run stage; a loop has no gates, the stage that its `until` names has.",
+        wrong="a: {parallel: {b: {run: make}}, gates: [green]}",
+        right="a: {parallel: {b: {run: make, gates: [green]}}}",
+    ),
+    Code(
+        code="F208",
+        title="an `until` that decides nothing",
+        meaning="A loop ends when a stage of it has passed its gates (or an inner loop, or an approval). A stage "
+        "without gates would end it on an agent's word.",
+        wrong="a: {loop: {until: b.passed}, stages: {b: {run: make}}}",
+        right="a: {loop: {until: b.passed}, stages: {b: {run: make, gates: [green]}}}",
+    ),
+    Code(
+        code="F209",
+        title="not one kind of stage",
+        meaning="A stage is exactly one of agent, run, parallel, loop, foreach, workflow, approval, publish, and has "
+        "only what its kind can have.",
+        wrong="a: {run: make, publish: {}}",
+        right="a: {run: make}\nb: {publish: {}, needs: [a]}",
+    ),
+    Code(
+        code="F210",
+        title="a condition that cannot be answered",
+        meaning="`when` compares declared fields of stages that are over by then, inputs and items. Its types are "
+        "checked before anything runs. At run time what is missing fails the stage; it never counts as false.",
+        wrong="a: {run: make, outputs: {size: {file: size.json, fields: {size: [small, large]}}}}\n"
+        "b: {run: make test, when: a.size.size == 'large'}",
+        right="a: {run: make, outputs: {size: {file: size.json, fields: {size: [small, large]}}}}\n"
+        "b: {run: make test, when: a.size.size == 'large', needs: [a]}",
+    ),
+    Code(
+        code="F211",
+        title="not a path pattern",
+        meaning="`*` is anything but /, `?` one such letter, `**` as a whole segment any number of segments. Nothing "
+        "else has a meaning; patterns are relative to the repository.",
+        wrong="a: {run: make, writes: ['src/[ab].py']}",
+        right="a: {run: make, writes: [src/a.py, src/b.py]}",
+    ),
+    Code(
+        code="F212",
+        title="a stage name that is taken",
+        meaning="Stage names are unique in a workflow, also inside groups: they name folders, refs and answers.",
+        wrong="a: {run: make}\nb: {parallel: {a: {run: make}}}",
+        right="a: {run: make}\nb: {parallel: {c: {run: make}}}",
+    ),
+    Code(
+        code="F213",
+        title="a credential for an agent",
+        meaning="Agents never hold what publishing needs; only the engine publishes.",
+        wrong=_file("defaults: {pass_env: [HOME, GITHUB_TOKEN]}"),
+        right=_file("defaults: {pass_env: [HOME]}"),
+    ),
+    Code(
+        code="F215",
+        title="a value in a command line",
+        meaning="What an idea or an agent says must never be part of what a shell runs. Hand it over as a variable.",
+        wrong='a: {run: "echo {{ inputs.idea }}"}',
+        right='a: {run: echo "$IDEA", env: {IDEA: "{{ inputs.idea }}"}}',
+    ),
+)
+CODES = {code.code: code for code in _ALL}
+"""All codes, by name."""

@@ -1,0 +1,167 @@
+"""Why a run or a stage stands where it stands: what is missing, who holds it, since when, and what to do."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from pipeline.core.memory import OPEN, NodeState, Status
+from pipeline.core.plan import Kind, Node
+from pipeline.core.state import RunState
+from pipeline.engine.look import holder, load_state, require_run
+from pipeline.engine.result import run_state
+from pipeline.engine.world import World
+from pipeline.files import locks
+from pipeline.files.rundir import RunDir
+from pipeline.ids import lock_file_name
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that keeps a stage from going on (or that made it what it is), and what a person can do."""
+
+    why: str
+    todo: str = ""
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage with the reasons for its state."""
+
+    stage: str
+    state: str
+    reasons: tuple[Reason, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """A run with the reasons for its state; `stages` are those that are not over, or the one that was asked for."""
+
+    schema_version: int = 1
+    run_id: str
+    state: str
+    reasons: tuple[Reason, ...]
+    stages: tuple[Explained, ...]
+
+
+def explain(world: World, name: str, stage: str) -> Explanation:
+    """Explain a run, or one stage of it; `stage` must be one, if it is given."""
+    rundir, state = require_run(world, name), load_state(world, name)
+    alive = holder(world, name) is not None
+    parallel = world.settings.parallel or state.plan.parallel
+    looker = _Looker(state, rundir, world.clock(), parallel)
+    wanted = [state.plan.nodes[stage]] if stage else list(_open(state))
+    return Explanation(
+        run_id=name,
+        state=run_state(state, alive=alive),
+        reasons=tuple(_of_run(state, name, alive=alive)),
+        stages=tuple(
+            Explained(stage=node.id, state=state.nodes[node.id].status.value, reasons=tuple(looker.reasons(node)))
+            for node in wanted
+        ),
+    )
+
+
+def _open(state: RunState) -> Iterator[Node]:
+    """Go through the stages of the workflow that goes on now which are not over."""
+    asked = {*state.unfolding, *state.conditions}
+    for node in state.plan.nodes.values():
+        is_open = node.workflow == state.active and not state.nodes[node.id].over and state.end is None
+        if is_open and (node.is_leaf or node.gates or node.id in asked):
+            yield node
+
+
+def _of_run(state: RunState, name: str, *, alive: bool) -> Iterator[Reason]:
+    if state.end is not None:
+        yield Reason(why=f"it is over: {state.end.value}" + (f"; {state.reason}" if state.reason else ""))
+        return
+    if state.doomed:
+        yield Reason(why=f"it cannot succeed any more: {state.doomed}")
+    for asked in state.asked.values():
+        yield Reason(
+            why=f"{asked.stage} asks: {asked.question}"
+            + (f" (until {asked.until:%Y-%m-%d %H:%M} UTC)" if asked.until else ""),
+            todo=f"pipeline answer {name} approve, or: revise -m '...', or: stop",
+        )
+    if not alive:
+        yield Reason(why="no process works on it now", todo=f"pipeline resume {name}")
+
+
+class _Looker:
+    """Looks at one run at one moment."""
+
+    def __init__(self, state: RunState, rundir: RunDir, now: datetime, parallel: int) -> None:
+        self.state = state
+        self.rundir = rundir
+        self.now = now
+        self.parallel = parallel
+
+    def reasons(self, node: Node) -> Iterator[Reason]:
+        memory = self.state.nodes[node.id]
+        if memory.status is Status.RUNNING and node.id in self.state.running:
+            yield self._running(node, memory)
+        elif memory.over or memory.status not in {*OPEN, Status.RUNNING}:
+            yield Reason(why=memory.reason or memory.status.value, todo=self._again(node, memory))
+        else:
+            yield from self._missing(node, memory)
+
+    def _again(self, node: Node, memory: NodeState) -> str:
+        failed = memory.status in {Status.FAILED, Status.CANCELLED}
+        return f"pipeline retry {self.rundir.run_id} {node.id}" if failed else ""
+
+    def _running(self, node: Node, memory: NodeState) -> Reason:
+        log = self.rundir.attempt(node.id, memory.attempts) / "stdout.log"
+        return Reason(
+            why=f"attempt {memory.attempts} runs; its time limit is {node.timeout_s:g} s, its output is in {log}",
+            todo=f"pipeline cancel {self.rundir.run_id} {node.id}",
+        )
+
+    def _missing(self, node: Node, memory: NodeState) -> Iterator[Reason]:
+        """Go through everything that is missing, the group around first."""
+        if memory.last is not None and memory.status is Status.WAITING and memory.reason:
+            yield Reason(why=f"attempt {memory.attempts} ended: {memory.reason}")
+        open_needs = [
+            need
+            for around in (node, *self.state.plan.around(node.id))
+            for need in around.needs
+            if not self.state.nodes[need].over
+        ]
+        if open_needs:
+            words = ", ".join(f"{need} ({self.state.nodes[need].status.value})" for need in open_needs)
+            yield Reason(why=f"it needs {words}", todo=f"pipeline explain {self.rundir.run_id}/{open_needs[0]}")
+            return
+        if self.state.stopped:
+            yield Reason(why="nothing new is started, because the run cannot succeed any more")
+            return
+        if node.id in self.state.asked:
+            yield Reason(why=memory.reason, todo=f"pipeline answer {self.rundir.run_id} approve|revise|stop")
+        if node.id in self.state.conditions:
+            yield Reason(why=f"its condition `{node.when}` is asked next")
+        if memory.not_before is not None and memory.not_before > self.now:
+            yield Reason(why=f"it waits until {memory.not_before:%Y-%m-%d %H:%M:%S} UTC")
+        yield from self._contended(node)
+
+    def _contended(self, node: Node) -> Iterator[Reason]:
+        """Go through locks, budget and slots."""
+        for lock in node.locks:
+            if holders := [one for one in self.state.running if lock in self.state.plan.nodes[one].locks]:
+                yield Reason(why=f"the lock {lock} is held by {holders[0]} of this run")
+            elif found := self._holder(lock):
+                yield found
+        if refusal := self.state.budget.refusal(node):
+            yield Reason(why=refusal, todo=f"pipeline resume {self.rundir.run_id} --usd N (or --tokens N)")
+        if len(self.state.running) >= self.parallel and node.kind is not Kind.APPROVAL:
+            running = ", ".join(self.state.running)
+            yield Reason(
+                why=f"all {self.parallel} slots are taken: {running}", todo="more at once: AGENT_PARALLEL_MAX=N"
+            )
+
+    def _holder(self, lock: str) -> Reason | None:
+        """Say who holds a lock from outside of this run."""
+        run = self.rundir.run_id if self.state.plan.locks[lock].scope.value == "run" else None
+        path = self.rundir.lock(lock_file_name(lock, run))
+        view = locks.look(path) if path.exists() else None
+        if view is None or not view.held or view.holder is None:
+            return None
+        who = view.holder
+        return Reason(
+            why=f"the lock {lock} is held by {who.agent} of run {who.run_id} (pid {who.pid}) since {who.timestamp}",
+            todo=f"pipeline status {who.run_id}",
+        )

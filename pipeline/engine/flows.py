@@ -1,0 +1,109 @@
+"""The checkout's flow: read, proven and compiled once for each content.
+
+A flow that passed the checks is kept, compiled, in the state folder under the digest of everything it
+was made of. A run of an unchanged flow takes it from there and reads no YAML.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from pipeline import __version__, backends, prompts
+from pipeline.core import compiler, flow_check, flow_file
+from pipeline.core.diagnostics import did_you_mean
+from pipeline.core.flow import Flow
+from pipeline.core.plan import Plan
+from pipeline.engine.world import World
+from pipeline.errors import UsageProblem
+from pipeline.files import atomic
+from pipeline.files.rundir import RunDir
+from pipeline.prompts.brief import NAMES
+
+FLOW = "agents/flow.yaml"
+PROMPTS = "agent_prompts"
+BUILTIN = "builtin/idea_to_feature@1"
+"""What `extends` calls the shipped flow."""
+
+_CORE = Path(compiler.__file__).parent
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A flow that passed every check, with its text and its digest."""
+
+    flow: Flow
+    text: str
+    digest: str
+
+
+def read_text(world: World) -> str:
+    """Read the checkout's flow file. Raises `UsageProblem` when there is none."""
+    path = world.user.root / FLOW
+    if not path.is_file():
+        raise UsageProblem(
+            f"{world.user.root} has no {FLOW}, which says what the stages are",
+            f"Start from the shipped one: mkdir -p agents && pipeline flow show --shipped > {FLOW}",
+        )
+    return path.read_text(errors="replace")
+
+
+def shipped_text(world: World) -> str:
+    """Read the flow that comes with this version."""
+    return (world.shipped / FLOW).read_text()
+
+
+def prompt_texts(world: World) -> dict[str, str]:
+    """Return the prompt templates by name: the shipped ones, and the checkout's own in their place."""
+    return {**prompts.read_all(world.shipped / PROMPTS), **prompts.read_all(world.user.root / PROMPTS)}
+
+
+def check(world: World) -> Checked:
+    """Read and prove the checkout's flow. Raises `UsageProblem` with every complaint."""
+    text, templates = read_text(world), prompt_texts(world)
+    flow, source = flow_file.parse(text, FLOW, {BUILTIN: shipped_text(world)})
+    flow_check.check(flow, source, prompts=set(templates), backends=set(backends.TABLE))
+    for name, role in flow.agents.items():
+        found = list(prompts.complaints(templates, role.prompt, NAMES)) if role.prompt in templates else []
+        if found:
+            mend = "known: " + ", ".join(NAMES)
+            source.complain("F205", ("agents", name, "prompt"), "; ".join(found), mend)
+    source.raise_complaints()
+    return Checked(flow, text, _digest(world, text, templates))
+
+
+def compiled(world: World, workflow: str) -> Plan:
+    """Return one workflow of the checkout's flow, compiled. Raises `UsageProblem`."""
+    folder = world.repo_state / "flows" / _digest(world, read_text(world), prompt_texts(world))
+    if not folder.is_dir():
+        _keep(folder, check(world).flow)
+    path = folder / f"{workflow}.json"
+    known = [path.stem for path in folder.glob("*.json")]
+    if workflow not in known:
+        raise UsageProblem(f"there is no workflow {workflow!r} in {FLOW}", did_you_mean(workflow, known))
+    return msgspec.json.decode(path.read_bytes(), type=Plan)
+
+
+def pin(world: World, rundir: RunDir, plan: Plan) -> None:
+    """Keep flow, prompts and plan with the run, so that a later edit does not change what it does."""
+    for name, template in prompt_texts(world).items():
+        atomic.write_text(rundir.flow / PROMPTS / name, template, durable=False)
+    atomic.write_text(rundir.flow / "flow.yaml", read_text(world))
+    atomic.write_bytes(rundir.plan, msgspec.json.encode(plan))
+
+
+def _keep(folder: Path, flow: Flow) -> None:
+    """Write all workflows, compiled; all or none of them."""
+    making = folder.with_name(f"{folder.name}.new")
+    for workflow in flow.workflows:
+        plan = msgspec.json.encode(compiler.compile_plan(flow, workflow))
+        atomic.write_bytes(making / f"{workflow}.json", plan, durable=False)
+    if not folder.exists():
+        making.rename(folder)
+
+
+def _digest(world: World, text: str, templates: Mapping[str, str]) -> str:
+    """Digest everything a compiled flow is made of, this version's own code included."""
+    code = max(path.stat().st_mtime_ns for path in _CORE.glob("*.py"))
+    parts = [__version__, str(code), text, shipped_text(world), *(f"{name}\0{one}" for name, one in templates.items())]
+    return hashlib.sha256("\0\0".join(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,38 @@
+"""Whether the base can be tested at all: looked at before an agent is paid."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from pipeline.core.events import Noted, RunEnd, RunFinished
+from pipeline.core.flow import GateName
+from pipeline.core.state import RunState
+from pipeline.engine.stage import StageRunner
+from pipeline.errors import UsageProblem
+
+_TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}
+
+
+def check_base(state: RunState, runner: StageRunner, clock: Callable[[], datetime]) -> RunFinished | Noted | None:
+    """Run the tests of the base, if the flow has gates that ask for them; return what is to be recorded.
+
+    `RunFinished` means that they cannot be run; `Noted` names those that fail already.
+    """
+    if not any(_TESTED & set(node.gates) for node in state.plan.nodes.values()):
+        return None
+    for target in state.plan.targets:
+        run = runner.bench.baseline(runner.base_tree, target)
+        found = run.problem or "; ".join(f"{file}: {reason.text}" for file, reason in run.uncollected.items())
+        if found:
+            reason = f"the tests of the base cannot be run: {found} ({target.test.command})"
+            return RunFinished(at=clock(), end=RunEnd.FAILED, reason=reason)
+        if run.failing and not any("fail on the base" in note for note in state.notes):
+            names = ", ".join(run.failing[:5])
+            text = f"{len(run.failing)} test(s) fail on the base already and are set apart: {names}"
+            return Noted(at=clock(), text=text)
+    return None
+
+
+def problem(state: RunState) -> UsageProblem:
+    """Say what a person does about a base that cannot be tested."""
+    branch = state.started.base_branch if state.started is not None else "the base"
+    return UsageProblem(state.reason, f"Make the test command work on {branch} first, then start again")

@@ -1,0 +1,126 @@
+"""What one attempt of a stage starts from, fixed before it starts, and what it came to."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from pipeline.core import values
+from pipeline.core.events import Basis, GateResult, Outcome, StageStarted, Usage
+from pipeline.core.expressions import Unanswerable
+from pipeline.core.flow import FailureKind, GateName
+from pipeline.core.plan import Kind, Node
+from pipeline.core.state import RunState
+from pipeline.engine.result import newest_gate
+from pipeline.files.rundir import RunDir
+from pipeline.ids import stage_folder
+from pipeline.prompts.brief import describe
+
+GIVEN = "given"
+"""Folder of inputs that a person handed to `invoke_agent`."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt. `inputs` are the stages whose outputs it is given, `brief` what its prompt can name.
+
+    With a `problem` it cannot even start.
+    """
+
+    node: Node
+    attempt: int
+    call: int
+    slot: int
+    commit: str
+    start_tree: str
+    tree: str
+    round: int
+    last_round: bool
+    red: GateResult | None
+    inputs: tuple[str, ...] = ()
+    brief: dict[str, object] = {}
+    env: dict[str, str] = {}
+    problem: str = ""
+    resumed: bool = False
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt came to. `tree` is the workspace's tree, also when it is not accepted."""
+
+    outcome: Outcome
+    reason: str = ""
+    kind: FailureKind | None = None
+    tree: str = ""
+    changed: tuple[str, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    outputs: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    usage: Usage = Usage()
+    agent: str = ""
+    duration_s: float = 0.0
+    retry_after: datetime | None = None
+    basis: Basis = Basis()
+    mend: str = ""
+
+
+def task_of(
+    state: RunState, rundir: RunDir, node: Node, event: StageStarted, *, base: str, call: int, resumed: bool
+) -> Task:
+    """Fix what an attempt starts from; `base` is the run's base commit, `call` counts the stage's calls."""
+    memory = state.nodes[node.id]
+    loops = list(state.plan.loops_around(node.id))
+    decided = state.plan.decides_loop(node.id)
+    last_round = True
+    if decided is not None and decided.loop is not None:
+        last_round = state.nodes[decided.id].round >= decided.loop.max
+    told = [line for loop in loops for line in state.nodes[loop.id].told]
+    env, problem = _env(state, node)
+    brief: dict[str, object] = {}
+    if node.player is not None:
+        brief = {**describe(state.plan, node), **_given(state, node)}
+        brief |= {"round": event.round, "attempt": event.attempt, "told": list(dict.fromkeys([*memory.told, *told]))}
+    return Task(
+        node=node,
+        attempt=event.attempt,
+        call=call,
+        slot=event.slot,
+        commit=state.commit or base,
+        start_tree=event.start_tree or event.tree,
+        tree=event.tree,
+        round=event.round,
+        last_round=last_round,
+        red=newest_gate(state, GateName.RED, passed=True) if node.gates else None,
+        inputs=tuple(_visible(state, rundir, node)),
+        brief=brief,
+        env=env,
+        problem=problem,
+        resumed=resumed,
+    )
+
+
+def _env(state: RunState, node: Node) -> tuple[dict[str, str], str]:
+    """Fill in the stage's variables; or none, and the problem."""
+    try:
+        return {name: values.fill(state, node, text) for name, text in node.env.items()}, ""
+    except Unanswerable as exc:
+        return {}, f"its env cannot be filled in: {exc}"
+
+
+def _given(state: RunState, node: Node) -> dict[str, object]:
+    """Name the inputs of the workflow and the item of the foreach, for the prompt."""
+    item = state.nodes[node.item].value if node.item else None
+    text = msgspec.json.format(msgspec.json.encode(item)).decode() if node.item else ""
+    return {"given": values.inputs_of(state, node), "item": item, "item_text": text}
+
+
+def _visible(state: RunState, rundir: RunDir, node: Node) -> Iterator[str]:
+    """Go through the stages whose outputs this one is given; those of other items are not for it."""
+    there = rundir.accepted_stages()
+    if not there:
+        return
+    around = {group.id for group in state.plan.around(node.id) if group.kind is Kind.ITEM}
+    for leaf in state.plan.leaves():
+        if stage_folder(leaf.id).partition("/")[0] in there and (not leaf.item or leaf.item in around):
+            yield leaf.id
+    if GIVEN in there:
+        yield GIVEN
