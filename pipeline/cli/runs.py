@@ -142,15 +142,15 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
     from pipeline.cli.working import print_json
     from pipeline.core import codes
     from pipeline.engine import again, look
-    from pipeline.engine import explain as explaining
-    from pipeline.ui import report, text
+    from pipeline.engine import explain as reasons
+    from pipeline.ui import explaining, text
 
     printer = text.out(wiring.environ())
     if (code := codes.find(what)) is not None:
         if as_json:
             print_json({"schema_version": 1, "code": code})
         else:
-            report.show_code(printer, code)
+            explaining.show_code(printer, code)
         return 0
     world = wiring.world(start)
     run, _, stage = what.partition("/")
@@ -158,11 +158,11 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
         raise UsageProblem(f"there is no error code {what}", f"All of them: {', '.join(codes.CODES)}")
     if stage:
         stage = again.find_node(look.load_state(world, run), stage)
-    found = explaining.explain(world, run, stage)
+    found = reasons.explain(world, run, stage)
     if as_json:
         print_json(found)
         return 0
-    report.show_explanation(printer, found)
+    explaining.show_explanation(printer, found)
     return 0
 
 

@@ -24,7 +24,7 @@ def work_on(
     from pipeline import wiring
     from pipeline.engine import look, runs
     from pipeline.engine.run import Stop
-    from pipeline.ui import report, text
+    from pipeline.ui import explaining, report, text
     from pipeline.ui.board import Board
 
     printer = text.err(wiring.environ())
@@ -49,9 +49,11 @@ def work_on(
     found = look.load_result(world, name)
     if as_json:
         print_json(found)
-    elif shown and invoked is None:
+    else:
         printed = text.out(wiring.environ())
-        report.show_outcome(printed, found, run.state, run.store, hints=hints)
+        if shown and invoked is None:
+            report.show_outcome(printed, found, run.state, run.store, hints=hints and not run.state.asked)
+        explaining.show_questions(printed, run.state, run.store, run.rundir)
     if found.exit_code == 1 and run.mend:
         printer.line(run.mend)
     if invoked is not None and not run.parked and not stop.polite.is_set():
@@ -62,11 +64,15 @@ def work_on(
 
 
 def _unfinished(name: str, parked: str, mend: str, exit_code: int, *, interrupted: bool) -> Problem:
+    """Say for whom or what a run waits, and what to type."""
     resume = f"Go on: pipeline resume {name}"
+    what = f"run {name} waits: {parked}"
     if interrupted:
         return Interrupted(f"run {name} is stopped; everything done is kept", resume)
-    kinds: dict[int, type[Problem]] = {kind.exit_code: kind for kind in (UsageProblem, NeedsPerson, Busy)}
-    return kinds.get(exit_code, Busy)(f"run {name} waits: {parked}", f"{mend}\n{resume}" if mend else resume)
+    if exit_code == NeedsPerson.exit_code:
+        return NeedsPerson(what, mend)
+    kind = UsageProblem if exit_code == UsageProblem.exit_code else Busy
+    return kind(what, f"{mend}\n{resume}" if mend else resume)
 
 
 def print_json(value: object) -> None:

@@ -51,9 +51,13 @@ def _longest(nodes: Mapping[str, Node], plan: Plan, siblings: Sequence[str]) -> 
     ways = {name: _way_of(nodes, plan, nodes[name]) for name in siblings}
     best: dict[str, Way] = {}
     for name in nx.topological_sort(_graph(nodes, siblings)):
-        before = max((best[need] for need in nodes[name].needs), key=lambda way: way.seconds, default=Way((), 0.0))
+        before = max((best[need] for need in nodes[name].needs), key=_length, default=Way((), 0.0))
         best[name] = Way((*before.stages, *ways[name].stages), before.seconds + ways[name].seconds)
-    return max(best.values(), key=lambda way: way.seconds, default=Way((), 0.0))
+    return max(best.values(), key=_length, default=Way((), 0.0))
+
+
+def _length(way: Way) -> tuple[float, int]:
+    return way.seconds, len(way.stages)
 
 
 def _way_of(nodes: Mapping[str, Node], plan: Plan, node: Node) -> Way:

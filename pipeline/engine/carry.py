@@ -60,3 +60,11 @@ def _question(state: RunState, stage: str) -> str:
         return values.fill(state, node, text)
     except Unanswerable:
         return text
+
+
+def mend_for_person(state: RunState) -> str:
+    """Say what the person types for whom the run waits."""
+    name = state.started.run_id if state.started is not None else "RUN"
+    if state.asked:
+        return f"Answer it: pipeline answer {name} approve | revise -m '...' | stop"
+    return f"Raise the limit: pipeline resume {name} --usd N (or --tokens N, --wall T)"

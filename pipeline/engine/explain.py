@@ -80,7 +80,7 @@ def _of_run(state: RunState, name: str, *, alive: bool) -> Iterator[Reason]:
             + (f" (until {asked.until:%Y-%m-%d %H:%M} UTC)" if asked.until else ""),
             todo=f"pipeline answer {name} approve, or: revise -m '...', or: stop",
         )
-    if not alive:
+    if not alive and not state.asked:
         yield Reason(why="no process works on it now", todo=f"pipeline resume {name}")
 
 

@@ -14,11 +14,13 @@ from pipeline import __version__, backends, prompts
 from pipeline.core import compiler, flow_check, flow_file
 from pipeline.core.diagnostics import did_you_mean
 from pipeline.core.flow import Flow
+from pipeline.core.flow_order import Order
 from pipeline.core.plan import Plan
 from pipeline.engine.world import World
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.rundir import RunDir
+from pipeline.ids import same_name
 from pipeline.prompts.brief import NAMES
 
 FLOW = "agents/flow.yaml"
@@ -35,6 +37,14 @@ class Checked(msgspec.Struct, frozen=True):
     flow: Flow
     text: str
     digest: str
+
+
+class Parallel(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether two stages of a workflow may run at once, with every reason."""
+
+    workflow: str
+    parallel: bool
+    reasons: list[str]
 
 
 def read_text(world: World) -> str:
@@ -70,6 +80,24 @@ def check(world: World) -> Checked:
             source.complain("F205", ("agents", name, "prompt"), "; ".join(found), mend)
     source.raise_complaints()
     return Checked(flow, text, _digest(world, text, templates))
+
+
+def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
+    """Say for every workflow that has both stages whether they may run at once. Raises `UsageProblem`."""
+    from pipeline.core import graph
+
+    answers, known = [], []
+    for workflow in flow.workflows:
+        order = Order(flow, workflow)
+        known += list(order.steps)
+        names = [next((name for name in order.steps if same_name(name, word)), "") for word in (one, other)]
+        if all(names):
+            parallel, reasons = graph.why_parallel(order, names[0], names[1])
+            answers.append(Parallel(workflow=workflow, parallel=parallel, reasons=reasons))
+    if not answers:
+        missing = next((word for word in (one, other) if not any(same_name(word, name) for name in known)), one)
+        raise UsageProblem(f"no workflow has both {one} and {other}", did_you_mean(missing, known))
+    return answers
 
 
 def compiled(world: World, workflow: str) -> Plan:

@@ -95,8 +95,10 @@ def result(state: RunState, *, run_dir: Path, workspace: Path, now: datetime, al
         raise ValueError("a run without its first event has no result")
     commits = _commits(state)
     costs = [view.cost_usd for node in state.plan.leaves() if (view := _stage(state, node)).cost_usd is not None]
-    leaves = [node for node in state.plan.nodes.values() if node.is_leaf or node.gates]
-    shown = [node for node in leaves if node.workflow in {state.plan.workflow, state.active}]
+    ordered = sorted(state.plan.nodes.values(), key=lambda node: node.order)
+    leaves = [node for node in ordered if node.is_leaf or node.gates]
+    workflows = {state.plan.workflow, state.active}
+    shown = [node for node in leaves if node.workflow in workflows and not _is_old_item(state, node)]
     return Result(
         run_id=started.run_id,
         workflow=started.workflow,
@@ -125,14 +127,16 @@ def result(state: RunState, *, run_dir: Path, workspace: Path, now: datetime, al
 
 
 def run_state(state: RunState, *, alive: bool) -> str:
-    """Say where a run stands; a run that nobody works on and that is not over is `interrupted`."""
+    """Say where a run stands; one that nobody works on is `waiting` for an answer, or `interrupted`."""
     if state.end is not None:
         return state.end.value
-    return "running" if alive else "interrupted"
+    if alive:
+        return "running"
+    return "waiting" if state.asked else "interrupted"
 
 
 def exit_code(state: RunState) -> int:
-    """Return the exit status that a run's end stands for; 75 while it is not over."""
+    """Return the exit status that a run's end stands for; 3 while it waits for an answer, 75 while it is not over."""
     match state.end:
         case RunEnd.DONE:
             return 0
@@ -141,7 +145,7 @@ def exit_code(state: RunState) -> int:
         case RunEnd.CANCELLED:
             return 130
         case None:
-            return 75
+            return 3 if state.asked else 75
 
 
 def gate_results(state: RunState) -> list[tuple[str, GateResult]]:
@@ -168,6 +172,12 @@ def stage_word(state: RunState, node: Node) -> str:
     return memory.status.value
 
 
+def _is_old_item(state: RunState, node: Node) -> bool:
+    """Tell whether a stage belongs to an item of an earlier round, which is no item any more."""
+    parent = state.plan.nodes[node.item].parent if node.item else None
+    return parent is not None and node.item not in state.plan.nodes[parent].children
+
+
 def _stage(state: RunState, node: Node) -> StageView:
     memory = state.nodes[node.id]
     last = memory.last
@@ -183,7 +193,7 @@ def _stage(state: RunState, node: Node) -> StageView:
             "input_tokens": last.usage.input_tokens if last is not None else None,
             "output_tokens": last.usage.output_tokens if last is not None else None,
         },
-        cost_usd=last.usage.cost_usd if last is not None else None,
+        cost_usd=last.usage.cost_usd if last is not None and not last.inherited else None,
     )
 
 

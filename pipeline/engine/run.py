@@ -28,7 +28,7 @@ from pipeline.core.retry import retry_delay_s
 from pipeline.core.state import RunState
 from pipeline.engine import inbox, sound
 from pipeline.engine.basis import Bases
-from pipeline.engine.carry import event_of
+from pipeline.engine.carry import event_of, mend_for_person
 from pipeline.engine.commits import recompose, stage_commit, stage_ref
 from pipeline.engine.publish import Publisher, title_from
 from pipeline.engine.stage import StageRunner
@@ -222,7 +222,8 @@ class Run:
                 self.take_back(command)
             case Park(reason=reason, waits=waits):
                 self.parked = reason
-                self.exit_code = waits.value if waits is Waits.PERSON else self.exit_code
+                if waits is Waits.PERSON:
+                    self.exit_code, self.mend = waits.value, mend_for_person(self.state)
                 return True
             case Finish():
                 reached("run.finished")

@@ -53,7 +53,7 @@ def start(world: World, order: Order) -> str:
     """Make a run, ready to be worked on; return its id. Raises `UsageProblem` before anything is left behind."""
     idea = order.idea.strip()
     plan = flows.compiled(world, order.workflow)
-    inputs = _inputs(plan, order)
+    inputs = checked_inputs(plan, order)
     if not order.cassette:
         _require_agents(world, plan)
     base = world.user.base(order.base_branch or world.settings.base_branch)
@@ -92,7 +92,7 @@ def start(world: World, order: Order) -> str:
     return name
 
 
-def _inputs(plan: Plan, order: Order) -> dict[str, str]:
+def checked_inputs(plan: Plan, order: Order) -> dict[str, str]:
     """Hold what was given against what the workflow wants. Raises `UsageProblem` that names all that is amiss."""
     wanted = plan.inputs[plan.workflow]
     known = [name for name in wanted if name not in GIVEN]

@@ -19,7 +19,7 @@ from pipeline.core import redact, schemas
 from pipeline.core.events import GateResult, Outcome, RunStarted
 from pipeline.core.flow import FailureKind, GateName
 from pipeline.core.plan import Kind, Node, Plan
-from pipeline.engine.task import Found, Task
+from pipeline.engine.task import Found, Task, facts_of
 from pipeline.engine.world import World
 from pipeline.errors import Interrupted, Problem
 from pipeline.files import atomic
@@ -239,7 +239,7 @@ class StageRunner:
 
     def _prompt(self, task: Task, inputs: list[str]) -> str:
         player, started = task.node.player, self.started
-        facts = {name: getattr(started, name) for name in ("idea", "feature", "run_id", "base_branch")}
+        facts = facts_of(started) if started is not None else {}
         values = {**facts, **task.brief, "inputs": inputs}
         return prompts.render(self.templates, player.prompt if player else "", values)
 

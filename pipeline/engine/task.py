@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pipeline.core import values
-from pipeline.core.events import Basis, GateResult, Outcome, StageStarted, Usage
+from pipeline.core.events import Basis, GateResult, Outcome, RunStarted, StageStarted, Usage
 from pipeline.core.expressions import Unanswerable
 from pipeline.core.flow import FailureKind, GateName
 from pipeline.core.plan import Kind, Node
@@ -96,6 +96,11 @@ def task_of(
         problem=problem,
         resumed=resumed,
     )
+
+
+def facts_of(started: RunStarted) -> dict[str, object]:
+    """Name the run's facts, for prompts."""
+    return {name: getattr(started, name) for name in ("idea", "feature", "run_id", "base_branch")}
 
 
 def _env(state: RunState, node: Node) -> tuple[dict[str, str], str]:

@@ -10,8 +10,13 @@ import time
 import msgspec
 
 from pipeline.core.events import (
+    Answered,
+    ApprovalAsked,
+    ConditionAnswered,
     EffectDone,
     Event,
+    ItemsFound,
+    LimitsRaised,
     LoopFinished,
     Noted,
     Outcome,
@@ -19,8 +24,11 @@ from pipeline.core.events import (
     RunFinished,
     RunOpened,
     RunStarted,
+    StageCancelled,
     StageFinished,
     StageStarted,
+    TakenBack,
+    Verdict,
     WorkflowStarted,
 )
 from pipeline.core.flow import GateName
@@ -94,7 +102,7 @@ class Views:
             (folder / "all_passing").unlink(missing_ok=True)
 
 
-def describe(event: Event) -> str:  # noqa: C901, PLR0911 - one case for each event
+def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case each
     """Say an event in one line for people; an empty text for those that are of no interest."""
     match event:
         case RunStarted():
@@ -106,6 +114,22 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911 - one case for each ev
             return f"{event.stage}: started (attempt {event.attempt}{more})"
         case StageFinished():
             return f"{event.stage}: {_outcome(event)}"
+        case ConditionAnswered() if event.verdict is not Verdict.GO:
+            word = "skipped" if event.verdict is Verdict.SKIP else "failed"
+            return f"{event.stage}: {word}, {event.reason}"
+        case ItemsFound():
+            keys = ", ".join(item.key for item in event.items)
+            return f"{event.stage}: {event.problem or f'{len(event.items)} item(s): {keys}'}"
+        case ApprovalAsked():
+            return f"{event.stage}: asks {event.question.splitlines()[0] if event.question else ''}"
+        case Answered():
+            return f"{event.stage}: {event.answer.value}" + (f", {event.comment}" if event.comment else "")
+        case TakenBack():
+            return f"to run again, because {event.reason}" if event.stages else event.reason
+        case StageCancelled():
+            return f"{event.stage}: to be cancelled, {event.reason}"
+        case LimitsRaised():
+            return "other limits: " + ", ".join(_limits(event))
         case RoundStarted():
             return f"{event.loop}: round {event.round}, told {len(event.told)} failure(s)"
         case LoopFinished():
@@ -122,6 +146,11 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911 - one case for each ev
             return f"run {event.end.value}" + (f": {event.reason}" if event.reason else "")
         case _:
             return ""
+
+
+def _limits(event: LimitsRaised) -> list[str]:
+    parts = {"USD": event.usd, "tokens": event.tokens, "s of work": event.wall_s}
+    return [f"{value:g} {unit}" for unit, value in parts.items() if value is not None]
 
 
 def _outcome(event: StageFinished) -> str:

@@ -10,15 +10,22 @@ from contextlib import ExitStack
 from typing import Any, Self
 
 from pipeline.core.events import (
+    Answered,
+    ApprovalAsked,
+    ConditionAnswered,
     EffectDone,
     Event,
+    ItemsFound,
+    LimitsRaised,
     LoopFinished,
     Noted,
     Outcome,
     RoundStarted,
     RunFinished,
+    StageCancelled,
     StageFinished,
     StageStarted,
+    TakenBack,
     WorkflowStarted,
 )
 from pipeline.core.state import RunState
@@ -107,7 +114,14 @@ class Board:
             case RoundStarted():
                 text = f"round {event.round} of {event.loop}: {event.told[0] if event.told else ''}"
                 return f"{stamp}{printer.paint('↻' if printer.unicode else '>', Colour.YELLOW)} {text[:160]}"
-            case WorkflowStarted() | RunFinished() | Noted() | EffectDone() | LoopFinished():
+            case ConditionAnswered() | ApprovalAsked():
+                text = describe(event).removeprefix(f"{event.stage}: ")
+                mark = printer.mark("waiting" if isinstance(event, ApprovalAsked) else "skipped")
+                return f"{stamp}{mark} {event.stage:<22} {text}" if text else ""
+            case (
+                WorkflowStarted() | RunFinished() | Noted() | EffectDone() | LoopFinished() | ItemsFound() | Answered()
+                | TakenBack() | StageCancelled() | LimitsRaised()
+            ):  # fmt: skip
                 return f"{stamp}{printer.paint('·' if printer.unicode else '-', Colour.DIM)} {describe(event)}"
             case _:
                 return ""

@@ -76,7 +76,11 @@ def next_steps(found: Result) -> list[str]:
         case "done":
             return [f"git log -p {found.base[:12]}..{found.branch}"] if found.branch else [f"pipeline show {run}"]
         case "failed":
-            return [f"pipeline show {run}", f"pipeline logs {run} --failed", f"pipeline rollback {run}"]
+            failed = next((name for name, view in found.stages.items() if view.state == "failed"), "STAGE")
+            again = f"pipeline retry {run} {failed}"
+            return [f"pipeline show {run}", f"pipeline logs {run} --failed", again, f"pipeline rollback {run}"]
+        case "waiting":
+            return [f"pipeline explain {run}", f"pipeline answer {run} approve", f"pipeline answer {run} revise -m ..."]
         case "cancelled":
             return [f"pipeline rollback {run}"]
         case "running":
