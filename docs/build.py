@@ -1,5 +1,6 @@
 """Make the reference pages from the code: `./run reference`. A test holds that they are current."""
 
+import json
 import sys
 import types
 import typing
@@ -12,21 +13,33 @@ import msgspec
 
 from pipeline import errors
 from pipeline.core import flow
+from pipeline.core.codes import CODES
+from pipeline.core.flow_schema import flow_schema
+from pipeline.core.flow_stages import ALLOWED
 from pipeline.core.settings import VARIABLES
 from pipeline.files import failpoints
+from pipeline.prompts.brief import NAMES
 
 REFERENCE = Path(__file__).parent / "reference"
 _SHOWN = (
-    flow.Flow, flow.Target, flow.TestCommand, flow.Defaults, flow.Retry, flow.Limits, flow.Role, flow.Lock,
-    flow.Workflow, flow.Stage, flow.Loop, flow.Publish, flow.Output, flow.Trigger,
+    flow.Flow, flow.Target, flow.TestCommand, flow.Defaults, flow.Retry, flow.StageLimits, flow.Limits, flow.Role,
+    flow.Lock, flow.Workflow, flow.Input, flow.Stage, flow.Loop, flow.Foreach, flow.Approval, flow.Publish, flow.Output,
+    flow.Trigger,
 )  # fmt: skip
-_ENUMS = (flow.FailureKind, flow.GateName, flow.Schema, flow.Scope, flow.Report)
+_ENUMS = (flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.Scope, flow.Report)
 _NOTE = "<!-- Made by docs/build.py (./run reference); do not edit. -->\n\n"
 
 
 def pages() -> dict[str, str]:
     """Return all reference pages by file name."""
-    return {"flow.md": _flow(), "settings.md": _settings(), "exit-codes.md": _exit_codes(), "commands.md": _commands()}
+    return {
+        "flow.md": _flow(),
+        "flow-errors.md": _flow_errors(),
+        "flow.schema.json": json.dumps(flow_schema(), indent=1) + "\n",
+        "settings.md": _settings(),
+        "exit-codes.md": _exit_codes(),
+        "commands.md": _commands(),
+    }
 
 
 def _flow() -> str:
@@ -35,8 +48,12 @@ def _flow() -> str:
         "`agents/flow.yaml` is read as YAML 1.2 core: `on`, `no` and `12:30` are text. Anchors, aliases, tags and merge keys",
         "do not exist; unknown and duplicate keys are errors, all shown at once with line and mend (`pipeline flow check`).",
         "", "Path patterns: `*` is anything but `/`, `?` one such character, `**` as a whole segment any number of segments.",
-        "`{{ source }}` and `{{ tests }}` stand for the paths of all targets. Times are `250ms`, `90s`, `30m`, `1.5h`, `7d`.",
+        "`{{ source }}` and `{{ tests }}` stand for the paths of all targets, `{{ NAME.source }}` for those of one. Source never",
+        "includes tests. Times are `250ms`, `90s`, `30m`, `1.5h`, `7d`; counts `5000`, `200k`, `5M`. Where a list is wanted, one",
+        "value will do. How to use it all: [Write your own workflow](../how-to/write-a-workflow.md).",
         "",
+        "What a stage of each kind can have besides the key of its kind:", "",
+        *_kinds(), "",
     ]  # fmt: skip
     for kind in _SHOWN:
         out += [f"## {kind.__name__}", "", (kind.__doc__ or "").strip(), "", "| key | value | default | meaning |"]
@@ -45,9 +62,26 @@ def _flow() -> str:
         out.append("")
         if kind.shorthand:
             out += [f"A bare value stands for `{kind.shorthand}`.", ""]
+    out += ["## Variables of a prompt", "", "A prompt in `agent_prompts/` is a Jinja2 template and can name:", ""]
+    out += [", ".join(f"`{name}`" for name in NAMES) + ".", ""]
     for words in _ENUMS:
         out += [f"## {words.__name__}", "", (words.__doc__ or "").strip(), ""]
         out += [", ".join(f"`{word.value}`" for word in words), ""]
+    return "\n".join(out)
+
+
+def _kinds() -> list[str]:
+    rows = ["| kind | keys |", "| --- | --- |"]
+    for kind, keys in ALLOWED.items():
+        rows.append(f"| `{kind.value}` | {', '.join(f'`{key}`' for key in sorted(keys))} |")
+    return rows
+
+
+def _flow_errors() -> str:
+    out = ["# Error codes of a flow", "", _NOTE.strip(), "", "`pipeline explain CODE` prints the same.", ""]
+    for code in CODES.values():
+        out += [f"## {code.code}: {code.title}", "", code.meaning, "", "Wrong:", "", "```yaml", code.wrong, "```", ""]
+        out += ["Right:", "", "```yaml", code.right, "```", ""]
     return "\n".join(out)
 
 
@@ -86,6 +120,10 @@ def _type(hint: Any) -> str:
         flow.Duration: "time",
         flow.Glob: "path pattern",
         flow.Name: "name",
+        flow.Count: "count",
+        flow.Template: "text with `{{ }}`",
+        flow.Expression: "condition",
+        float: "number",
         str: "text",
         int: "number",
         bool: "true or false",

@@ -30,6 +30,14 @@ _STANDS_FOR = re.compile(r"\{\{ *(source|tests) *\}\}")
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
 _TIMES = {"": 1, "k": 1_000, "M": 1_000_000}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_ELSEWHERE = {
+    "jobs": "stages", "steps": "stages", "if": "when", "with": "inputs", "uses": "workflow", "matrix": "foreach",
+    "strategy": "foreach", "environment": "approval", "depends_on": "needs", "script": "run", "cmd": "run",
+    "command": "run", "continue-on-error": "on_failure: continue", "timeout-minutes": "timeout: 30m",
+    "concurrency": "lock", "parameters": "inputs", "variables": "env", "artifacts": "outputs",
+}  # fmt: skip
+"""What other tools call a key of ours."""
+
 _BUILTIN: Mapping[object, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -172,7 +180,7 @@ def _struct(source: Source, tree: Tree, kind: type[S], path: Path) -> S | None:
             source.note((*path, key), entry.key)
             if key not in hints:
                 message = f"unknown key {key!r}" + (f" in {_where(path)}" if path else "")
-                source.complain("F110", (*path, key), message, did_you_mean(key, hints))
+                source.complain("F110", (*path, key), message, _key_mend(key, hints))
             else:
                 values[key] = _value(source, entry.tree, hints[key], (*path, key))
     values = {name: value for name, value in values.items() if value is not None}
@@ -182,6 +190,12 @@ def _struct(source: Source, tree: Tree, kind: type[S], path: Path) -> S | None:
             source.complain("F111", path, message, f"add {field.name}: ...", missing=field.name)
             values[field.name] = _placeholder(hints[field.name])
     return kind(**values)
+
+
+def _key_mend(key: str, known: Mapping[str, object]) -> str:
+    """Suggest the key that was meant: what other tools call so goes before what looks alike."""
+    ours = _ELSEWHERE.get(key, "")
+    return f"here that is called `{ours}`" if ours.partition(":")[0] in known else did_you_mean(key, known)
 
 
 def _placeholder(hint: Any) -> Any:

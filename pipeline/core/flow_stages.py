@@ -19,7 +19,7 @@ _EVERY = {"needs", "when"}
 _WORK = _EVERY | {
     "lock", "writes", "reads", "outputs", "gates", "retry", "on_failure", "timeout", "idle_timeout", "env",
 }  # fmt: skip
-_HAS: Mapping[Kind, set[str]] = {
+ALLOWED: Mapping[Kind, set[str]] = {
     Kind.AGENT: _WORK | {"mode", "limits"},
     Kind.RUN: _WORK,
     Kind.PARALLEL: _EVERY | {"gates", "retry"},
@@ -107,7 +107,7 @@ def _check_keys(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
     own = next(key for key in KIND_KEYS if getattr(stage, key) is not None)
     for field in msgspec.structs.fields(stage):
         key = field.name
-        if key in KIND_KEYS or key in _HAS[kind] or getattr(stage, key) == _default(field):
+        if key in KIND_KEYS or key in ALLOWED[kind] or getattr(stage, key) == _default(field):
             continue
         if key == "gates" and kind is Kind.LOOP:
             source.complain("F207", (*here, key), "a loop has no gates; the stage that its `until` names has")
