@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from pipeline.core.flow import FailureKind
 from pipeline.core.memory import NodeState, Status
 from pipeline.core.plan import Kind, Node
 from pipeline.core.progress import Progress
@@ -24,7 +23,8 @@ def invite(run: Progress, stage: str) -> None:
 
 def _take_back_failed(run: Progress, stage: str) -> None:
     state = run.nodes[stage]
-    state.status, state.over, state.reason, state.parked, state.not_before = Status.PENDING, False, "", False, None
+    state.status, state.over, state.red, state.reason = Status.PENDING, False, False, ""
+    state.parked, state.not_before = False, None
     state.tries = state.losses = state.waits = 0
     for dependent in run.dependents.get(stage, ()):
         if run.nodes[dependent].status is Status.FAILED:
@@ -45,7 +45,8 @@ def take_back(run: Progress, stages: Iterable[str], told: tuple[str, ...]) -> No
             run.plan.nodes[name] = msgspec.structs.replace(node, children=())
         run.nodes[name] = NodeState(
             unmet=1, remaining=0, attempts=old.attempts, told=told, value=old.value,
-            unfolded=old.unfolded and not whole, judged=False,
+            unfolded=old.unfolded and not whole,
+            revisions=old.revisions,
         )  # fmt: skip
         run.asked.pop(name, None)
     _skip_old_items(run)
@@ -62,10 +63,15 @@ def _skip_old_items(run: Progress) -> None:
 
 
 def _return_to_main(run: Progress, stage: str) -> None:
-    """Let the main workflow go on, and let what looks for causes look again."""
-    if run.plan.nodes[stage].workflow == run.plan.workflow:
-        run.active = run.plan.workflow
-        run.followed.clear()
+    """Let the main workflow go on, and let what looks for causes look anew."""
+    if run.plan.nodes[stage].workflow != run.plan.workflow or not (run.followed or run.active != run.plan.workflow):
+        return
+    run.active = run.plan.workflow
+    run.followed.clear()
+    for node in run.plan.nodes.values():
+        if node.workflow != run.plan.workflow:
+            run.asked.pop(node.id, None)
+            run.take_in(node, run.nodes[node.id])
 
 
 def rebuild(run: Progress) -> None:
@@ -97,13 +103,10 @@ def _find_failures(run: Progress) -> bool:
 
 def _judge_failure(run: Progress, node: Node, state: NodeState) -> None:
     loop = run.plan.decides_loop(node.id)
-    by_gate = node.kind in {Kind.LOOP, Kind.APPROVAL} or (
-        state.last is not None and state.last.kind is FailureKind.GATE
-    )
-    if loop is not None and by_gate and run.nodes[loop.id].status is not Status.FAILED:
+    if loop is None or not state.red:
+        run.follow_failure(node, state.reason)
+        run.doom(f"{node.id}: {state.reason}" if node.loop else f"{node.id} {state.status.value}: {state.reason}")
+    elif run.nodes[loop.id].status is not Status.FAILED:
         run.verdicts.append(loop.id)
         for inner in run.below(loop.id):
             run.unready(inner)
-    elif loop is None or not by_gate:
-        run.follow_failure(node, state.reason)
-        run.doom(f"{node.id}: {state.reason}" if node.loop else f"{node.id} {state.status.value}: {state.reason}")

@@ -155,7 +155,7 @@ def _going_on(state: RunState, now: datetime, parallel: int, awake_s: float) -> 
     wall_s = state.budget.wall_s
     if wall_s is not None and state.worked_s + awake_s >= wall_s:
         return _out_of_time(state, wall_s)
-    if state.sent_back is not None:
+    if state.sent_back is not None and not state.stopped:
         return _send_back(state)
     if not state.stopped and (verdicts := _verdicts(state)):
         return verdicts
@@ -188,10 +188,14 @@ def _send_back(state: RunState) -> list[Command]:
 
 
 def _answered(state: RunState) -> list[Command]:
-    """Answer the conditions that are asked now, and find the items of each foreach."""
-    nodes = state.plan.nodes
-    conditions = [Judge(stage, *values.judge(state, nodes[stage])) for stage in state.conditions]
-    return [*conditions, *(Unfold(stage, *values.items(state, nodes[stage])) for stage in state.unfolding)]
+    """Answer one condition that is asked now, or find the items of one foreach; each may change what is asked next."""
+    if state.conditions:
+        stage = state.conditions[0]
+        return [Judge(stage, *values.judge(state, state.plan.nodes[stage]))]
+    if state.unfolding:
+        stage = state.unfolding[0]
+        return [Unfold(stage, *values.items(state, state.plan.nodes[stage]))]
+    return []
 
 
 def _alone(state: RunState, stage: str, now: datetime) -> list[Command]:
@@ -248,6 +252,9 @@ def _doomed(state: RunState) -> list[Command] | None:
 
 def _starts(state: RunState, now: datetime, parallel: int) -> list[Command]:
     """Start what can start; say when to look again, or for whom to wait when nothing can go on."""
+    for stage, asked in state.asked.items():
+        if asked.until is not None and asked.until <= now:
+            return [Expire(stage)]
     asks, until = _asks(state, now)
     later = {stage: state.nodes[stage] for stage in state.ready.later}
     due = {
@@ -268,13 +275,10 @@ def _starts(state: RunState, now: datetime, parallel: int) -> list[Command]:
 
 
 def _asks(state: RunState, now: datetime) -> tuple[list[Command], list[datetime | None]]:
-    """Ask persons, again when the tree is another; count silence as an answer when the time is up."""
-    commands: list[Command] = [Ask(stage, _deadline(state.plan.nodes[stage], now)) for stage in state.questions]
-    for stage, asked in state.asked.items():
-        if asked.until is not None and asked.until <= now:
-            commands.append(Expire(stage))
-        elif asked.tree != state.tree:
-            commands.append(Ask(stage, asked.until))
+    """Ask persons, again when the tree is another; return also until when they have time."""
+    nodes = state.plan.nodes
+    commands: list[Command] = [Ask(stage, _deadline(nodes[stage], now)) for stage in state.questions]
+    commands += [Ask(stage, asked.until) for stage, asked in state.asked.items() if asked.tree != state.tree]
     return commands, [asked.until for asked in state.asked.values()]
 
 

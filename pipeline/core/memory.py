@@ -29,19 +29,22 @@ class NodeState(msgspec.Struct):
     """One node's state.
 
     `over` means: what needs it may go on, be it done, skipped, or failed where that may be passed over.
-    `tries` counts failed attempts of this round (for an approval: revisions), `losses` crashed ones,
-    `waits` those that ended at a quota. `done_as` counts all stages of the run that were done before.
+    `tries` counts failed attempts of this round, `losses` crashed ones, `waits` those that ended at a quota,
+    `red` means that its gates or a person sent the round back, which its loop is to judge;
+    `revisions` how often an approval sent its stages back. `done_as` is the number of this result among all of the run.
     """
 
     unmet: int
     remaining: int
     status: Status = Status.PENDING
     over: bool = False
+    red: bool = False
     reason: str = ""
     attempts: int = 0
     tries: int = 0
     losses: int = 0
     waits: int = 0
+    revisions: int = 0
     round: int = 1
     judged: bool = False
     unfolded: bool = False

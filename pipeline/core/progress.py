@@ -142,11 +142,14 @@ class Progress:
         self.doom(f"{node.id} {status.value}: {state.reason}" if state.reason else f"{node.id} {status.value}")
 
     def doom(self, reason: str) -> None:
-        """The run cannot succeed any more: nothing new is to start."""
+        """The run cannot succeed any more: nothing new is to start, and no question is open."""
         self.doomed, self.stopped = self.doomed or reason, True
         verdicts = self.verdicts
         self.forget_what_is_next()
         self.verdicts = verdicts
+        for stage in self.asked:
+            self.nodes[stage].status, self.nodes[stage].reason = Status.PENDING, ""
+        self.asked.clear()
 
     def ask_verdict(self, loop: Node, told: tuple[str, ...], tree: str) -> None:
         """Have a loop judged: its round has failed, and this is why."""

@@ -22,7 +22,7 @@ class Ready(msgspec.Struct):
 
     shared: frozenset[str]
     lists: dict[tuple[str, ...], list[Place]] = {}
-    later: dict[str, Place] = {}
+    later: dict[str, tuple[Place, tuple[str, ...]]] = {}
 
     def _key(self, node: Node) -> tuple[str, ...]:
         return tuple(lock for lock in node.locks if lock in self.shared)
@@ -31,7 +31,7 @@ class Ready(msgspec.Struct):
         """Take in a stage; `later` when it has to wait for its time, or was parked."""
         place = (node.order, node.id)
         if later:
-            self.later[node.id] = place
+            self.later[node.id] = (place, self._key(node))
         elif node not in self:
             insort(self.lists.setdefault(self._key(node), []), place)
 
@@ -62,11 +62,11 @@ class Ready(msgspec.Struct):
         `held` are the locks that are taken; it may grow while this goes on, and then counts at once.
         """
         heads = [(places[0], 0, key) for key, places in self.lists.items() if places and held.isdisjoint(key)]
-        heads += [(place, -1, ()) for name, place in self.later.items() if name in due]
+        heads += [(place, -1, key) for name, (place, key) in self.later.items() if name in due]
         heapify(heads)
         while heads:
             place, index, key = heappop(heads)
-            if index >= 0 and not held.isdisjoint(key):
+            if not held.isdisjoint(key):
                 continue
             yield place[1]
             places = self.lists[key] if index >= 0 else []

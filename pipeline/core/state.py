@@ -176,7 +176,7 @@ class RunState(Progress):
         state.told = tuple(failure for gate in event.gates for failure in gate.failures) or (event.reason,)
         loop = self.plan.decides_loop(node.id)
         if loop is not None and event.kind is FailureKind.GATE:
-            state.status = Status.FAILED
+            state.status, state.red = Status.FAILED, True
             self.ask_verdict(loop, state.told, event.tree or self.tree)
             return
         state.not_before = event.retry_after
@@ -217,7 +217,7 @@ class RunState(Progress):
 
     def _answered(self, event: Answered) -> None:
         asked = self.asked.get(event.stage)
-        if asked is None or asked.tree != event.tree:
+        if asked is None or asked.tree != event.tree or (self.tree != event.tree and event.answer is Answer.APPROVE):
             return
         del self.asked[event.stage]
         node, state = self.plan.nodes[event.stage], self.nodes[event.stage]
@@ -234,13 +234,13 @@ class RunState(Progress):
     def _revise(self, node: Node, event: Answered) -> None:
         """Send back what a person looked at: by its loop if it decides one, else by having it run again."""
         state, loop = self.nodes[node.id], self.plan.decides_loop(node.id)
-        state.tries += 1
+        state.revisions += 1
         state.told = (event.comment or "a person wants it revised",)
         if loop is not None:
-            state.status = Status.FAILED
+            state.status, state.red = Status.FAILED, True
             self.ask_verdict(loop, state.told, event.tree)
-        elif node.approval is None or state.tries > node.approval.revisions:
-            state.reason = f"sent back {state.tries} times; last: {state.told[0]}"
+        elif node.approval is None or state.revisions > node.approval.revisions:
+            state.reason = f"sent back {state.revisions} times; last: {state.told[0]}"
             self.settle_failure(node, Status.FAILED)
         else:
             state.status = Status.WAITING
@@ -273,6 +273,7 @@ class RunState(Progress):
         state.status = Status.FAILED
         outer = self.plan.decides_loop(node.id)
         if outer is not None:
+            state.red = True
             self.ask_verdict(outer, (event.reason, *state.told), self.tree)
             return
         self.follow_failure(node, event.reason)
@@ -302,7 +303,7 @@ class RunState(Progress):
         node, state = self.plan.nodes[event.stage], self.nodes[event.stage]
         if event.stage in self.running:
             self.ending[event.stage] = event.reason
-        elif state.status in OPEN:
+        elif state.status in OPEN and node.workflow == self.active and not self.stopped:
             state.reason = event.reason
             self.unready(node)
             self.settle_failure(node, Status.CANCELLED)

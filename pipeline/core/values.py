@@ -56,7 +56,7 @@ def _of_stage(state: RunState, node: Node, name: Name) -> object:
     status = state.nodes[target].status
     if len(name) == 2 and name[1] in {"done", "failed", "skipped"}:
         return {"done": Status.DONE, "failed": Status.FAILED, "skipped": Status.SKIPPED}[name[1]] is status
-    values = state.values.get(target, {})
+    values = state.values.get(target, {}) if status is Status.DONE else {}
     output = named(name[1], values)
     if output is None:
         raise Unanswerable(f"{name[0]} is {status.value} and has put out no {name[1]!r}")
@@ -107,6 +107,19 @@ def closure(state: RunState, stages: Iterable[str]) -> list[str]:
         waiting += [(node.parent, around)] if node.parent else []
         waiting += [(later, whole) for later in _later_holders(state, node)]
     return [name for name in state.plan.nodes if name in whole or name in around]
+
+
+def in_the_way(state: RunState, stages: Iterable[str]) -> list[str]:
+    """List the failures that would end the run all the same, were these stages taken back."""
+    taken = set(stages)
+    return [
+        node.id
+        for node in state.plan.nodes.values()
+        if state.nodes[node.id].status in {Status.FAILED, Status.CANCELLED}
+        and not state.nodes[node.id].over
+        and node.workflow == state.plan.workflow
+        and node.id not in taken
+    ]
 
 
 def _later_holders(state: RunState, node: Node) -> Iterable[str]:

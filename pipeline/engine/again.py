@@ -17,6 +17,7 @@ from pipeline.core.events import (
     ItemsFound,
     LoopFinished,
     Noted,
+    Outcome,
     RunStarted,
     StageFinished,
     StageStarted,
@@ -33,6 +34,7 @@ from pipeline.files import atomic, journal
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
 from pipeline.ids import run_id, same_name
+from pipeline.process import launch
 
 _OF_STAGES = (StageStarted, StageFinished, ConditionAnswered, ItemsFound, ApprovalAsked, Answered)
 
@@ -57,10 +59,28 @@ def retry(world: World, name: str, word: str) -> list[str]:
                 f"Go on from there in a run of its own: pipeline fork {name} --from {stage}",
             )
         stages = values.closure(state, [stage])
+        if others := values.in_the_way(state, stages):
+            raise UsageProblem(
+                f"{', '.join(others)} failed and would end the run again", f"Type: pipeline retry {name} {others[0]}"
+            )
         with open_journal(rundir) as opened:
+            opened.append(_end_orphans(world, rundir, state, stages), durable=True)
             command = TakeBack(tuple(stages), (), f"{stage} again, as a person asked")
             opened.append([recompose(world.store(), opened.events, state, command, world.clock())], durable=True)
     return [one for one in stages if state.plan.nodes[one].is_leaf]
+
+
+def _end_orphans(world: World, rundir: RunDir, state: RunState, stages: Iterable[str]) -> list[Event]:
+    """End what a process that died has left running of these stages."""
+    ended: list[Event] = []
+    for stage in stages:
+        if (attempt := state.running.get(stage)) is not None:
+            launch.end_orphan(rundir.attempt(stage, attempt))
+            reason = "ended, to run again"
+            ended.append(
+                StageFinished(at=world.clock(), stage=stage, attempt=attempt, outcome=Outcome.CANCELLED, reason=reason)
+            )
+    return ended
 
 
 def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list[str]]:

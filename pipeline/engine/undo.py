@@ -41,6 +41,8 @@ def cancel_stage(world: World, name: str, stage: str, reason: str) -> str:
     memory = state.nodes[stage]
     if state.end is not None or memory.over or memory.status in {Status.FAILED, Status.CANCELLED}:
         raise NothingToDo(f"{stage} of run {name} is over: {memory.status.value}")
+    if stage not in state.running and (state.stopped or state.plan.nodes[stage].workflow != state.active):
+        raise NothingToDo(f"{stage} of run {name} will not be started any more", f"See why: pipeline explain {name}")
     if not state.plan.nodes[stage].is_leaf:
         inside = [node.id for node in state.below(stage) if node.is_leaf]
         raise UsageProblem(f"{stage} is a group", f"Name a stage inside it: {', '.join(inside[:8])}")

@@ -29,31 +29,44 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count, cycle, repeat
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from pipeline.core.compiler import compile_plan
+from pipeline.core.compiler import compile_plan, kind_of
 from pipeline.core.decide import (
+    Ask,
     Cancel,
     Command,
     EndLoop,
+    Expire,
     Finish,
+    Judge,
     NextRound,
     Park,
     Rest,
     Start,
     StartWorkflow,
+    TakeBack,
+    Unfold,
+    Waits,
     WaitUntil,
     decide,
 )
 from pipeline.core.events import (
+    Answer,
+    Answered,
+    ApprovalAsked,
     CancelRequested,
+    ConditionAnswered,
     Event,
     GateResult,
     Invoked,
+    ItemsFound,
+    LimitsRaised,
     LoopFinished,
     Outcome,
     RoundStarted,
@@ -61,15 +74,41 @@ from pipeline.core.events import (
     RunFinished,
     RunOpened,
     RunStarted,
+    StageCancelled,
     StageFinished,
     StageStarted,
+    TakenBack,
+    Usage,
+    Verdict,
     WorkflowStarted,
     decode,
     encode,
 )
-from pipeline.core.flow import FailureKind, Flow, GateName, Limits, Lock, Loop, Name, Publish, Retry, Stage, Workflow
-from pipeline.core.plan import Kind, Plan
+from pipeline.core.flow import (
+    Approval,
+    Count,
+    Duration,
+    Expression,
+    FailureKind,
+    Flow,
+    Foreach,
+    GateName,
+    Limits,
+    Lock,
+    Loop,
+    Name,
+    Output,
+    Publish,
+    Retry,
+    Role,
+    Stage,
+    StageLimits,
+    Template,
+    Workflow,
+)
+from pipeline.core.plan import Kind, Node, Plan
 from pipeline.core.state import RunState, fold
+from pipeline.core.values import closure, in_the_way
 
 PROFILE = settings(
     max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
@@ -101,6 +140,19 @@ class Ledger:
         self.failed = self.cancelled = self.draining = False
         self.only: str | None = None
         self.tree = ""
+        self.skipped: set[str] = set()
+        self.missed: set[str] = set()
+        self.judged: dict[str, Verdict] = {}
+        self.unfolded: set[str] = set()
+        self.values: dict[str, dict[str, Any]] = {}
+        self.asked: dict[str, ApprovalAsked] = {}
+        self.revisions: Counter[str] = Counter()
+        self.waits: Counter[str] = Counter()
+        self.spent = 0.0
+        self.reserved: dict[str, float] = {}
+        self.usd = plan.usd
+        self.wall_s = plan.wall_s
+        self.ending: set[str] = set()
 
     def below(self, node_id: str) -> Iterator[str]:
         for child in self.plan.nodes[node_id].children:
@@ -113,24 +165,49 @@ class Ledger:
             node_id = self.plan.nodes[node_id].parent
 
     def is_done(self, node_id: str) -> bool:
+        """What needs it may go on: it is done, skipped, failed where that is passed over, or all inside is."""
         node = self.plan.nodes[node_id]
-        if node.kind is Kind.PARALLEL and not node.gates:
+        if node_id in self.skipped | self.missed:
+            return True
+        if node.kind in {Kind.PARALLEL, Kind.WORKFLOW, Kind.ITEM} and not node.gates:
             return all(self.is_done(child) for child in node.children)
+        if node.kind is Kind.FOREACH:
+            return node_id in self.unfolded and all(self.is_done(child) for child in node.children)
         return node_id in self.done
+
+    def holds(self, node: Node) -> bool | None:
+        """Answer one of the conditions that the random flows use, from what was seen; None without an answer."""
+        name, _, word = node.when.removeprefix("not ").partition(".")
+        target = node.refs[name]
+        if word.startswith("out"):
+            return self.values[target]["n"] == 1 if target in self.done else None
+        states = {"done": self.is_done(target), "skipped": target in self.skipped, "failed": target in self.missed}
+        found = states[word] and (word != "done" or target not in self.skipped | self.missed)
+        return found is not node.when.startswith("not ")
 
     def may_start(self, node_id: str) -> bool:
         """Everything needed is done, in this round, and the stage itself is neither done nor under way."""
         node = self.plan.nodes[node_id]
         needs = [need for around in self.chain(node_id) for need in self.plan.nodes[around].needs]
-        fresh = node_id not in self.done and node_id not in self.running
-        judged = any(around in self.done for around in self.chain(node.parent))
-        return fresh and not judged and all(self.is_done(need) for need in (*needs, *node.children))
+        fresh = not any(node_id in book for book in (self.done, self.running, self.skipped, self.missed))
+        around = list(self.chain(node.parent))
+        judged = any(group in self.done | self.skipped for group in around)
+        wanted = [group for group in self.chain(node_id) if self.plan.nodes[group].when]
+        go = all(self.judged.get(group) is Verdict.GO for group in wanted)
+        known = all(group in self.unfolded for group in around if self.plan.nodes[group].kind is Kind.FOREACH)
+        return fresh and go and known and not judged and all(self.is_done(need) for need in (*needs, *node.children))
 
     def doors(self) -> Iterator[str]:
         """Go through what `Start` can name: stages, and groups with gates of their own."""
         for node in self.plan.nodes.values():
-            if node.workflow == self.workflow and (node.is_leaf or (node.kind is Kind.PARALLEL and node.gates)):
+            is_door = node.is_leaf or (node.kind is Kind.PARALLEL and node.gates)
+            if node.workflow == self.workflow and is_door and not self.is_forgotten(node.id):
                 yield node.id
+
+    def is_forgotten(self, node_id: str) -> bool:
+        """It belongs to an item of an earlier round."""
+        items = [group for group in self.chain(node_id) if self.plan.nodes[group].kind is Kind.ITEM]
+        return any(item not in self.plan.nodes[str(self.plan.nodes[item].parent)].children for item in items)
 
     def held(self) -> set[str]:
         return {lock for stage in self.running for lock in self.plan.nodes[stage].locks}
@@ -142,6 +219,8 @@ class Ledger:
                 self.attempts[stage] += 1
                 self.parked.discard(stage)
                 self.later.pop(stage, None)
+                if self.plan.nodes[stage].kind is Kind.AGENT:
+                    self.reserved[stage] = self.plan.nodes[stage].limits.usd or 0.0
             case StageFinished():
                 self.running.discard(event.stage)
                 self._finished(event)
@@ -161,6 +240,32 @@ class Ledger:
 
     def _note_person(self, event: Event) -> None:
         match event:
+            case ConditionAnswered(stage=stage, verdict=verdict):
+                self.judged[stage] = verdict
+                if verdict is Verdict.SKIP:
+                    self.skipped.update([stage, *self.below(stage)])
+                if verdict is Verdict.FAIL:
+                    self._fail_for_good(stage)
+            case ItemsFound(stage=stage, problem=problem):
+                if problem:
+                    self._fail_for_good(stage)
+                else:
+                    self.unfolded.add(stage)
+            case ApprovalAsked(stage=stage):
+                self.asked[stage] = event
+            case Answered():
+                self._answered(event)
+            case TakenBack():
+                self._taken_back(event)
+            case StageCancelled(stage=stage):
+                if stage in self.running:
+                    self.ending.add(stage)
+                elif self.may_be_cancelled(stage):
+                    self.asked.pop(stage, None)
+                    self._fail_for_good(stage)
+            case LimitsRaised():
+                self.usd = self.usd if event.usd is None else event.usd
+                self.wall_s = self.wall_s if event.wall_s is None else event.wall_s
             case RunOpened():
                 self.only = None
                 for stage in self.parked:
@@ -172,6 +277,53 @@ class Ledger:
                 self.cancelled = True
             case _:
                 pass
+
+    def may_be_cancelled(self, stage: str) -> bool:
+        books = (self.done, self.skipped, self.missed, self.not_retried, self.final)
+        inside = any(group in self.done | self.skipped for group in self.chain(stage))
+        inside = inside or (self._is_until(stage) and self.plan.nodes[stage].parent in self.red)
+        if self.final or self.plan.nodes[stage].workflow != self.workflow:
+            return False
+        return not inside and not any(stage in book for book in books) and not self.is_forgotten(stage)
+
+    def _answered(self, event: Answered) -> None:
+        asked = self.asked.get(event.stage)
+        if asked is None or asked.tree != event.tree:
+            return
+        if event.answer is Answer.APPROVE and event.tree != self.tree:
+            return
+        del self.asked[event.stage]
+        match event.answer:
+            case Answer.APPROVE:
+                self.done.add(event.stage)
+            case Answer.REVISE if self._is_until(event.stage):
+                self._turn_red(event.stage, (event.comment,), event.tree)
+            case Answer.REVISE:
+                self.revisions[event.stage] += 1
+                approval = self.plan.nodes[event.stage].approval
+                if approval is not None and self.revisions[event.stage] > approval.revisions:
+                    self._fail_for_good(event.stage)
+            case _:
+                self._fail_for_good(event.stage)
+
+    def _taken_back(self, event: TakenBack) -> None:
+        taken = set(event.stages)
+        for book in (self.done, self.skipped, self.missed, self.red, self.not_retried, self.parked):
+            book.difference_update(taken)
+        for table in (self.tries, self.losses, self.waits, self.rounds, self.later, self.verdicts, self.judged):
+            for node_id in taken & table.keys():
+                del table[node_id]
+        for foreach in taken & self.unfolded:
+            if taken.issuperset(self.below(foreach)):
+                self.unfolded.discard(foreach)
+        self.final = [one for one in self.final if one not in taken]
+        if any(self.plan.nodes[one].workflow == self.plan.workflow for one in taken):
+            self.exhausted, self.followed, self.workflow = [], [], self.plan.workflow
+            for node in self.plan.nodes.values():
+                if node.workflow != self.plan.workflow:
+                    self._forget_one(node.id)
+        self.failed, self.cancelled = bool(self.final or self.workflow != self.plan.workflow), False
+        self.tree = event.tree
 
     def _invoked(self, stage: str) -> None:
         self.only = stage
@@ -185,18 +337,29 @@ class Ledger:
     def _forget(self, loop: str) -> None:
         inside = set(self.below(loop))
         self.red.discard(loop)
-        for book in (self.done, self.red, self.not_retried, self.parked):
-            book.difference_update(inside)
-        for table in (self.tries, self.losses, self.rounds, self.later, self.verdicts):
-            for node_id in inside & table.keys():
-                del table[node_id]
+        for node_id in inside:
+            self._forget_one(node_id)
+
+    def _forget_one(self, node_id: str) -> None:
+        for book in (self.done, self.red, self.not_retried, self.parked, self.skipped, self.missed, self.unfolded):
+            book.discard(node_id)
+        self.asked.pop(node_id, None)
+        for table in (
+            self.tries, self.losses, self.rounds, self.later, self.verdicts, self.judged, self.waits, self.revisions
+        ):  # fmt: skip
+            table.pop(node_id, None)
+        self.final = [one for one in self.final if one != node_id]
 
     def _finished(self, event: StageFinished) -> None:
         node = self.plan.nodes[event.stage]
+        self._pay(event)
+        ending = event.stage in self.ending
+        self.ending.discard(event.stage)
         match event.outcome:
             case Outcome.DONE:
                 self.done.add(node.id)
                 self.tree = event.tree or self.tree
+                self.values[node.id] = event.values.get("out", {})
             case Outcome.FAILED:
                 failures = tuple(failure for gate in event.gates for failure in gate.failures) or (event.reason,)
                 self._failed(event, failures)
@@ -204,11 +367,25 @@ class Ledger:
                 self.losses[node.id] += 1
                 if self.losses[node.id] > node.retry.lost:
                     self._fail_for_good(node.id)
+            case Outcome.PARKED if event.kind is FailureKind.QUOTA:
+                self.waits[node.id] += 1
+                if self.waits[node.id] > node.retry.quota:
+                    self.parked.add(node.id)
+                self._not_before(event)
             case Outcome.PARKED:
                 self.parked.add(node.id)
                 self._not_before(event)
+            case Outcome.CANCELLED if ending:
+                self._fail_for_good(node.id)
             case Outcome.CANCELLED:
-                self.done.add(node.id)
+                pass
+
+    def _pay(self, event: StageFinished) -> None:
+        reserved = self.reserved.pop(event.stage, 0.0)
+        if event.usage.cost_usd is not None:
+            self.spent += event.usage.cost_usd
+        elif event.outcome is not Outcome.PARKED:
+            self.spent += reserved
 
     def _failed(self, event: StageFinished, failures: tuple[str, ...]) -> None:
         node = self.plan.nodes[event.stage]
@@ -240,14 +417,19 @@ class Ledger:
             words = "".join(letter for letter in reason if not letter.isdigit())
             self._turn_red(loop, (words, *self.told.get(loop, ())), self.tree)
             return
-        rule = self.plan.nodes[loop].loop
-        if rule is not None and rule.on_exhausted != "fail":
-            self.exhausted.append(rule.on_exhausted)
         self._fail_for_good(loop)
 
     def _fail_for_good(self, node_id: str) -> None:
+        if self.plan.nodes[node_id].on_failure == "continue":
+            self.missed.add(node_id)
+            return
+        node = self.plan.nodes[node_id]
+        follow_up = node.loop.on_exhausted if node.loop else node.on_failure
+        if follow_up != "fail":
+            self.exhausted.append(follow_up)
         self.final.append(node_id)
         self.failed = True
+        self.asked.clear()
 
 
 # The oracles. Each looks at one event before it is taken in, and is silent about all others.
@@ -330,10 +512,60 @@ def an_invoked_stage_runs_alone(seen: Ledger, event: Event) -> None:
         assert isinstance(event, RunFinished) or event.stage == seen.only
 
 
+def conditions_are_answered_truly(seen: Ledger, event: Event) -> None:
+    if isinstance(event, ConditionAnswered):
+        node = seen.plan.nodes[event.stage]
+        assert event.stage not in seen.judged
+        assert all(seen.is_done(need) for around in seen.chain(node.id) for need in seen.plan.nodes[around].needs)
+        wanted = {None: Verdict.FAIL, True: Verdict.GO, False: Verdict.SKIP}
+        assert event.verdict is wanted[seen.holds(node)]
+
+
+def items_are_found_once_and_bounded(seen: Ledger, event: Event) -> None:
+    if isinstance(event, ItemsFound):
+        node = seen.plan.nodes[event.stage]
+        assert node.foreach is not None
+        assert event.stage not in seen.unfolded
+        target = node.refs[node.foreach.over.partition(".")[0]]
+        there = seen.values[target]["items"] if target in seen.done else None
+        if there is None or len(there) > node.foreach.max:
+            assert event.problem
+        else:
+            assert [item.value for item in event.items] == there
+
+
+def answers_count_for_the_tree_that_was_shown(seen: Ledger, event: Event) -> None:
+    if isinstance(event, ApprovalAsked):
+        assert event.tree == seen.tree
+        assert event.stage in seen.doors()
+        assert seen.may_start(event.stage)
+    if isinstance(event, StageStarted):
+        kinds = {seen.plan.nodes[need].kind for need in seen.plan.nodes[event.stage].needs}
+        if Kind.APPROVAL in kinds:
+            assert all(seen.is_done(need) for need in seen.plan.nodes[event.stage].needs)
+
+
+def never_over_the_budget(seen: Ledger, event: Event) -> None:
+    if isinstance(event, StageStarted) and seen.usd is not None and seen.plan.nodes[event.stage].kind is Kind.AGENT:
+        own = seen.plan.nodes[event.stage].limits.usd or 0.0
+        assert seen.spent < seen.usd
+        assert seen.spent + sum(seen.reserved.values()) + own <= seen.usd + 1e-9
+
+
+def what_is_taken_back_is_all_that_builds_on_it(seen: Ledger, event: Event) -> None:
+    if isinstance(event, TakenBack):
+        taken = set(event.stages)
+        assert taken.isdisjoint(seen.running)
+        for name in taken:
+            builds = [other for other in seen.plan.nodes.values() if name in other.needs]
+            assert taken.issuperset(other.id for other in builds)
+            assert seen.plan.nodes[name].parent in {None, *taken}
+
+
 def done_means_every_stage_is_done(seen: Ledger, event: Event) -> None:
     if isinstance(event, RunFinished) and event.end is RunEnd.DONE:
         main = [node for node in seen.plan.nodes.values() if node.workflow == seen.plan.workflow]
-        assert all(seen.is_done(node.id) for node in main)
+        assert all(seen.is_done(node.id) for node in main if not seen.is_forgotten(node.id))
 
 
 def the_end_tells_the_truth(seen: Ledger, event: Event) -> None:
@@ -366,6 +598,11 @@ ORACLES: tuple[Callable[[Ledger, Event], None], ...] = (
     done_means_every_stage_is_done,
     the_end_tells_the_truth,
     follow_ups_start_once,
+    conditions_are_answered_truly,
+    items_are_found_once_and_bounded,
+    answers_count_for_the_tree_that_was_shown,
+    never_over_the_budget,
+    what_is_taken_back_is_all_that_builds_on_it,
 )
 ORACLES_OF_INVOKING = (
     never_more_than_parallel,
@@ -381,7 +618,7 @@ def never_stuck(seen: Ledger, commands: list[Command]) -> None:
 
 def nothing_waits_without_a_cause(seen: Ledger, commands: list[Command], now: datetime) -> None:
     """After the starts of one decision: whoever still could start has no slot, lock or time to do so."""
-    settled = all(isinstance(command, Start | WaitUntil) for command in commands)
+    settled = all(isinstance(command, Start | WaitUntil | Ask | Expire) for command in commands)
     if (
         not settled
         or seen.only
@@ -394,6 +631,12 @@ def nothing_waits_without_a_cause(seen: Ledger, commands: list[Command], now: da
     for stage in seen.doors():
         idle = stage in seen.parked or seen.later.get(stage, now) > now
         lost_round = not seen.red.isdisjoint(seen.chain(stage))
+        node = seen.plan.nodes[stage]
+        if node.kind is Kind.APPROVAL:
+            assert not seen.may_start(stage) or lost_round or stage in seen.asked, f"nobody was asked about {stage}"
+            continue
+        if node.kind is Kind.AGENT and seen.usd is not None:
+            continue
         if seen.may_start(stage) and not idle and not lost_round:
             assert not seen.held().isdisjoint(seen.plan.nodes[stage].locks), f"{stage} could have started"
 
@@ -401,6 +644,7 @@ def nothing_waits_without_a_cause(seen: Ledger, commands: list[Command], now: da
 def replay_equals_live(plan: Plan, journal: list[bytes], live: RunState) -> None:
     replayed = fold(plan, [decode(line) for line in journal])
     names = [name for name in vars(live) if not name.startswith("_") and name != "plan"]
+    assert replayed.plan.nodes == live.plan.nodes
     for name in (*names, "all_done"):
         assert getattr(replayed, name) == getattr(live, name), name
 
@@ -408,22 +652,22 @@ def replay_equals_live(plan: Plan, journal: list[bytes], live: RunState) -> None
 def most_attempts(plan: Plan) -> int:
     """Count the attempts of a run in which everything goes wrong as often as it may."""
     total = 0
-    for node in plan.nodes.values():
+    for node in [*plan.nodes.values()]:
         rounds = 1
         for loop in plan.loops_around(node.id):
             rounds *= loop.loop.max if loop.loop else 1
-        total += rounds * (1 + node.retry.max + node.retry.lost)
-    return total
+        total += rounds * (1 + node.retry.max + node.retry.lost + node.retry.quota)
+    return total + sum(9 * len(nodes) for nodes in plan.bodies.values())
 
 
-Answer = Callable[["Walk", str], StageFinished | CancelRequested]
+Reply = Callable[["Walk", str], StageFinished | CancelRequested]
 
 
 class Walk:
     """The engine's part, with a world that answers as it likes."""
 
     def __init__(
-        self, plan: Plan, answer: Answer, rnd: Random | None = None, *, parks: int = 4, invoked: int = 0
+        self, plan: Plan, answer: Reply, rnd: Random | None = None, *, parks: int = 4, invoked: int = 0
     ) -> None:
         self.plan = plan
         self.answer = answer
@@ -436,6 +680,10 @@ class Walk:
         self.journal: list[bytes] = []
         self.seen = Ledger(plan)
         self.state = RunState(plan)
+        self.seen.plan = self.state.plan
+        self.worked_s = self.awake_s = 0.0
+        self.persons_left = 4
+        self.to_end: dict[str, Outcome] = {}
         self.started: list[str] = []
         self.write(
             RunStarted(at=NOON, run_id="r", workflow=plan.workflow, feature="f", idea="i", base="b", base_branch="main")
@@ -453,7 +701,9 @@ class Walk:
         """Go on until the run ends, or is parked and nobody takes it up again."""
         for _ in range(60 + 6 * most_attempts(self.plan)):
             asked_at = self.now
-            commands = decide(self.state, asked_at, self.plan.parallel, draining=self.seen.draining)
+            commands = decide(
+                self.state, asked_at, self.plan.parallel, awake_s=self.awake_s, draining=self.seen.draining
+            )
             never_stuck(self.seen, commands)
             if not all(self.act(command) for command in commands):
                 return self.state
@@ -477,17 +727,33 @@ class Walk:
             case WaitUntil(at):
                 assert at > self.now
                 self.now = self.now if self.seen.running else at
-            case Park(reason):
+            case Judge(stage, verdict, reason):
+                self.write(ConditionAnswered(at=self.now, stage=stage, verdict=verdict, reason=reason))
+            case Unfold(stage, items, problem):
+                self.write(ItemsFound(at=self.now, stage=stage, items=items, problem=problem))
+            case Ask(stage, until):
+                self.write(ApprovalAsked(at=self.now, stage=stage, tree=self.state.tree, until=until))
+            case Expire(stage):
+                until = self.seen.asked[stage].until
+                assert until is not None
+                assert until <= self.now
+                self.write(Answered(at=self.now, stage=stage, answer=Answer.EXPIRED, tree=self.seen.asked[stage].tree))
+            case TakeBack(stages, told, reason):
+                assert told
+                self.write(TakenBack(at=self.now, stages=stages, reason=reason, told=told, tree="tree d"))
+            case Park(reason, waits):
                 assert reason
                 assert not self.seen.running
                 self.parks_left -= 1
                 self.open_again()
+                if waits is Waits.PERSON:
+                    self.help_on()
                 return self.parks_left > 0
             case Rest():
                 self.open_again()
-            case Cancel(stage):
+            case Cancel(stage, park):
                 assert stage in self.seen.running
-                self.write(StageFinished(at=self.now, stage=stage, attempt=1, outcome=Outcome.CANCELLED))
+                self.to_end[stage] = Outcome.PARKED if park else Outcome.CANCELLED
             case Finish(end, reason):
                 self.write(RunFinished(at=self.now, end=end, reason=reason))
                 return self.invocations_left > 0 and self.open_again()
@@ -502,8 +768,40 @@ class Walk:
             self.write(Invoked(at=self.now, stage=self.rnd.choice(leaves)))
         return self.state.end is None
 
+    def help_on(self) -> None:
+        """Do what a person does for whom a run waits: answer, or raise the limits."""
+        assert self.seen.asked or self.seen.usd is not None or self.seen.wall_s is not None
+        if self.seen.asked:
+            self.reply(self.rnd.choice(list(Answer)) if self.rnd else Answer.APPROVE)
+        else:
+            self.write(LimitsRaised(at=self.now, usd=(self.seen.usd or 0.0) + 5.0, wall_s=1e9))
+
+    def reply(self, answer: Answer) -> None:
+        stage = min(self.seen.asked)
+        tree = self.seen.asked[stage].tree
+        self.write(Answered(at=self.now, stage=stage, answer=answer, tree=tree, comment="smaller"))
+
+    def step_in(self, rnd: Random) -> None:
+        """Let a person do something out of the blue."""
+        self.persons_left -= 1
+        everyone = sorted(node.id for node in self.state.plan.leaves() if node.workflow == self.plan.workflow)
+        everyone = [stage for stage in everyone if not self.seen.is_forgotten(stage)]
+        stage = rnd.choice(everyone)
+        match rnd.randint(0, 3):
+            case 0 if not self.seen.running and not in_the_way(self.state, taken := closure(self.state, [stage])):
+                self.write(TakenBack(at=self.now, stages=tuple(taken), reason="again", tree="t"))
+            case 1:
+                self.write(StageCancelled(at=self.now, stage=stage, reason="enough"))
+            case 2 if self.seen.asked:
+                self.reply(rnd.choice(list(Answer)))
+            case _:
+                self.write(LimitsRaised(at=self.now, usd=(self.seen.usd or 0.0) + 1.0))
+
     def let_something_happen(self) -> None:
         if self.rnd is not None:
+            self.awake_s += self.rnd.randint(0, 30)
+            if self.oracles is ORACLES and self.persons_left and self.rnd.randint(0, 15) == 0 and not self.state.end:
+                self.step_in(self.rnd)
             roll = self.rnd.randint(0, 99)
             if roll > 97:
                 self.kill()
@@ -513,7 +811,10 @@ class Walk:
                 self.write(CancelRequested(at=self.now))
             elif roll > 80:
                 self.now += timedelta(seconds=10)
-        if self.seen.running:
+        if ending := sorted(self.seen.running & self.to_end.keys()):
+            outcome = self.to_end.pop(ending[0])
+            self.write(StageFinished(at=self.now, stage=ending[0], attempt=1, outcome=outcome, reason="put off"))
+        elif self.seen.running:
             stage = self.rnd.choice(sorted(self.seen.running)) if self.rnd else min(self.seen.running)
             self.write(self.answer(self, stage))
         elif self.seen.draining:
@@ -524,12 +825,18 @@ class Walk:
         """End the process and take the run up again from the journal; what ran is lost."""
         self.seen.draining = False
         self.state = fold(self.plan, [decode(line) for line in self.journal])
+        self.seen.plan = self.state.plan
+        self.awake_s = 0.0
         self.write(RunOpened(at=self.now, pid=1))
         for stage in sorted(self.seen.running):
             self.write(StageFinished(at=self.now, stage=stage, attempt=1, outcome=Outcome.LOST, reason="killed"))
 
 
 # Random flows and random answers.
+
+
+OUT = {"out": Output(file="out.json", fields={"n": ("number",), "items": ("list",)})}
+DOERS = {Kind.AGENT, Kind.RUN}
 
 
 def random_plan(rnd: Random) -> Plan:
@@ -539,39 +846,102 @@ def random_plan(rnd: Random) -> Plan:
         main["publish"] = Stage(publish=Publish(), needs=tuple(map(Name, main)), lock=(Name("publisher"),))
     workflows = {
         "main": Workflow(stages=main),
-        "triage": Workflow(stages=random_stages(rnd, names, 1, ["fail", "deeper"])),
-        "deeper": Workflow(stages=random_stages(rnd, names, 0, ["fail"])),
+        "triage": Workflow(stages=random_stages(rnd, names, 1, ["fail", "deeper"], calls=False)),
+        "deeper": Workflow(stages=random_stages(rnd, names, 0, ["fail"], calls=False)),
+        "called": Workflow(stages=random_stages(rnd, names, 1, ["fail"], calls=False)),
     }
-    locks = {name: Lock() for name in ("one", "two", "publisher")}
-    flow = Flow(version=1, targets=(), workflows=workflows, locks=locks, limits=Limits(parallel=rnd.randint(1, 3)))
+    usd = rnd.choice((None, None, 3.0, 20.0))
+    limits = Limits(parallel=rnd.randint(1, 3), usd=usd, wall=rnd.choice((None, None, Duration(400.0))))
+    flow = Flow(
+        version=1,
+        targets=(),
+        workflows=workflows,
+        locks={name: Lock() for name in ("one", "two", "publisher")},
+        agents={"role": Role(prompt="p")},
+        limits=limits,
+    )
     return compile_plan(flow, "main")
 
 
-def random_stages(rnd: Random, names: Iterator[str], depth: int, follow_ups: list[str]) -> dict[str, Stage]:
+def random_stages(
+    rnd: Random, names: Iterator[str], depth: int, follow_ups: list[str], *, calls: bool = True
+) -> dict[str, Stage]:
     stages: dict[str, Stage] = {}
     for _ in range(rnd.randint(1, 2 + depth)):
         needs = tuple(Name(name) for name in stages if rnd.randint(0, 2) == 0)
-        stage = random_stage(rnd, names, depth, follow_ups)
+        stage = random_stage(rnd, names, depth, follow_ups, {need: stages[need] for need in needs}, calls=calls)
         stages[next(names)] = msgspec.structs.replace(stage, needs=needs)
     declared = list(stages.items())
     rnd.shuffle(declared)
     return dict(declared)
 
 
-def random_stage(rnd: Random, names: Iterator[str], depth: int, follow_ups: list[str]) -> Stage:
-    kinds = list(FailureKind)
-    on = tuple(kind for kind in kinds if rnd.randint(0, 1))
-    retry = Retry(max=rnd.randint(0, 2), on=on, lost=rnd.randint(0, 3))
-    shape = rnd.choice(("run", "parallel", "loop", "loop")) if depth else "run"
-    if shape == "run":
-        lock = tuple(Name(name) for name in ("one", "two") if rnd.randint(0, 2) == 0)
-        return Stage(run="true", lock=lock, retry=retry)
-    inner = random_stages(rnd, names, depth - 1, follow_ups)
+def random_stage(
+    rnd: Random, names: Iterator[str], depth: int, follow_ups: list[str], needed: dict[str, Stage], *, calls: bool
+) -> Stage:
+    stage = random_shape(rnd, names, depth, follow_ups, needed, calls=calls)
+    if needed and rnd.randint(0, 2) == 0:
+        target = rnd.choice(sorted(needed))
+        words = ["done", "failed", "skipped"] + ["out.n == 1"] * 2 * (kind_of(needed[target]) in DOERS)
+        no = "" if (word := rnd.choice(words)).startswith("out") else rnd.choice(("", "not "))
+        stage = msgspec.structs.replace(stage, when=Expression(f"{no}{target}.{word}"))
+    return stage
+
+
+def random_shape(
+    rnd: Random, names: Iterator[str], depth: int, follow_ups: list[str], needed: dict[str, Stage], *, calls: bool
+) -> Stage:
+    lists = sorted(name for name, stage in needed.items() if kind_of(stage) in DOERS)
+    shapes = ["run", "run", "agent"]
+    if depth:
+        shapes = (
+            ["run", "agent", "approval", "parallel", "loop", "loop"] + ["call"] * calls + ["foreach"] * 2 * bool(lists)
+        )
+    shape = rnd.choice(shapes)
+    if shape in {"run", "agent"}:
+        return random_doer(rnd, shape, follow_ups)
+    if shape == "approval":
+        timeout = rnd.choice((None, Duration(30.0)))
+        return Stage(approval=Approval(ask=Template("well?"), timeout=timeout, revisions=rnd.randint(0, 2)))
+    if shape == "call":
+        return Stage(workflow=Name("called"))
+    inner = random_stages(rnd, names, depth - 1, follow_ups, calls=False)
+    if shape == "foreach":
+        over = Expression(f"{rnd.choice(lists)}.out.items")
+        return Stage(foreach=Foreach(over=over, max=rnd.randint(1, 3)), stages=inner)
     if shape == "parallel":
-        return Stage(parallel=inner, gates=(GateName.FINDINGS,) if rnd.randint(0, 1) else (), retry=retry)
-    until = rnd.choice(sorted(inner))
-    if inner[until].loop is None:
-        inner[until] = msgspec.structs.replace(inner[until], gates=(GateName.FINDINGS,))
+        return Stage(parallel=inner, gates=(GateName.FINDINGS,) if rnd.randint(0, 1) else (), retry=random_retry(rnd))
+    return random_loop(rnd, names, inner, follow_ups)
+
+
+def random_doer(rnd: Random, shape: str, follow_ups: list[str]) -> Stage:
+    lock = tuple(Name(name) for name in ("one", "two") if rnd.randint(0, 2) == 0)
+    on_failure = Name(rnd.choice(("fail", "fail", "continue", follow_ups[-1])))
+    limits = StageLimits(usd=rnd.choice((None, 1.0, 2.0)), tokens=Count(5)) if shape == "agent" else None
+    return Stage(
+        run=None if shape == "agent" else "true",
+        agent=Name("role") if shape == "agent" else None,
+        lock=lock,
+        retry=random_retry(rnd),
+        outputs=OUT,
+        on_failure=on_failure,
+        limits=limits,
+    )
+
+
+def random_retry(rnd: Random) -> Retry:
+    on = tuple(kind for kind in FailureKind if rnd.randint(0, 1))
+    return Retry(max=rnd.randint(0, 2), on=on, lost=rnd.randint(0, 3), quota=rnd.randint(0, 2))
+
+
+def random_loop(rnd: Random, names: Iterator[str], inner: dict[str, Stage], follow_ups: list[str]) -> Stage:
+    able = [
+        name for name, stage in inner.items() if stage.workflow is None and stage.foreach is None and not stage.when
+    ]
+    until = rnd.choice(sorted(able)) if able else next(names)
+    deciding = inner.get(until, Stage(run="true"))
+    gates = () if deciding.loop or deciding.approval else (GateName.FINDINGS,)
+    inner[until] = msgspec.structs.replace(deciding, gates=gates, on_failure=Name("fail"))
     loop = Loop(
         until=f"{until}.passed",
         max=rnd.randint(1, 4),
@@ -587,9 +957,15 @@ def random_answer(walk: Walk, stage: str) -> StageFinished:
     tree = rnd.choice(("", "tree a", "tree b", "tree c"))
     after = walk.now + timedelta(seconds=rnd.randint(1, 30)) if rnd.randint(0, 1) else None
     finished = StageFinished(
-        at=walk.now, stage=stage, attempt=walk.seen.attempts[stage], outcome=Outcome.DONE, tree=tree
+        at=walk.now,
+        stage=stage,
+        attempt=walk.seen.attempts[stage],
+        outcome=Outcome.DONE,
+        tree=tree,
+        values={"out": {"n": rnd.randint(0, 2), "items": list(range(rnd.randint(0, 3)))}},
+        usage=Usage(cost_usd=rnd.choice((None, 0.0, 0.5, 1.5))),
     )
-    is_gated = bool(walk.plan.nodes[stage].gates)
+    is_gated = bool(walk.state.plan.nodes[stage].gates)
     if rnd.random() > walk.mishap * (2 if is_gated else 1):
         return finished
     failure = rnd.choice(("red a", "red b", "red c"))
@@ -600,9 +976,12 @@ def random_answer(walk: Walk, stage: str) -> StageFinished:
             return msgspec.structs.replace(finished, outcome=Outcome.LOST)
         case 2 if walk.parks_left:
             walk.parks_left -= 1
-            return msgspec.structs.replace(finished, outcome=Outcome.PARKED, reason="waits", retry_after=after)
+            kind = rnd.choice((None, FailureKind.QUOTA))
+            return msgspec.structs.replace(
+                finished, outcome=Outcome.PARKED, reason="waits", retry_after=after, kind=kind, usage=Usage()
+            )
         case _:
-            kind = rnd.choice(walk.plan.nodes[stage].retry.on * 4 + tuple(FailureKind))
+            kind = rnd.choice(walk.state.plan.nodes[stage].retry.on * 4 + tuple(FailureKind))
             return msgspec.structs.replace(
                 finished, outcome=Outcome.FAILED, kind=kind, reason=failure, retry_after=after
             )
@@ -637,7 +1016,7 @@ def shown(walk: Walk) -> None:
     try:
         walk.run()
     finally:
-        note("\n".join(repr(node) for node in walk.plan.nodes.values()))
+        note("\n".join(repr(node) for node in walk.state.plan.nodes.values()))
         note(b"\n".join(walk.journal).decode())
 
 
@@ -656,7 +1035,7 @@ def red_gates(failures: Iterator[str], trees: Iterator[str]) -> Callable[["Walk"
     """Answer red wherever there is a gate, and done elsewhere."""
 
     def answer(walk: Walk, stage: str) -> StageFinished:
-        if walk.plan.nodes[stage].gates:
+        if walk.state.plan.nodes[stage].gates:
             return red(walk, stage, failure=next(failures), tree=next(trees))
         return always(Outcome.DONE)(walk, stage)
 
