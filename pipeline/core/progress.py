@@ -175,7 +175,12 @@ class Progress:
             self._complete(parent)
 
     def _complete(self, group: Node) -> None:
-        """All of a group is over: its loop is judged, its gates are asked, or it is done too."""
+        """All of a group is over: its loop is judged, its gates are asked, or it is done too.
+
+        The last one inside that is over, and whoever enters a group that is complete already, both come here.
+        """
+        if self.nodes[group.id].over or group.id in self.verdicts:
+            return
         if group.kind is Kind.LOOP:
             self.verdicts.append(group.id)
         elif group.gates:

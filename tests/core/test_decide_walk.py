@@ -505,7 +505,8 @@ def nothing_starts_that_is_in_vain(seen: Ledger, event: Event) -> None:
 
 
 def an_invoked_stage_runs_alone(seen: Ledger, event: Event) -> None:
-    if seen.only is not None and not isinstance(event, RunOpened | StageFinished | CancelRequested):
+    by_a_person = RunOpened | CancelRequested | Answered | LimitsRaised
+    if seen.only is not None and not isinstance(event, by_a_person | StageFinished):
         assert isinstance(event, StageStarted | RunFinished)
         assert not seen.running
         assert isinstance(event, StageStarted) or seen.cancelled
@@ -762,9 +763,9 @@ class Walk:
     def open_again(self) -> bool:
         """Take the run up again, now and then for one stage only."""
         self.write(RunOpened(at=self.now, pid=1))
-        if self.rnd and self.invocations_left and (self.state.end or self.rnd.randint(0, 1)):
+        leaves = sorted(node.id for node in self.plan.leaves() if node.kind is not Kind.APPROVAL)
+        if self.rnd and leaves and self.invocations_left and (self.state.end or self.rnd.randint(0, 1)):
             self.invocations_left -= 1
-            leaves = sorted(node.id for node in self.plan.leaves())
             self.write(Invoked(at=self.now, stage=self.rnd.choice(leaves)))
         return self.state.end is None
 
