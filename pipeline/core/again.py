@@ -11,14 +11,19 @@ from pipeline.core.progress import Progress
 
 def invite(run: Progress, stage: str) -> None:
     """Take a stage that a person invokes back to pending, with the groups around it and what failed because of it."""
-    for state in run.nodes.values():
-        if state.status in {Status.SKIPPED, Status.CANCELLED} and not state.over:
-            state.status, state.reason = Status.PENDING, ""
+    _pick_up(run)
     _take_back_failed(run, stage)
     for group in run.plan.around(stage):
         state = run.nodes[group.id]
         state.status, state.over, state.reason = Status.PENDING, False, ""
     _return_to_main(run, stage)
+
+
+def _pick_up(run: Progress) -> None:
+    """Take what the end of the run put aside as not begun again."""
+    for name in run.put_aside:
+        run.nodes[name].status, run.nodes[name].reason = Status.PENDING, ""
+    run.put_aside.clear()
 
 
 def _take_back_failed(run: Progress, stage: str) -> None:
@@ -34,9 +39,7 @@ def _take_back_failed(run: Progress, stage: str) -> None:
 def take_back(run: Progress, stages: Iterable[str], told: tuple[str, ...]) -> None:
     """Forget what these nodes have done; `told` is what they are told when they run again."""
     taken = set(stages)
-    for state in run.nodes.values():
-        if state.status in {Status.SKIPPED, Status.CANCELLED} and not state.over:
-            state.status, state.reason = Status.PENDING, ""
+    _pick_up(run)
     for name in taken:
         node = run.plan.nodes[name]
         old = run.nodes[name]

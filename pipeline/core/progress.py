@@ -39,6 +39,7 @@ class Progress:
         self.running: dict[str, int] = {}
         self.held: set[str] = set()
         self.verdicts: list[str] = []
+        self.put_aside: set[str] = set()
         self.open_roots = 0
         for node in plan.nodes.values():
             self.take_in(node)

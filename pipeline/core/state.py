@@ -324,12 +324,12 @@ class RunState(Progress):
         self.forget_what_is_next()
         self.asked.clear()
         for node_id, state in self.nodes.items():
-            if state.status in {*OPEN, Status.RUNNING} and event.end is not RunEnd.DONE:
-                in_use = self.plan.nodes[node_id].workflow == self.active
-                state.status = Status.CANCELLED if event.end is RunEnd.CANCELLED and in_use else Status.SKIPPED
-                state.reason = state.reason or event.reason
-            elif state.status is Status.PENDING:
-                state.status, state.reason = Status.SKIPPED, "not needed"
+            if state.status not in {*OPEN, Status.RUNNING}:
+                continue
+            in_use = self.plan.nodes[node_id].workflow == self.active
+            state.status = Status.CANCELLED if event.end is RunEnd.CANCELLED and in_use else Status.SKIPPED
+            state.reason = state.reason or ("not needed" if event.end is RunEnd.DONE else event.reason)
+            self.put_aside.add(node_id)
 
 
 def fold(plan: Plan, events: Iterable[Event]) -> RunState:
