@@ -23,26 +23,33 @@ workflows:
 """
 
 
-def flow(layers: Sequence[int]) -> str:
-    """Write the flow file for a shape; the workflow is called `no_ops`."""
+def flow(layers: Sequence[int], fan_in: int = 0) -> str:
+    """Write the flow file for a shape; the workflow is called `no_ops`.
+
+    Each stage needs all of the layer before it, or as many as `fan_in` says.
+    """
     lines = [_HEAD]
     number = 0
     before: list[str] = []
     for size in layers:
         names = [f"s{number + index}" for index in range(size)]
-        needs = f", needs: [{', '.join(before)}]" if before else ""
-        lines += [f'      {name}: {{run: "true"{needs}}}\n' for name in names]
+        for index, name in enumerate(names):
+            picked = (
+                [before[(index + step * 7) % len(before)] for step in range(fan_in)] if fan_in and before else before
+            )
+            needs = f", needs: [{', '.join(dict.fromkeys(picked))}]" if picked else ""
+            lines.append(f'      {name}: {{run: "true"{needs}}}\n')
         number, before = number + size, names
     return "".join(lines)
 
 
-def make(folder: Path, layers: Sequence[int]) -> Path:
+def make(folder: Path, layers: Sequence[int], fan_in: int = 0) -> Path:
     """Make a repository with one commit and this flow below `folder`; return it."""
     repository = folder / "repository"
     (repository / "agents").mkdir(parents=True)
     (repository / "src").mkdir()
     (repository / "src" / "app.py").write_text("ANSWER = 42\n")
-    (repository / "agents" / "flow.yaml").write_text(flow(layers))
+    (repository / "agents" / "flow.yaml").write_text(flow(layers, fan_in))
     identity = ("-c", "user.name=Benchmark", "-c", "user.email=benchmark@localhost")
     for arguments in (
         ("init", "--quiet", "--initial-branch=main"),

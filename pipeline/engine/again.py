@@ -135,13 +135,14 @@ def _inherited(events: Iterable[Event], state: RunState, plan: Plan, gone: set[s
         for stage, memory in state.nodes.items()
         if memory.last is not None and memory.over and stage not in gone
     }
-    known = set(plan.nodes)
     for event in events:
         if isinstance(event, LoopFinished):
-            if event.passed and event.loop not in gone and event.loop in known:
+            if event.passed and event.loop not in gone and _is_known(plan, event.loop):
                 yield event
         elif isinstance(event, _OF_STAGES):
             if event.stage in gone or state.plan.nodes[event.stage].workflow != state.plan.workflow:
+                continue
+            if not _is_known(plan, event.stage):
                 continue
             if isinstance(event, StageStarted | StageFinished) and accepted.get(event.stage) != event.attempt:
                 continue
@@ -149,6 +150,13 @@ def _inherited(events: Iterable[Event], state: RunState, plan: Plan, gone: set[s
                 yield msgspec.structs.replace(event, inherited=event.inherited or name)
             elif not isinstance(event, StageStarted):
                 yield event
+
+
+def _is_known(plan: Plan, stage: str) -> bool:
+    """Tell whether a plan has this stage, or the foreach that it belongs to."""
+    parts = stage.split(":")
+    heads = (":".join(parts[:length]) for length in range(1, len(parts)))
+    return stage in plan.nodes or any(head in plan.nodes and plan.nodes[head].body for head in heads)
 
 
 def reload(world: World, rundir: RunDir) -> None:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.project import survivors
+
 BIN = Path(sys.executable).parent
 AGENT = 'cat > "$TMPDIR/prompt"\neval "$DO"\n'
 
@@ -90,6 +92,10 @@ class Bare:
     def started(self) -> list[str]:
         """The stages that were started in the newest run, in that order, again and again if they were."""
         return [event["stage"] for event in self.events() if event["event"] == "stage_started"]
+
+    def survivors(self) -> list[str]:
+        """Processes of this repository's runs that are still alive."""
+        return survivors(self.root.parent)
 
     def changed(self) -> list[str]:
         found = self.result()

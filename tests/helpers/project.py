@@ -149,21 +149,25 @@ class Project:
         return found
 
     def survivors(self) -> list[str]:
-        """Command lines of processes that still carry a run's mark or work below this project."""
-        mine = os.getpid()
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == mine:
-                continue
-            try:
-                environ = (entry / "environ").read_bytes()
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            if state != "Z" and str(self.folder).encode() in environ:
-                found.append(f"{entry.name} {line}")
-        return found
+        return survivors(self.folder)
+
+
+def survivors(folder: Path) -> list[str]:
+    """Command lines of processes that still carry a run's mark or work below this folder."""
+    mine = os.getpid()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == mine:
+            continue
+        try:
+            environ = (entry / "environ").read_bytes()
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z" and str(folder).encode() in environ:
+            found.append(f"{entry.name} {line}")
+    return found
 
 
 def wait_for(condition: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
