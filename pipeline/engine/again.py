@@ -110,7 +110,8 @@ def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list
         if rundir.accepted(one).is_dir():
             shutil.copytree(rundir.accepted(one), new.accepted(one), dirs_exist_ok=True)
     started = msgspec.structs.replace(state.started, at=now, run_id=new.run_id, forked_from=name)
-    composed = recompose(world.store(), old, state, TakeBack(tuple(gone), (), f"forked from {name}"), now)
+    left = (*gone, *(one for one in state.nodes if not _is_known(plan, one)))
+    composed = recompose(world.store(), old, state, TakeBack(left, (), f"forked from {name}"), now)
     if composed.commit:
         world.store().set_ref(f"refs/runs/{new.run_id}/inherited", composed.commit, "")
     begun = msgspec.structs.replace(composed, stages=())

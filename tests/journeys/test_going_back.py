@@ -145,7 +145,8 @@ def test_a_stage_that_is_gone_from_the_flow_is_named(tmp_path: Path) -> None:
     assert f"pipeline fork {run} --from STAGE --reload" in done.stderr
     forked = bare.run("pipeline", "fork", run, "--from", "two", "--reload")
     assert forked.returncode == 1
-    assert bare.started() == ["aside", "two", "last"]
+    assert bare.started() == ["two", "aside", "last"]
+    assert show(bare, "src/one.py") == "one"
 
 
 @pytest.mark.parametrize(("after", "state", "code"), [("", "failed", 1), (", on_failure: continue", "done", 0)])
