@@ -1,6 +1,6 @@
 """A checked `Flow` into a `Plan`: names into ids, defaults filled in, called workflows put in their place."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -36,6 +36,14 @@ def inner_of(stage: Stage) -> tuple[str, Mapping[str, Stage]] | None:
 def until_stage(loop: Loop) -> str:
     """Return the stage that a loop's `until: STAGE.passed` names."""
     return loop.until.removesuffix(".passed").strip()
+
+
+def follow_ups(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
+    """Go through the stages that name a workflow which looks for causes, with that workflow."""
+    for name, stage in stages.items():
+        yield from ((name, word) for word in follow_up(stage))
+        if inner := inner_of(stage):
+            yield from follow_ups(inner[1])
 
 
 def follow_up(stage: Stage) -> list[str]:
@@ -173,8 +181,8 @@ class _Compiler:
             refs=self._refs(stage, place),
             locks=tuple(sorted(stage.lock)),
             writes=writes,
-            reads=(*expand_globs(self.flow.targets, stage.reads), *writes) if stage.reads else (),
-            must_change=any(self.flow.locks[lock].paths for lock in stage.lock),
+            reads=None if stage.reads is None else (*expand_globs(self.flow.targets, stage.reads), *writes),
+            must_change=kind is Kind.AGENT and any(self.flow.locks[lock].paths for lock in stage.lock),
             outputs=stage.outputs,
             gates=stage.gates,
             retry=stage.retry or self.defaults.retry,

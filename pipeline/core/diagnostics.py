@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+_LINE, _BEFORE = 200, 150
+"""How much of a long line is shown, and how much of that at most before the place that is meant."""
+
 
 class Mark(msgspec.Struct, frozen=True):
     """A place in a text: 1-based line and column, how many letters are meant, and in which file."""
@@ -49,12 +52,14 @@ def _render_one(diagnostic: Diagnostic, lines: Sequence[str], mark: Mark) -> str
         f"{' ' * gutter}--> {mark.file}:{mark.line}:{mark.column}",
     ]
     if 0 < mark.line <= len(lines):
-        source = lines[mark.line - 1].replace("\t", " ")[:200]
-        width = max(1, min(mark.width, len(source) - mark.column + 1))
+        begin = max(0, mark.column - _BEFORE)
+        source = lines[mark.line - 1].replace("\t", " ")[begin : begin + _LINE]
+        column = mark.column - begin
+        width = max(1, min(mark.width, len(source) - column + 1))
         out += [
             f"{' ' * gutter} |",
             f"{mark.line} | {source}",
-            f"{' ' * gutter} | {' ' * (mark.column - 1)}{'^' * width}",
+            f"{' ' * gutter} | {' ' * (column - 1)}{'^' * width}",
         ]
     if diagnostic.help:
         out.append(f"help: {diagnostic.help}")

@@ -237,8 +237,11 @@ class Stage(_File, frozen=True, kw_only=True):
     lock: Annotated[tuple[Name, ...], _says("Locks it holds while it runs; it may write their paths.")] = ()
     writes: Annotated[tuple[Glob, ...], _says("Paths it may write besides those of its locks.")] = ()
     reads: Annotated[
-        tuple[Glob, ...], _says("Paths that are put into its workspace, besides those it may write (default: all).")
-    ] = ()
+        tuple[Glob, ...] | None,
+        _says(
+            "Paths that are put into its workspace, besides those it may write; an empty list for none (default: all)."
+        ),
+    ] = None
     outputs: Annotated[dict[str, Output], _says("Files it must deliver.")] = {}
     gates: Annotated[tuple[GateName, ...], _says("What the engine checks when it is done.")] = ()
     retry: Annotated[Retry | None, _says("When a failed attempt is made again.")] = None

@@ -6,18 +6,24 @@ Each check adds to `Source.complaints`, so that a person sees all of them at onc
 from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.core import flow_stages
+from pipeline.core.compiler import stand_ins
 from pipeline.core.flow import CONTINUE, FAIL, Flow, Input, Workflow
-from pipeline.core.flow_file import Path, Source
-from pipeline.core.flow_names import GIVEN
+from pipeline.core.flow_names import GIVEN, check_globs
 from pipeline.core.flow_order import Order, check_calls, check_cycles, check_writers
+from pipeline.core.flow_source import Path, Source
 
-_SECRETS = ("GH_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "SSH_AUTH_SOCK", "GIT_ASKPASS")
+_SECRETS = (
+    "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN",
+    "SSH_AUTH_SOCK", "SSH_ASKPASS", "GIT_ASKPASS",
+)  # fmt: skip
 
 
 def check(flow: Flow, source: Source, *, prompts: Collection[str], backends: Collection[str]) -> None:
     """Check the whole flow; `prompts` are the template names there are. The complaints are the source's."""
     _check_words(flow, source, prompts, backends)
     sound = check_calls(flow, source)
+    if not flow.workflows and not source.is_torn:
+        source.complain("F111", ("workflows",), "there is no workflow", "write one: main: {stages: {...}}")
     for name, workflow in flow.workflows.items():
         path: Path = ("workflows", name)
         _check_inputs(source, path, workflow.inputs)
@@ -64,6 +70,15 @@ def _check_words(flow: Flow, source: Source, prompts: Collection[str], backends:
             source.require_known((*path, "backend"), role.backend, backends, "back end")
         _check_pass_env(source, (*path, "pass_env"), role.pass_env or ())
     _check_limits(flow, source)
+    seen: set[str] = set()
+    for index, target in enumerate(flow.targets):
+        if target.name in seen:
+            source.complain("F114", ("targets", index, "name"), f"two targets are called {target.name!r}")
+        seen.add(target.name)
+        check_globs(source, ("targets", index, "source"), target.source, ())
+        check_globs(source, ("targets", index, "tests"), target.tests, ())
+    for name, lock in flow.locks.items():
+        check_globs(source, ("locks", name, "paths"), lock.paths, stand_ins(flow.targets))
 
 
 def _check_limits(flow: Flow, source: Source) -> None:

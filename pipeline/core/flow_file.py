@@ -8,7 +8,7 @@ complaints are shown at once. `Source` keeps the place of every value, so that t
 import re
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -16,98 +16,37 @@ from typing import Any, TypeVar
 import msgspec
 
 from pipeline.core import globs
-from pipeline.core.diagnostics import Diagnostic, Mark, did_you_mean, render
+from pipeline.core.diagnostics import did_you_mean
 from pipeline.core.flow import Count, Duration, Expression, Flow, Glob, Name, Template
+from pipeline.core.flow_source import Path, Source, where
 from pipeline.core.flow_yaml import Tree, merged, read
 from pipeline.errors import UsageProblem
 
-Path = tuple[str | int, ...]
 S = TypeVar("S", bound=msgspec.Struct)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_STANDS_FOR = re.compile(r"\{\{ *(source|tests) *\}\}")
+_STANDS_FOR = re.compile(r"\{\{ *([A-Za-z][A-Za-z0-9_-]*\.)?(source|tests) *\}\}")
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
 _TIMES = {"": 1, "k": 1_000, "M": 1_000_000}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_ELSEWHERE = {
-    "jobs": "stages", "steps": "stages", "if": "when", "with": "inputs", "uses": "workflow", "matrix": "foreach",
-    "strategy": "foreach", "environment": "approval", "depends_on": "needs", "script": "run", "cmd": "run",
-    "command": "run", "continue-on-error": "on_failure: continue", "timeout-minutes": "timeout: 30m",
-    "concurrency": "lock", "parameters": "inputs", "variables": "env", "artifacts": "outputs",
+_ELSEWHERE: Mapping[str, tuple[str, ...]] = {
+    "jobs": ("workflows", "stages"), "steps": ("run: |",), "if": ("when",), "with": ("inputs",), "uses": ("workflow",),
+    "matrix": ("foreach",), "strategy": ("foreach",), "environment": ("approval",), "depends_on": ("needs",),
+    "script": ("run",), "cmd": ("run",), "command": ("run",), "continue-on-error": ("on_failure: continue",),
+    "timeout-minutes": ("timeout: 30m",), "concurrency": ("lock",), "parameters": ("inputs",),
+    "variables": ("env",), "artifacts": ("outputs",), "on": ("triggers",), "permissions": ("writes", "defaults"),
 }  # fmt: skip
 """What other tools call a key of ours."""
 
+_NOT_HERE = {
+    "runs-on": "stages run on this machine; leave it out",
+    "name": "the name stands before the colon; leave it out",
+    "secrets": "agents see what `pass_env` of their role names",
+}
+"""Keys of other tools that have no like here."""
+
 _BUILTIN: Mapping[object, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-
-
-class Source:
-    """A flow file being read: its texts by file name, the places of its values, its complaints.
-
-    It `is_torn` when parts of the text could not be taken into the tree at all.
-    """
-
-    def __init__(self, text: str, name: str) -> None:
-        """Start with no complaints; `name` is how messages call the file."""
-        self.texts = {name: text}
-        self.name = name
-        self.complaints: list[Diagnostic] = []
-        self.is_torn = False
-        self._marks: dict[Path, Mark] = {}
-        self._broken: set[Path] = set()
-
-    def complain(self, code: str, path: Path, message: str, mend: str = "", *, missing: str = "") -> None:
-        """Add a complaint at the place of `path` (whose key `missing` is not there), unless one stands around it."""
-        value = (*path, missing) if missing else path
-        if not self.is_broken(value):
-            self._broken.add(value)
-            self.complaints.append(Diagnostic(code=code, message=message, mark=self.mark(path), help=mend))
-
-    def complain_at(self, code: str, path: Path, offset: int, message: str, mend: str = "") -> None:
-        """Add a complaint about the letter at `offset` of the text at `path`."""
-        mark = self.mark(path)
-        column = mark.column + offset + self._is_quoted(mark)
-        place = msgspec.structs.replace(mark, column=column, width=1)
-        self._broken.add(path)
-        self.complaints.append(Diagnostic(code=code, message=message, mark=place, help=mend))
-
-    def _is_quoted(self, mark: Mark) -> bool:
-        lines = self.texts.get(mark.file, "").splitlines()
-        return 0 < mark.line <= len(lines) and lines[mark.line - 1][mark.column - 1 : mark.column] in {"'", '"'}
-
-    def is_broken(self, path: Path) -> bool:
-        """Tell whether a complaint stands at `path` or at something around it."""
-        return any(path[:length] in self._broken for length in range(1, len(path) + 1))
-
-    def has_broken_key(self, path: Path) -> bool:
-        """Tell whether a complaint stands at a key of the mapping at `path`."""
-        return any(len(broken) == len(path) + 1 and broken[:-1] == path for broken in self._broken)
-
-    def has_key(self, path: Path) -> bool:
-        """Tell whether something stands at exactly this path."""
-        return path in self._marks
-
-    def require_known(
-        self, path: Path, word: str, known: Collection[str] | Mapping[str, object], what: str, code: str = "F201"
-    ) -> None:
-        """Complain when the word at `path` is not among those known."""
-        if word not in known:
-            self.complain(code, path, f"there is no {what} {word!r}", did_you_mean(word, known))
-
-    def note(self, path: Path, mark: Mark) -> None:
-        """Remember where the value at `path` stands."""
-        self._marks[path] = mark
-
-    def mark(self, path: Path) -> Mark:
-        """Return the place of `path`, or of the nearest thing around it."""
-        while path and path not in self._marks:
-            path = path[:-1]
-        return self._marks.get(path, Mark(1, 1, 1, self.name))
-
-    def raise_complaints(self) -> None:
-        """Raise all complaints as one `UsageProblem`; return when there are none."""
-        if self.complaints:
-            raise UsageProblem(render(self.complaints, self.texts, self.name))
 
 
 def parse(text: str, name: str, builtins: Mapping[str, str]) -> tuple[Flow, Source]:
@@ -142,12 +81,13 @@ def _extended(source: Source, tree: Tree, builtins: Mapping[str, str]) -> Tree:
     name = entry.tree.value
     if name not in builtins:
         source.note(("extends",), entry.tree.mark)
-        source.complain("F201", ("extends",), f"there is no shipped flow {name!r}", did_you_mean(name, builtins))
+        source.require_known(("extends",), name, builtins, "shipped flow")
+        source.is_torn = True
         return tree
     source.texts[name] = builtins[name]
     base, complaints = read(builtins[name], name)
     source.complaints += complaints
-    return merged(base, tree, source.complaints) if base is not None else tree
+    return merged(base, tree, source.complaints, source.removed) if base is not None else tree
 
 
 def parse_duration(text: str) -> float | None:
@@ -177,25 +117,28 @@ def _struct(source: Source, tree: Tree, kind: type[S], path: Path) -> S | None:
         return None
     else:
         for key, entry in tree.value.items():
-            source.note((*path, key), entry.key)
+            source.note_key((*path, key), entry.key)
             if key not in hints:
-                message = f"unknown key {key!r}" + (f" in {_where(path)}" if path else "")
+                message = f"unknown key {key!r}" + (f" in {where(path)}" if path else "")
                 source.complain("F110", (*path, key), message, _key_mend(key, hints))
             else:
                 values[key] = _value(source, entry.tree, hints[key], (*path, key))
     values = {name: value for name, value in values.items() if value is not None}
     for field in msgspec.structs.fields(kind):
-        if field.required and field.name not in values:
-            message = f"{_where(path)} has no key {field.name!r}"
+        if field.required and field.name not in values and not (source.is_torn and not path):
+            message = f"{where(path)} has no key {field.name!r}"
             source.complain("F111", path, message, f"add {field.name}: ...", missing=field.name)
+        if field.required and field.name not in values:
             values[field.name] = _placeholder(hints[field.name])
     return kind(**values)
 
 
 def _key_mend(key: str, known: Mapping[str, object]) -> str:
     """Suggest the key that was meant: what other tools call so goes before what looks alike."""
-    ours = _ELSEWHERE.get(key, "")
-    return f"here that is called `{ours}`" if ours.partition(":")[0] in known else did_you_mean(key, known)
+    ours = next((word for word in _ELSEWHERE.get(key, ()) if word.partition(":")[0] in known), "")
+    if ours:
+        return f"here that is called `{ours}`"
+    return _NOT_HERE.get(key) or did_you_mean(key, known)
 
 
 def _placeholder(hint: Any) -> Any:
@@ -225,7 +168,7 @@ def _value(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
         return _list(source, tree, typing.get_args(hint)[0], path)
     if origin is dict:
         return _mapping(source, tree, typing.get_args(hint)[1], path)
-    source.note(path, tree.mark)
+    source.note_text(path, tree.mark)
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return _struct(source, tree, hint, path)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
@@ -246,7 +189,7 @@ def _mapping(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
         return _wrong(source, tree, path, "a mapping of names")
     values: dict[str, Any] = {}
     for key, entry in tree.value.items():
-        source.note((*path, key), entry.key)
+        source.note_key((*path, key), entry.key)
         if not _NAME.fullmatch(key):
             mend = "a letter, then letters, digits, - and _; 48 at most"
             source.complain("F114", (*path, key), f"{key!r} cannot be a name", mend)
@@ -305,9 +248,5 @@ def _wrong(source: Source, tree: Tree, path: Path, wanted: str) -> Any:
             found = "nothing"
         case _:
             found = repr(tree.value)[:60]
-    source.complain("F112", path, f"{_where(path)} must be {wanted}, not {found}")
+    source.complain("F112", path, f"{where(path)} must be {wanted}, not {found}")
     return None
-
-
-def _where(path: Path) -> str:
-    return ".".join(str(part) for part in path) or "the file"

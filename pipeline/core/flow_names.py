@@ -1,6 +1,6 @@
 """Names in conditions and templates of a flow: what each may mean at the place where it stands."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -9,8 +9,8 @@ from pipeline.core.compiler import STAR, named
 from pipeline.core.diagnostics import did_you_mean
 from pipeline.core.expressions import ANY, BOOLEAN, LIST, TEXT, Name, Type, Wrong
 from pipeline.core.flow import FieldType, Output
-from pipeline.core.flow_file import Path, Source
 from pipeline.core.flow_order import Order
+from pipeline.core.flow_source import Path, Source
 
 GIVEN = ("idea", "feature", "base_branch")
 """Inputs that every workflow has."""
@@ -51,7 +51,9 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         if item and not self.here.startswith(f"{item}:{STAR}:"):
             raise Wrong(f"{stage} runs once for each item; seen from here it has no one answer", offset)
         if not self.order.is_before(step.id, self.here):
-            raise Wrong(f"{stage} need not be over when this is asked", offset, f"add it to needs: [{stage}]")
+            raise Wrong(
+                f"the stage {stage!r} need not be over yet when this is asked", offset, f"add it to needs: [{stage}]"
+            )
         if len(name) == 2 and name[1] in STATES:
             return BOOLEAN
         known = [f"{stage}.{output}" for output in step.stage.outputs] + [f"{stage}.{word}" for word in STATES]
@@ -106,9 +108,20 @@ def check_template(source: Source, path: Path, text: str, scope: Scope) -> None:
 
 def _check_name(word: str, scope: Scope) -> None:
     name = tuple(word.split("."))
+    if name[0] == "run" and name not in templates.RUN_NAMES:
+        raise Wrong("there is no such word of the run", mend="known: run.id, run.feature")
     if name in templates.RUN_NAMES:
         return
     if not templates.is_name(word):
         raise Wrong(f"{word!r} is no plain name", mend="only names stand between {{ }}: {{ inputs.idea }}")
     if scope.type_of(name, 0).kind in {FieldType.LIST, FieldType.OBJECT}:
         raise Wrong(f"{word} is no plain value", mend="only text, numbers, true and false can be filled in")
+
+
+def check_globs(source: Source, path: Path, patterns: Sequence[str], known: Collection[str]) -> None:
+    """Complain about `{{ NAME.source }}` that stands for nothing."""
+    for index, pattern in enumerate(patterns):
+        word = pattern.strip("{} ") if pattern.startswith("{{") else ""
+        if word and word not in known:
+            mend = did_you_mean(word, known) if known else "a target says its paths itself"
+            source.complain("F205", (*path, index), f"{{{{ {word} }}}} stands for no paths here", mend)

@@ -6,9 +6,9 @@ from graphlib import CycleError, TopologicalSorter
 import msgspec
 
 from pipeline.core import globs
-from pipeline.core.compiler import STAR, inner_of, writes_of
+from pipeline.core.compiler import STAR, follow_ups, inner_of, writes_of
 from pipeline.core.flow import Flow, Stage
-from pipeline.core.flow_file import Path, Source
+from pipeline.core.flow_source import Path, Source
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,22 +100,33 @@ def check_cycles(source: Source, stages: Mapping[str, Stage], path: Path) -> boo
 
 
 def _is_sound(source: Source, graph: Mapping[str, Sequence[str]], what: str, path: Path) -> bool:
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as exc:
-        ring = list(reversed(exc.args[1]))
-        where = (*path, ring[0], "needs") if path else ("workflows", ring[0])
-        mend = "take one of these `needs` away" if path else "a workflow cannot be a part of itself"
-        source.complain("F202", where, f"{what}: " + " -> ".join(ring), mend)
-        return False
-    return True
+    """Complain about every circle; each is broken at the stage it is told at to find the next."""
+    left = {name: list(needs) for name, needs in graph.items()}
+    for _ in left:
+        try:
+            TopologicalSorter(left).prepare()
+        except CycleError as exc:
+            ring = list(reversed(exc.args[1]))
+            where = (*path, ring[0], "needs") if path else ("workflows", ring[0])
+            mend = "take one of these `needs` away" if path else "a workflow cannot lead back to itself"
+            source.complain("F202", where, f"{what}: " + " -> ".join(ring), mend)
+            left[ring[0]] = []
+        else:
+            break
+    return left == {name: list(needs) for name, needs in graph.items()}
 
 
 def check_calls(flow: Flow, source: Source) -> bool:
-    """Complain about workflows that call themselves, over however many corners; tell whether there are none."""
-    graph = {name: [call for call in _calls(workflow.stages) if call in flow.workflows]
-             for name, workflow in flow.workflows.items()}  # fmt: skip
-    return _is_sound(source, graph, "these workflows call each other", ())
+    """Complain about workflows that lead back to themselves, over however many corners; tell whether there are none."""
+    graph = {
+        name: [
+            word
+            for word in (*_calls(workflow.stages), *(other for _, other in follow_ups(workflow.stages)))
+            if word in flow.workflows
+        ]
+        for name, workflow in flow.workflows.items()
+    }
+    return _is_sound(source, graph, "these workflows call each other, or look for each other's causes", ())
 
 
 def _calls(stages: Mapping[str, Stage]) -> Iterator[str]:

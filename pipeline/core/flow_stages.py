@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from pipeline.core import templates
-from pipeline.core.compiler import KIND_KEYS, ids_of, inner_of, kind_of, until_stage
+from pipeline.core.compiler import KIND_KEYS, ids_of, inner_of, kind_of, named, stand_ins, until_stage
 from pipeline.core.diagnostics import did_you_mean
-from pipeline.core.flow import CONTINUE, FAIL, Flow, GateName, Stage
-from pipeline.core.flow_file import Path, Source
-from pipeline.core.flow_names import GIVEN, STATES, Scope, check_condition, check_list, check_template
+from pipeline.core.flow import CONTINUE, FAIL, FieldType, Flow, GateName, Schema, Stage
+from pipeline.core.flow_names import GIVEN, STATES, Scope, check_condition, check_globs, check_list, check_template
 from pipeline.core.flow_order import Order
+from pipeline.core.flow_source import Path, Source
 from pipeline.core.plan import Kind
 
+_RESERVED = {"inputs", "item", "run", "and", "or", "not", "in", "is", "if", "else", "for", "lambda", "true", "false"}
 _TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}
+_TYPES = [kind.value for kind in FieldType]
 _EVERY = {"needs", "when"}
 _WORK = _EVERY | {
     "lock", "writes", "reads", "outputs", "gates", "retry", "on_failure", "timeout", "idle_timeout", "env",
@@ -46,15 +48,19 @@ def has_twins(stages: Mapping[str, Stage]) -> bool:
 def _check_level(flow: Flow, source: Source, stages: Mapping[str, Stage], path: Path, seen: dict[str, Path]) -> None:
     for name, stage in stages.items():
         here: Path = (*path, name)
-        if name in seen:
-            mend = "stage names are unique in a workflow, also inside groups and loops"
-            line = source.mark(seen[name]).line
-            source.complain("F212", here, f"a stage {name!r} stands on line {line} already", mend)
+        twin = named(name, seen)
+        if twin is not None:
+            mend = "stage names are unique in a workflow, also inside groups and loops; - and _ are alike"
+            line = source.mark(seen[twin]).line
+            source.complain("F212", here, f"a stage {twin!r} stands on line {line} already", mend)
+        elif name in _RESERVED:
+            source.complain("F114", here, f"{name!r} has a meaning in conditions; a stage needs another name")
         seen[name] = here
         if _has_one_kind(source, stage, here):
             _check_stage(flow, source, stage, here)
         for index, need in enumerate(stage.needs):
-            source.require_known((*here, "needs", index), need, stages, "stage beside this one")
+            others = [other for other in stages if other != name or need == name]
+            source.require_known((*here, "needs", index), need, others, "stage beside this one")
         if inner := inner_of(stage):
             _check_level(flow, source, inner[1], (*here, inner[0]), seen)
 
@@ -77,19 +83,52 @@ def _check_stage(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
         source.require_known((*here, "agent"), stage.agent, flow.agents, "agent role")
     for index, lock in enumerate(stage.lock):
         source.require_known((*here, "lock", index), lock, flow.locks, "lock")
-    source.require_known((*here, "on_failure"), stage.on_failure, [*flow.workflows, FAIL, CONTINUE], "workflow")
-    if stage.loop is not None:
-        word = stage.loop.on_exhausted
-        source.require_known((*here, "loop", "on_exhausted"), word, [*flow.workflows, FAIL], "workflow")
-        _check_loop(source, stage, here)
-    if kind is Kind.WORKFLOW:
-        _check_call(flow, source, stage, here)
+    _check_follow_up(flow, source, stage, here)
+    _check_loop(source, stage, here)
+    _check_call(flow, source, stage, here)
     _check_group(source, stage, kind, here)
-    if stage.run is not None:
-        _check_command(source, stage.run, here)
-    if _TESTED & set(stage.gates) and kind is Kind.PARALLEL:
-        source.complain("F207", (*here, "gates"), "test gates belong to an agent or run stage")
+    _check_command(source, stage, here)
+    _check_paths(flow, source, stage, here)
+    _check_gates(source, stage, kind, here)
     _check_outputs(source, stage, here)
+
+
+def _check_paths(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
+    known = stand_ins(flow.targets)
+    check_globs(source, (*here, "writes"), stage.writes, known)
+    check_globs(source, (*here, "reads"), stage.reads or (), known)
+    for name in stage.env:
+        if name.startswith("PIPELINE_"):
+            message = f"{name} is the engine's own; a stage that is told otherwise would be lost"
+            source.complain_key("F114", (*here, "env", name), message, "give it another name")
+
+
+def _check_gates(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
+    path: Path = (*here, "gates")
+    if _TESTED & set(stage.gates) and kind is Kind.PARALLEL:
+        source.complain("F207", path, "test gates belong to an agent or run stage")
+    givers = (stage, *(stage.parallel or {}).values())
+    if GateName.FINDINGS in stage.gates and not any(map(_gives_findings, givers)):
+        mend = "declare them: outputs: {findings: {file: findings.json, schema: findings}}"
+        source.complain("F207", path, f"nothing here delivers findings, so the gate of {here[-1]} has none", mend)
+
+
+def _gives_findings(stage: Stage) -> bool:
+    return any(output.schema is Schema.FINDINGS for output in stage.outputs.values())
+
+
+def _check_follow_up(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
+    """Hold the workflows that look for causes: they are there, and need nothing that nobody gives them."""
+    source.require_known((*here, "on_failure"), stage.on_failure, [*flow.workflows, FAIL, CONTINUE], "workflow")
+    path, word = (*here, "on_failure"), stage.on_failure
+    if stage.loop is not None:
+        path, word = (*here, "loop", "on_exhausted"), stage.loop.on_exhausted
+        source.require_known(path, word, [*flow.workflows, FAIL], "workflow")
+    wanted = flow.workflows[word].inputs if word in flow.workflows else {}
+    for name, given in wanted.items():
+        if given.required and name not in GIVEN:
+            message = f"{word} is started by itself here, and its input {name!r} is given by nobody"
+            source.complain("F111", path, message, f"give {name} a default")
 
 
 def _check_group(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
@@ -98,8 +137,18 @@ def _check_group(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
         source.complain("F111", here, f"a {kind.value} needs `stages`", mend, missing="stages")
     if stage.parallel is not None and not stage.parallel:
         source.complain("F111", here, f"the group {here[-1]} has no stage", missing="parallel")
-    if stage.foreach is not None and stage.foreach.max < 1:
-        source.complain("F114", (*here, "foreach", "max"), "max is at least 1")
+    least: list[tuple[Path, int, int]] = []
+    if stage.foreach is not None:
+        least += [(("foreach", "max"), stage.foreach.max, 1)]
+    if stage.loop is not None:
+        least += [(("loop", "max"), stage.loop.max, 1), (("loop", "no_progress"), stage.loop.no_progress, 1)]
+    if stage.approval is not None:
+        least += [(("approval", "revisions"), stage.approval.revisions, 0)]
+    if stage.retry is not None:
+        least += [(("retry", word), getattr(stage.retry, word), 0) for word in ("max", "lost", "quota")]
+    for path, value, bound in least:
+        if value < bound:
+            source.complain("F114", (*here, *path), f"{path[-1]} is at least {bound}")
 
 
 def _check_keys(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
@@ -110,14 +159,16 @@ def _check_keys(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
         if key in KIND_KEYS or key in ALLOWED[kind] or getattr(stage, key) == _default(field):
             continue
         if key == "gates" and kind is Kind.LOOP:
-            source.complain("F207", (*here, key), "a loop has no gates; the stage that its `until` names has")
+            source.complain_key("F207", (*here, key), "a loop has no gates; the stage that its `until` names has")
         elif key == "stages":
             mend = "add loop: {max: 3, until: STAGE.passed}, or foreach: STAGE.OUTPUT.FIELD"
-            source.complain("F209", (*here, key), "only a loop or a foreach has `stages`", mend)
+            source.complain_key("F209", (*here, key), "only a loop or a foreach has `stages`", mend)
         elif kind in {Kind.PARALLEL, Kind.LOOP, Kind.FOREACH, Kind.WORKFLOW}:
-            source.complain("F209", (*here, key), f"a group has no {key}; its stages have")
+            word = "group" if kind is Kind.PARALLEL else kind.value
+            mend = f"put {key} at a stage inside"
+            source.complain_key("F209", (*here, key), f"a {word} has no {key}; its stages have", mend)
         else:
-            source.complain("F209", (*here, key), f"a stage of the kind `{own}` has no {key}", "take it away")
+            source.complain_key("F209", (*here, key), f"a stage of the kind `{own}` has no {key}", "take it away")
 
 
 def _default(field: msgspec.structs.FieldInfo) -> object:
@@ -132,6 +183,8 @@ def _check_loop(source: Source, stage: Stage, here: Path) -> None:
     if not loop.until.endswith(".passed") or name not in stages:
         mend = did_you_mean(name, stages)
         source.complain("F208", (*here, "loop", "until"), "`until` is STAGE.passed, with a stage of this loop", mend)
+    elif source.is_broken_below((*here, "stages", name, "gates")):
+        return
     elif not stages[name].gates and kind_of(stages[name]) not in {Kind.LOOP, Kind.APPROVAL}:
         mend = f"give {name} gates: [...]; a loop never ends on an agent's word"
         source.complain("F208", (*here, "loop", "until"), f"{name} has no gates, so nothing decides", mend)
@@ -140,12 +193,12 @@ def _check_loop(source: Source, stage: Stage, here: Path) -> None:
         source.complain("F208", (*here, "loop", "until"), message, "put the condition at the loop")
     elif stages[name].on_failure != FAIL:
         source.complain("F208", (*here, "loop", "until"), f"{name} decides, so its failure cannot be passed over")
-    if loop.max < 1 or loop.no_progress < 1:
-        source.complain("F114", (*here, "loop"), "max and no_progress are at least 1")
 
 
 def _check_call(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
-    called = str(stage.workflow)
+    if stage.workflow is None:
+        return
+    called = stage.workflow
     source.require_known((*here, "workflow"), called, flow.workflows, "workflow")
     if here[-1] in flow.workflows:
         message = f"a stage that calls a workflow cannot have a workflow's name, {here[-1]}"
@@ -160,9 +213,11 @@ def _check_call(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
             source.complain("F111", here, f"{called} needs the input {name!r}", f"add inputs: {{{name}: ...}}")
 
 
-def _check_command(source: Source, command: str, here: Path) -> None:
-    """Refuse values in a command line: what an idea or an agent says must never be run by a shell."""
-    for word, offset in templates.places(command):
+def _check_command(source: Source, stage: Stage, here: Path) -> None:
+    """Refuse no command, and values in one: what an idea or an agent says must never be run by a shell."""
+    if stage.run is not None and not stage.run.strip():
+        source.complain("F114", (*here, "run"), "there is no command", "write what is to be run")
+    for word, offset in templates.places(stage.run or ""):
         if templates.is_name(word):
             variable = word.rpartition(".")[2].upper()
             source.complain_at(
@@ -180,6 +235,13 @@ def _check_outputs(source: Source, stage: Stage, here: Path) -> None:
         path: Path = (*here, "outputs", name)
         if name in STATES:
             source.complain("F114", path, f"{name!r} is asked of every stage; an output needs another name")
+        for field, words in output.fields.items():
+            if len(words) == 1 and words[0] not in _TYPES:
+                message = f"{words[0]!r} is no type, and one word is no choice"
+                mend = f"{did_you_mean(words[0], _TYPES)} Or write the words it may hold: [small, large]"
+                source.complain("F114", (*path, "fields", field), message, mend)
+        if source.is_broken_below((*path, "file")):
+            continue
         if output.file.startswith("/") or ".." in output.file.split("/") or not output.file:
             source.complain("F114", (*path, "file"), f"{output.file!r} is not a file below the output folder")
         if output.file in files:
@@ -198,7 +260,7 @@ def check_names(flow: Flow, source: Source, order: Order, workflow: str) -> None
         scope = Scope(inputs=inputs, order=order, ids=ids, here=ids[name])
         if stage.when and not source.is_broken((*path, "when")):
             check_condition(source, (*path, "when"), stage.when, scope)
-        if stage.foreach is not None and not source.is_broken((*path, "foreach")):
+        if stage.foreach is not None and not source.is_broken_below((*path, "foreach")):
             key = ("foreach", "over") if source.has_key((*path, "foreach", "over")) else ("foreach",)
             check_list(source, (*path, *key), stage.foreach.over, scope)
         for words in ("env", "inputs"):
@@ -212,16 +274,21 @@ def _check_approval(source: Source, stage: Stage, path: Path, scope: Scope) -> N
     if stage.approval is None:
         return
     if not stage.needs:
-        mend = "give it needs: [STAGE]; `revise` sends that stage back"
-        source.complain("F209", path, f"{path[-1]} has nothing to look at", mend)
+        mend = "add needs: [STAGE]; `revise` sends that stage back"
+        source.complain("F111", path, f"{path[-1]} has nothing to look at", mend, missing="needs")
     here = (*path, "approval", "ask") if source.has_key((*path, "approval", "ask")) else (*path, "approval")
     check_template(source, here, stage.approval.ask, scope)
-    known = ["diff"]
-    for name, step_id in scope.ids.items():
-        if step_id in scope.order.steps and scope.order.is_before(step_id, scope.here):
-            known += [f"{name}.{output}" for output in scope.order.steps[step_id].stage.outputs]
+    steps = scope.order.steps
+    there = {f"{name}.{output}": step for name, step in scope.ids.items() for output in steps[step].stage.outputs}
+    known = ["diff", *(name for name, step in there.items() if scope.order.is_before(step, scope.here))]
     for index, word in enumerate(stage.approval.show):
-        source.require_known((*path, "approval", "show", index), word, known, "output that is there by then:", "F210")
+        place: Path = (*path, "approval", "show", index)
+        if word in there and word not in known:
+            name = word.partition(".")[0]
+            message = f"the stage {name!r} need not be over yet when this is asked"
+            source.complain("F210", place, message, f"add it to needs: [{name}]")
+        else:
+            source.require_known(place, word, known, "output that is there by then:", "F210")
 
 
 def _walk(stages: Mapping[str, Stage], path: Path) -> Iterator[tuple[str, Stage, Path]]:

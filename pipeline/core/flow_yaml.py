@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 import yaml
 
-from pipeline.core.diagnostics import Diagnostic, Mark
+from pipeline.core.diagnostics import Diagnostic, Mark, did_you_mean
 
 SIZE_MAX_BYTES = 256 * 1024
 DEPTH_MAX = 32
 NODES_MAX = 20_000
+
+_BANNED_MAX = 20
 
 Scalar = str | int | float | bool | None
 
@@ -46,10 +48,10 @@ def read(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
     """Read one document, the file called `name`; return the tree (None when there is none) and all complaints."""
     try:
         if found := _refused(text, name):
-            return None, [found]
+            return None, found
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as exc:
-        return None, [Diagnostic(code="F101", message=f"not YAML: {exc.problem}", mark=_place(exc.problem_mark, name))]
+        return None, [_not_yaml(exc, name)]
     except (yaml.YAMLError, UnicodeError) as exc:
         reason = str(exc).splitlines()[0]
         return None, [Diagnostic(code="F101", message=f"not YAML: {reason}", mark=_mark_of(exc, text, name))]
@@ -57,6 +59,20 @@ def read(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
         return None, [Diagnostic(code="F101", message="the file is empty", mark=_place(None, name))]
     complaints: list[Diagnostic] = []
     return _tree(node, name, complaints), complaints
+
+
+def _not_yaml(exc: yaml.MarkedYAMLError, name: str) -> Diagnostic:
+    """Say what the parser stumbled over, in words for the cases that people meet."""
+    problem, context = str(exc.problem or ""), str(exc.context or "")
+    mark, mend = exc.problem_mark, ""
+    if "'\\t'" in problem or "\t" in problem:
+        problem, mend = "a tab stands where YAML wants blanks", "indent with blanks"
+    elif "alias" in context:
+        problem, mend = "a value cannot begin with *", 'put it in quotes: "**/*.md"'
+        mark = exc.context_mark or mark
+    elif "quoted scalar" in context and "end of" in problem:
+        problem, mend, mark = "a quote is opened here and never closed", "close it", exc.context_mark or mark
+    return Diagnostic(code="F101", message=f"not YAML: {problem}", mark=_place(mark, name), help=mend)
 
 
 def _mark_of(exc: Exception, text: str, name: str) -> Mark:
@@ -69,35 +85,34 @@ def _mark_of(exc: Exception, text: str, name: str) -> Mark:
     return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"), file=name)
 
 
-def _refused(text: str, name: str) -> Diagnostic | None:  # noqa: C901 - one line for each thing that is refused
-    """Look through the event stream, stopping at the first thing that is too much or banned."""
-
-    def no(code: str, message: str, mark: Any) -> Diagnostic:
-        return Diagnostic(code=code, message=message, mark=_place(mark, name))
-
+def _refused(text: str, name: str) -> list[Diagnostic]:
+    """Look through the event stream for what is banned, stopping at the first thing that is too much."""
     if len(text.encode()) > SIZE_MAX_BYTES:
-        return no("F103", f"larger than {SIZE_MAX_BYTES // 1024} KiB", None)
+        return [Diagnostic(code="F103", message=f"larger than {SIZE_MAX_BYTES // 1024} KiB", mark=_place(None, name))]
     depth = nodes = documents = 0
+    banned: list[Diagnostic] = []
     for event in yaml.parse(text, Loader=_LOADER):
-        mark = event.start_mark
-        if isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-            if documents > 1:
-                return no("F102", "a second document in one file", mark)
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            return no("F102", "anchors and aliases are not part of the flow language", mark)
-        if tag := getattr(event, "tag", None):
-            return no("F102", f"the tag {tag} is not part of the flow language", mark)
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+        mark = _place(event.start_mark, name)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         nodes += isinstance(event, yaml.NodeEvent)
         if depth > DEPTH_MAX:
-            return no("F103", f"nested deeper than {DEPTH_MAX} levels", mark)
+            return [Diagnostic(code="F103", message=f"nested deeper than {DEPTH_MAX} levels", mark=mark)]
         if nodes > NODES_MAX:
-            return no("F103", f"more than {NODES_MAX} values", mark)
-    return None
+            return [Diagnostic(code="F103", message=f"more than {NODES_MAX} values", mark=mark)]
+        if (what := _banned(event, documents)) and len(banned) < _BANNED_MAX:
+            banned.append(Diagnostic(code="F102", message=what, mark=mark))
+    return banned
+
+
+def _banned(event: Any, documents: int) -> str:
+    """Say what of YAML is no part of the language here; an empty text when nothing is."""
+    if isinstance(event, yaml.DocumentStartEvent) and documents > 1:
+        return "a second document in one file"
+    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        return "anchors and aliases are not part of the flow language"
+    tag = getattr(event, "tag", None)
+    return f"the tag {tag} is not part of the flow language" if tag else ""
 
 
 def _place(mark: Any, name: str, width: int = 1) -> Mark:
@@ -111,6 +126,11 @@ def _tree(node: yaml.Node, name: str, complaints: list[Diagnostic]) -> Tree:
         return Tree(_scalar(node.value) if plain else node.value, _place(node.start_mark, name, width))
     if isinstance(node, yaml.SequenceNode):
         return Tree([_tree(child, name, complaints) for child in node.value], _place(node.start_mark, name))
+    if len(node.value) == 1 and isinstance(node.value[0][0], yaml.MappingNode):
+        mend = 'write it as text: "{{ ... }}"'
+        mark = _place(node.start_mark, name, 2)
+        complaints.append(Diagnostic(code="F112", message="{{ ... }} must stand in quotes", mark=mark, help=mend))
+        return Tree("", mark)
     entries: dict[str, Entry] = {}
     for key, value in node.value:
         is_word = isinstance(key, yaml.ScalarNode)
@@ -143,15 +163,23 @@ def _scalar(text: str) -> Scalar:
     return text
 
 
-def merged(base: Tree, change: Tree, complaints: list[Diagnostic]) -> Tree:
-    """Put one tree on another: mappings are merged by key, `~` takes a key away, all else is replaced."""
+def merged(base: Tree, change: Tree, complaints: list[Diagnostic], removed: dict[str, Mark]) -> Tree:
+    """Put one tree on another: mappings are merged by key, `~` takes a key away, all else is replaced.
+
+    What is taken away is noted in `removed`, by its key.
+    """
     if not isinstance(base.value, dict) or not isinstance(change.value, dict):
         return change
     entries = dict(base.value)
     for key, entry in change.value.items():
         if entry.tree.value is None and entries.pop(key, None) is None:
-            complaints.append(Diagnostic(code="F115", message=f"there is no {key!r} to take away", mark=entry.key))
-        elif entry.tree.value is not None:
+            mend = did_you_mean(key, base.value)
+            complaints.append(
+                Diagnostic(code="F115", message=f"there is no {key!r} to take away", mark=entry.key, help=mend)
+            )
+        elif entry.tree.value is None:
+            removed[key] = entry.key
+        else:
             old = entries.get(key)
-            entries[key] = Entry(entry.key, merged(old.tree, entry.tree, complaints) if old else entry.tree)
+            entries[key] = Entry(entry.key, merged(old.tree, entry.tree, complaints, removed) if old else entry.tree)
     return Tree(entries, change.mark)

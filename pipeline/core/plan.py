@@ -74,7 +74,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     refs: dict[str, str] = {}
     locks: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
+    reads: tuple[str, ...] | None = None
     must_change: bool = False
     outputs: dict[str, Output] = {}
     gates: tuple[GateName, ...] = ()

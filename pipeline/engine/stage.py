@@ -199,7 +199,7 @@ class StageRunner:
     def _seen(self, task: Task) -> tuple[str, str]:
         """Return commit and tree that the stage sees: the run's, or only what it may read of it."""
         reads = task.node.reads
-        if not reads:
+        if reads is None:
             return task.commit, task.start_tree
         before = self.store.only(task.tree, reads)
         author, at = (self.started.author, self.started.at) if self.started else ("", self.world.clock())
@@ -256,11 +256,12 @@ class StageRunner:
 
     def _judge(self, task: Task, folder: Path, workspace: Workspace, answer: Answer) -> Found:
         """Hold what was done against what the stage may and must do; then ask the gates."""
-        since = self.store.only(task.tree, task.node.reads) if task.node.reads else task.tree
+        reads = task.node.reads
+        since = task.tree if reads is None else self.store.only(task.tree, reads)
         harvest = workspace.harvest(task.node.writes, since)
         reached("stage.harvested", task.node.id)
         changed = tuple(change.path for change in harvest.changes)
-        tree = self.store.graft_paths(task.tree, harvest.tree, set(changed)) if task.node.reads else harvest.tree
+        tree = harvest.tree if reads is None else self.store.graft_paths(task.tree, harvest.tree, set(changed))
         found = Found(
             outcome=Outcome.DONE,
             tree=tree,

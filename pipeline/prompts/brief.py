@@ -19,7 +19,7 @@ def describe(plan: Plan, node: Node) -> dict[str, object]:
         "mode": node.mode,
         "role": node.player.role if node.player else "",
         "writes": [pattern.replace(" ! ", ", but not ") for pattern in node.writes],
-        "reads": list(node.reads),
+        "reads": None if node.reads is None else list(node.reads),
         "must_change": node.must_change,
         "outputs": [
             {"name": name, "file": output.file, "example": example_of(output)} for name, output in node.outputs.items()
