@@ -62,7 +62,7 @@ def failed_ending(record: ExitRecord) -> tuple[FailureKind, str] | None:
     """Translate an ending that is not a plain exit; the same for every back end."""
     match record.ending:
         case Ending.TIMEOUT:
-            return FailureKind.TIMEOUT, f"stopped after {record.duration_s:.0f} s, its time limit"
+            return FailureKind.TIMEOUT, f"stopped after {record.duration_s:.1f} s, its time limit"
         case Ending.IDLE:
             return FailureKind.TIMEOUT, "stopped after a long silence, its idle limit"
         case Ending.NOT_FOUND:

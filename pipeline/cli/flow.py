@@ -27,12 +27,18 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
     """Read agents/flow.yaml and name everything that is wrong with it, with line and mend."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
+    from pipeline.core.flow_source import FlowProblem
     from pipeline.engine import flows
     from pipeline.ui import text
 
     world = wiring.world(start)
-    found = flows.check(world).flow
     printer = text.out(wiring.environ())
+    try:
+        found = flows.check(world).flow
+    except FlowProblem as problem:
+        if as_json:
+            print_json({"schema_version": 1, "sound": False, "errors": problem.complaints})
+        raise
     if pair is not None:
         answers = flows.why_parallel(found, *pair)
         if as_json:
@@ -45,7 +51,7 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
         return 0
     stages = sum(1 for name in found.workflows for _ in flows.compiled(world, name).leaves())
     if as_json:
-        print_json({"schema_version": 1, "workflows": list(found.workflows), "stages": stages})
+        print_json({"schema_version": 1, "sound": True, "workflows": list(found.workflows), "stages": stages})
         return 0
     printer.line(f"{flows.FLOW} is sound: {len(found.workflows)} workflow(s), {stages} stage(s)")
     return 0

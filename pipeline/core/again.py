@@ -95,7 +95,7 @@ def rebuild(run: Progress) -> None:
 
 def _find_failures(run: Progress) -> bool:
     """Doom a run whose main workflow has a failure that no loop has yet to judge; tell whether it has."""
-    run.doomed = None
+    run.doomed, run.doomed_by = None, ""
     for node in run.plan.nodes.values():
         state = run.nodes[node.id]
         failed = state.status in {Status.FAILED, Status.CANCELLED} and not state.over
@@ -108,7 +108,7 @@ def _judge_failure(run: Progress, node: Node, state: NodeState) -> None:
     loop = run.plan.decides_loop(node.id)
     if loop is None or not state.red:
         run.follow_failure(node, state.reason)
-        run.doom(f"{node.id}: {state.reason}" if node.loop else f"{node.id} {state.status.value}: {state.reason}")
+        run.doom(node, f"{node.id}: {state.reason}" if node.loop else f"{node.id} {state.status.value}: {state.reason}")
     elif run.nodes[loop.id].status is not Status.FAILED:
         run.verdicts.append(loop.id)
         for inner in run.below(loop.id):

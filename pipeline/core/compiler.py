@@ -38,18 +38,15 @@ def until_stage(loop: Loop) -> str:
     return loop.until.removesuffix(".passed").strip()
 
 
-def follow_ups(stages: Mapping[str, Stage]) -> Iterator[tuple[str, str]]:
-    """Go through the stages that name a workflow which looks for causes, with that workflow."""
+def follow_ups(stages: Mapping[str, Stage]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Go through the workflows that are started when a stage fails for good, each with the path of its key."""
     for name, stage in stages.items():
-        yield from ((name, word) for word in follow_up(stage))
+        if stage.on_failure not in {FAIL, CONTINUE}:
+            yield (name, "on_failure"), stage.on_failure
+        if stage.loop is not None and stage.loop.on_exhausted != FAIL:
+            yield (name, "loop", "on_exhausted"), stage.loop.on_exhausted
         if inner := inner_of(stage):
-            yield from follow_ups(inner[1])
-
-
-def follow_up(stage: Stage) -> list[str]:
-    """List the workflows that are started when a stage fails for good."""
-    words = [stage.on_failure, stage.loop.on_exhausted if stage.loop else FAIL]
-    return [word for word in words if word not in {FAIL, CONTINUE}]
+            yield from (((name, inner[0], *path), word) for path, word in follow_ups(inner[1]))
 
 
 def compile_plan(flow: Flow, workflow: str) -> Plan:
@@ -166,7 +163,9 @@ class _Compiler:
         order = (len(self.nodes),)
         self.nodes[node_id] = Node(id=node_id, kind=kind, workflow=self.workflow, order=order)
         children, body = self._inside(stage, kind, node_id, place)
-        self.follow_ups += follow_up(stage)
+        self.follow_ups += [
+            word for _, word in follow_ups({name: msgspec.structs.replace(stage, parallel=None, stages=None)})
+        ]
         writes = writes_of(self.flow, stage)
         loop = stage.loop
         self.nodes[node_id] = Node(

@@ -172,7 +172,7 @@ def _going_on(state: RunState, now: datetime, parallel: int, awake_s: float) -> 
 def _out_of_time(state: RunState, wall_s: float) -> list[Command]:
     """Put off what runs, and leave the run to a person."""
     running: list[Command] = [Cancel(stage, park=True) for stage in state.running]
-    limit = timedelta(seconds=round(wall_s))
+    limit = f"{wall_s:g} s" if wall_s < 60 else str(timedelta(seconds=round(wall_s)))
     return running or [Park(f"the run has been worked on for {limit}, its limit (wall)", Waits.PERSON)]
 
 

@@ -268,6 +268,14 @@ class CancelRequested(_Event, tag="cancel_requested", frozen=True, kw_only=True)
     reason: str = ""
 
 
+class RunParked(_Event, tag="run_parked", frozen=True, kw_only=True):
+    """Nothing could go on; the run is left for somebody else, a person if `person`."""
+
+    reason: str
+    mend: str = ""
+    person: bool = False
+
+
 class Noted(_Event, tag="noted", frozen=True, kw_only=True):
     """Something a person should know; changes nothing."""
 
@@ -300,6 +308,7 @@ Event = (
     | StageCancelled
     | LimitsRaised
     | CancelRequested
+    | RunParked
     | Noted
     | RunFinished
 )

@@ -7,6 +7,7 @@ taken for false: `evaluate` raises, and the stage fails (fail-closed).
 """
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
@@ -15,6 +16,14 @@ import msgspec
 from pipeline.core.flow import FieldType
 
 LENGTH_MAX = 300
+
+_FOREIGN = {
+    "&&": "write `and`",
+    "||": "write `or`",
+    "${{": "an expression stands alone, without ${{ }}",
+    "{{": "an expression stands alone, without {{ }}",
+}
+"""Signs of other languages, with what is written here."""
 
 _WORDS = {"true": True, "false": False}
 Name = tuple[str, ...]
@@ -58,21 +67,21 @@ def parse(text: str) -> ast.expr:
     if len(text) > LENGTH_MAX:
         raise Wrong(f"longer than {LENGTH_MAX} letters")
     try:
-        tree = ast.parse(text, mode="eval").body
+        tree = ast.parse(text.replace("\n", " ").rstrip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as exc:
-        offset = getattr(exc, "offset", 1) or 1
-        raise Wrong("not an expression", max(0, min(offset - 1, len(text) - 1)), _mend_of(text)) from exc
+        offset = max(0, min((getattr(exc, "offset", 1) or 1) - 1, len(text) - 1))
+        foreign = next((sign for sign in _FOREIGN if sign in text), "")
+        place = text.index(foreign) if foreign else offset
+        raise Wrong("not an expression", place, _FOREIGN.get(foreign) or _mend_of(text)) from exc
     _refuse(tree)
     return tree
 
 
 def _mend_of(text: str) -> str:
-    if "&&" in text or "||" in text:
-        return "write `and`, `or`, `not`"
-    if "${{" in text or "{{" in text:
-        return "an expression stands alone, without ${{ }}"
-    if "=" in text and "==" not in text:
+    if re.search(r"(?<![=!<>])=(?!=)", text):
         return "compare with =="
+    if re.search(r"!(?!=)", text):
+        return "write `not`"
     return "for example: planner.plan.size == 'large'"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
 
 import msgspec
 
@@ -99,7 +100,13 @@ def check_cycles(source: Source, stages: Mapping[str, Stage], path: Path) -> boo
     return sound
 
 
-def _is_sound(source: Source, graph: Mapping[str, Sequence[str]], what: str, path: Path) -> bool:
+def _is_sound(
+    source: Source,
+    graph: Mapping[str, Sequence[str]],
+    what: str,
+    path: Path,
+    places: Mapping[tuple[str, str], Path] = MappingProxyType({}),
+) -> bool:
     """Complain about every circle; each is broken at the stage it is told at to find the next."""
     left = {name: list(needs) for name, needs in graph.items()}
     for _ in left:
@@ -107,7 +114,8 @@ def _is_sound(source: Source, graph: Mapping[str, Sequence[str]], what: str, pat
             TopologicalSorter(left).prepare()
         except CycleError as exc:
             ring = list(reversed(exc.args[1]))
-            where = (*path, ring[0], "needs") if path else ("workflows", ring[0])
+            usual = (*path, ring[0], "needs") if path else ("workflows", ring[0])
+            where = places.get((ring[0], ring[1]), usual)
             mend = "take one of these `needs` away" if path else "a workflow cannot lead back to itself"
             source.complain("F202", where, f"{what}: " + " -> ".join(ring), mend)
             left[ring[0]] = []
@@ -126,7 +134,12 @@ def check_calls(flow: Flow, source: Source) -> bool:
         ]
         for name, workflow in flow.workflows.items()
     }
-    return _is_sound(source, graph, "these workflows call each other, or look for each other's causes", ())
+    followers = {
+        (name, word): ("workflows", name, "stages", *path)
+        for name, workflow in flow.workflows.items()
+        for path, word in follow_ups(workflow.stages)
+    }
+    return _is_sound(source, graph, "these workflows lead back to themselves", (), followers)
 
 
 def _calls(stages: Mapping[str, Stage]) -> Iterator[str]:

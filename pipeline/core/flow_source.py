@@ -58,7 +58,7 @@ class Source:
         block = lines[mark.line :]
         first = next((index for index, line in enumerate(block) if line.strip()), 0)
         indent = len(block[first]) - len(block[first].lstrip()) if block else 0
-        for index, line in enumerate(block[first:] if begin == "|" else block[first : first + 1]):
+        for index, line in enumerate(block[first:]):
             length = len(line[indent:]) + 1
             if offset < length:
                 return Mark(mark.line + 1 + first + index, indent + offset + 1, 1, mark.file)

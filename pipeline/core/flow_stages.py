@@ -238,8 +238,8 @@ def _check_outputs(source: Source, stage: Stage, here: Path) -> None:
         for field, words in output.fields.items():
             if len(words) == 1 and words[0] not in _TYPES:
                 message = f"{words[0]!r} is no type, and one word is no choice"
-                mend = f"{did_you_mean(words[0], _TYPES)} Or write the words it may hold: [small, large]"
-                source.complain("F114", (*path, "fields", field), message, mend)
+                mend = f"{did_you_mean(words[0], _TYPES)}; or the words it may hold: [small, large]"
+                source.complain_at("F114", (*path, "fields", field), 0, message, mend)
         if source.is_broken_below((*path, "file")):
             continue
         if output.file.startswith("/") or ".." in output.file.split("/") or not output.file:

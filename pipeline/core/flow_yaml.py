@@ -51,7 +51,7 @@ def read(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
             return None, found
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as exc:
-        return None, [_not_yaml(exc, name)]
+        return None, [_not_yaml(exc, text, name)]
     except (yaml.YAMLError, UnicodeError) as exc:
         reason = str(exc).splitlines()[0]
         return None, [Diagnostic(code="F101", message=f"not YAML: {reason}", mark=_mark_of(exc, text, name))]
@@ -61,18 +61,19 @@ def read(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
     return _tree(node, name, complaints), complaints
 
 
-def _not_yaml(exc: yaml.MarkedYAMLError, name: str) -> Diagnostic:
+def _not_yaml(exc: yaml.MarkedYAMLError, text: str, name: str) -> Diagnostic:
     """Say what the parser stumbled over, in words for the cases that people meet."""
-    problem, context = str(exc.problem or ""), str(exc.context or "")
-    mark, mend = exc.problem_mark, ""
-    if "'\\t'" in problem or "\t" in problem:
+    problem, context, mend = str(exc.problem or ""), str(exc.context or ""), ""
+    at, began = _place(exc.problem_mark, name), _place(exc.context_mark, name)
+    line = text.splitlines()[at.line - 1] if at.line <= len(text.splitlines()) else ""
+    if "cannot start any token" in problem and line[at.column - 1 : at.column] == "\t":
         problem, mend = "a tab stands where YAML wants blanks", "indent with blanks"
     elif "alias" in context:
         problem, mend = "a value cannot begin with *", 'put it in quotes: "**/*.md"'
-        mark = exc.context_mark or mark
+        at = Mark(at.line, max(1, line.rfind("*", 0, at.column) + 1), 1, name)
     elif "quoted scalar" in context and "end of" in problem:
-        problem, mend, mark = "a quote is opened here and never closed", "close it", exc.context_mark or mark
-    return Diagnostic(code="F101", message=f"not YAML: {problem}", mark=_place(mark, name), help=mend)
+        problem, mend, at = "a quote is opened here and never closed", "close it", began
+    return Diagnostic(code="F101", message=f"not YAML: {problem}", mark=at, help=mend)
 
 
 def _mark_of(exc: Exception, text: str, name: str) -> Mark:

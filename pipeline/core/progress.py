@@ -26,6 +26,7 @@ class Progress:
         self.nodes: dict[str, NodeState] = {}
         self.dependents: dict[str, list[str]] = {}
         self.doomed: str | None = None
+        self.doomed_by = ""
         self.follow_up: str | None = None
         self.follow_up_reason = ""
         self.followed: set[str] = set()
@@ -140,11 +141,13 @@ class Progress:
             self.over(node, status)
             return
         self.follow_failure(node, state.reason)
-        self.doom(f"{node.id} {status.value}: {state.reason}" if state.reason else f"{node.id} {status.value}")
+        self.doom(node, f"{node.id} {status.value}: {state.reason}" if state.reason else f"{node.id} {status.value}")
 
-    def doom(self, reason: str) -> None:
-        """The run cannot succeed any more: nothing new is to start, and no question is open."""
-        self.doomed, self.stopped = self.doomed or reason, True
+    def doom(self, node: Node, reason: str) -> None:
+        """The run cannot succeed any more because of this one: nothing new is to start, and no question is open."""
+        if self.doomed is None:
+            self.doomed, self.doomed_by = reason, node.id
+        self.stopped = True
         verdicts = self.verdicts
         self.forget_what_is_next()
         self.verdicts = verdicts
@@ -193,4 +196,4 @@ class Progress:
         """Have the workflow that looks for the cause of a failure started, if the flow names one and it was not."""
         name = node.loop.on_exhausted if node.loop is not None else node.on_failure
         if name not in {FAIL, CONTINUE} and name not in self.followed and self.follow_up is None:
-            self.follow_up, self.follow_up_reason = name, reason
+            self.follow_up, self.follow_up_reason = name, f"{node.id}: {reason}" if reason else f"{node.id} failed"

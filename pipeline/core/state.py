@@ -32,6 +32,7 @@ from pipeline.core.events import (
     RunEnd,
     RunFinished,
     RunOpened,
+    RunParked,
     RunStarted,
     StageCancelled,
     StageFinished,
@@ -64,6 +65,7 @@ class RunState(Progress):
         self.ending: dict[str, str] = {}
         self.budget = budget_of(plan)
         self.values: dict[str, dict[str, object]] = {}
+        self.parked: RunParked | None = None
         self.worked_s = 0.0
         self.done_count = 0
         self.tree = ""
@@ -121,6 +123,8 @@ class RunState(Progress):
                 self._stage_cancelled(event)
             case LimitsRaised():
                 self.budget.raise_to(event)
+            case RunParked():
+                self.parked = event
             case CancelRequested():
                 self.cancel = event.reason or "asked by a person"
             case Noted():
@@ -277,7 +281,7 @@ class RunState(Progress):
             self.ask_verdict(outer, (event.reason, *state.told), self.tree)
             return
         self.follow_failure(node, event.reason)
-        self.doom(f"{node.id}: {event.reason}")
+        self.doom(node, f"{node.id}: {event.reason}")
 
     def _invoked(self, event: Invoked) -> None:
         """Take a stage back to pending, with the groups around it and what failed because of it."""
@@ -309,6 +313,7 @@ class RunState(Progress):
             self.settle_failure(node, Status.CANCELLED)
 
     def _opened(self) -> None:
+        self.parked = None
         self.worked_s, self._awake_s = self.worked_s + self._awake_s, 0.0
         if self.only is not None:
             self.only = None
@@ -326,10 +331,17 @@ class RunState(Progress):
         for node_id, state in self.nodes.items():
             if state.status not in {*OPEN, Status.RUNNING}:
                 continue
-            in_use = self.plan.nodes[node_id].workflow == self.active
-            state.status = Status.CANCELLED if event.end is RunEnd.CANCELLED and in_use else Status.SKIPPED
+            state.status = self._put_aside_as(node_id, event.end)
             state.reason = state.reason or ("not needed" if event.end is RunEnd.DONE else event.reason)
             self.put_aside.add(node_id)
+
+    def _put_aside_as(self, node_id: str, end: RunEnd) -> Status:
+        """Say what becomes of a stage that is not over when the run ends; what waited to be tried again has failed."""
+        state = self.nodes[node_id]
+        if end is RunEnd.CANCELLED and self.plan.nodes[node_id].workflow == self.active:
+            return Status.CANCELLED
+        failed = state.status is Status.WAITING and state.last is not None and state.last.outcome is Outcome.FAILED
+        return Status.FAILED if failed else Status.SKIPPED
 
 
 def fold(plan: Plan, events: Iterable[Event]) -> RunState:

@@ -117,6 +117,7 @@ def in_the_way(state: RunState, stages: Iterable[str]) -> list[str]:
         for node in state.plan.nodes.values()
         if state.nodes[node.id].status in {Status.FAILED, Status.CANCELLED}
         and not state.nodes[node.id].over
+        and node.id not in state.put_aside
         and node.workflow == state.plan.workflow
         and node.id not in taken
     ]

@@ -80,7 +80,9 @@ def _of_run(state: RunState, name: str, *, alive: bool) -> Iterator[Reason]:
             + (f" (until {asked.until:%Y-%m-%d %H:%M} UTC)" if asked.until else ""),
             todo=f"pipeline answer {name} approve, or: revise -m '...', or: stop",
         )
-    if not alive and not state.asked:
+    if state.parked is not None and not alive and not state.asked:
+        yield Reason(why=state.parked.reason, todo=state.parked.mend or f"pipeline resume {name}")
+    elif not alive and not state.asked:
         yield Reason(why="no process works on it now", todo=f"pipeline resume {name}")
 
 
@@ -134,7 +136,7 @@ class _Looker:
             yield Reason(why=memory.reason, todo=f"pipeline answer {self.rundir.run_id} approve|revise|stop")
         if node.id in self.state.conditions:
             yield Reason(why=f"its condition `{node.when}` is asked next")
-        if memory.not_before is not None and memory.not_before > self.now:
+        if memory.not_before is not None and memory.not_before > self.now and not memory.parked:
             yield Reason(why=f"it waits until {memory.not_before:%Y-%m-%d %H:%M:%S} UTC")
         yield from self._contended(node)
 

@@ -25,6 +25,7 @@ from pipeline.prompts.brief import NAMES
 
 FLOW = "agents/flow.yaml"
 PROMPTS = "agent_prompts"
+CHECK = "pipeline flow check"
 BUILTIN = "builtin/idea_to_feature@1"
 """What `extends` calls the shipped flow."""
 
@@ -55,7 +56,12 @@ def read_text(world: World) -> str:
             f"{world.user.root} has no {FLOW}, which says what the stages are",
             f"Start from the shipped one: mkdir -p agents && pipeline flow show --shipped > {FLOW}",
         )
-    return path.read_text(errors="replace")
+    data = path.read_bytes()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as exc:
+        line = data[: exc.start].count(b"\n") + 1
+        raise UsageProblem(f"{FLOW}:{line} is not UTF-8 text", f"Save it as UTF-8, then: {CHECK}") from exc
 
 
 def shipped_text(world: World) -> str:

@@ -71,6 +71,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     feature: str
     state: str
     reason: str
+    failed_stage: str
     exit_code: int
     base: str
     branch: str
@@ -84,6 +85,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[GateView, ...]
     tests: Tests
     notes: tuple[str, ...]
+    questions: dict[str, str]
     cost_usd: float | None
     duration_s: float
 
@@ -96,7 +98,7 @@ def result(state: RunState, *, run_dir: Path, workspace: Path, now: datetime, al
     commits = _commits(state)
     costs = [view.cost_usd for node in state.plan.leaves() if (view := _stage(state, node)).cost_usd is not None]
     ordered = sorted(state.plan.nodes.values(), key=lambda node: node.order)
-    leaves = [node for node in ordered if node.is_leaf or node.gates]
+    leaves = [node for node in ordered if node.is_leaf or node.gates or _failed_itself(state, node)]
     workflows = {state.plan.workflow, state.active}
     shown = [node for node in leaves if node.workflow in workflows and not _is_old_item(state, node)]
     return Result(
@@ -104,7 +106,8 @@ def result(state: RunState, *, run_dir: Path, workspace: Path, now: datetime, al
         workflow=started.workflow,
         feature=started.feature,
         state=run_state(state, alive=alive),
-        reason=state.reason or state.doomed or "",
+        reason=state.reason or state.doomed or (state.parked.reason if state.parked is not None else ""),
+        failed_stage=state.doomed_by,
         exit_code=exit_code(state),
         base=started.base,
         branch=state.effects.get(Effect.BRANCH, {}).get("branch", ""),
@@ -121,6 +124,7 @@ def result(state: RunState, *, run_dir: Path, workspace: Path, now: datetime, al
         ),
         tests=Tests(**{name.value: _evidence(state, name) for name in (GateName.RED, GateName.GREEN, GateName.PROOF)}),
         notes=tuple(state.notes),
+        questions={stage: asked.question for stage, asked in state.asked.items()},
         cost_usd=sum(costs) if costs else None,
         duration_s=round(((state.finished_at or now) - started.at).total_seconds(), 3),
     )
@@ -132,7 +136,7 @@ def run_state(state: RunState, *, alive: bool) -> str:
         return state.end.value
     if alive:
         return "running"
-    return "waiting" if state.asked else "interrupted"
+    return "waiting" if _waits_for_person(state) else "interrupted"
 
 
 def exit_code(state: RunState) -> int:
@@ -145,7 +149,11 @@ def exit_code(state: RunState) -> int:
         case RunEnd.CANCELLED:
             return 130
         case None:
-            return 3 if state.asked else 75
+            return 3 if _waits_for_person(state) else 75
+
+
+def _waits_for_person(state: RunState) -> bool:
+    return bool(state.asked) or (state.parked is not None and state.parked.person)
 
 
 def gate_results(state: RunState) -> list[tuple[str, GateResult]]:
@@ -170,6 +178,12 @@ def stage_word(state: RunState, node: Node) -> str:
     if memory.status in {Status.PENDING, Status.WAITING} and memory.not_before is None and not memory.parked:
         return "ready" if node in state.ready else memory.status.value
     return memory.status.value
+
+
+def _failed_itself(state: RunState, node: Node) -> bool:
+    """Tell whether a group failed, and not by a stage inside it: its condition, or its list of items."""
+    inside = (state.nodes[inner.id].status for inner in state.plan.below(node.id))
+    return state.nodes[node.id].status is Status.FAILED and Status.FAILED not in inside
 
 
 def _is_old_item(state: RunState, node: Node) -> bool:

@@ -18,6 +18,7 @@ from pipeline.core.events import (
     RoundStarted,
     RunEnd,
     RunFinished,
+    RunParked,
     RunStarted,
     StageFinished,
     StageStarted,
@@ -71,7 +72,6 @@ class Run:
         self.runner = runner
         self.state = RunState(plan)
         self.bases = Bases(rundir, runner.templates)
-        self.parked = ""
         self.mend = ""
         self.exit_code = 75
         self._journal = journal
@@ -85,6 +85,11 @@ class Run:
         self._opened_at_s = time.monotonic()
         for event in journal.events:
             self._take(event)
+
+    @property
+    def parked(self) -> str:
+        """Say for what the run waits since it could not go on; empty when it could."""
+        return self.state.parked.reason if self.state.parked is not None else ""
 
     @property
     def plan(self) -> Plan:
@@ -221,9 +226,10 @@ class Run:
             case TakeBack():
                 self.take_back(command)
             case Park(reason=reason, waits=waits):
-                self.parked = reason
                 if waits is Waits.PERSON:
                     self.exit_code, self.mend = waits.value, mend_for_person(self.state)
+                person = waits is Waits.PERSON
+                self.record(RunParked(at=self.world.clock(), reason=reason, mend=self.mend, person=person))
                 return True
             case Finish():
                 reached("run.finished")

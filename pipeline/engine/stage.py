@@ -99,8 +99,8 @@ class StageRunner:
 
     def _group(self, task: Task) -> Found:
         """Check a group's own gates, once all its stages are done."""
-        outputs = tuple(self.rundir.accepted(child) for child in task.node.children)
-        return self._gated(task, Found(outcome=Outcome.DONE, tree=task.tree, agent="engine"), task.tree, outputs)
+        findings = tuple(self.rundir.accepted(stage) / file for stage, file in task.findings)
+        return self._gated(task, Found(outcome=Outcome.DONE, tree=task.tree, agent="engine"), task.tree, findings)
 
     def _command(self, task: Task) -> Found:
         folder = self.rundir.attempt(task.node.id, task.attempt)
@@ -250,7 +250,8 @@ class StageRunner:
         if ended := failed_ending(record):
             return Answer(text=stdout, agent="sh", failure=ended[0], reason=ended[1])
         if record.code != 0:
-            reason = f"exit status {record.code}: {(stderr or stdout).strip()[-400:]}"
+            said = (stderr or stdout).strip()[-400:]
+            reason = f"exit status {record.code}" + (f": {said}" if said else "")
             return Answer(text=stdout, agent="sh", failure=FailureKind.AGENT, reason=reason)
         return Answer(text=stdout, agent="sh")
 
@@ -290,7 +291,8 @@ class StageRunner:
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.PROTOCOL, reason="; ".join(missing))
         outputs = {name: output.file for name, output in task.node.outputs.items()}
         read = _values(task.node, folder / "out")
-        return self._gated(task, fail(found, outputs=outputs, values=read), tree, (folder / "out",))
+        findings = tuple(folder / "out" / file for _, file in task.findings)
+        return self._gated(task, fail(found, outputs=outputs, values=read), tree, findings)
 
     def _leaks(self, task: Task, tree: str, out: Path) -> list[str]:
         """Find keys that the agent was given in what it wrote; their values are never kept or committed."""
@@ -328,7 +330,7 @@ class StageRunner:
                 problems.append(f"{output.file} does not have its shape: {complaint}")
         return problems
 
-    def _gated(self, task: Task, found: Found, tree: str, outputs: tuple[Path, ...]) -> Found:
+    def _gated(self, task: Task, found: Found, tree: str, findings: tuple[Path, ...]) -> Found:
         """Run the stage's gates in order, up to the first that does not pass."""
         results: list[GateResult] = []
         for gate in task.node.gates:
@@ -339,7 +341,7 @@ class StageRunner:
                 base_tree=self.base_tree,
                 tree=self.store.graft(tree, self.base_tree, self.plan.records),
                 red=None if gate is GateName.RED else task.red,
-                outputs=outputs,
+                findings=findings,
                 last_round=task.last_round,
             )
             results.append(gates.check(gate, context))

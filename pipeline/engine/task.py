@@ -9,7 +9,7 @@ import msgspec
 from pipeline.core import values
 from pipeline.core.events import Basis, GateResult, Outcome, RunStarted, StageStarted, Usage
 from pipeline.core.expressions import Unanswerable
-from pipeline.core.flow import FailureKind, GateName
+from pipeline.core.flow import FailureKind, GateName, Schema
 from pipeline.core.plan import Kind, Node
 from pipeline.core.state import RunState
 from pipeline.engine.result import newest_gate
@@ -22,9 +22,10 @@ GIVEN = "given"
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt. `inputs` are the stages whose outputs it is given, `brief` what its prompt can name.
+    """One attempt.
 
-    With a `problem` it cannot even start.
+    `inputs` are the stages whose outputs it is given, `brief` what its prompt can name, `findings` the stages
+    with the files that its gate of that name asks. With a `problem` it cannot even start.
     """
 
     node: Node
@@ -39,6 +40,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     red: GateResult | None
     inputs: tuple[str, ...] = ()
     brief: dict[str, object] = {}
+    findings: tuple[tuple[str, str], ...] = ()
     env: dict[str, str] = {}
     problem: str = ""
     resumed: bool = False
@@ -70,7 +72,7 @@ def task_of(
     memory = state.nodes[node.id]
     loops = list(state.plan.loops_around(node.id))
     decided = state.plan.decides_loop(node.id)
-    last_round = True
+    last_round = False
     if decided is not None and decided.loop is not None:
         last_round = state.nodes[decided.id].round >= decided.loop.max
     told = [line for loop in loops for line in state.nodes[loop.id].told]
@@ -92,10 +94,19 @@ def task_of(
         red=newest_gate(state, GateName.RED, passed=True) if node.gates else None,
         inputs=tuple(_visible(state, rundir, node)),
         brief=brief,
+        findings=tuple(_findings(state, node)),
         env=env,
         problem=problem,
         resumed=resumed,
     )
+
+
+def _findings(state: RunState, node: Node) -> Iterator[tuple[str, str]]:
+    """Go through the findings that a stage delivers, or those inside a group."""
+    for one in (node, *state.plan.below(node.id)):
+        for output in one.outputs.values():
+            if output.schema is Schema.FINDINGS:
+                yield one.id, output.file
 
 
 def facts_of(started: RunStarted) -> dict[str, object]:

@@ -23,6 +23,7 @@ from pipeline.core.events import (
     RoundStarted,
     RunFinished,
     RunOpened,
+    RunParked,
     RunStarted,
     StageCancelled,
     StageFinished,
@@ -140,6 +141,8 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case ea
             return f"{event.effect.value} done: {event.detail.get('url') or event.detail.get('branch', '')}"
         case Noted():
             return f"note: {event.text}"
+        case RunParked():
+            return f"waits: {event.reason}"
         case RunOpened():
             return f"taken up by process {event.pid}"
         case RunFinished():

@@ -16,7 +16,7 @@ TOLD_MAX = 20
 class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     """The exact tree in question, what it is held against, and the tools to find out.
 
-    `red` is the run's last passed red gate; `outputs` are the folders of the stages in question;
+    `red` is the run's last passed red gate; `findings` are the reviewers' files;
     `last_round` is true when there will be no further round.
     """
 
@@ -26,7 +26,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     base_tree: str
     tree: str
     red: GateResult | None
-    outputs: tuple[Path, ...] = ()
+    findings: tuple[Path, ...] = ()
     last_round: bool = False
 
     def sources(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Gate `findings`: reviewers answer with data, and only what has a place counts.
 
 A finding without a file of the tree, or with a line that the file does not have, is dropped. Blocking
-findings send the work back; in the last round they stand, and the pull request shows them.
+findings send the work back; in the last round of a loop they stand, and the pull request shows them.
+Findings that are not there or cannot be read are no answer: then the gate does not pass.
 """
 
 from pathlib import Path
@@ -13,15 +14,17 @@ from pipeline.core.flow import GateName
 from pipeline.core.schemas import Finding, Findings, Severity
 from pipeline.gates.base import GateContext, verdict
 
-FILE = "findings.json"
-
 
 def check(context: GateContext) -> GateResult:
     """Read the reviewers' findings and keep those that point at something."""
     kept: list[Finding] = []
     dropped = 0
-    for folder in context.outputs:
-        for finding in _read(folder / FILE):
+    unread = [] if context.findings else ["nobody has delivered findings"]
+    for path in context.findings:
+        found = _read(path)
+        if found is None:
+            unread.append(f"the findings in {path.name} cannot be read")
+        for finding in found or ():
             if _has_place(context, finding):
                 kept.append(finding)
             else:
@@ -32,15 +35,15 @@ def check(context: GateContext) -> GateResult:
         f"; {dropped} without a place dropped" if dropped else ""
     )
     evidence: dict[str, object] = {"blocking": blocking, "minor": minor, "dropped": dropped}
-    problems = [] if context.last_round else blocking
+    problems = unread + ([] if context.last_round else blocking)
     return verdict(context, GateName.FINDINGS, problems, good, evidence)
 
 
-def _read(path: Path) -> tuple[Finding, ...]:
+def _read(path: Path) -> tuple[Finding, ...] | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Findings).findings
     except (OSError, msgspec.DecodeError):
-        return ()
+        return None
 
 
 def _has_place(context: GateContext, finding: Finding) -> bool:

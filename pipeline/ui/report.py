@@ -76,9 +76,10 @@ def next_steps(found: Result) -> list[str]:
         case "done":
             return [f"git log -p {found.base[:12]}..{found.branch}"] if found.branch else [f"pipeline show {run}"]
         case "failed":
-            failed = next((name for name, view in found.stages.items() if view.state == "failed"), "STAGE")
-            again = f"pipeline retry {run} {failed}"
+            again = f"pipeline retry {run} {found.failed_stage or 'STAGE'}"
             return [f"pipeline show {run}", f"pipeline logs {run} --failed", again, f"pipeline rollback {run}"]
+        case "waiting" if not found.questions:
+            return [f"pipeline explain {run}", f"pipeline resume {run} --usd N (or --tokens N, --wall T)"]
         case "waiting":
             return [f"pipeline explain {run}", f"pipeline answer {run} approve", f"pipeline answer {run} revise -m ..."]
         case "cancelled":

@@ -338,7 +338,7 @@ def test_tests_whose_names_differ_in_a_number_are_different_failures() -> None:
 def test_an_exhausted_loop_starts_the_workflow_that_looks_for_the_cause() -> None:
     plan = plan_of(main={"build": loop("v", on_exhausted="triage", v=step(gated=True))}, triage={"look": step()})
     events = (started("v"), red("v", "x"), exhausted("build"))
-    assert decided(plan, *events) == [StartWorkflow("triage", "enough")]
+    assert decided(plan, *events) == [StartWorkflow("triage", "build: enough")]
     assert decided(plan, *events, WorkflowStarted(at=NOON, workflow="triage", reason="")) == [Start("triage:look")]
 
 

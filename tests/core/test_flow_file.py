@@ -190,12 +190,12 @@ def test_two_hundred_thousand_open_braces_are_refused_with_one_sentence() -> Non
 
 def test_an_alias_bomb_is_refused_at_its_first_anchor() -> None:
     bomb = 'a0: &a0 ["lol"]\n' + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
-    (one,) = told(bomb)
+    one, *_ = told(bomb)
     assert (one.code, one.place) == ("F102", (1, 5))
 
 
 def test_a_merge_bomb_is_refused_at_its_first_anchor() -> None:
-    (one,) = told("a: &a {b: 1}\nc: {<<: [*a, *a, *a]}\n")
+    one, *_ = told("a: &a {b: 1}\nc: {<<: [*a, *a, *a]}\n")
     assert (one.code, one.place) == ("F102", (1, 4))
 
 
@@ -381,12 +381,16 @@ def test_a_loop_never_ends_on_an_agents_word() -> None:
 def test_a_loop_may_end_on_a_loop_inside_it_or_on_a_group_with_gates() -> None:
     inner = "{loop: {until: v.passed}, stages: {v: {run: x, gates: green}}}"
     load(flow(f"a: {{loop: {{until: b.passed}}, stages: {{b: {inner}}}}}"))
-    load(flow("a: {loop: {until: b.passed}, stages: {b: {parallel: {c: {run: x}}, gates: findings}}}"))
+    load(
+        flow(
+            "a: {loop: {until: b.passed}, stages: {b: {parallel: {c: {run: x, outputs: {f: {file: f.json, schema: findings}}}}, gates: findings}}}"
+        )
+    )
 
 
 def test_a_loop_needs_stages_and_rounds() -> None:
     points_at(flow("§a: {loop: {until: v.passed}}"), "F111")
-    points_at(flow("a: {loop: §{until: v.passed, max: 0}, stages: {v: {run: x, gates: green}}}"), "F114")
+    points_at(flow("a: {loop: {until: v.passed, max: §0}, stages: {v: {run: x, gates: green}}}"), "F114")
 
 
 @pytest.mark.parametrize("text", ["§a: {parallel: {}}", "a: {parallel: {§b: {parallel: {}}}}"])

@@ -195,12 +195,20 @@ def test_findings_without_a_place_are_dropped_and_blocking_ones_pass_in_the_last
     places = [("src/app/money.py", 1), ("src/app/money.py", 999), ("nowhere.py", 1)]
     data = {"findings": [{"file": file, "line": line, **finding} for file, line in places]}
     (tmp_path / "findings.json").write_text(json.dumps(data))
-    first = gates.check(GateName.FINDINGS, work.context(work.base, outputs=(tmp_path,)))
+    first = gates.check(GateName.FINDINGS, work.context(work.base, findings=(tmp_path / "findings.json",)))
     assert first.failures == ("src/app/money.py:1: wrong (fails when: a is huge)",)
     assert first.evidence["dropped"] == 2
-    last = gates.check(GateName.FINDINGS, work.context(work.base, outputs=(tmp_path,), last_round=True))
+    last = gates.check(
+        GateName.FINDINGS, work.context(work.base, findings=(tmp_path / "findings.json",), last_round=True)
+    )
     assert last.passed
     assert last.evidence["blocking"] == ["src/app/money.py:1: wrong (fails when: a is huge)"]
+
+
+def test_findings_that_nobody_delivered_or_nobody_can_read_are_no_answer(work, tmp_path):
+    (tmp_path / "broken.json").write_text("{")
+    for findings in ((), (tmp_path / "broken.json",), (tmp_path / "not-there.json",)):
+        assert not gates.check(GateName.FINDINGS, work.context(work.base, findings=findings, last_round=True)).passed
 
 
 def test_a_base_result_is_kept_for_the_next_run_and_an_unbelievable_one_is_not(work):
