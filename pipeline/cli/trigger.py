@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -71,23 +72,29 @@ def trigger(
     if run_id and world.rundir(run_id).exists:
         return work_on(start, run_id, as_json=as_json)
     if dry_run:
-        from pipeline.cli.working import print_json
-        from pipeline.engine import dry
-        from pipeline.ui import flow_view, text
-
-        plan, prompts = dry.rehearse(world, order)
-        if as_json:
-            print_json({"schema_version": 1, "plan": flow_view.shown(plan), "prompts": prompts})
-            return 0
-        printer = text.out(wiring.environ())
-        flow_view.show_plan(printer, plan)
-        for stage, prompt in prompts.items():
-            printer.line(f"\n== prompt of {stage}")
-            printer.line(prompt)
-        return 0
+        return _rehearse(world, order, as_json=as_json)
     name = runs.start(world, order)
     click.echo(f"run {name}: {idea.strip().splitlines()[0][:100] if idea.strip() else workflow}", err=True)
     return work_on(start, name, as_json=as_json)
+
+
+def _rehearse(world: Any, order: Any, *, as_json: bool) -> int:
+    """Show what the run would do."""
+    from pipeline import wiring
+    from pipeline.cli.working import print_json
+    from pipeline.engine import dry
+    from pipeline.ui import flow_view, text
+
+    plan, prompts = dry.rehearse(world, order)
+    if as_json:
+        print_json({"schema_version": 1, "plan": flow_view.shown(plan), "prompts": prompts})
+        return 0
+    printer = text.out(wiring.environ())
+    flow_view.show_plan(printer, plan)
+    for stage, prompt in prompts.items():
+        printer.line(f"\n== prompt of {stage}")
+        printer.line(prompt)
+    return 0
 
 
 def _inputs(given: tuple[str, ...]) -> dict[str, str]:

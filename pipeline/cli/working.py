@@ -1,9 +1,11 @@
 """Working on a run from a terminal: signals, live board, last lines, exit code."""
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from pipeline.core.events import Event, Invoked
 from pipeline.errors import Busy, Interrupted, NeedsPerson, Problem, UsageProblem
@@ -31,21 +33,9 @@ def work_on(
     stop = Stop()
     invoked = next((event for event in first if isinstance(event, Invoked)), None)
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.ask()
-        if not stop.now.is_set():
-            printer.line(
-                f"\nstopping after what runs now; once more ends it at once. Go on later: pipeline resume {name}"
-            )
-
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with Board(printer) as board:
-            world = wiring.world(start, board.show, extra=extra)
-            run = runs.work(world, name, stop, first, reload=reload)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    with _signals(stop, name, printer), Board(printer) as board:
+        world = wiring.world(start, board.show, extra=extra)
+        run = runs.work(world, name, stop, first, reload=reload)
     found = look.load_result(world, name)
     if as_json:
         print_json(found)
@@ -61,6 +51,25 @@ def work_on(
     if run.state.end is not None:
         return found.exit_code
     raise _unfinished(name, run.parked, run.mend, run.exit_code, interrupted=stop.polite.is_set())
+
+
+@contextmanager
+def _signals(stop: Any, name: str, printer: Any) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM ask for a stop: politely at first, at once the second time."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.ask()
+        if not stop.now.is_set():
+            printer.line(
+                f"\nstopping after what runs now; once more ends it at once. Go on later: pipeline resume {name}"
+            )
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _unfinished(name: str, parked: str, mend: str, exit_code: int, *, interrupted: bool) -> Problem:

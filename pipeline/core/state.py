@@ -80,7 +80,7 @@ class RunState(Progress):
         """Every stage of the active workflow is over."""
         return self.started is not None and self.open_roots == 0
 
-    def apply(self, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915 - one case for each event
+    def apply(self, event: Event) -> None:  # noqa: C901, PLR0912 - one case for each event
         """Take one event in. Events come in the journal's order."""
         match event:
             case RunStarted():
@@ -109,10 +109,6 @@ class RunState(Progress):
                 self.follow_up = None
                 self.followed.add(event.workflow)
                 self.activate(event.workflow)
-            case EffectIntended():
-                self.intended[event.effect] = event.detail
-            case EffectDone():
-                self.effects[event.effect] = event.detail
             case RunOpened():
                 self._opened()
             case Invoked():
@@ -121,6 +117,18 @@ class RunState(Progress):
                 self._taken_back(event)
             case StageCancelled():
                 self._stage_cancelled(event)
+            case RunFinished():
+                self._run_finished(event)
+            case _:
+                self._take_down(event)
+
+    def _take_down(self, event: Event) -> None:
+        """Take in an event that only is remembered."""
+        match event:
+            case EffectIntended():
+                self.intended[event.effect] = event.detail
+            case EffectDone():
+                self.effects[event.effect] = event.detail
             case LimitsRaised():
                 self.budget.raise_to(event)
             case RunParked():
@@ -129,8 +137,8 @@ class RunState(Progress):
                 self.cancel = event.reason or "asked by a person"
             case Noted():
                 self.notes.append(event.text)
-            case RunFinished():
-                self._run_finished(event)
+            case _:
+                pass
 
     def _stage_started(self, event: StageStarted) -> None:
         node, state = self.plan.nodes[event.stage], self.nodes[event.stage]

@@ -23,7 +23,7 @@ def check_base(state: RunState, runner: StageRunner, clock: Callable[[], datetim
         run = runner.bench.baseline(runner.base_tree, target)
         found = run.problem or "; ".join(f"{file}: {reason.text}" for file, reason in run.uncollected.items())
         if found:
-            reason = f"the tests of the base cannot be run: {found} ({target.test.command})"
+            reason = f"the tests of the base cannot be run: {found}"
             return RunFinished(at=clock(), end=RunEnd.FAILED, reason=reason)
         if run.failing and not any("fail on the base" in note for note in state.notes):
             names = ", ".join(run.failing[:5])
@@ -35,4 +35,5 @@ def check_base(state: RunState, runner: StageRunner, clock: Callable[[], datetim
 def problem(state: RunState) -> UsageProblem:
     """Say what a person does about a base that cannot be tested."""
     branch = state.started.base_branch if state.started is not None else "the base"
-    return UsageProblem(state.reason, f"Make the test command work on {branch} first, then start again")
+    commands = "; ".join(target.test.command for target in state.plan.targets)
+    return UsageProblem(state.reason, f"Make this work on {branch} first: {commands}")
