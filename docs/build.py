@@ -16,9 +16,10 @@ from pipeline.core import flow
 from pipeline.core.codes import CODES
 from pipeline.core.flow_schema import flow_schema
 from pipeline.core.flow_stages import ALLOWED
-from pipeline.core.settings import VARIABLES
+from pipeline.core.schemas import example_of
+from pipeline.core.settings import STAGE_VARIABLES, VARIABLES
 from pipeline.files import failpoints
-from pipeline.prompts.brief import NAMES
+from pipeline.prompts.brief import GATE_WORDS, NAMES
 
 REFERENCE = Path(__file__).parent / "reference"
 _SHOWN = (
@@ -50,7 +51,7 @@ def _flow() -> str:
         "", "Path patterns: `*` is anything but `/`, `?` one such character, `**` as a whole segment any number of segments.",
         "`{{ source }}` and `{{ tests }}` stand for the paths of all targets, `{{ NAME.source }}` for those of one. Source never",
         "includes tests. Times are `250ms`, `90s`, `30m`, `1.5h`, `7d`; counts `5000`, `200k`, `5M`. Where a list is wanted, one",
-        "value will do. How to use it all: [Write your own workflow](../how-to/write-a-workflow.md).",
+        "value will do, and `docs/` is short for `docs/**`. How to use it all: [Write your own workflow](../how-to/write-a-workflow.md).",
         "",
         "What a stage of each kind can have besides the key of its kind:", "",
         *_kinds(), "",
@@ -62,6 +63,42 @@ def _flow() -> str:
         out.append("")
         if kind.shorthand:
             out += [f"A bare value stands for `{kind.shorthand}`.", ""]
+    out += ["## What each gate checks", ""]
+    out += [f"- {words}" for words in GATE_WORDS.values()]
+    out += [
+        "",
+        "Gates run in the order they are listed, on exactly the files the stage leaves behind; the first that does",
+        "not pass fails the stage. In a loop that the stage decides, the next round is told why.",
+        "",
+    ]
+    out += ["## What each kind of failure means", "", "| kind | meaning |", "| --- | --- |"]
+    out += [f"| `{kind.value}` | {words} |" for kind, words in flow.FAILURE_WORDS.items()]
+    out += ["", "## Shapes of outputs", ""]
+    for shape in flow.Schema:
+        out += [
+            f"`schema: {shape.value}`",
+            "",
+            "```json",
+            example_of(flow.Output(file="x.json", schema=shape)),
+            "```",
+            "",
+        ]
+    out += [
+        "## Names of stages",
+        "",
+        "A stage's id is its name. Stages of a called workflow are `CALLING_STAGE:STAGE`, those of a",
+        "foreach `FOREACH:KEY:STAGE` (a key is made into lower-case letters, digits and `-`; without `key` items are",
+        "counted from 1), those of a workflow that looks for causes `WORKFLOW:STAGE`.",
+        "",
+    ]
+    out += ["## Variables of a stage", "", "| variable | meaning |", "| --- | --- |"]
+    out += [f"| `{name}` | {words} |" for name, words in STAGE_VARIABLES.items()]
+    out += [
+        "",
+        "A `run` stage also gets `PATH`, `VIRTUAL_ENV`, `LANG` and a private `HOME` and `TMPDIR`; an agent besides these what",
+        "`pass_env` of its role names.",
+        "",
+    ]
     out += ["## Variables of a prompt", "", "A prompt in `agent_prompts/` is a Jinja2 template and can name:", ""]
     out += [", ".join(f"`{name}`" for name in NAMES) + ".", ""]
     for words in _ENUMS:

@@ -51,6 +51,20 @@ class FailureKind(StrEnum):
     QUOTA = "quota"
 
 
+FAILURE_WORDS = {
+    FailureKind.TRANSIENT: "it may work later: exit status 75",
+    FailureKind.TIMEOUT: "it took longer than `timeout`, or was silent longer than `idle_timeout`",
+    FailureKind.PROTOCOL: "a declared output was not delivered, or does not have its shape",
+    FailureKind.AGENT: "the command or agent says so: another exit status than 0, or `status: failed`",
+    FailureKind.GATE: "a gate did not pass",
+    FailureKind.VIOLATION: "it wrote where it may not, or wrote a key down; its change is undone and kept aside",
+    FailureKind.NO_CHANGE: "an agent that holds a lock says it is done, and has changed nothing",
+    FailureKind.MISSING: "something it needs is not there: a program, a value for its `env`",
+    FailureKind.QUOTA: "the quota is used up; the stage waits until it is given back, which costs no retry",
+}
+"""What each kind of failure means."""
+
+
 class GateName(StrEnum):
     """The checks that the engine makes itself, on an exact tree."""
 

@@ -29,6 +29,22 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
 """Variable -> field and its description; `docs/reference/settings.md` is made from this."""
 
 
+STAGE_VARIABLES: Mapping[str, str] = {
+    "PIPELINE_RUN_ID": "The run.",
+    "PIPELINE_STAGE": "The stage's id.",
+    "PIPELINE_MODE": "Its `mode`.",
+    "PIPELINE_ATTEMPT": "Which attempt this is, from 1.",
+    "PIPELINE_ROUND": "Which round of the loop around it, from 1.",
+    "PIPELINE_OUTPUT_DIR": "Folder for what the stage delivers.",
+    "PIPELINE_INPUT_DIR": "Folder with what earlier stages delivered, one folder each; a copy of its own.",
+    "PIPELINE_RESULT": "File for a result as JSON (see [agents](../how-to/agents.md)).",
+    "PIPELINE_ATTEMPT_ID": "Run, stage and attempt in one word, for logs.",
+    "PIPELINE_LIMIT_USD": "What the attempt may cost, if the flow says so.",
+    "PIPELINE_LIMIT_TOKENS": "How many tokens it may use, if the flow says so.",
+}
+"""What a stage is told by the engine; `docs/reference/flow.md` is made from this."""
+
+
 def from_environ(environ: Mapping[str, str]) -> Settings:
     """Read the settings. Raises `UsageProblem` that names the variable and what it may be."""
     values = {field: environ[name] for name, (field, _) in VARIABLES.items() if environ.get(name)}

@@ -42,8 +42,9 @@ GATE_WORDS = {
     "included; a skipped or deleted test counts as a failure, and a flaky one is found out by running it again.",
     "proof": "`proof`: the source change is taken out again; then the new tests have to fail again.",
     "untampered": "`untampered`: the test files must be byte for byte what the test stage delivered.",
-    "findings": "`findings`: a finding counts only with a file of this tree and a line it has; blocking ones go "
-    "back to the developer once, then stand in the pull request.",
+    "findings": "`findings`: a finding counts only with a file of this tree and a line it has; in a loop "
+    "blocking ones go back for another round, and stand in the pull request after the last; elsewhere they "
+    "fail the stage.",
 }
 """What each gate checks, in words for an agent; a test holds that every gate has its words."""
 
