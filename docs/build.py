@@ -12,13 +12,13 @@ import click
 import msgspec
 
 from pipeline import errors
-from pipeline.core import flow
-from pipeline.core.codes import CODES
-from pipeline.core.flow_schema import flow_schema
-from pipeline.core.flow_stages import ALLOWED
-from pipeline.core.schemas import example_of
 from pipeline.core.settings import STAGE_VARIABLES, VARIABLES
 from pipeline.files import failpoints
+from pipeline.language import flow
+from pipeline.language.codes import CODES
+from pipeline.language.flow_schema import flow_schema
+from pipeline.language.flow_stages import ALLOWED
+from pipeline.language.schemas import example_of
 from pipeline.prompts.brief import GATE_WORDS, NAMES
 
 REFERENCE = Path(__file__).parent / "reference"

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from pipeline.core.compiler import ids_of
-from pipeline.core.flow import FAILURE_WORDS, FailureKind
-from pipeline.core.flow_file import parse
 from pipeline.core.settings import STAGE_VARIABLES
+from pipeline.language.compiler import ids_of
+from pipeline.language.flow import FAILURE_WORDS, FailureKind
+from pipeline.language.flow_file import parse
 from tests.helpers.bare import Bare
 
 FLOW = """\

@@ -10,8 +10,8 @@ from typing import Protocol
 import msgspec
 
 from pipeline.core.events import Usage
-from pipeline.core.flow import FailureKind
-from pipeline.core.plan import Player
+from pipeline.language.flow import FailureKind
+from pipeline.language.plan import Player
 from pipeline.process.spec import Ending, ExitRecord
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pipeline.backends import cassette_player
 from pipeline.backends.base import Answer, Command, Request, failed_ending
-from pipeline.core.flow import FailureKind
 from pipeline.errors import UsageProblem
 from pipeline.ids import stage_folder
+from pipeline.language.flow import FailureKind
 from pipeline.process.spec import ExitRecord
 
 

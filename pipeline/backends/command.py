@@ -12,8 +12,8 @@ import msgspec
 
 from pipeline.backends.base import Answer, Command, Request, failed_ending
 from pipeline.core.events import Usage
-from pipeline.core.flow import FailureKind
 from pipeline.errors import UsageProblem
+from pipeline.language.flow import FailureKind
 from pipeline.process.spec import ExitRecord
 
 EX_TEMPFAIL = 75

@@ -27,8 +27,8 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
     """Read agents/flow.yaml and name everything that is wrong with it, with line and mend."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.core.flow_source import FlowProblem
     from pipeline.engine import flows
+    from pipeline.language.flow_source import FlowProblem
     from pipeline.ui import text
 
     world = wiring.world(start)
@@ -116,7 +116,7 @@ def schema() -> int:
     In the flow file: # yaml-language-server: $schema=PATH
     """
     from pipeline.cli.working import print_json
-    from pipeline.core.flow_schema import flow_schema
+    from pipeline.language.flow_schema import flow_schema
 
     print_json(flow_schema())
     return 0

@@ -101,8 +101,8 @@ def show(*, run: str, as_json: bool, start: Path) -> int:
 def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
     """Print a run's log; with STAGE, what its newest attempt printed."""
     from pipeline import wiring
-    from pipeline.core.diagnostics import did_you_mean
     from pipeline.engine import look
+    from pipeline.language.diagnostics import did_you_mean
     from pipeline.ui import text
 
     world = wiring.world(start)
@@ -140,9 +140,9 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
     """Say why a run or stage stands where it stands and what to do; or what an error code of a flow means."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.core import codes
     from pipeline.engine import again, look
     from pipeline.engine import explain as reasons
+    from pipeline.language import codes
     from pipeline.ui import explaining, text
 
     printer = text.out(wiring.environ())

@@ -29,7 +29,7 @@ def resume(
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.core.events import LimitsRaised
-    from pipeline.core.flow_file import parse_count, parse_duration
+    from pipeline.language.flow_file import parse_count, parse_duration
 
     count = parse_count(tokens) if tokens is not None else None
     seconds = parse_duration(wall) if wall is not None else None

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import msgspec
 
 from pipeline.core.memory import NodeState, Status
-from pipeline.core.plan import Kind, Node
 from pipeline.core.progress import Progress
+from pipeline.language.plan import Kind, Node
 
 
 def invite(run: Progress, stage: str) -> None:

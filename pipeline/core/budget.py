@@ -6,8 +6,8 @@ An attempt that does not say what it cost is taken to have cost what was reserve
 import msgspec
 
 from pipeline.core.events import LimitsRaised, Outcome, StageFinished
-from pipeline.core.flow import StageLimits
-from pipeline.core.plan import Kind, Node, Plan
+from pipeline.language.flow import StageLimits
+from pipeline.language.plan import Kind, Node, Plan
 
 
 class Budget(msgspec.Struct):

@@ -16,8 +16,8 @@ import msgspec
 from pipeline.core import values
 from pipeline.core.events import Item, RunEnd, Verdict
 from pipeline.core.memory import OPEN, Status
-from pipeline.core.plan import Node
 from pipeline.core.state import RunState
+from pipeline.language.plan import Node
 
 
 class Waits(IntEnum):

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.core.flow import FailureKind, GateName
+from pipeline.language.flow import FailureKind, GateName
 
 
 class Outcome(StrEnum):

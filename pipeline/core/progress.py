@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import msgspec
 
 from pipeline.core.events import ApprovalAsked
-from pipeline.core.flow import CONTINUE, FAIL
 from pipeline.core.memory import OPEN, NodeState, Status
-from pipeline.core.plan import Kind, Node, Plan
 from pipeline.core.ready import ready_of
+from pipeline.language.flow import CONTINUE, FAIL
+from pipeline.language.plan import Kind, Node, Plan
 
 _NUMBERS = re.compile(r"\b0x[0-9a-f]+\b|\b\d+(\.\d+)?\b")
 

@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
-from pipeline.core.plan import Node, Plan
+from pipeline.language.plan import Node, Plan
 
 Place = tuple[tuple[int, ...], str]
 

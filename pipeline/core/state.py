@@ -41,11 +41,11 @@ from pipeline.core.events import (
     Verdict,
     WorkflowStarted,
 )
-from pipeline.core.flow import FailureKind
 from pipeline.core.memory import OPEN, Status
-from pipeline.core.plan import Kind, Node, Plan
 from pipeline.core.progress import Progress
 from pipeline.core.unfold import unfolded
+from pipeline.language.flow import FailureKind
+from pipeline.language.plan import Kind, Node, Plan
 
 
 class RunState(Progress):

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from pipeline.core.compiler import STAR
 from pipeline.core.events import Item
-from pipeline.core.expressions import Unanswerable
-from pipeline.core.flow import Foreach
-from pipeline.core.plan import Kind, Node, Plan
 from pipeline.ids import slug
+from pipeline.language.compiler import STAR
+from pipeline.language.expressions import Unanswerable
+from pipeline.language.flow import Foreach
+from pipeline.language.plan import Kind, Node, Plan
 
 
 def items_of(foreach: Foreach, found: object) -> tuple[Item, ...]:

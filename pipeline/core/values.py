@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable
 
-from pipeline.core import expressions, templates
-from pipeline.core.compiler import named
 from pipeline.core.events import Item, Verdict
-from pipeline.core.expressions import Name, Unanswerable
 from pipeline.core.memory import Status
-from pipeline.core.plan import Node
 from pipeline.core.state import RunState
 from pipeline.core.unfold import items_of
+from pipeline.language import expressions, templates
+from pipeline.language.compiler import named
+from pipeline.language.expressions import Name, Unanswerable
+from pipeline.language.plan import Node
 
 
 def value_of(state: RunState, node: Node) -> Callable[[Name], object]:

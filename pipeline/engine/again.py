@@ -7,7 +7,6 @@ import msgspec
 
 from pipeline.core import values
 from pipeline.core.decide import TakeBack
-from pipeline.core.diagnostics import did_you_mean
 from pipeline.core.events import (
     Answered,
     ApprovalAsked,
@@ -22,7 +21,6 @@ from pipeline.core.events import (
     StageFinished,
     StageStarted,
 )
-from pipeline.core.plan import Plan
 from pipeline.core.state import RunState, fold
 from pipeline.engine import flows
 from pipeline.engine.commits import recompose
@@ -34,6 +32,8 @@ from pipeline.files import atomic, journal
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
 from pipeline.ids import run_id, same_name
+from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.plan import Plan
 from pipeline.process import launch
 
 _OF_STAGES = (StageStarted, StageFinished, ConditionAnswered, ItemsFound, ApprovalAsked, Answered)

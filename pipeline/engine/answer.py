@@ -1,12 +1,12 @@
 """A person's answer to an approval: bound to the tree they were shown."""
 
-from pipeline.core.diagnostics import did_you_mean
 from pipeline.core.events import Answer, Answered, ApprovalAsked
 from pipeline.core.state import RunState
 from pipeline.engine import inbox
 from pipeline.engine.look import load_state
 from pipeline.engine.world import World
 from pipeline.errors import NothingToDo, UsageProblem
+from pipeline.language.diagnostics import did_you_mean
 
 
 def answer(world: World, name: str, word: Answer, stage: str, comment: str) -> str:

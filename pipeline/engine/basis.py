@@ -12,9 +12,9 @@ import msgspec
 
 from pipeline.core.events import Basis
 from pipeline.core.memory import Status
-from pipeline.core.plan import Node
 from pipeline.core.state import RunState
 from pipeline.files.rundir import RunDir
+from pipeline.language.plan import Node
 
 _INCLUDED = re.compile(r"\{%-?\s*(?:extends|include|import|from)\s+[\"']([^\"']+)[\"']")
 _LENGTH = 16

@@ -26,8 +26,8 @@ from pipeline.core.events import (
     RunFinished,
     WorkflowStarted,
 )
-from pipeline.core.expressions import Unanswerable
 from pipeline.core.state import RunState
+from pipeline.language.expressions import Unanswerable
 
 
 def event_of(command: Command, state: RunState, now: datetime) -> Event | None:  # noqa: PLR0911 - one case each

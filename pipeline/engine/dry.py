@@ -2,13 +2,13 @@
 
 from pipeline import prompts
 from pipeline.core.events import RunStarted, StageStarted
-from pipeline.core.plan import Plan
 from pipeline.core.state import RunState
 from pipeline.engine import flows
 from pipeline.engine.runs import Order, checked_inputs
 from pipeline.engine.task import facts_of, task_of
 from pipeline.engine.world import World
 from pipeline.ids import run_id, slug
+from pipeline.language.plan import Plan
 
 
 def rehearse(world: World, order: Order) -> tuple[Plan, dict[str, str]]:

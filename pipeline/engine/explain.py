@@ -6,7 +6,6 @@ from datetime import datetime
 import msgspec
 
 from pipeline.core.memory import OPEN, NodeState, Status
-from pipeline.core.plan import Kind, Node
 from pipeline.core.state import RunState
 from pipeline.engine.look import holder, load_state, require_run
 from pipeline.engine.result import run_state
@@ -14,6 +13,7 @@ from pipeline.engine.world import World
 from pipeline.files import locks
 from pipeline.files.rundir import RunDir
 from pipeline.ids import lock_file_name
+from pipeline.language.plan import Kind, Node
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,11 +1,11 @@
 """Which stage a person means by a word: its name, or the role that plays it."""
 
-from pipeline.core.diagnostics import did_you_mean
 from pipeline.core.memory import Status
-from pipeline.core.plan import Kind
 from pipeline.core.state import RunState
 from pipeline.errors import NothingToDo, UsageProblem
 from pipeline.ids import same_name
+from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.plan import Kind
 
 
 def find_stage(state: RunState, word: str, mode: str, *, retry: bool) -> str:

@@ -11,16 +11,16 @@ from pathlib import Path
 import msgspec
 
 from pipeline import __version__, backends, prompts
-from pipeline.core import compiler, flow_check, flow_file
-from pipeline.core.diagnostics import did_you_mean
-from pipeline.core.flow import Flow
-from pipeline.core.flow_order import Order
-from pipeline.core.plan import Plan
 from pipeline.engine.world import World
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.rundir import RunDir
 from pipeline.ids import same_name
+from pipeline.language import compiler, flow_check, flow_file
+from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.flow import Flow
+from pipeline.language.flow_order import Order
+from pipeline.language.plan import Plan
 from pipeline.prompts.brief import NAMES
 
 FLOW = "agents/flow.yaml"
@@ -29,7 +29,7 @@ CHECK = "pipeline flow check"
 BUILTIN = "builtin/idea_to_feature@1"
 """What `extends` calls the shipped flow."""
 
-_CORE = Path(compiler.__file__).parent
+_LANGUAGE = Path(compiler.__file__).parent
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -90,7 +90,7 @@ def check(world: World) -> Checked:
 
 def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
     """Say for every workflow that has both stages whether they may run at once. Raises `UsageProblem`."""
-    from pipeline.core import graph
+    from pipeline.language import graph
 
     answers, known = [], []
     for workflow in flow.workflows:
@@ -138,6 +138,6 @@ def _keep(folder: Path, flow: Flow) -> None:
 
 def _digest(world: World, text: str, templates: Mapping[str, str]) -> str:
     """Digest everything a compiled flow is made of, this version's own code included."""
-    code = max(path.stat().st_mtime_ns for path in _CORE.glob("*.py"))
+    code = max(path.stat().st_mtime_ns for path in _LANGUAGE.glob("*.py"))
     parts = [__version__, str(code), text, shipped_text(world), *(f"{name}\0{one}" for name, one in templates.items())]
     return hashlib.sha256("\0\0".join(parts).encode()).hexdigest()[:32]

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core.diagnostics import did_you_mean
-from pipeline.core.plan import Plan
 from pipeline.core.state import RunState, fold
 from pipeline.engine.result import Result, result
 from pipeline.engine.world import World
@@ -13,6 +11,8 @@ from pipeline.errors import UsageProblem
 from pipeline.files import journal, locks
 from pipeline.files.rundir import RUNS, RunDir
 from pipeline.ids import is_run_id, lock_file_name
+from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.plan import Plan
 
 
 def require_run(world: World, name: str) -> RunDir:

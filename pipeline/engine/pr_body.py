@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.core import globs
 from pipeline.core.events import GateResult
-from pipeline.core.flow import GateName
-from pipeline.core.plan import Plan
 from pipeline.core.state import RunState
 from pipeline.engine.result import newest_gate
+from pipeline.language import globs
+from pipeline.language.flow import GateName
+from pipeline.language.plan import Plan
 from pipeline.repo.store import Store
 
 LIMIT = 60_000

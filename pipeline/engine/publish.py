@@ -11,8 +11,6 @@ from datetime import timedelta
 import msgspec
 
 from pipeline.core.events import Effect, EffectDone, EffectIntended, Event, RunStarted
-from pipeline.core.flow import GateName
-from pipeline.core.plan import Node, Plan
 from pipeline.core.state import RunState
 from pipeline.engine import pr_body
 from pipeline.engine.result import Commit, newest_gate
@@ -23,6 +21,8 @@ from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
 from pipeline.forges.local import LocalForge, PullRequest, folder_for
 from pipeline.ids import branch_name
+from pipeline.language.flow import GateName
+from pipeline.language.plan import Node, Plan
 from pipeline.repo.git import GitError
 from pipeline.repo.store import NO_COMMIT, Store
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 
 from pipeline.core.events import Effect, GateResult, RunEnd
-from pipeline.core.flow import GateName
 from pipeline.core.memory import Status
-from pipeline.core.plan import Node
 from pipeline.core.state import RunState
+from pipeline.language.flow import GateName
+from pipeline.language.plan import Node
 
 SCHEMA_VERSION = 1
 

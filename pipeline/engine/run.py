@@ -23,8 +23,6 @@ from pipeline.core.events import (
     StageFinished,
     StageStarted,
 )
-from pipeline.core.flow import FailureKind
-from pipeline.core.plan import Kind, Node, Plan
 from pipeline.core.retry import retry_delay_s
 from pipeline.core.state import RunState
 from pipeline.engine import inbox, sound
@@ -41,6 +39,8 @@ from pipeline.files import locks
 from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
 from pipeline.files.rundir import RunDir
+from pipeline.language.flow import FailureKind
+from pipeline.language.plan import Kind, Node, Plan
 from pipeline.repo.store import NO_COMMIT, Store
 
 _LOOK_S = 0.25

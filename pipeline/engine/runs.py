@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pipeline.core.diagnostics import did_you_mean
 from pipeline.core.events import (
     Event,
     Invoked,
@@ -16,9 +15,7 @@ from pipeline.core.events import (
     RunOpened,
     RunStarted,
 )
-from pipeline.core.flow_names import GIVEN
 from pipeline.core.memory import Status
-from pipeline.core.plan import Plan
 from pipeline.engine import again, flows
 from pipeline.engine.flows import FLOW, PROMPTS
 from pipeline.engine.look import load_plan, require_run
@@ -33,6 +30,9 @@ from pipeline.files.journal import Journal
 from pipeline.files.rundir import LATEST, RunDir
 from pipeline.gates.bench import Bench
 from pipeline.ids import run_id, slug
+from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.flow_names import GIVEN
+from pipeline.language.plan import Plan
 from pipeline.process.launch import Launcher
 
 

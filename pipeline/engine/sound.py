@@ -4,10 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 
 from pipeline.core.events import Noted, RunEnd, RunFinished
-from pipeline.core.flow import GateName
 from pipeline.core.state import RunState
 from pipeline.engine.stage import StageRunner
 from pipeline.errors import UsageProblem
+from pipeline.language.flow import GateName
 
 _TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}
 

@@ -15,10 +15,8 @@ import msgspec
 
 from pipeline import backends, gates, prompts
 from pipeline.backends.base import Answer, Backend, Request, failed_ending
-from pipeline.core import redact, schemas
+from pipeline.core import redact
 from pipeline.core.events import GateResult, Outcome, RunStarted
-from pipeline.core.flow import FailureKind, GateName
-from pipeline.core.plan import Kind, Node, Plan
 from pipeline.engine.task import Found, Task, facts_of
 from pipeline.engine.world import World
 from pipeline.errors import Interrupted, Problem
@@ -28,6 +26,9 @@ from pipeline.files.rundir import RunDir, copy_outputs
 from pipeline.gates.base import GateContext
 from pipeline.gates.bench import Bench
 from pipeline.ids import lock_file_name
+from pipeline.language import schemas
+from pipeline.language.flow import FailureKind, GateName
+from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.launch import Attempt, Launcher, adopt
 from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord, LaunchSpec
 from pipeline.repo.store import Store

@@ -8,13 +8,13 @@ import msgspec
 
 from pipeline.core import values
 from pipeline.core.events import Basis, GateResult, Outcome, RunStarted, StageStarted, Usage
-from pipeline.core.expressions import Unanswerable
-from pipeline.core.flow import FailureKind, GateName, Schema
-from pipeline.core.plan import Kind, Node
 from pipeline.core.state import RunState
 from pipeline.engine.result import newest_gate
 from pipeline.files.rundir import RunDir
 from pipeline.ids import stage_folder
+from pipeline.language.expressions import Unanswerable
+from pipeline.language.flow import FailureKind, GateName, Schema
+from pipeline.language.plan import Kind, Node
 from pipeline.prompts.brief import describe
 
 GIVEN = "given"

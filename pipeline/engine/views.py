@@ -32,13 +32,13 @@ from pipeline.core.events import (
     Verdict,
     WorkflowStarted,
 )
-from pipeline.core.flow import GateName
-from pipeline.core.plan import Node
 from pipeline.core.state import RunState
 from pipeline.engine.result import newest_gate, result
 from pipeline.engine.world import World
 from pipeline.files import atomic
 from pipeline.files.rundir import PLANS, RunDir, copy_outputs
+from pipeline.language.flow import GateName
+from pipeline.language.plan import Node
 
 _STATUS_EVERY_S = 0.25
 

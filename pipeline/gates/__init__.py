@@ -3,8 +3,8 @@
 from importlib import import_module
 
 from pipeline.core.events import GateResult
-from pipeline.core.flow import GateName
 from pipeline.gates.base import GateContext
+from pipeline.language.flow import GateName
 
 TABLE = {
     GateName.RED: "pipeline.gates.red:check",

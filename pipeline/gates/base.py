@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from pipeline.core.events import GateResult
-from pipeline.core.flow import GateName, Target
 from pipeline.gates.bench import Bench
+from pipeline.language.flow import GateName, Target
 from pipeline.repo.store import Store
 
 TOLD_MAX = 20

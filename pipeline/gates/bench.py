@@ -13,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core import globs
-from pipeline.core.flow import Target
 from pipeline.errors import Interrupted
 from pipeline.files import atomic
 from pipeline.files.rundir import remove_tree
 from pipeline.gates.testrun import TestRun, Traces, read_run
+from pipeline.language import globs
+from pipeline.language.flow import Target
 from pipeline.process.launch import Attempt, Launcher
 from pipeline.process.spec import STDERR, STDOUT, Ending, LaunchSpec, OnOrphan
 from pipeline.repo.store import Store

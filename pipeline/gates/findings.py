@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from pipeline.core.events import GateResult
-from pipeline.core.flow import GateName
-from pipeline.core.schemas import Finding, Findings, Severity
 from pipeline.gates.base import GateContext, verdict
+from pipeline.language.flow import GateName
+from pipeline.language.schemas import Finding, Findings, Severity
 
 
 def check(context: GateContext) -> GateResult:

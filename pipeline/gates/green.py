@@ -5,10 +5,10 @@ passes is flaky, is reported, and does not count as proof when it is new.
 """
 
 from pipeline.core.events import GateResult
-from pipeline.core.flow import GateName, Target
 from pipeline.gates.base import GateContext, verdict
 from pipeline.gates.red import new_tests
 from pipeline.gates.testrun import TestOutcome, TestRun
+from pipeline.language.flow import GateName, Target
 
 RERUNS = 2
 

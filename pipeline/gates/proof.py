@@ -5,10 +5,10 @@ tests green.
 """
 
 from pipeline.core.events import GateResult
-from pipeline.core.flow import GateName
 from pipeline.gates.base import GateContext, verdict
 from pipeline.gates.red import new_tests
 from pipeline.gates.testrun import TestOutcome
+from pipeline.language.flow import GateName
 
 
 def check(context: GateContext) -> GateResult:

@@ -7,12 +7,12 @@ A syntax error, a missing fixture, a missing third-party package or a skip is no
 import re
 from collections.abc import Mapping
 
-from pipeline.core import globs
 from pipeline.core.events import GateResult
-from pipeline.core.flow import GateName, Target
 from pipeline.gates.base import GateContext, verdict
 from pipeline.gates.bench import own_names
 from pipeline.gates.testrun import Reason, TestOutcome, TestRun
+from pipeline.language import globs
+from pipeline.language.flow import GateName, Target
 
 ASSERTION = "assertion"
 MISSING_NAME = "missing name"

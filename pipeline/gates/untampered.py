@@ -1,9 +1,9 @@
 """Gate `untampered`: the tests are byte for byte what the test stage delivered."""
 
-from pipeline.core import globs
 from pipeline.core.events import GateResult
-from pipeline.core.flow import GateName
 from pipeline.gates.base import GateContext, verdict
+from pipeline.language import globs
+from pipeline.language.flow import GateName
 
 
 def check(context: GateContext) -> GateResult:

@@ -1,7 +1,7 @@
 """What a prompt can name: the stage as the flow describes it, as plain data for a template."""
 
-from pipeline.core.plan import Node, Plan
-from pipeline.core.schemas import example_of
+from pipeline.language.plan import Node, Plan
+from pipeline.language.schemas import example_of
 
 NAMES = (
     "idea", "feature", "run_id", "base_branch", "stage", "mode", "role", "writes", "reads", "must_change", "outputs",

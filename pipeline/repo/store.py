@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core import globs
 from pipeline.errors import Fault
 from pipeline.files import atomic
+from pipeline.language import globs
 from pipeline.repo.git import Git, GitError
 
 NO_COMMIT = "0" * 40

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core import globs
+from pipeline.language import globs
 from pipeline.repo.git import Git
 from pipeline.repo.scan import Scan, differing, scan
 from pipeline.repo.store import LITTER, Store, TreeChange

@@ -1,11 +1,11 @@
 """What stands between a run and its end, for people: reasons, open questions, error codes."""
 
-from pipeline.core.codes import Code
 from pipeline.core.events import ApprovalAsked
 from pipeline.core.state import RunState
 from pipeline.engine.explain import Explanation, Reason
 from pipeline.engine.pr_body import summary
 from pipeline.files.rundir import RunDir
+from pipeline.language.codes import Code
 from pipeline.repo.store import Store
 from pipeline.ui.text import Colour, Printer
 

@@ -5,8 +5,8 @@ from html import escape
 
 import msgspec
 
-from pipeline.core import graph
-from pipeline.core.plan import Kind, Node, Plan
+from pipeline.language import graph
+from pipeline.language.plan import Kind, Node, Plan
 from pipeline.ui.flow_view import inside_of, says
 
 _LETTER, _LINE, _PAD, _GAP, _COLUMN_GAP = 6.6, 17.0, 10.0, 14.0, 44.0

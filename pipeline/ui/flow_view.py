@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from pipeline.core import graph
-from pipeline.core.plan import Kind, Node, Plan
+from pipeline.language import graph
+from pipeline.language.plan import Kind, Node, Plan
 from pipeline.ui.text import Printer, seconds
 
 

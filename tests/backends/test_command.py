@@ -4,9 +4,9 @@ import pytest
 
 from pipeline.backends import load
 from pipeline.backends.base import Request
-from pipeline.core.flow import FailureKind
-from pipeline.core.plan import Player
 from pipeline.errors import UsageProblem
+from pipeline.language.flow import FailureKind
+from pipeline.language.plan import Player
 from pipeline.process.spec import Ending, ExitRecord
 
 

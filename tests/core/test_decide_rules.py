@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.core.compiler import compile_plan
 from pipeline.core.decide import (
     Cancel,
     Command,
@@ -38,10 +37,11 @@ from pipeline.core.events import (
     StageStarted,
     WorkflowStarted,
 )
-from pipeline.core.flow import FailureKind, Flow, GateName, Limits, Lock, Loop, Name, Retry, Stage, Workflow
 from pipeline.core.memory import Status
-from pipeline.core.plan import Plan
 from pipeline.core.state import RunState, fold
+from pipeline.language.compiler import compile_plan
+from pipeline.language.flow import FailureKind, Flow, GateName, Limits, Lock, Loop, Name, Retry, Stage, Workflow
+from pipeline.language.plan import Plan
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=30)

@@ -36,7 +36,6 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from pipeline.core.compiler import compile_plan, kind_of
 from pipeline.core.decide import (
     Ask,
     Cancel,
@@ -84,7 +83,10 @@ from pipeline.core.events import (
     decode,
     encode,
 )
-from pipeline.core.flow import (
+from pipeline.core.state import RunState, fold
+from pipeline.core.values import closure, in_the_way
+from pipeline.language.compiler import compile_plan, kind_of
+from pipeline.language.flow import (
     Approval,
     Count,
     Duration,
@@ -106,9 +108,7 @@ from pipeline.core.flow import (
     Template,
     Workflow,
 )
-from pipeline.core.plan import Kind, Node, Plan
-from pipeline.core.state import RunState, fold
-from pipeline.core.values import closure, in_the_way
+from pipeline.language.plan import Kind, Node, Plan
 
 PROFILE = settings(
     max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)

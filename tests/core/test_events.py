@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.events import Event, GateResult, Item, StageFinished, Usage, decode, encode
-from pipeline.core.flow import GateName
+from pipeline.language.flow import GateName
 
 TYPES = get_args(Event)
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.budget import Budget
-from pipeline.core.compiler import compile_plan
 from pipeline.core.events import Item, Outcome, StageFinished, Usage
-from pipeline.core.expressions import Unanswerable
-from pipeline.core.flow import (
+from pipeline.core.ready import Ready
+from pipeline.core.unfold import items_of, unfolded
+from pipeline.language.compiler import compile_plan
+from pipeline.language.expressions import Unanswerable
+from pipeline.language.flow import (
     Count,
     Expression,
     Flow,
@@ -22,9 +24,7 @@ from pipeline.core.flow import (
     Template,
     Workflow,
 )
-from pipeline.core.plan import Kind, Node
-from pipeline.core.ready import Ready
-from pipeline.core.unfold import items_of, unfolded
+from pipeline.language.plan import Kind, Node
 from tests.core.test_decide_rules import NOON
 
 LOCKS = ("one", "two", "three")

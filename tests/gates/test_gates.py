@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline import gates
-from pipeline.core.flow import GateName
+from pipeline.language.flow import GateName
 from pipeline.prompts.brief import GATE_WORDS
 from tests.helpers.trees import BASE, TARGET, Trees, trees
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.core.events import GateResult
-from pipeline.core.flow import GateName, Glob, Name, Target, TestCommand
 from pipeline.gates.base import GateContext
 from pipeline.gates.bench import Bench
+from pipeline.language.flow import GateName, Glob, Name, Target, TestCommand
 from pipeline.process.launch import Launcher
 from pipeline.repo.store import Store
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import msgspec
 
-from pipeline.core.flow import FieldType
+from pipeline.language.flow import FieldType
 
 LENGTH_MAX = 300
 

@@ -5,7 +5,7 @@ An example is a whole flow file when it says `version:`, else the stages of a wo
 
 import msgspec
 
-from pipeline.core.diagnostics import did_you_mean
+from pipeline.language.diagnostics import did_you_mean
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):

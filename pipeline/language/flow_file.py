@@ -1,7 +1,7 @@
 """The text of `agents/flow.yaml` into a `Flow`, with every complaint kept for the end.
 
-The marked tree (`core/flow_yaml`) is walked against the types of `core/flow`. What is wrong is left
-out of the `Flow`, so that the checks between its parts (`core/flow_check`) can go on and all
+The marked tree (`language/flow_yaml`) is walked against the types of `language/flow`. What is wrong is left
+out of the `Flow`, so that the checks between its parts (`language/flow_check`) can go on and all
 complaints are shown at once. `Source` keeps the place of every value, so that those can point at a line too.
 """
 
@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pipeline.core import globs
-from pipeline.core.diagnostics import did_you_mean
-from pipeline.core.flow import Count, Duration, Expression, Flow, Glob, Name, Template
-from pipeline.core.flow_source import Path, Source, where
-from pipeline.core.flow_yaml import Tree, merged, read
 from pipeline.errors import UsageProblem
+from pipeline.language import globs
+from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.flow import Count, Duration, Expression, Flow, Glob, Name, Template
+from pipeline.language.flow_source import Path, Source, where
+from pipeline.language.flow_yaml import Tree, merged, read
 
 S = TypeVar("S", bound=msgspec.Struct)
 

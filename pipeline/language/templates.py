@@ -7,7 +7,7 @@ They reach commands as environment variables, never as part of a command line.
 import re
 from collections.abc import Callable
 
-from pipeline.core.expressions import Name, Unanswerable
+from pipeline.language.expressions import Name, Unanswerable
 
 RUN_NAMES: tuple[Name, ...] = (("run", "id"), ("run", "feature"))
 

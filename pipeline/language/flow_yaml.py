@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from pipeline.core.diagnostics import Diagnostic, Mark, did_you_mean
+from pipeline.language.diagnostics import Diagnostic, Mark, did_you_mean
 
 SIZE_MAX_BYTES = 256 * 1024
 DEPTH_MAX = 32

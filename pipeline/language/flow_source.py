@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from pipeline.core.diagnostics import Diagnostic, Mark, did_you_mean, render
 from pipeline.errors import UsageProblem
+from pipeline.language.diagnostics import Diagnostic, Mark, did_you_mean, render
 
 Path = tuple[str | int, ...]
 

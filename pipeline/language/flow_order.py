@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import msgspec
 
-from pipeline.core import globs
-from pipeline.core.compiler import STAR, follow_ups, inner_of, writes_of
-from pipeline.core.flow import Flow, Stage
-from pipeline.core.flow_source import Path, Source
+from pipeline.language import globs
+from pipeline.language.compiler import STAR, follow_ups, inner_of, writes_of
+from pipeline.language.flow import Flow, Stage
+from pipeline.language.flow_source import Path, Source
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

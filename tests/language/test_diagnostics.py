@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.diagnostics import Diagnostic, Mark, did_you_mean, render
+from pipeline.language.diagnostics import Diagnostic, Mark, did_you_mean, render
 
 TEXT = """\
 version: 1

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from pipeline.core.expressions import Type
-from pipeline.core.flow import FieldType, Output, Schema
+from pipeline.language.expressions import Type
+from pipeline.language.flow import FieldType, Output, Schema
 
 
 class Severity(StrEnum):

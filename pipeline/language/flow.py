@@ -1,6 +1,6 @@
 """What a flow file may say, as types: one struct a mapping, one field a key.
 
-These are the words of `agents/flow.yaml` before it is compiled (`core/plan`). The descriptions
+These are the words of `agents/flow.yaml` before it is compiled (`language/plan`). The descriptions
 are the reference: `docs/reference/flow.md` is made from them.
 """
 

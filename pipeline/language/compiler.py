@@ -5,10 +5,10 @@ from operator import attrgetter
 
 import msgspec
 
-from pipeline.core import expressions, globs, templates
-from pipeline.core.flow import CONTINUE, FAIL, Flow, Glob, Lock, Loop, Stage, StageLimits, Target, Template
-from pipeline.core.plan import Kind, Node, Plan, Player
 from pipeline.ids import same_name
+from pipeline.language import expressions, globs, templates
+from pipeline.language.flow import CONTINUE, FAIL, Flow, Glob, Lock, Loop, Stage, StageLimits, Target, Template
+from pipeline.language.plan import Kind, Node, Plan, Player
 
 STAR = "*"
 """Stands for an item's key in the ids of a foreach's body."""

@@ -5,12 +5,12 @@ Each check adds to `Source.complaints`, so that a person sees all of them at onc
 
 from collections.abc import Collection, Iterable, Mapping
 
-from pipeline.core import flow_stages
-from pipeline.core.compiler import stand_ins
-from pipeline.core.flow import CONTINUE, FAIL, Flow, Input, Workflow
-from pipeline.core.flow_names import GIVEN, check_globs
-from pipeline.core.flow_order import Order, check_calls, check_cycles, check_writers
-from pipeline.core.flow_source import Path, Source
+from pipeline.language import flow_stages
+from pipeline.language.compiler import stand_ins
+from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Workflow
+from pipeline.language.flow_names import GIVEN, check_globs
+from pipeline.language.flow_order import Order, check_calls, check_cycles, check_writers
+from pipeline.language.flow_source import Path, Source
 
 _SECRETS = (
     "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN",

@@ -7,13 +7,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pipeline.core.codes import CODES, Code, find, looks_like_one
-from pipeline.core.flow_check import check
-from pipeline.core.flow_file import parse
-from pipeline.core.flow_schema import flow_schema
-from pipeline.core.flow_yaml import Tree, read
 from pipeline.errors import UsageProblem
-from tests.core.test_flow_file import HEAD, SHIPPED, flow, load, told
+from pipeline.language.codes import CODES, Code, find, looks_like_one
+from pipeline.language.flow_check import check
+from pipeline.language.flow_file import parse
+from pipeline.language.flow_schema import flow_schema
+from pipeline.language.flow_yaml import Tree, read
+from tests.language.test_flow_file import HEAD, SHIPPED, flow, load, told
 
 SCHEMA = flow_schema()
 

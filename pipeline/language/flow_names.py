@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from pipeline.core import expressions, schemas, templates
-from pipeline.core.compiler import STAR, named
-from pipeline.core.diagnostics import did_you_mean
-from pipeline.core.expressions import ANY, BOOLEAN, LIST, TEXT, Name, Type, Wrong
-from pipeline.core.flow import FieldType, Output
-from pipeline.core.flow_order import Order
-from pipeline.core.flow_source import Path, Source
+from pipeline.language import expressions, schemas, templates
+from pipeline.language.compiler import STAR, named
+from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.expressions import ANY, BOOLEAN, LIST, TEXT, Name, Type, Wrong
+from pipeline.language.flow import FieldType, Output
+from pipeline.language.flow_order import Order
+from pipeline.language.flow_source import Path, Source
 
 GIVEN = ("idea", "feature", "base_branch")
 """Inputs that every workflow has."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.expressions import (
+from pipeline.language.expressions import (
     BOOLEAN,
     LENGTH_MAX,
     LIST,
@@ -24,7 +24,7 @@ from pipeline.core.expressions import (
     names,
     parse,
 )
-from pipeline.core.flow import FieldType
+from pipeline.language.flow import FieldType
 
 TYPES: Mapping[Name, Type] = {
     ("a", "n"): NUMBER,

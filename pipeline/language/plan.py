@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from pipeline.core.flow import (
+from pipeline.language.flow import (
     Approval,
     Foreach,
     GateName,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.core import globs
+from pipeline.language import globs
 
 SEGMENTS = ("a", "b", "ab", "ba", "aab", "a.b")
 UNIVERSE = ["/".join(parts) for depth in (1, 2, 3, 4) for parts in product(SEGMENTS[: 7 - depth], repeat=depth)]

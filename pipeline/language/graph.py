@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import networkx as nx
 
-from pipeline.core.flow_order import Order
-from pipeline.core.plan import Kind, Node, Plan
+from pipeline.language.flow_order import Order
+from pipeline.language.plan import Kind, Node, Plan
 
 
 class Way(msgspec.Struct, frozen=True):

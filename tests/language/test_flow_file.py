@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.compiler import compile_plan
-from pipeline.core.flow import Flow, Scope
-from pipeline.core.flow_check import check
-from pipeline.core.flow_file import parse, parse_duration
-from pipeline.core.flow_yaml import DEPTH_MAX, NODES_MAX, SIZE_MAX_BYTES
 from pipeline.errors import UsageProblem
+from pipeline.language.compiler import compile_plan
+from pipeline.language.flow import Flow, Scope
+from pipeline.language.flow_check import check
+from pipeline.language.flow_file import parse, parse_duration
+from pipeline.language.flow_yaml import DEPTH_MAX, NODES_MAX, SIZE_MAX_BYTES
 
 HEAD = """\
 version: 1

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from pipeline.core import templates
-from pipeline.core.compiler import KIND_KEYS, ids_of, inner_of, kind_of, named, stand_ins, until_stage
-from pipeline.core.diagnostics import did_you_mean
-from pipeline.core.flow import CONTINUE, FAIL, FieldType, Flow, GateName, Schema, Stage
-from pipeline.core.flow_names import GIVEN, STATES, Scope, check_condition, check_globs, check_list, check_template
-from pipeline.core.flow_order import Order
-from pipeline.core.flow_source import Path, Source
-from pipeline.core.plan import Kind
+from pipeline.language import templates
+from pipeline.language.compiler import KIND_KEYS, ids_of, inner_of, kind_of, named, stand_ins, until_stage
+from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.flow import CONTINUE, FAIL, FieldType, Flow, GateName, Schema, Stage
+from pipeline.language.flow_names import GIVEN, STATES, Scope, check_condition, check_globs, check_list, check_template
+from pipeline.language.flow_order import Order
+from pipeline.language.flow_source import Path, Source
+from pipeline.language.plan import Kind
 
 _RESERVED = {"inputs", "item", "run", "and", "or", "not", "in", "is", "if", "else", "for", "lambda", "true", "false"}
 _TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}

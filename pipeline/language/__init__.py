@@ -1,0 +1,1 @@
+"""The flow language: what a flow file may say, read, proven and compiled. Pure; knows nothing of runs."""
