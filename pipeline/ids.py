@@ -60,8 +60,9 @@ def stage_folder(stage: str) -> str:
 
 def same_name(one: str, other: str) -> bool:
     """Compare names of stages and roles: `-` and `_` alike, a prefix `rm-` or case ignored."""
-    return _plain(one) == _plain(other)
+    return plain_name(one) == plain_name(other)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return the form in which names that count as the same are equal."""
     return name.lower().replace("_", "-").removeprefix("rm-")

@@ -1,7 +1,7 @@
 """The files a person finds in the run folder; all of them can be made again from the journal.
 
 `pipeline.log` has a line for every event; `pipeline_status.json` is the result object and is
-written at most four times a second while the run goes on.
+written at most four times a second while the run goes on, less often when there is much to write.
 """
 
 import os
@@ -41,6 +41,8 @@ from pipeline.language.flow import GateName
 from pipeline.language.plan import Node
 
 _STATUS_EVERY_S = 0.25
+_STATUS_SHARE = 50
+"""Writing the status takes at most one part in so many of the time, however many stages there are."""
 
 
 class Views:
@@ -61,8 +63,10 @@ class Views:
                 self._log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             os.write(self._log, f"{event.at:%Y-%m-%dT%H:%M:%SZ} {line}\n".encode("utf-8", "replace"))
         if time.monotonic() >= self._next_status_at and state.started is not None:
+            began = time.monotonic()
             self._write_status(state, alive=True)
-            self._next_status_at = time.monotonic() + _STATUS_EVERY_S
+            took = time.monotonic() - began
+            self._next_status_at = began + max(_STATUS_EVERY_S, _STATUS_SHARE * took)
         if isinstance(event, StageFinished) and event.gates:
             self._write_tests(state)
 

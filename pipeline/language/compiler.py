@@ -1,6 +1,6 @@
 """A checked `Flow` into a `Plan`: names into ids, defaults filled in, called workflows put in their place."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -128,9 +128,9 @@ def ids_of(stages: Mapping[str, Stage], prefix: str) -> dict[str, str]:
     return ids
 
 
-def named(word: str, names: Iterable[str]) -> str | None:
+def named(word: str, names: Collection[str]) -> str | None:
     """Find the stage that a word of an expression means; `-` and `_` are alike."""
-    return next((name for name in names if same_name(name, word)), None)
+    return word if word in names else next((name for name in names if same_name(name, word)), None)
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):

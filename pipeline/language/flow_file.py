@@ -124,12 +124,12 @@ def _struct(source: Source, tree: Tree, kind: type[S], path: Path) -> S | None:
             else:
                 values[key] = _value(source, entry.tree, hints[key], (*path, key))
     values = {name: value for name, value in values.items() if value is not None}
-    for field in msgspec.structs.fields(kind):
-        if field.required and field.name not in values and not (source.is_torn and not path):
-            message = f"{where(path)} has no key {field.name!r}"
-            source.complain("F111", path, message, f"add {field.name}: ...", missing=field.name)
-        if field.required and field.name not in values:
-            values[field.name] = _placeholder(hints[field.name])
+    for name in _required(kind):
+        if name not in values:
+            if path or not source.is_torn:
+                message = f"{where(path)} has no key {name!r}"
+                source.complain("F111", path, message, f"add {name}: ...", missing=name)
+            values[name] = _placeholder(hints[name])
     return kind(**values)
 
 
@@ -145,9 +145,13 @@ def _placeholder(hint: Any) -> Any:
     """Stand in for a required value that is missing; the complaint about it keeps it from being used."""
     origin = typing.get_origin(hint) or hint
     if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
-        fields = msgspec.structs.fields(origin)
-        return origin(**{field.name: _placeholder(_hints(origin)[field.name]) for field in fields if field.required})
+        return origin(**{name: _placeholder(_hints(origin)[name]) for name in _required(origin)})
     return {tuple: (), dict: {}, int: 1}.get(origin, "")
+
+
+@lru_cache(maxsize=64)
+def _required(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(kind) if field.required)
 
 
 @lru_cache(maxsize=64)

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
-import msgspec
-
+from pipeline.ids import plain_name
 from pipeline.language import templates
-from pipeline.language.compiler import KIND_KEYS, ids_of, inner_of, kind_of, named, stand_ins, until_stage
+from pipeline.language.compiler import KIND_KEYS, ids_of, inner_of, kind_of, stand_ins, until_stage
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow import CONTINUE, FAIL, FieldType, Flow, GateName, Schema, Stage
 from pipeline.language.flow_names import GIVEN, STATES, Scope, check_condition, check_globs, check_list, check_template
@@ -48,19 +48,19 @@ def has_twins(stages: Mapping[str, Stage]) -> bool:
 def _check_level(flow: Flow, source: Source, stages: Mapping[str, Stage], path: Path, seen: dict[str, Path]) -> None:
     for name, stage in stages.items():
         here: Path = (*path, name)
-        twin = named(name, seen)
-        if twin is not None:
+        twin = seen.setdefault(plain_name(name), here)
+        if twin is not here:
             mend = "stage names are unique in a workflow, also inside groups and loops; - and _ are alike"
-            line = source.mark(seen[twin]).line
-            source.complain("F212", here, f"a stage {twin!r} stands on line {line} already", mend)
+            line = source.mark(twin).line
+            source.complain("F212", here, f"a stage {twin[-1]!r} stands on line {line} already", mend)
         elif name in _RESERVED:
             source.complain("F114", here, f"{name!r} has a meaning in conditions; a stage needs another name")
-        seen[name] = here
         if _has_one_kind(source, stage, here):
             _check_stage(flow, source, stage, here)
         for index, need in enumerate(stage.needs):
-            others = [other for other in stages if other != name or need == name]
-            source.require_known((*here, "needs", index), need, others, "stage beside this one")
+            if need not in stages:
+                others = [other for other in stages if other != name]
+                source.require_known((*here, "needs", index), need, others, "stage beside this one")
         if inner := inner_of(stage):
             _check_level(flow, source, inner[1], (*here, inner[0]), seen)
 
@@ -154,9 +154,8 @@ def _check_group(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
 def _check_keys(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
     """Complain about keys that a stage of this kind cannot have."""
     own = next(key for key in KIND_KEYS if getattr(stage, key) is not None)
-    for field in msgspec.structs.fields(stage):
-        key = field.name
-        if key in KIND_KEYS or key in ALLOWED[kind] or getattr(stage, key) == _default(field):
+    for key, default in _stage_keys().items():
+        if key in ALLOWED[kind] or getattr(stage, key) == default:
             continue
         if key == "gates" and kind is Kind.LOOP:
             source.complain_key("F207", (*here, key), "a loop has no gates; the stage that its `until` names has")
@@ -171,8 +170,11 @@ def _check_keys(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
             source.complain_key("F209", (*here, key), f"a stage of the kind `{own}` has no {key}", "take it away")
 
 
-def _default(field: msgspec.structs.FieldInfo) -> object:
-    return field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+@lru_cache(maxsize=1)
+def _stage_keys() -> dict[str, object]:
+    """Return what a stage can have besides the key of its kind, with what each is when it is not given."""
+    plain = Stage()
+    return {name: getattr(plain, name) for name in Stage.__struct_fields__ if name not in KIND_KEYS}
 
 
 def _check_loop(source: Source, stage: Stage, here: Path) -> None:
