@@ -668,13 +668,21 @@ class Walk:
     """The engine's part, with a world that answers as it likes."""
 
     def __init__(
-        self, plan: Plan, answer: Reply, rnd: Random | None = None, *, parks: int = 4, invoked: int = 0
+        self,
+        plan: Plan,
+        answer: Reply,
+        rnd: Random | None = None,
+        *,
+        parks: int = 4,
+        invoked: int = 0,
+        deaf: bool = False,
     ) -> None:
         self.plan = plan
         self.answer = answer
         self.rnd = rnd
         self.mishap = rnd.choice((0.05, 0.15, 0.4)) if rnd else 0.0
         self.parks_left = parks
+        self.deaf = deaf
         self.invocations_left = invoked
         self.oracles = ORACLES_OF_INVOKING if invoked else ORACLES
         self.now = NOON
@@ -747,7 +755,7 @@ class Walk:
                 assert not self.seen.running
                 self.parks_left -= 1
                 self.open_again()
-                if waits is Waits.PERSON:
+                if waits is Waits.PERSON and not self.deaf:
                     self.help_on()
                 return self.parks_left > 0
             case Rest():
@@ -1127,6 +1135,57 @@ def test_a_lock_that_is_never_free_parks_the_run_and_uses_no_budget_up() -> None
     walk = Walk(plan_of({"a": stage}), always(Outcome.PARKED), parks=20)
     assert walk.run().end is None
     assert walk.started == ["a"] * 20
+
+
+def test_a_quota_that_is_never_given_back_parks_the_run_and_uses_no_retry_up() -> None:
+    def answer(walk: Walk, stage: str) -> StageFinished:
+        later = walk.now + timedelta(hours=1)
+        quota = always(Outcome.PARKED, FailureKind.QUOTA)(walk, stage)
+        return msgspec.structs.replace(quota, retry_after=later)
+
+    walk = Walk(plan_of({"a": Stage(run="true", retry=Retry(max=0, lost=0, quota=3))}), answer, parks=2)
+    assert walk.run().end is None
+    assert walk.started == ["a"] * 5
+    assert walk.now == NOON + timedelta(hours=3)
+
+
+def approval(timeout_s: float | None = None) -> dict[str, Stage]:
+    asks = Approval(ask=Template("well?"), timeout=Duration(timeout_s) if timeout_s else None)
+    return {
+        "a": Stage(run="true"),
+        "ask": Stage(approval=asks, needs=(Name("a"),)),
+        "b": Stage(run="true", needs=(Name("ask"),)),
+    }
+
+
+def test_an_approval_that_is_never_given_waits_for_ever_and_starts_nothing() -> None:
+    walk = Walk(plan_of(approval()), always(Outcome.DONE), parks=20, deaf=True)
+    assert walk.run().end is None
+    assert walk.started == ["a"]
+
+
+def test_an_approval_whose_time_is_up_ends_the_run() -> None:
+    walk = Walk(plan_of(approval(timeout_s=30.0)), always(Outcome.DONE), parks=1, deaf=True)
+    assert walk.run().end is None
+    walk.now = NOON + timedelta(seconds=29)
+    assert walk.run().end is None
+    walk.now = NOON + timedelta(seconds=30)
+    assert walk.run().end is RunEnd.FAILED
+    assert walk.started == ["a"]
+
+
+def test_a_budget_that_is_never_raised_parks_the_run_before_the_call_that_would_break_it() -> None:
+    agents = {f"a{number}": Stage(agent=Name("role"), limits=StageLimits(usd=2.0)) for number in range(4)}
+    flow = Flow(
+        version=1,
+        targets=(),
+        workflows={"main": Workflow(stages=agents)},
+        agents={"role": Role(prompt="p")},
+        limits=Limits(parallel=4, usd=5.0),
+    )
+    walk = Walk(compile_plan(flow, "main"), always(Outcome.DONE), parks=5, deaf=True)
+    assert walk.run().end is None
+    assert walk.started == ["a0", "a1"]
 
 
 def test_a_cancel_in_the_middle_of_a_loop_ends_what_runs_and_starts_nothing() -> None:
