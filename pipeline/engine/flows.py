@@ -14,12 +14,11 @@ from pipeline import __version__, backends, prompts
 from pipeline.engine.world import World
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
-from pipeline.files.rundir import RunDir
+from pipeline.files.rundir import RunDir, remove_tree
 from pipeline.ids import same_name
-from pipeline.language import compiler, flow_check, flow_file
+from pipeline.language import compiler
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow import Flow
-from pipeline.language.flow_order import Order
 from pipeline.language.plan import Plan
 from pipeline.prompts.brief import NAMES
 
@@ -29,6 +28,7 @@ CHECK = "pipeline flow check"
 BUILTIN = "builtin/idea_to_feature@1"
 """What `extends` calls the shipped flow."""
 
+_KEPT = 8
 _LANGUAGE = Path(compiler.__file__).parent
 
 
@@ -76,6 +76,8 @@ def prompt_texts(world: World) -> dict[str, str]:
 
 def check(world: World) -> Checked:
     """Read and prove the checkout's flow. Raises `UsageProblem` with every complaint."""
+    from pipeline.language import flow_check, flow_file
+
     text, templates = read_text(world), prompt_texts(world)
     flow, source = flow_file.parse(text, FLOW, {BUILTIN: shipped_text(world)})
     flow_check.check(flow, source, prompts=set(templates), backends=set(backends.TABLE))
@@ -91,6 +93,7 @@ def check(world: World) -> Checked:
 def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
     """Say for every workflow that has both stages whether they may run at once. Raises `UsageProblem`."""
     from pipeline.language import graph
+    from pipeline.language.flow_order import Order
 
     answers, known = [], []
     for workflow in flow.workflows:
@@ -110,7 +113,7 @@ def compiled(world: World, workflow: str) -> Plan:
     """Return one workflow of the checkout's flow, compiled. Raises `UsageProblem`."""
     folder = world.repo_state / "flows" / _digest(world, read_text(world), prompt_texts(world))
     if not folder.is_dir():
-        _keep(folder, check(world).flow)
+        _keep(world, folder, check(world).flow)
     path = folder / f"{workflow}.json"
     known = [path.stem for path in folder.glob("*.json")]
     if workflow not in known:
@@ -126,14 +129,19 @@ def pin(world: World, rundir: RunDir, plan: Plan) -> None:
     atomic.write_bytes(rundir.plan, msgspec.json.encode(plan))
 
 
-def _keep(folder: Path, flow: Flow) -> None:
-    """Write all workflows, compiled; all or none of them."""
-    making = folder.with_name(f"{folder.name}.new")
+def _keep(world: World, folder: Path, flow: Flow) -> None:
+    """Write all workflows, compiled, all or none of them; two processes may do so at once. Forget old contents."""
+    making = folder.with_name(f"{folder.name}.{world.randomness(4).hex()}")
     for workflow in flow.workflows:
         plan = msgspec.json.encode(compiler.compile_plan(flow, workflow))
         atomic.write_bytes(making / f"{workflow}.json", plan, durable=False)
-    if not folder.exists():
+    try:
         making.rename(folder)
+    except OSError:
+        remove_tree(making)
+    others = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in others[_KEPT:]:
+        remove_tree(old)
 
 
 def _digest(world: World, text: str, templates: Mapping[str, str]) -> str:
