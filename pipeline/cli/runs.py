@@ -155,7 +155,7 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
     world = wiring.world(start)
     run, _, stage = what.partition("/")
     if codes.looks_like_one(what):
-        raise UsageProblem(f"there is no error code {what}", f"All of them: {', '.join(codes.CODES)}")
+        raise UsageProblem(f"there is no error code {what}", codes.nearest(what))
     if stage:
         stage = again.find_node(look.load_state(world, run), stage)
     found = reasons.explain(world, run, stage)

@@ -4,12 +4,10 @@ What is found here is a `Found`; the run's loop turns it into commits, refs and 
 an earlier process started is taken up where that process died: its shim is waited for, not run again.
 """
 
-import contextlib
 import threading
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -17,6 +15,7 @@ from pipeline import backends, gates, prompts
 from pipeline.backends.base import Answer, Backend, Request, failed_ending
 from pipeline.core import redact
 from pipeline.core.events import GateResult, Outcome, RunStarted
+from pipeline.engine import outputs
 from pipeline.engine.task import Found, Task, facts_of
 from pipeline.engine.world import World
 from pipeline.errors import Interrupted, Problem
@@ -26,7 +25,6 @@ from pipeline.files.rundir import RunDir, copy_outputs
 from pipeline.gates.base import GateContext
 from pipeline.gates.bench import Bench
 from pipeline.ids import lock_file_name
-from pipeline.language import schemas
 from pipeline.language.flow import FailureKind, GateName
 from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.launch import Attempt, Launcher, adopt
@@ -120,7 +118,7 @@ class StageRunner:
             return Found(outcome=Outcome.PARKED, reason=record.reason, mend=record.mend)
         if record.ending in {Ending.CANCELLED, Ending.ORPHANED}:
             return Found(outcome=Outcome.CANCELLED, reason="ended on request")
-        answer = self._answer(folder, backend, request, record)
+        answer = self._without_keys(task, self._answer(folder, backend, request, record), folder)
         return self._judge(task, folder, workspace, answer)
 
     def _workspace(self, task: Task) -> Workspace:
@@ -287,18 +285,31 @@ class StageRunner:
         if task.node.must_change and not changed and task.round == 1:
             reason = "the agent says it is done, and changed nothing that it may write"
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.NO_CHANGE, reason=reason)
-        missing = self._fill_outputs(task.node, folder / "out", answer)
+        missing = outputs.fill(task.node, folder / "out", answer.text)
         if missing:
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.PROTOCOL, reason="; ".join(missing))
-        outputs = {name: output.file for name, output in task.node.outputs.items()}
-        read = _values(task.node, folder / "out")
+        named = {name: output.file for name, output in task.node.outputs.items()}
+        read = outputs.values(task.node, folder / "out")
         findings = tuple(folder / "out" / file for _, file in task.findings)
-        return self._gated(task, fail(found, outputs=outputs, values=read), tree, findings)
+        return self._gated(task, fail(found, outputs=named, values=read), tree, findings)
+
+    def _keys(self, task: Task) -> dict[str, str]:
+        """Return the keys that the agent was given, with the names of their variables."""
+        player = task.node.player
+        return redact.secrets(self.world.child_env(player.pass_env)) if player is not None else {}
+
+    def _without_keys(self, task: Task, answer: Answer, folder: Path) -> Answer:
+        """Take keys out of what an agent says in its result file; its output was looked through as it came."""
+        keys, result = self._keys(task), folder / "result.json"
+        if not keys or not result.is_file() or not redact.held_in(result.read_bytes(), keys):
+            return answer
+        result.unlink()
+        text, reason = redact.redacted(answer.text, keys), redact.redacted(answer.reason, keys)
+        return msgspec.structs.replace(answer, text=text, reason=reason, agent=redact.redacted(answer.agent, keys))
 
     def _leaks(self, task: Task, tree: str, out: Path) -> list[str]:
         """Find keys that the agent was given in what it wrote; their values are never kept or committed."""
-        player = task.node.player
-        values = redact.secrets(self.world.child_env(player.pass_env)) if player is not None else {}
+        values = self._keys(task)
         if not values:
             return []
         written = self.store.patch(task.tree, tree) if tree != task.tree else b""
@@ -314,22 +325,6 @@ class StageRunner:
         if tree != task.tree:
             name = f"{task.node.id.replace(':', '.')}.{task.attempt}{'.rejected' if rejected else ''}.patch"
             atomic.write_bytes(self.rundir.folder / "patches" / name, self.store.patch(task.tree, tree), durable=False)
-
-    def _fill_outputs(self, node: Node, out: Path, answer: Answer) -> list[str]:
-        """Complain about missing or misshapen outputs; one that is missing is taken from the answer if it can be."""
-        missing = [output for output in node.outputs.values() if not (out / output.file).is_file()]
-        if len(missing) == 1 and answer.text.strip():
-            data = _from_answer(answer.text, missing[0].file)
-            if data is not None:
-                atomic.write_bytes(out / missing[0].file, data, durable=False)
-        problems = []
-        for output in node.outputs.values():
-            path = out / output.file
-            if path.is_symlink() or not path.is_file():
-                problems.append(f"the output {output.file} was not delivered")
-            elif complaint := schemas.complaint(output, path.read_bytes()):
-                problems.append(f"{output.file} does not have its shape: {complaint}")
-        return problems
 
     def _gated(self, task: Task, found: Found, tree: str, findings: tuple[Path, ...]) -> Found:
         """Run the stage's gates in order, up to the first that does not pass."""
@@ -356,23 +351,6 @@ class StageRunner:
         return msgspec.structs.replace(
             found, gates=tuple(results), outcome=Outcome.FAILED, kind=FailureKind.GATE, reason=reason
         )
-
-
-def _from_answer(text: str, name: str) -> bytes | None:
-    """Take an output that an agent gave as its answer instead of as a file."""
-    if not name.endswith(".json"):
-        return text.encode()
-    block = text.rpartition("```json")[2].partition("```")[0] if "```json" in text else text
-    with contextlib.suppress(msgspec.DecodeError):
-        msgspec.json.decode(block)
-        return block.strip().encode()
-    return None
-
-
-def _values(node: Node, out: Path) -> dict[str, Any]:
-    """Read the outputs that have a shape, for conditions; the flow decides on nothing else."""
-    shaped = {name: output.file for name, output in node.outputs.items() if output.schema or output.fields}
-    return {name: msgspec.json.decode((out / file).read_bytes()) for name, file in shaped.items()}
 
 
 def _limits_env(node: Node) -> dict[str, str]:

@@ -56,6 +56,15 @@ def test_a_key_that_an_agent_prints_is_in_no_log_and_no_pull_request(project):
     assert KEY.encode() not in written(project)
 
 
+def test_a_key_that_an_agent_writes_into_its_result_is_taken_out(project):
+    with_key(project)
+    code = "import json, os; json.dump({'status': 'done', 'summary': 'used ' + os.environ['MODEL_API_KEY'], 'model': 'm'}, "
+    project.script("coordinator", 1, code + "open(os.environ['PIPELINE_RESULT'], 'w'))")
+    assert project.trigger("an idea", MODEL_API_KEY=KEY).returncode == 0
+    assert "used [MODEL_API_KEY]" in (project.run_dir() / "coordinator" / "answer.md").read_text()
+    assert KEY.encode() not in written(project)
+
+
 def test_a_key_that_an_agent_writes_into_a_file_stops_the_stage_and_is_not_committed(project):
     with_key(project)
     project.script("developer", 1, "import os; open('src/trading/key.py', 'w').write(os.environ['MODEL_API_KEY'])")

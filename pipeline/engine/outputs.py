@@ -1,0 +1,45 @@
+"""What a stage has to deliver: there, in its shape, and read for conditions."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline.files import atomic
+from pipeline.language import schemas
+from pipeline.language.plan import Node
+
+
+def fill(node: Node, out: Path, answer: str) -> list[str]:
+    """Complain about missing or misshapen outputs; one that is missing is taken from the answer if it can be."""
+    missing = [output for output in node.outputs.values() if not (out / output.file).is_file()]
+    if len(missing) == 1 and answer.strip():
+        data = _from_answer(answer, missing[0].file)
+        if data is not None:
+            atomic.write_bytes(out / missing[0].file, data, durable=False)
+    problems = []
+    for output in node.outputs.values():
+        path = out / output.file
+        if path.is_symlink() or not path.is_file():
+            problems.append(f"the output {output.file} was not delivered")
+        elif complaint := schemas.complaint(output, path.read_bytes()):
+            problems.append(f"{output.file} does not have its shape: {complaint}")
+    return problems
+
+
+def values(node: Node, out: Path) -> dict[str, Any]:
+    """Read the outputs that have a shape, for conditions; the flow decides on nothing else."""
+    shaped = {name: output.file for name, output in node.outputs.items() if output.schema or output.fields}
+    return {name: msgspec.json.decode((out / file).read_bytes()) for name, file in shaped.items()}
+
+
+def _from_answer(text: str, name: str) -> bytes | None:
+    """Take an output that an agent gave as its answer instead of as a file."""
+    if not name.endswith(".json"):
+        return text.encode()
+    block = text.rpartition("```json")[2].partition("```")[0] if "```json" in text else text
+    with contextlib.suppress(msgspec.DecodeError):
+        msgspec.json.decode(block)
+        return block.strip().encode()
+    return None
