@@ -10,6 +10,9 @@ from pipeline.files import atomic
 from pipeline.language import schemas
 from pipeline.language.plan import Node
 
+SHAPED_MAX_BYTES = 256 * 1024
+"""Outputs with a shape go into the run's journal."""
+
 
 def fill(node: Node, out: Path, answer: str) -> list[str]:
     """Complain about missing or misshapen outputs; one that is missing is taken from the answer if it can be."""
@@ -23,6 +26,8 @@ def fill(node: Node, out: Path, answer: str) -> list[str]:
         path = out / output.file
         if path.is_symlink() or not path.is_file():
             problems.append(f"the output {output.file} was not delivered")
+        elif (output.schema or output.fields) and path.stat().st_size > SHAPED_MAX_BYTES:
+            problems.append(f"{output.file} has a shape and is larger than {SHAPED_MAX_BYTES // 1024} KiB")
         elif complaint := schemas.complaint(output, path.read_bytes()):
             problems.append(f"{output.file} does not have its shape: {complaint}")
     return problems

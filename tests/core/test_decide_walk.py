@@ -1,27 +1,7 @@
 """Random walks over `decide` and `RunState`: a tiny engine, and an oracle for every rule.
 
-The oracles know the plan and the events, never `RunState`: `Ledger` is an onlooker's own book. What
-turned each of them red (mutations tried by hand in a copy of the package, 76 in all, with `test_decide_rules.py`):
-
-rule                               oracle                              mutations
-at most `parallel` at once         never_more_than_parallel            `free` is 99; running ones not counted
-one holder of a lock               never_two_holders                   check off; locks of one batch not added
-needs, of groups around too        starts_stand_on_done_needs          unmet set to 0, at birth or in a next round
-a stage waits for its time         starts_stand_on_done_needs          `not_before` not looked at
-two budgets, only retried kinds    attempts_stay_in_budget             `again` always; `losses` not counted; `on` off
-rounds are bounded                 rounds_stay_in_bounds               `loop.max` off, or one more; until ignored
-no progress ends a loop            loops_end_for_a_reason              check off; only failures; only trees
-... and not earlier                loops_end_for_a_reason              window one shorter; history kept too long
-a loop is judged in peace          loops_are_judged_when_all_is_quiet  running stages below it not looked at
-nothing starts in vain             nothing_starts_that_is_in_vain      drain off; a new round in a doomed run
-done is done                       done_means_every_stage_is_done      end always DONE; one root not waited for
-the end is the true one            the_end_tells_the_truth             budget one less; doom not waited out; cancel
-follow-up: after its loop, once    follow_ups_start_once               asked for again; never; doom not looked at
-what can start does start          nothing_waits_without_a_cause       a blocked stage blocks the rest; one at a time
-there is always a next step        never_stuck                         Park left out
-it ends                            the bound in `Walk.run`             cancel ignored
-a journal is the whole truth       replay_equals_live                  a field not stored; a count outside the state
-an invoked stage runs alone        an_invoked_stage_runs_alone         `only` not looked at, or never forgotten
+The oracles know the plan and the events, never `RunState`: `Ledger` is an onlooker's own book. Which rule has
+which oracle, and what turned each of them red, stands in `docs/reference/scheduling.md`.
 """
 
 from collections import Counter
