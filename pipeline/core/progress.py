@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from pipeline.core.events import ApprovalAsked
+from pipeline.core.events import Answered, ApprovalAsked
 from pipeline.core.memory import OPEN, NodeState, Status
 from pipeline.core.ready import ready_of
 from pipeline.language.flow import CONTINUE, FAIL
@@ -41,6 +41,7 @@ class Progress:
         self.held: set[str] = set()
         self.verdicts: list[str] = []
         self.put_aside: set[str] = set()
+        self.sent_back: Answered | None = None
         self.open_roots = 0
         for node in plan.nodes.values():
             self.take_in(node)
@@ -154,6 +155,7 @@ class Progress:
         for stage in self.asked:
             self.nodes[stage].status, self.nodes[stage].reason = Status.PENDING, ""
         self.asked.clear()
+        self.sent_back = None
 
     def ask_verdict(self, loop: Node, told: tuple[str, ...], tree: str) -> None:
         """Have a loop judged: its round has failed, and this is why."""

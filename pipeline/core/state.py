@@ -61,7 +61,6 @@ class RunState(Progress):
         self.cancel: str | None = None
         self.only: str | None = None
         self.publish = True
-        self.sent_back: Answered | None = None
         self.ending: dict[str, str] = {}
         self.budget = budget_of(plan)
         self.values: dict[str, dict[str, object]] = {}
@@ -157,7 +156,10 @@ class RunState(Progress):
         self._awake_s = max(self._awake_s, event.awake_s)
         self.budget.settle(event)
         state.last, state.reason = event, event.reason
-        ending = self.ending.pop(event.stage, None)
+        if (ending := self.ending.pop(event.stage, None)) is not None and event.outcome is not Outcome.DONE:
+            state.reason = ending
+            self.settle_failure(node, Status.CANCELLED)
+            return
         match event.outcome:
             case Outcome.DONE:
                 self.tree, self.commit = event.tree or self.tree, event.commit or self.commit
@@ -178,9 +180,6 @@ class RunState(Progress):
                 self.again_or_failed(node, again=True)
             case Outcome.CANCELLED:
                 state.status = Status.CANCELLED
-                if ending is not None:
-                    state.reason = ending
-                    self.settle_failure(node, Status.CANCELLED)
 
     def _failed(self, node: Node, event: StageFinished) -> None:
         state = self.nodes[node.id]
@@ -222,7 +221,9 @@ class RunState(Progress):
         state.remaining, state.unfolded = len(foreach.children), True
         for node in nodes:
             self.plan.nodes[node.id] = node
-            self.take_in(node, self.nodes.get(node.id))
+            old = self.nodes.get(node.id)
+            self.take_in(node, old)
+            self.nodes[node.id].told = old.told if old is not None else ()
         for item in event.items:
             self.nodes[f"{foreach.id}:{item.key}"].value = item.value
         self.enter(foreach)

@@ -497,3 +497,36 @@ def test_a_parked_run_names_all_for_whom_it_waits_a_person_first() -> None:
 def test_nothing_is_called_ready_in_a_run_that_cannot_succeed() -> None:
     plan = plan_of(main={"a": step(), "b": step(), "c": step("b"), "d": step()})
     assert not after(plan, started("a"), started("b"), failed("a"), finished("b")).ready
+
+
+def test_a_cancel_by_a_person_counts_however_the_attempt_ends() -> None:
+    plan = plan_of(main={"a": step(retry=Retry(max=3, lost=3, on=(FailureKind.AGENT,)))})
+    for end in (finished("a", Outcome.LOST), failed("a"), finished("a", Outcome.PARKED)):
+        events = (started("a"), cancelled("a"), OPENED, end, OPENED)
+        assert decided(plan, *events) == [Finish(RunEnd.FAILED, "a cancelled: enough")]
+    assert decided(plan, started("a"), cancelled("a"), finished("a")) == [Finish(RunEnd.DONE)]
+
+
+def test_a_revision_is_dropped_when_the_run_cannot_succeed_any_more() -> None:
+    stages = {"a": step(), "ok": approval("a"), "c": step("a")}
+    b = msgspec.structs.replace(step(), on_failure=Name("triage"))
+    plan = plan_of(main={**stages, "b": b}, triage={"look": step()})
+    events = (
+        *(started("a"), finished("a"), asked("ok"), started("c"), started("b")),
+        *(answered("ok", Answer.REVISE), failed("b"), finished("c")),
+    )
+    assert decided(plan, *events) == [StartWorkflow("triage", "b: no")]
+    follow_up = WorkflowStarted(at=NOON, workflow="triage", reason="")
+    assert decided(plan, *events, follow_up) == [Start("triage:look")]
+
+
+@pytest.mark.parametrize("items", [("x",), ("x", "y")])
+def test_what_a_person_said_reaches_the_stages_of_an_item(items: tuple[str, ...]) -> None:
+    plan = plan_of(main={"list": lists(), "each": each(do=step())})
+    events = (started("list"), put_out("list", *items), found("each", *items))
+    state = after(plan, *events, started("each:x:do"), finished("each:x:do"))
+    told = TakenBack(at=NOON, stages=tuple(closure(state, ["each:x:do"])), reason="again", told=("smaller",))
+    state.apply(told)
+    if state.unfolding:
+        state.apply(found("each", *items))
+    assert state.nodes["each:x:do"].told == ("smaller",)

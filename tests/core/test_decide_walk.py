@@ -133,6 +133,7 @@ class Ledger:
         self.usd = plan.usd
         self.wall_s = plan.wall_s
         self.ending: set[str] = set()
+        self.awake_s = 0.0
 
     def below(self, node_id: str) -> Iterator[str]:
         for child in self.plan.nodes[node_id].children:
@@ -333,8 +334,11 @@ class Ledger:
     def _finished(self, event: StageFinished) -> None:
         node = self.plan.nodes[event.stage]
         self._pay(event)
-        ending = event.stage in self.ending
-        self.ending.discard(event.stage)
+        if event.stage in self.ending:
+            self.ending.discard(event.stage)
+            if event.outcome is not Outcome.DONE:
+                self._fail_for_good(event.stage)
+                return
         match event.outcome:
             case Outcome.DONE:
                 self.done.add(node.id)
@@ -355,8 +359,6 @@ class Ledger:
             case Outcome.PARKED:
                 self.parked.add(node.id)
                 self._not_before(event)
-            case Outcome.CANCELLED if ending:
-                self._fail_for_good(node.id)
             case Outcome.CANCELLED:
                 pass
 
@@ -533,6 +535,21 @@ def never_over_the_budget(seen: Ledger, event: Event) -> None:
         assert seen.spent + sum(seen.reserved.values()) + own <= seen.usd + 1e-9
 
 
+def never_beyond_the_time_for_the_run(seen: Ledger, event: Event) -> None:
+    if isinstance(event, StageStarted) and seen.wall_s is not None:
+        assert seen.awake_s < seen.wall_s
+
+
+def revisions_are_bounded(seen: Ledger, event: Event) -> None:
+    if isinstance(event, TakenBack) and event.reason.endswith(": revise"):
+        stage = event.reason.removesuffix(": revise")
+        rule = seen.plan.nodes[stage].approval
+        assert rule is not None
+        assert seen.revisions[stage] <= rule.revisions
+        assert set(seen.plan.nodes[stage].needs) <= set(event.stages)
+        assert not seen.final
+
+
 def what_is_taken_back_is_all_that_builds_on_it(seen: Ledger, event: Event) -> None:
     if isinstance(event, TakenBack):
         taken = set(event.stages)
@@ -584,6 +601,8 @@ ORACLES: tuple[Callable[[Ledger, Event], None], ...] = (
     answers_count_for_the_tree_that_was_shown,
     never_over_the_budget,
     what_is_taken_back_is_all_that_builds_on_it,
+    never_beyond_the_time_for_the_run,
+    revisions_are_bounded,
 )
 ORACLES_OF_INVOKING = (
     never_more_than_parallel,
@@ -789,6 +808,7 @@ class Walk:
     def let_something_happen(self) -> None:
         if self.rnd is not None:
             self.awake_s += self.rnd.randint(0, 30)
+            self.seen.awake_s = self.awake_s
             if self.oracles is ORACLES and self.persons_left and self.rnd.randint(0, 15) == 0 and not self.state.end:
                 self.step_in(self.rnd)
             roll = self.rnd.randint(0, 99)
@@ -815,7 +835,7 @@ class Walk:
         self.seen.draining = False
         self.state = fold(self.plan, [decode(line) for line in self.journal])
         self.seen.plan = self.state.plan
-        self.awake_s = 0.0
+        self.awake_s = self.seen.awake_s = 0.0
         self.write(RunOpened(at=self.now, pid=1))
         for stage in sorted(self.seen.running):
             self.write(StageFinished(at=self.now, stage=stage, attempt=1, outcome=Outcome.LOST, reason="killed"))
