@@ -78,8 +78,12 @@ class StageRunner:
             self.cancel(stage)
 
     def run(self, task: Task) -> Found:
-        """Make one attempt, gates included. Never raises: what goes wrong is part of what was found."""
+        """Make one attempt, gates included. Never raises: what goes wrong is part of what was found.
+
+        A cancel of an earlier attempt is over; whoever wants this one to end says so again.
+        """
         started = time.monotonic()
+        self._cancelled.discard(task.node.id)
         found = self._guarded(task)
         return msgspec.structs.replace(found, duration_s=round(time.monotonic() - started, 3))
 

@@ -208,6 +208,26 @@ def test_an_answer_for_files_that_have_changed_since_does_not_count(tmp_path: Pa
     assert bare.run("pipeline", "answer", run, "approve").returncode == 0
 
 
+def test_what_builds_on_a_revised_stage_is_ended_and_runs_again_with_it(tmp_path: Path) -> None:
+    stages = """\
+      plan: {run: 'true'}
+      sign_off: {approval: "Well?", needs: [plan]}
+      builds: {run: 'test "$PIPELINE_ATTEMPT" = 2 || sleep 60', needs: [plan]}
+      last: {run: 'true', needs: [sign_off, builds]}
+"""
+    bare = bare_of(tmp_path, stages)
+    process = bare.start("trigger_workflow", "main", "an idea")
+    wait_for(lambda: bool(bare.run_ids()) and "builds" in bare.started(), "builds is started")
+    wait_for(lambda: "approval_asked" in {event["event"] for event in bare.events()}, "it asks")
+    done = bare.run("pipeline", "answer", bare.newest(), "revise", "-m", "smaller")
+    assert "handed to process" in done.stderr
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, out + err
+    assert bare.started() == ["plan", "builds", "plan", "builds"]
+    assert bare.run("pipeline", "answer", bare.newest(), "approve").returncode == 0
+    assert bare.started() == ["plan", "builds", "plan", "builds", "last"]
+
+
 def test_killed_while_a_person_is_asked_the_question_is_there_again(tmp_path: Path) -> None:
     stages = """\
       plan: {run: 'true'}
