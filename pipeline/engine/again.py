@@ -118,7 +118,8 @@ def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list
     note = Noted(at=now, text=f"forked from {name} at {stage}; inherited: {', '.join(done) or 'nothing'}")
     request = rundir.folder / "feature_request.md"
     if request.is_file():
-        atomic.write_text(new.folder / "feature_request.md", request.read_text(errors="replace"))
+        text = request.read_text(errors="replace").replace(name, new.run_id)
+        atomic.write_text(new.folder / "feature_request.md", text)
     with open_journal(new) as opened:
         opened.append([started, *kept, begun, note], durable=True)
     reached("run.created")

@@ -27,7 +27,7 @@ from pipeline.gates.bench import Bench
 from pipeline.ids import lock_file_name
 from pipeline.language.flow import FailureKind, GateName
 from pipeline.language.plan import Kind, Node, Plan
-from pipeline.process.launch import Attempt, Launcher, adopt
+from pipeline.process.launch import Attempt, Launcher, adopt, ask_orphan_to_end
 from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord, LaunchSpec
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
@@ -53,6 +53,7 @@ class StageRunner:
         self.base_tree = ""
         self._workspaces: dict[int, Workspace] = {}
         self._running: dict[str, Attempt] = {}
+        self._adopted: dict[str, Path] = {}
         self._cancelled: set[str] = set()
         self._stopping = threading.Event()
 
@@ -69,6 +70,8 @@ class StageRunner:
         self._cancelled.add(stage)
         if attempt := self._running.get(stage):
             attempt.cancel()
+        if folder := self._adopted.get(stage):
+            ask_orphan_to_end(folder)
 
     def stop(self) -> None:
         """End everything that runs, and let no test run start."""
@@ -192,7 +195,9 @@ class StageRunner:
         return record
 
     def _take_up(self, task: Task, folder: Path, workspace: Workspace) -> ExitRecord | None:
+        self._adopted[task.node.id] = folder
         record = adopt(folder, self._stopping)
+        del self._adopted[task.node.id]
         if self._stopping.is_set():
             raise Interrupted("stopped while waiting for a stage that an earlier process started")
         if record is not None:

@@ -130,10 +130,16 @@ def is_alive(folder: Path) -> bool:
 def end_orphan(folder: Path) -> None:
     """End a shim that an earlier orchestrator started, and wait until it is gone; nothing if there is none."""
     while is_alive(folder):
-        with contextlib.suppress(ValueError, ProcessLookupError, OSError):
-            os.kill(int((folder / ALIVE_LOCK).read_text()), signal.SIGTERM)
+        ask_orphan_to_end(folder)
         time.sleep(_ADOPT_POLL_S)  # noqa: TID251 - the lock of a process that is not our child
     adopt(folder, threading.Event())
+
+
+def ask_orphan_to_end(folder: Path) -> None:
+    """Ask a shim that an earlier orchestrator started to end; returns at once, may be called again and again."""
+    if is_alive(folder):
+        with contextlib.suppress(ValueError, ProcessLookupError, OSError):
+            os.kill(int((folder / ALIVE_LOCK).read_text()), signal.SIGTERM)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -102,6 +102,8 @@ def test_a_published_run_is_forked_not_written_again(tmp_path: Path) -> None:
     assert bare.changed() == ["docs/beside.md", "src/one.py", "src/two.py"]
     assert result["stages"]["one"]["state"] == "done"
     assert bare.git("show", f"{result['branch']}:src/two.py") == "two"
+    request = bare.root / "docs" / "status" / "runs" / bare.newest() / "feature_request.md"
+    assert f"run: {bare.newest()}" in request.read_text()
 
 
 def test_a_fork_pays_nothing_for_what_it_inherits(tmp_path: Path) -> None:
@@ -245,6 +247,24 @@ def test_killed_while_a_person_is_asked_the_question_is_there_again(tmp_path: Pa
     done = bare.run("pipeline", "answer", run, "approve")
     assert done.returncode == 0, done.stdout + done.stderr
     assert bare.result()["stages"]["last"]["state"] == "done"
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_cancel_ends_what_a_killed_process_has_left_running(tmp_path: Path, whole: bool) -> None:
+    bare = bare_of(
+        tmp_path, "      slow: {run: 'sleep 1000', idle_timeout: 1h, timeout: 1h, retry: {max: 0, lost: 0}}\n"
+    )
+    process = bare.start("trigger_workflow", "main", "an idea")
+    wait_for(lambda: bool(bare.run_ids()) and "slow" in bare.started(), "slow is started")
+    wait_for(lambda: any("sleep 1000" in line for line in bare.survivors()), "it sleeps")
+    kill(process)
+    resumed = bare.start("pipeline", "resume", bare.newest())
+    wait_for(lambda: [event["event"] for event in bare.events()].count("run_opened") == 2, "it is taken up again")
+    done = bare.run("pipeline", "cancel", bare.newest(), *([] if whole else ["slow"]))
+    assert done.returncode == 0, done.stderr
+    resumed.communicate(timeout=60)
+    assert resumed.returncode == (130 if whole else 1)
+    assert bare.survivors() == []
 
 
 def test_the_time_that_a_run_may_be_worked_on_ends_it_resumable(tmp_path: Path) -> None:
