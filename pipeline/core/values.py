@@ -11,6 +11,13 @@ from pipeline.language.compiler import named
 from pipeline.language.expressions import Name, Unanswerable
 from pipeline.language.plan import Node
 
+_ASKED = {
+    "done": {Status.DONE},
+    "failed": {Status.FAILED, Status.CANCELLED},
+    "skipped": {Status.SKIPPED},
+}
+"""What conditions ask of a stage; one that a person cancelled has failed."""
+
 
 def value_of(state: RunState, node: Node) -> Callable[[Name], object]:
     """Return what gives the value of a name as this stage sees it; that raises `Unanswerable`."""
@@ -54,8 +61,8 @@ def _of_stage(state: RunState, node: Node, name: Name) -> object:
     if target not in state.nodes or len(name) < 2:
         raise Unanswerable(f"there is no stage {name[0]!r}")
     status = state.nodes[target].status
-    if len(name) == 2 and name[1] in {"done", "failed", "skipped"}:
-        return {"done": Status.DONE, "failed": Status.FAILED, "skipped": Status.SKIPPED}[name[1]] is status
+    if len(name) == 2 and name[1] in _ASKED:
+        return status in _ASKED[name[1]]
     values = state.values.get(target, {}) if status is Status.DONE else {}
     output = named(name[1], values)
     if output is None:

@@ -530,3 +530,11 @@ def test_what_a_person_said_reaches_the_stages_of_an_item(items: tuple[str, ...]
     if state.unfolding:
         state.apply(found("each", *items))
     assert state.nodes["each:x:do"].told == ("smaller",)
+
+
+def test_a_stage_that_a_person_cancelled_has_failed_for_conditions() -> None:
+    fallback = msgspec.structs.replace(step("a"), when=Expression("a.failed"))
+    plan = plan_of(main={"a": missed(), "b": fallback})
+    (judged,) = decided(plan, cancelled("a"))
+    assert isinstance(judged, Judge)
+    assert judged.verdict is Verdict.GO

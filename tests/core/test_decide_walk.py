@@ -289,6 +289,8 @@ class Ledger:
 
     def _taken_back(self, event: TakenBack) -> None:
         taken = set(event.stages)
+        for name in taken & self.asked.keys():
+            del self.asked[name]
         for book in (self.done, self.skipped, self.missed, self.red, self.not_retried, self.parked):
             book.difference_update(taken)
         for table in (self.tries, self.losses, self.waits, self.rounds, self.later, self.verdicts, self.judged):
