@@ -13,23 +13,24 @@ _TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}
 
 
 def check_base(state: RunState, runner: StageRunner, clock: Callable[[], datetime]) -> RunFinished | Noted | None:
-    """Run the tests of the base, if the flow has gates that ask for them; return what is to be recorded.
+    """Run the tests of the base, of every target, if the flow has gates that ask for them; return what to record.
 
     `RunFinished` means that they cannot be run; `Noted` names those that fail already.
     """
     if not any(_TESTED & set(node.gates) for node in state.plan.nodes.values()):
         return None
+    failing: list[str] = []
     for target in state.plan.targets:
         run = runner.bench.baseline(runner.base_tree, target)
         found = run.problem or "; ".join(f"{file}: {reason.text}" for file, reason in run.uncollected.items())
         if found:
             reason = f"the tests of the base cannot be run: {found}"
             return RunFinished(at=clock(), end=RunEnd.FAILED, reason=reason)
-        if run.failing and not any("fail on the base" in note for note in state.notes):
-            names = ", ".join(run.failing[:5])
-            text = f"{len(run.failing)} test(s) fail on the base already and are set apart: {names}"
-            return Noted(at=clock(), text=text)
-    return None
+        failing += run.failing
+    if not failing or any("fail on the base" in note for note in state.notes):
+        return None
+    names = ", ".join(failing[:5])
+    return Noted(at=clock(), text=f"{len(failing)} test(s) fail on the base already and are set apart: {names}")
 
 
 def problem(state: RunState) -> UsageProblem:

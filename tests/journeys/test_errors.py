@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.bare import Bare
 from tests.helpers.project import BIN, Project, wait_for
 
 
@@ -349,3 +350,20 @@ def test_a_held_lock_parks_the_stage_and_names_its_holder(project):
     holder.kill()
     holder.communicate()
     assert project.run("pipeline", "resume", run).returncode == 0, "a dead holder's lock is free"
+
+
+def test_every_target_is_tested_on_the_base_also_after_one_with_known_failures(tmp_path):
+    targets = "".join(
+        f"  - {{name: {name}, source: [src/**], tests: [{folder}/**], test: python -m pytest -q {folder}}}\n"
+        for name, folder in (("first", "tests"), ("second", "more"))
+    )
+    stages = "workflows: {main: {stages: {a: {run: 'true', gates: [green]}}}}\n"
+    bare = Bare(tmp_path, f"version: 1\ntargets:\n{targets}{stages}")
+    (bare.root / "tests" / "test_old.py").write_text("def test_old():\n    assert False\n")
+    (bare.root / "more").mkdir()
+    (bare.root / "more" / "test_more.py").write_text("import nowhere_to_be_found\n")
+    bare.commit("Break both")
+    done = bare.run("trigger_workflow", "main", "an idea")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "nowhere_to_be_found" in done.stderr
+    assert bare.started() == []
