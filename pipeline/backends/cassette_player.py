@@ -20,4 +20,4 @@ def play(take: Path, workspace: Path, outputs: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(play(Path(sys.argv[1]), Path.cwd(), Path(os.environ["PIPELINE_OUTPUT_DIR"])))  # noqa: TID251
+    sys.stdout.write(play(Path(sys.argv[1]), Path.cwd(), Path(os.environ["PIPELINE_OUTPUT_DIR"])))  # noqa: TID251 - a process of its own

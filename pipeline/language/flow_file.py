@@ -129,7 +129,7 @@ def _struct(source: Source, tree: Tree, kind: type[S], path: Path) -> S | None:
             if path or not source.is_torn:
                 message = f"{where(path)} has no key {name!r}"
                 source.complain("F111", path, message, f"add {name}: ...", missing=name)
-            values[name] = _placeholder(hints[name])
+            values[name] = _stand_in(hints[name])
     return kind(**values)
 
 
@@ -141,11 +141,11 @@ def _key_mend(key: str, known: Mapping[str, object]) -> str:
     return _NOT_HERE.get(key) or did_you_mean(key, known)
 
 
-def _placeholder(hint: Any) -> Any:
+def _stand_in(hint: Any) -> Any:
     """Stand in for a required value that is missing; the complaint about it keeps it from being used."""
     origin = typing.get_origin(hint) or hint
     if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
-        return origin(**{name: _placeholder(_hints(origin)[name]) for name in _required(origin)})
+        return origin(**{name: _stand_in(_hints(origin)[name]) for name in _required(origin)})
     return {tuple: (), dict: {}, int: 1}.get(origin, "")
 
 
@@ -198,7 +198,7 @@ def _mapping(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
             mend = "a letter, then letters, digits, - and _; 48 at most"
             source.complain("F114", (*path, key), f"{key!r} cannot be a name", mend)
         value = _value(source, entry.tree, hint, (*path, key))
-        values[key] = _placeholder(hint) if value is None else value
+        values[key] = _stand_in(hint) if value is None else value
         source.note((*path, key), entry.key)
     return values
 

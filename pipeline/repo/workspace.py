@@ -180,6 +180,6 @@ def _remove(path: Path) -> None:
 
 def _unlock(function: object, path: str, _info: object) -> None:
     """Make a folder writable that an agent left read-only, and try once more."""
-    os.chmod(os.path.dirname(path), 0o700)  # noqa: PTH101, PTH120
+    os.chmod(os.path.dirname(path), 0o700)  # noqa: PTH101, PTH120 - rmtree gives text
     if callable(function):
         function(path)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.project import survivors
+from tests.helpers.project import begin, survivors
 
 BIN = Path(sys.executable).parent
 AGENT = 'cat > "$TMPDIR/prompt"\neval "$DO"\n'
@@ -54,17 +54,7 @@ class Bare:
         self.git("commit", "--quiet", "-m", message)
 
     def start(self, *command: str, **env: str) -> "subprocess.Popen[str]":
-        name, *arguments = command
-        program = BIN / name if (BIN / name).exists() else Path(name)
-        return subprocess.Popen(
-            [str(program), *arguments],
-            cwd=self.root,
-            env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return begin(*command, cwd=self.root, env={**self.env, **env})
 
     def run(self, *command: str, **env: str) -> "subprocess.CompletedProcess[str]":
         process = self.start(*command, **env)

@@ -81,15 +81,7 @@ class Project:
         return [json.loads(path.read_text()) for path in sorted(folder.glob("[0-9]*.json"))]
 
     def start(self, command: str, *arguments: str, **env: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [str(BIN / command), *arguments],
-            cwd=self.root,
-            env={**self.env, **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return begin(command, *arguments, cwd=self.root, env={**self.env, **env})
 
     def run(self, command: str, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
         process = self.start(command, *arguments, **env)
@@ -168,6 +160,20 @@ def survivors(folder: Path) -> list[str]:
         if state != "Z" and str(folder).encode() in environ:
             found.append(f"{entry.name} {line}")
     return found
+
+
+def begin(command: str, *arguments: str, cwd: Path, env: Mapping[str, str]) -> "subprocess.Popen[str]":
+    """Start one of our commands (or any other) as a process, with nothing on standard input."""
+    program = BIN / command
+    return subprocess.Popen(
+        [str(program) if program.exists() else command, *arguments],
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def wait_for(condition: Callable[[], bool], what: str, within_s: float = 60.0) -> None:

@@ -13,7 +13,7 @@ from pipeline.language.flow_check import check
 from pipeline.language.flow_file import parse
 from pipeline.language.flow_schema import flow_schema
 from pipeline.language.flow_yaml import Tree, read
-from tests.language.test_flow_file import HEAD, SHIPPED, flow, load, told
+from tests.language.test_flow_file import SHIPPED, flow, told
 
 SCHEMA = flow_schema()
 
@@ -107,7 +107,3 @@ def test_the_schema_refuses_what_the_reader_refuses(stages: str) -> None:
 )
 def test_the_schema_takes_short_forms(stages: str) -> None:
     assert valid(flow(stages))
-
-
-def test_the_head_of_these_tests_is_sound() -> None:
-    load(HEAD + "workflows: {main: {stages: {a: {run: x}}}}\n")
