@@ -32,8 +32,21 @@ class Scope(StrEnum):
 
 
 class Report(StrEnum):
-    """How a test command tells its result."""
+    """How much a test command tells of its result."""
 
+    JUNIT = "junit"
+    EXIT_CODE = "exit-code"
+
+
+class Runner(StrEnum):
+    """The programs that run tests, as far as their reports can be read test by test."""
+
+    PYTEST = "pytest"
+    VITEST = "vitest"
+    JEST = "jest"
+    NODE = "node"
+    GO = "go"
+    CARGO = "cargo"
     JUNIT = "junit"
 
 
@@ -71,6 +84,7 @@ class GateName(StrEnum):
     RED = "red"
     GREEN = "green"
     PROOF = "proof"
+    CHECKS = "checks"
     UNTAMPERED = "untampered"
     FINDINGS = "findings"
 
@@ -104,8 +118,26 @@ class TestCommand(_File, frozen=True, kw_only=True):
 
     shorthand: ClassVar[str] = "command"
     command: Annotated[str, _says("Command line; run in a fresh checkout, never in an agent's folder.")]
-    report: Annotated[Report, _says("How the result is read.")] = Report.JUNIT
+    report: Annotated[
+        Report,
+        _says("`junit`: test by test; `exit-code`: only whether all passed, so that `red` and `proof` say less."),
+    ] = Report.JUNIT
+    runner: Annotated[
+        Runner | None,
+        _says(
+            "Which test runner the command starts, where its words do not say so. With `junit` the command writes a "
+            "JUnit file itself: `{report}` stands for its name."
+        ),
+    ] = None
     timeout: Annotated[Duration, _says("Longest time one test run may take.")] = Duration(600.0)
+
+
+class Proof(_File, frozen=True, kw_only=True):
+    """How hard the gate `proof` tries: single faults are put into the changed functions, one at a time."""
+
+    min: Annotated[float, _says("Which part of them the tests must notice, from 0 to 1; 0 only reports.")] = 0.0
+    faults: Annotated[int, _says("Most faults that are tried; 0 for none.")] = 12
+    timeout: Annotated[Duration, _says("Longest time for all of them together.")] = Duration(60.0)
 
 
 class Target(_File, frozen=True, kw_only=True):
@@ -116,6 +148,21 @@ class Target(_File, frozen=True, kw_only=True):
     tests: Annotated[tuple[Glob, ...], _says("Paths of the tests, never part of the source; `{{ tests }}` elsewhere.")]
     test: Annotated[TestCommand, _says("How to run the tests.")]
     exclude: Annotated[tuple[Glob, ...], _says("Paths that are neither, although the patterns match them.")] = ()
+    folder: Annotated[str, _says("Folder that its commands are run in; the repository's root if left out.")] = ""
+    depends: Annotated[
+        tuple[Name, ...], _says("Targets it builds on: its tests are run, too, when one of those has changed.")
+    ] = ()
+    checks: Annotated[
+        tuple[str, ...], _says("Lint, types, style: shell commands that must say nothing new about the change.")
+    ] = ()
+    format: Annotated[
+        tuple[str, ...],
+        _says(
+            "Shell commands that bring a stage's changed files into the repository's style before its gates; `{files}` "
+            "stands for those files."
+        ),
+    ] = ()
+    proof: Annotated[Proof, _says("How hard the gate `proof` tries.")] = Proof()
 
 
 class Retry(_File, frozen=True, kw_only=True):
