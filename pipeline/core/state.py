@@ -75,6 +75,11 @@ class RunState(Progress):
         self._awake_s = 0.0
 
     @property
+    def awake_s(self) -> float:
+        """How long the run has been worked on, in awake time."""
+        return self.worked_s + self._awake_s
+
+    @property
     def all_done(self) -> bool:
         """Every stage of the active workflow is over."""
         return self.started is not None and self.open_roots == 0

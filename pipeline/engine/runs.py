@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 from collections.abc import Sequence
 
 import msgspec
@@ -16,7 +15,7 @@ from pipeline.core.events import (
     RunStarted,
 )
 from pipeline.core.memory import Status
-from pipeline.engine import again, flows
+from pipeline.engine import again, flows, preflight
 from pipeline.engine.flows import FLOW, PROMPTS
 from pipeline.engine.look import load_plan, require_run
 from pipeline.engine.open import exclusive, open_journal
@@ -54,9 +53,8 @@ def start(world: World, order: Order) -> str:
     idea = order.idea.strip()
     plan = flows.compiled(world, order.workflow)
     inputs = checked_inputs(plan, order)
-    if not order.cassette:
-        _require_agents(world, plan)
     base = world.user.base(order.base_branch or world.settings.base_branch)
+    doubts = preflight.require(world, plan, base, agents=not order.cassette, publish=order.publish)
     now = world.clock()
     name = order.run_id or run_id(now, world.randomness(4))
     rundir = world.rundir(name)
@@ -84,7 +82,7 @@ def start(world: World, order: Order) -> str:
         tools={name: world.environ[name] for name in TOOLS if name in world.environ},
         inputs=inputs,
     )
-    notes = [Noted(at=now, text=note) for note in (*base.notes, *_differing(world, base.commit, text))]
+    notes = [Noted(at=now, text=note) for note in (*base.notes, *doubts, *_differing(world, base.commit, text))]
     with open_journal(rundir) as opened:
         opened.append([started, *notes], durable=True)
     atomic.sync_folder(rundir.folder.parent)
@@ -140,7 +138,7 @@ def _work(world: World, rundir: RunDir, stop: Stop, first: Sequence[Event]) -> R
     plan = load_plan(rundir.plan)
     store = world.store()
     with open_journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
-        env = {**world.child_env(), **_recorded_tools(opened)}
+        env = world.gate_env(_recorded_tools(opened))
         bench = Bench(
             store, launcher, rundir.work / "gate", world.repo_state / "baselines", env, portable=world.settings.portable
         )
@@ -179,25 +177,6 @@ def _heal(run: Run) -> None:
         current = link.readlink().name if link.is_symlink() else ""
         if current < run.rundir.run_id:
             run.rundir.switch_latest()
-
-
-def _require_agents(world: World, plan: Plan) -> None:
-    """Make sure that every agent's command can be found before anything is started."""
-    for node in plan.leaves():
-        if node.player is None or node.player.backend != "command":
-            continue
-        role = node.player.role
-        if not node.player.command:
-            raise UsageProblem(
-                f"no agent: the role {role} has no command line",
-                f"Say in {FLOW} who plays it, for example: defaults: {{command: [claude, -p]}}",
-            )
-        name = node.player.command[0]
-        if shutil.which(name, path=world.environ.get("PATH", "")) is None:
-            raise UsageProblem(
-                f"the agent {name!r} of the role {role} is not on the PATH",
-                f"Install it, or name another in {FLOW}: defaults: {{command: [...]}}; or try: pipeline demo",
-            )
 
 
 def _differing(world: World, commit: str, text: str) -> list[str]:
