@@ -17,8 +17,8 @@ _MENTION = re.compile(r"(?<![\w`/])([@#])(?=\w)")
 _LIST_MAX = 40
 
 
-def render(state: RunState, store: Store, tree: str, accepted: Callable[[str], Path]) -> str:
-    """Write the body; `accepted` names the folder of a stage's accepted outputs."""
+def render(state: RunState, store: Store, tree: str, accepted: Callable[[str], Path], moved: str = "") -> str:
+    """Write the body; `accepted` names the folder of a stage's accepted outputs, `moved` says where the base is now."""
     started = state.started
     if started is None:
         raise ValueError("the run has not started")
@@ -29,6 +29,7 @@ def render(state: RunState, store: Store, tree: str, accepted: Callable[[str], P
     )
     parts = [
         *played,
+        f"> {quiet(moved)}\n" if moved else "",
         f"## What was asked\n\n{_fence(started.idea)}\n",
         _evidence(state),
         _findings(state),

@@ -10,9 +10,9 @@ from datetime import timedelta
 
 import msgspec
 
-from pipeline.core.events import Effect, EffectDone, EffectIntended, Event, RunStarted
+from pipeline.core.events import Effect, EffectDone, EffectIntended, Event, Noted, RunStarted
 from pipeline.core.state import RunState
-from pipeline.engine import pr_body
+from pipeline.engine import large, moved, pr_body
 from pipeline.engine.result import Commit, newest_gate
 from pipeline.engine.world import World
 from pipeline.errors import UsageProblem, WorkFailed
@@ -55,8 +55,10 @@ class Publisher:
         """
         self._require_verified()
         commits = self._branch(title)
-        if self.started.remote:
-            self._push(commits[-1].sha)
+        head, remote = commits[-1].sha, self.started.remote
+        large.hand_over(self.world, self.store, self.started.base, head, remote, self.started.run_id)
+        if remote:
+            self._push(head)
         self._write_records(commits)
         if not self.state.publish or node.publish is None:
             return f"branch {self.branch}; no pull request was asked for"
@@ -173,6 +175,12 @@ class Publisher:
 
     def _refused(self, there: str, exc: GitError) -> UsageProblem:
         again = f"then type: pipeline resume {self.started.run_id}"
+        folder = self.branch.rpartition("/")[0]
+        if folder and self.world.user.git("ls-remote", self.started.remote, f"refs/heads/{folder}", ok=(0, 2, 128)):
+            return UsageProblem(
+                f"{self.started.remote} has a branch {folder}, which is in the way of {self.branch}",
+                f"Nothing was overwritten. Rename that branch there, {again}",
+            )
         if there:
             return UsageProblem(
                 f"{self.started.remote} has a branch {self.branch} at {there[:12]}, which this run did not push",
@@ -188,7 +196,8 @@ class Publisher:
                 EffectIntended(at=self.world.clock(), effect=Effect.PULL_REQUEST, detail={"branch": self.branch})
             )
             reached("pr.intended")
-        body = pr_body.render(self.state, self.store, self.tree(), self.rundir.accepted)
+        said = self._moved(head)
+        body = pr_body.render(self.state, self.store, self.tree(), self.rundir.accepted, said)
         atomic.write_text(self.rundir.folder / "pr_body.md", body)
         url = self.world.user.remote_url(self.started.remote)
         forge = LocalForge(folder_for(url, self.world.user.root, self.world.repo_state))
@@ -218,6 +227,14 @@ class Publisher:
             reached("pr.recorded")
         atomic.write_text(self.rundir.folder / "pr_url.txt", pull.url + "\n")
         return pull
+
+    def _moved(self, head: str) -> str:
+        """Say that the base branch has moved, if it has; it is noted with the run too."""
+        found = moved.look(self.world, self.store, self.started, head)
+        said = "" if found is None else str(found)
+        if said and said not in self.state.notes:
+            self.record(Noted(at=self.world.clock(), text=said))
+        return said
 
     def _write_records(self, commits: Sequence[Commit]) -> None:
         """Write `branch_info.json` and `commit_log.json` for people and scripts."""

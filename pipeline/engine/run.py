@@ -41,6 +41,7 @@ from pipeline.files.journal import Journal
 from pipeline.files.rundir import RunDir
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Kind, Node, Plan
+from pipeline.repo import objects
 from pipeline.repo.store import NO_COMMIT, Store
 
 _LOOK_S = 0.25
@@ -149,6 +150,7 @@ class Run:
     def _prepare(self) -> None:
         """Give the stage runner the run's facts, and make sure the base can be tested before an agent is paid."""
         started = self.started
+        objects.secure(self.world.user, self.store.folder / "objects", started.base, started.run_id)
         self.store.require(started.base)
         self.store.set_ref(f"refs/runs/{started.run_id}/base", started.base, "")
         reached("base.pinned")

@@ -29,7 +29,7 @@ from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
 from pipeline.files.rundir import LATEST, RunDir
 from pipeline.gates.bench import Bench
-from pipeline.ids import run_id, slug
+from pipeline.ids import branch_name, run_id, slug
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow_names import GIVEN
 from pipeline.language.plan import Plan
@@ -62,8 +62,10 @@ def start(world: World, order: Order) -> str:
     rundir = world.rundir(name)
     if rundir.exists:
         raise UsageProblem(f"the run {name} exists already", f"Go on with it: pipeline resume {name}")
-    rundir.create()
     feature = slug(order.feature or idea or order.workflow)
+    if any(node.publish is not None for node in plan.nodes.values()):
+        world.user.require_free(branch_name(feature, name), "Then type the same command again")
+    rundir.create()
     text = flows.read_text(world)
     flows.pin(world, rundir, plan)
     request = f"# {feature}\n\n- run: {name}\n- base branch: {base.branch}\n\n{idea}\n"
