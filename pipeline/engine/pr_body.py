@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.core.events import GateResult
 from pipeline.core.state import RunState
+from pipeline.engine.owners import owners
 from pipeline.engine.result import newest_gate
 from pipeline.language import globs
 from pipeline.language.flow import GateName
@@ -34,6 +35,7 @@ def render(state: RunState, store: Store, tree: str, accepted: Callable[[str], P
         _evidence(state),
         _findings(state),
         _changes(state, store, tree),
+        _review(store, started.base, tree),
         _plan(state, accepted),
         _stages(state),
         _provenance(state, tree),
@@ -132,6 +134,18 @@ def _group(plan: Plan, path: str) -> str:
     if globs.matches_any([glob for target in plan.targets for glob in target.tests], path):
         return "Tests"
     return "Source" if globs.matches_any([glob for target in plan.targets for glob in target.source], path) else "Other"
+
+
+def _review(store: Store, base: str, tree: str) -> str:
+    """Name the owners of what was changed, without calling them; the forge does that."""
+    found = owners(store, base, [change.path for change in store.diff(base, tree)])
+    if not found:
+        return ""
+    lines = ["## Who should review", "", "By the base's CODEOWNERS:", ""]
+    for name, paths in found.items():
+        shown = ", ".join(f"`{path}`" for path in paths[:5])
+        lines.append(f"- `{name}`: {shown}" + (f" and {len(paths) - 5} more" if len(paths) > 5 else ""))
+    return "\n".join([*lines, ""])
 
 
 def _plan(state: RunState, accepted: Callable[[str], Path]) -> str:

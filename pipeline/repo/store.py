@@ -140,8 +140,21 @@ class Store:
         """Delete a ref; one that is not there is fine."""
         self.git("update-ref", "-d", name)
 
-    def commit(self, tree: str, parent: str, message: str, *, author: str, at: datetime, other_parent: str = "") -> str:
-        """Make a commit whose hash depends on these arguments alone, so that a replay makes the same one."""
+    def commit(
+        self,
+        tree: str,
+        parent: str,
+        message: str,
+        *,
+        author: str,
+        at: datetime,
+        other_parent: str = "",
+        signer: Git | None = None,
+    ) -> str:
+        """Make a commit whose hash depends on these arguments alone, so that a replay makes the same one.
+
+        With `signer`, the person's git, it is signed with their key, and is another one each time.
+        """
         name, _, mail = author.rpartition(" <")
         stamp = f"@{int(at.timestamp())} +0000"
         identity = {
@@ -153,7 +166,10 @@ class Store:
             "GIT_COMMITTER_DATE": stamp,
         }
         parents = ["-p", parent, *(["-p", other_parent] if other_parent else [])]
-        return self.git("commit-tree", tree, *parents, "-F", "-", stdin=message.encode(), env=identity)
+        if signer is None:
+            return self.git("commit-tree", tree, *parents, "-F", "-", stdin=message.encode(), env=identity)
+        env = {**identity, "GIT_OBJECT_DIRECTORY": str(self.folder / "objects")}
+        return signer("commit-tree", "-S", tree, *parents, "-F", "-", stdin=message.encode(), env=env)
 
     def diff(self, old: str, new: str) -> list[TreeChange]:
         """List the paths that differ between two trees or commits; renames are an A and a D."""

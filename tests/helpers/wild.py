@@ -80,8 +80,9 @@ class Wild(Bare):
                     found[str(path)] = f"link {path.readlink()}"
                 elif path.is_file():
                     found[str(path)] = f"{path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        runs = self.run_ids()
         refs = self.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
-        return found | dict.fromkeys((ref for ref in refs if "/feature/" not in ref), "")
+        return found | dict.fromkeys((ref for ref in refs if not any(run in ref for run in runs)), "")
 
     def publish(
         self, *command: str, code: int = 0, untouched: bool = True, **env: str
