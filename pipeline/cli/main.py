@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "fork": ("pipeline.cli.steer:fork", "Go on from a stage in a run of its own."),
     "cancel": ("pipeline.cli.steer:cancel", "End a run, or one stage of it."),
     "rollback": ("pipeline.cli.runs:rollback", "Remove a run's branch, pull request, workspaces and folder."),
+    "clean": ("pipeline.cli.clean:clean", "Remove folders of runs that are over for long."),
     "locks": ("pipeline.cli.runs:show_locks", "Which locks are held, by whom, since when."),
     "pr": ("pipeline.cli.pr:pr", "Pull requests: list, show, diff, merge."),
     "flow": ("pipeline.cli.flow:flow", "The flow file: check, show, graph, schema."),
