@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "show": ("pipeline.cli.runs:show", "Everything about one run."),
     "logs": ("pipeline.cli.runs:logs", "The log of a run, or what one stage printed."),
     "explain": ("pipeline.cli.runs:explain", "Why a run or stage stands where it stands; what an error code means."),
+    "open": ("pipeline.cli.open:open_run", "A folder to edit what a run has made so far."),
     "resume": ("pipeline.cli.steer:resume", "Go on with a run that was stopped, parked or killed."),
     "answer": ("pipeline.cli.steer:answer", "Answer an approval: approve, revise or stop."),
     "retry": ("pipeline.cli.steer:retry", "Run a stage again, with everything that builds on it."),

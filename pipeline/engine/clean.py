@@ -128,7 +128,7 @@ def _stays(world: World, rundir: RunDir, state: RunState, older_than_s: float) -
         return f"process {who.pid} works on it"
     if state.finished_at > world.clock() - timedelta(seconds=older_than_s):
         return "it was over only lately"
-    if person.has_edits(rundir):
+    if person.has_edits(world.store(), rundir):
         return f"somebody's edits lie in {person.folder(rundir)}: pipeline resume {rundir.run_id}"
     return ""
 

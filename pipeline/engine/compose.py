@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import msgspec
 
-from pipeline.core.events import RunStarted
+from pipeline.core.events import PersonEdited, RunStarted
 from pipeline.core.state import RunState
 from pipeline.engine import wording
 from pipeline.engine.result import Commit, newest_gate
@@ -79,6 +79,8 @@ class Composer:
     def _steps(self, final: str, title: str) -> Iterator[Step]:
         """Split the change; a step that changes nothing is left out."""
         base = self.store.tree_of(self.started.base)
+        edits = self._edits(final)
+        final = edits[0].before if edits else final
         tests = tuple(glob for target in self.plan.targets for glob in target.tests)
         without_docs = self.store.graft(final, base, _DOCS)
         parts = (
@@ -100,6 +102,24 @@ class Composer:
             trailers = {**self._of(stage, agent), **common}
             yield Step(tree=after, subject=subject, stage=stage or kind, trailers=trailers, author=self.started.author)
             before = after
+        for edit in edits:
+            subject = f"edit by {edit.author.rpartition(' <')[0]}"
+            trailers = {"Run-Id": self.started.run_id, **common}
+            yield Step(tree=edit.tree, subject=subject, stage="person", trailers=trailers, author=edit.author)
+
+    def _edits(self, final: str) -> list[PersonEdited]:
+        """Take persons' edits apart from the rest, the last first, so far as nobody wrote over them since.
+
+        Returns them in order, each with the tree before and after it.
+        """
+        found: list[PersonEdited] = []
+        for edit in reversed(self.state.edits):
+            later = {change.path for change in self.store.diff(edit.tree, final)}
+            before = self.store.graft_paths(final, edit.before, set(edit.changed) - later)
+            if before != final:
+                found.append(msgspec.structs.replace(edit, before=before, tree=final))
+            final = before
+        return found[::-1]
 
     def _history(self) -> list[tuple[str, str]]:
         """Return the newest subjects of the base, each with its sign-off."""

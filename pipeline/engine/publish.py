@@ -47,19 +47,30 @@ class Publisher:
         self.started: RunStarted = state.started
         self.branch = ""
 
-    def publish(self, node: Node, title: str) -> str:
+    def _title(self) -> str:
+        plans = [
+            self.rundir.accepted(node.id) / node.outputs["plan"].file
+            for node in self.plan.leaves()
+            if "plan" in node.outputs
+        ]
+        text = next((path.read_text(errors="replace") for path in plans if path.is_file()), "")
+        return title_from(text, self.started.idea)
+
+    def publish(self, node: Node) -> str:
         """Do what of branch, push and pull request is not done yet; return what there is now, in words.
 
         Raises `Problem` when the tree may not be published, or somebody else's branch is in the way.
         """
         self._require_verified()
+        title = self._title()
         how = node.publish or Publish()
         self.branch = branch_name(how.branch, self.started.feature, self.started.run_id)
         commits = self._branch(how, title)
         head, remote = commits[-1].sha, self.started.remote
         large.hand_over(self.world, self.store, self.started.base, head, remote, self.started.run_id)
-        if remote:
+        if remote and Effect.PUSH not in self.state.effects:
             self._push(head)
+        self._note_others(head)
         self._write_records(commits)
         if not self.state.publish:
             return f"branch {self.branch}; no pull request was asked for"
@@ -122,7 +133,7 @@ class Publisher:
             )
         except GitError as exc:
             there = git("ls-remote", self.started.remote, ref, ok=(0, 2, 128)).partition("\t")[0]
-            if there != head:
+            if there != head and not self.world.user.more_on(self.started.remote, self.branch, head):
                 raise self._refused(there, exc) from exc
         reached("push.done")
         if not self.state.effects.get(Effect.PUSH):
@@ -130,6 +141,14 @@ class Publisher:
                 EffectDone(at=self.world.clock(), effect=Effect.PUSH, detail={"branch": self.branch, "head": head})
             )
             reached("push.recorded")
+
+    def _note_others(self, head: str) -> None:
+        """Say what persons have put on top of the run's branch meanwhile; it stays."""
+        remote = self.started.remote
+        if more := self.world.user.more_on(remote, self.branch, head):
+            where = f"{self.branch} on {remote}" if remote else self.branch
+            said = f"{where} has {more} commit{'s' * (more != 1)} that this run did not make; left as it is"
+            self.record(Noted(at=self.world.clock(), text=said))
 
     def _refused(self, there: str, exc: GitError) -> UsageProblem:
         again = f"then type: pipeline resume {self.started.run_id}"

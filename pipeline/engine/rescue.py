@@ -7,6 +7,7 @@ import msgspec
 
 from pipeline.core.events import Effect
 from pipeline.core.state import RunState
+from pipeline.engine import person
 from pipeline.engine.world import World
 from pipeline.files import atomic
 from pipeline.files.rundir import RunDir
@@ -55,6 +56,7 @@ def rescue(world: World, store: Store, rundir: RunDir, state: RunState) -> Rescu
     folder = world.repo_state / "rescued" / name
     if (rundir.folder / _PATCHES).is_dir():
         shutil.copytree(rundir.folder / _PATCHES, folder / _PATCHES, dirs_exist_ok=True)
+    person.keep_edits(store, rundir, folder)
     if not head or started is None or not store.has(f"{head}^{{tree}}"):
         return None
     ref = f"refs/rescued/{name}"

@@ -149,6 +149,7 @@ def _work(world: World, rundir: RunDir, stop: Stop, first: Sequence[Event]) -> R
         )
         runner = StageRunner(world, rundir, plan, store, launcher, bench)
         run = Run(world, rundir, plan, opened, store, runner)
+        run.take_in_edits()
         invoked = any(isinstance(event, Invoked) for event in first)
         outdated = None if invoked else again.outdated(run.state, run.bases.stale(run.state))
         if run.state.end is not None and not invoked and outdated is None:

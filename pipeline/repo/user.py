@@ -158,10 +158,28 @@ class UserRepo:
                     f"publish: {{branch: 'run/{{feature}}-{{run_id}}'}})\n{then}",
                 )
 
+    def is_on_top(self, later: str, commit: str) -> bool:
+        """Tell whether a commit has another one in its history."""
+        return self.git.works("merge-base", "--is-ancestor", commit, later)
+
+    def more_on(self, remote: str, branch: str, commit: str) -> int:
+        """Count the commits that a branch has on top of one; 0 when it is not built on it, or not there.
+
+        Without a remote the branch here is meant. Fetches what is not known here; moves no ref.
+        """
+        ref = f"refs/heads/{branch}"
+        there = self.git("ls-remote", remote, ref, ok=(0, 2, 128)).partition("\t")[0] if remote else self._commit(ref)
+        if not there or there == commit:
+            return 0
+        if not self._commit(there):
+            options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=")
+            self.git("fetch", *options, remote, ref)
+        return int(self.git("rev-list", "--count", f"{commit}..{there}")) if self.is_on_top(there, commit) else 0
+
     def adopt_branch(self, store: Path, branch: str, commit: str, run_id: str) -> None:
         """Bring the run's branch into the repository, if nothing of that name is in the way."""
         found = self._commit(f"refs/heads/{branch}")
-        if found == commit:
+        if found == commit or (found and self.is_on_top(found, commit)):
             return
         self.require_free(branch, f"Then type: pipeline resume {run_id}")
         if found:

@@ -102,18 +102,22 @@ class Workspace:
 
     def harvest(self, writes: tuple[str, ...], since: str) -> Harvest:
         """Turn what lies in the folder now into a tree; hold the change since the tree `since` against `writes`."""
+        tree, violations = self.read()
+        changes = tuple(self.store.diff(since, tree))
+        for change in changes:
+            if found := _violation(change, writes, self.folder):
+                violations.append(found)
+        return Harvest(tree=tree, changes=changes, violations=tuple(violations))
+
+    def read(self) -> tuple[str, list[str]]:
+        """Turn what lies in the folder now into a tree; return it with what could not be taken into any."""
         now = scan(self.folder)
         before = self._seen or Scan({}, (), ())
         violations = [f"{path}: a git repository inside the workspace" for path in now.nested]
         violations += [f"{path}: neither a file nor a folder nor a link" for path in now.special]
         touched = differing(before, now)
         touched = [path for path in touched if not _inside(path, now.nested)]
-        tree = self._write_tree(touched, now, violations) if touched else self.tree
-        changes = tuple(self.store.diff(since, tree))
-        for change in changes:
-            if found := _violation(change, writes, self.folder):
-                violations.append(found)
-        return Harvest(tree=tree, changes=changes, violations=tuple(violations))
+        return (self._write_tree(touched, now, violations) if touched else self.tree), violations
 
     def _write_tree(self, touched: list[str], now: Scan, violations: list[str]) -> str:
         """Make a tree of what was touched; what may not be in any tree is left out, and told."""

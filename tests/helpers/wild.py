@@ -100,7 +100,7 @@ class Wild(Bare):
         """Hold that the run's branch has exactly these changes, here and on the remote; return its head."""
         result = self.result()
         assert result["state"] == "done", result["reason"]
-        assert self.changed() == sorted(changed)
+        assert self.changed() == sorted(changed), self.changed()
         if self.git("remote"):
             remote = self.git("ls-remote", "origin", f"refs/heads/{result['branch']}")
             assert remote.split("\t")[0] == result["head"]
