@@ -27,7 +27,9 @@ _SHOWN = (
     flow.Lock, flow.Workflow, flow.Input, flow.Stage, flow.Loop, flow.Foreach, flow.Approval, flow.Publish, flow.Output,
     flow.Trigger,
 )  # fmt: skip
-_ENUMS = (flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.Scope, flow.Report)
+_ENUMS = (
+    flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.Scope, flow.Report, flow.Style, flow.Choice,
+)  # fmt: skip
 _NOTE = "<!-- Made by docs/build.py (./run reference); do not edit. -->\n\n"
 
 

@@ -28,11 +28,13 @@ from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
 from pipeline.files.rundir import LATEST, RunDir
 from pipeline.gates.bench import Bench
-from pipeline.ids import run_id, slug
+from pipeline.ids import branch_name, run_id, slug
 from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.flow import Choice
 from pipeline.language.flow_names import GIVEN
 from pipeline.language.plan import Plan
 from pipeline.process.launch import Launcher
+from pipeline.repo.user import FALLBACK_AUTHOR
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +62,9 @@ def start(world: World, order: Order) -> str:
     rundir = world.rundir(name)
     if rundir.exists:
         raise UsageProblem(f"the run {name} exists already", f"Go on with it: pipeline resume {name}")
-    rundir.create()
     feature = slug(order.feature or idea or order.workflow)
+    _require_publishable(world, plan, feature, name)
+    rundir.create()
     text = flows.read_text(world)
     flows.pin(world, rundir, plan)
     request = f"# {feature}\n\n- run: {name}\n- base branch: {base.branch}\n\n{idea}\n"
@@ -144,6 +147,7 @@ def _work(world: World, rundir: RunDir, stop: Stop, first: Sequence[Event]) -> R
         )
         runner = StageRunner(world, rundir, plan, store, launcher, bench)
         run = Run(world, rundir, plan, opened, store, runner)
+        run.take_in_edits()
         invoked = any(isinstance(event, Invoked) for event in first)
         outdated = None if invoked else again.outdated(run.state, run.bases.stale(run.state))
         if run.state.end is not None and not invoked and outdated is None:
@@ -177,6 +181,19 @@ def _heal(run: Run) -> None:
         current = link.readlink().name if link.is_symlink() else ""
         if current < run.rundir.run_id:
             run.rundir.switch_latest()
+
+
+def _require_publishable(world: World, plan: Plan, feature: str, name: str) -> None:
+    """Make sure, before an agent is paid, that nothing stands in the way of what is published at the end."""
+    for node in plan.nodes.values():
+        if node.publish is None:
+            continue
+        world.user.require_free(branch_name(node.publish.branch, feature, name), "Then type the same command again")
+        if node.publish.signoff is Choice.ALWAYS and world.user.author() == FALLBACK_AUTHOR:
+            raise UsageProblem(
+                "commits are to be signed off (publish.signoff), and git does not know by whom",
+                "Say who you are: git config user.name NAME; git config user.email MAIL",
+            )
 
 
 def _differing(world: World, commit: str, text: str) -> list[str]:

@@ -40,7 +40,12 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
     def store(self) -> Store:
         """Open the repository's trusted store."""
-        return Store(self.repo_state / "store.git", self.user.objects)
+        return Store(
+            self.repo_state / "store.git",
+            self.user.objects,
+            filters=self.user.filters,
+            file_max_bytes=int(self.settings.file_max_mb * 1_000_000),
+        )
 
     def rundir(self, run_id: str) -> RunDir:
         """Name a run's folders."""

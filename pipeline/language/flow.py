@@ -19,6 +19,9 @@ Expression = NewType("Expression", str)
 FAIL, CONTINUE = Name("fail"), Name("continue")
 """What `on_failure` and `on_exhausted` can say besides the name of a workflow."""
 
+BRANCH = "feature/{feature}-{run_id}"
+"""What the branch of a run is called, unless `publish.branch` says otherwise."""
+
 
 def _says(text: str) -> msgspec.Meta:
     return msgspec.Meta(description=text)
@@ -269,10 +272,39 @@ class Approval(_File, frozen=True, kw_only=True):
     revisions: Annotated[int, _says("How often `revise` may send back the stages that it needs.")] = 3
 
 
+class Style(StrEnum):
+    """How the subjects of commits are worded."""
+
+    AUTO = "auto"
+    CONVENTIONAL = "conventional"
+    PLAIN = "plain"
+
+
+class Choice(StrEnum):
+    """Whether something is done; `auto` does as the repository does."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class Publish(_File, frozen=True, kw_only=True):
     """Branch, commits, push and pull request."""
 
     draft: Annotated[bool, _says("Open the pull request as a draft.")] = True
+    style: Annotated[
+        Style, _says("How commits are worded; `auto` finds it from the newest 50 subjects of the base.")
+    ] = Style.AUTO
+    sign: Annotated[Choice, _says("Whether commits are signed; `auto` does what your `commit.gpgsign` says.")] = (
+        Choice.AUTO
+    )
+    signoff: Annotated[
+        Choice, _says("Whether commits carry `Signed-off-by`; `auto` does it where most of the newest commits do.")
+    ] = Choice.AUTO
+    branch: Annotated[
+        str, _says("Name of the branch; `{run_id}` must stand in it, `{feature}` can, both in single braces.")
+    ] = BRANCH
+    trailers: Annotated[dict[str, str], _says("More trailers for every commit, by name.")] = {}
 
 
 class Stage(_File, frozen=True, kw_only=True):
