@@ -25,9 +25,9 @@ REFERENCE = Path(__file__).parent / "reference"
 _SHOWN = (
     flow.Flow, flow.Target, flow.TestCommand, flow.Defaults, flow.Retry, flow.StageLimits, flow.Limits, flow.Role,
     flow.Lock, flow.Workflow, flow.Input, flow.Stage, flow.Loop, flow.Foreach, flow.Approval, flow.Publish, flow.Output,
-    flow.Trigger,
+    flow.Workspace, flow.Trigger,
 )  # fmt: skip
-_ENUMS = (flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.Scope, flow.Report)
+_ENUMS = (flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.Scope, flow.Report, flow.Clone)
 _NOTE = "<!-- Made by docs/build.py (./run reference); do not edit. -->\n\n"
 
 

@@ -1,5 +1,6 @@
 """Runs from outside: start one, take one up again, look at them, cancel, roll back."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -20,6 +21,7 @@ from pipeline.engine import again, flows
 from pipeline.engine.flows import FLOW, PROMPTS
 from pipeline.engine.look import load_plan, require_run
 from pipeline.engine.open import exclusive, open_journal
+from pipeline.engine.places import Places
 from pipeline.engine.run import Run, Stop
 from pipeline.engine.stage import StageRunner
 from pipeline.engine.world import TOOLS, World
@@ -139,13 +141,23 @@ def work(world: World, name: str, stop: Stop, first: Sequence[Event] = (), *, re
 def _work(world: World, rundir: RunDir, stop: Stop, first: Sequence[Event]) -> Run:
     plan = load_plan(rundir.plan)
     store = world.store()
-    with open_journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
-        env = {**world.child_env(), **_recorded_tools(opened)}
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(open_journal(rundir))
+        launcher = stack.enter_context(Launcher(rundir.work / "launcher.log"))
+        tools = _recorded_tools(opened)
+        places = Places(world, rundir, plan, store, launcher, tools)
         bench = Bench(
-            store, launcher, rundir.work / "gate", world.repo_state / "baselines", env, portable=world.settings.portable
+            store,
+            launcher,
+            rundir.work / "gate",
+            world.repo_state / "baselines",
+            {**world.child_env(), **tools},
+            portable=world.settings.portable,
+            checkout=places.gate(),
         )
-        runner = StageRunner(world, rundir, plan, store, launcher, bench)
+        runner = StageRunner(world, rundir, plan, places, launcher, bench)
         run = Run(world, rundir, plan, opened, store, runner)
+        stack.callback(lambda: places.close(over=run.state.end is not None))
         invoked = any(isinstance(event, Invoked) for event in first)
         outdated = None if invoked else again.outdated(run.state, run.bases.stale(run.state))
         if run.state.end is not None and not invoked and outdated is None:

@@ -15,6 +15,7 @@ from pipeline.errors import Busy, NothingToDo, Problem, UsageProblem
 from pipeline.files.rundir import LATEST, LOCKS, PLANS, remove_tree
 from pipeline.forges.local import LocalForge, folder_for
 from pipeline.process import launch
+from pipeline.repo import pool
 
 
 def cancel(world: World, name: str, reason: str) -> str:
@@ -69,6 +70,7 @@ def roll_back(world: World, name: str) -> list[str]:
         if link.is_symlink() and link.readlink().name == name:
             link.unlink()
             done.append("docs/status/latest no longer points to it")
+        pool.forget(rundir.workspaces, name)
         for folder in (world.user.root / PLANS / name, rundir.work, rundir.folder):
             remove_tree(folder)
         done.append(f"removed {rundir.folder} and its workspaces")

@@ -21,6 +21,7 @@ from pipeline.language import globs
 from pipeline.language.flow import Target
 from pipeline.process.launch import Attempt, Launcher
 from pipeline.process.spec import STDERR, STDOUT, Ending, LaunchSpec, OnOrphan
+from pipeline.repo.setups import SetupFailed
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
@@ -40,15 +41,16 @@ class Bench:
         env: Mapping[str, str],
         *,
         portable: bool = False,
+        checkout: Workspace | None = None,
     ) -> None:
-        """`folder` is the bench's own; `cache` keeps results of base commits across runs."""
+        """`folder` is the bench's own; `cache` keeps results of base commits across runs; tests run in `checkout`."""
         self._portable = portable
         self.store = store
         self._launcher = launcher
         self._folder = folder
         self._cache = cache
         self._env = dict(env)
-        self._workspace = Workspace(folder / "checkout", store)
+        self._workspace = checkout or Workspace(folder / "checkout", store)
         self._turn = threading.Lock()
         self._known: dict[tuple[str, str], TestRun] = {}
         self._running: Attempt | None = None
@@ -71,7 +73,9 @@ class Bench:
 
     def baseline(self, tree: str, target: Target) -> TestRun:
         """Run the tests of a base tree, or take the result of an earlier run of the same command on it."""
-        digest = blake2b(f"{target.test.command}\0{self._env.get('PATH')}".encode(), digest_size=8).hexdigest()
+        digest = blake2b(
+            f"{target.test.command}\0{self._env.get('PATH')}\0{self._workspace.set_up_of(tree)}".encode(), digest_size=8
+        ).hexdigest()
         path = self._cache / f"baseline-{tree}-{digest}.json"
         try:
             return msgspec.json.decode(path.read_bytes(), type=TestRun)
@@ -87,12 +91,15 @@ class Bench:
         folder = self._folder / "runs" / f"{self._count}-{secrets.token_hex(3)}"
         home = folder / "home"
         home.mkdir(parents=True)
-        self._workspace.prepare("", tree, with_git=False)
+        try:
+            self._workspace.prepare("", tree, with_git=False)
+        except SetupFailed as exc:
+            return TestRun(tree=tree, problem=exc.what, command=target.test.command)
         canary = secrets.token_hex(6)
         argv = (*shlex.split(target.test.command), *only, f"--junitxml={folder / 'report.xml'}", *_FLAGS)
         argv = (*argv, "-p", "idea_to_pr_probe")
         env = {
-            **self._env,
+            **self._workspace.tools(self._env),
             "HOME": str(home),
             "TMPDIR": str(home),
             "PYTHONPATH": str(PROBE),

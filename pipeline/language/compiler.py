@@ -77,6 +77,7 @@ def compile_plan(flow: Flow, workflow: str) -> Plan:
         usd=flow.limits.usd,
         tokens=flow.limits.tokens,
         wall_s=flow.limits.wall,
+        workspace=flow.workspace,
     )
 
 

@@ -20,6 +20,14 @@ FAIL, CONTINUE = Name("fail"), Name("continue")
 """What `on_failure` and `on_exhausted` can say besides the name of a workflow."""
 
 
+SETUP_ENV = (
+    "HOME", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+    "PIP_*", "UV_*", "NPM_CONFIG_*", "npm_config_*", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
+    "XDG_CACHE_HOME", "GOPROXY", "GOFLAGS", "GOMODCACHE", "CARGO_HOME", "RUSTUP_HOME",
+)  # fmt: skip
+"""What set-up commands see of the environment unless the flow says otherwise: where to fetch from, and caches."""
+
+
 def _says(text: str) -> msgspec.Meta:
     return msgspec.Meta(description=text)
 
@@ -292,6 +300,42 @@ class Workflow(_File, frozen=True, kw_only=True):
     stages: Annotated[dict[str, Stage], _says("The stages, by name.")]
 
 
+class Clone(StrEnum):
+    """How what set-up made is copied into workspaces."""
+
+    AUTO = "auto"
+    REFLINK = "reflink"
+    COPY = "copy"
+
+
+class Workspace(_File, frozen=True, kw_only=True):
+    """What a workspace needs besides the files of its tree, before anybody can work in it."""
+
+    setup: Annotated[
+        tuple[str, ...],
+        _says("Shell commands that install what is needed, run once for each state of the files they depend on."),
+    ] = ()
+    inputs: Annotated[
+        tuple[Glob, ...], _says("Files that set-up depends on, besides lock files and manifests known by name.")
+    ] = ()
+    link: Annotated[
+        tuple[Glob, ...], _says("Git-ignored files and folders of your checkout that workspaces get a copy of.")
+    ] = ()
+    sparse: Annotated[
+        tuple[Glob, ...], _says("Folders that are checked out, with the files beside and above them; all by default.")
+    ] = ()
+    clone: Annotated[
+        Clone, _says("`reflink` shares blocks until they are written, `copy` does not; `auto` takes what is possible.")
+    ] = Clone.AUTO
+    disk: Annotated[
+        Count | None, _says("Bytes that all workspaces and set-ups of the repository may take: `500M`, `20G`.")
+    ] = None
+    timeout: Annotated[Duration, _says("Longest time one set-up command may take.")] = Duration(900.0)
+    pass_env: Annotated[
+        tuple[str, ...], _says("Environment variables that set-up commands may see, by name; `*` at the end.")
+    ] = SETUP_ENV
+
+
 class Trigger(_File, frozen=True, kw_only=True):
     """What a file below `.triggers/runs/<run_id>/` starts."""
 
@@ -313,6 +357,7 @@ class Flow(_File, frozen=True, kw_only=True):
     workflows: Annotated[dict[str, Workflow], _says("The workflows, by name.")]
     defaults: Annotated[Defaults, _says("What stages take unless they say otherwise.")] = Defaults()
     limits: Annotated[Limits, _says("Bounds of a run.")] = Limits()
+    workspace: Annotated[Workspace, _says("What a workspace needs besides the files of its tree.")] = Workspace()
     agents: Annotated[dict[str, Role], _says("Roles, by name.")] = {}
     locks: Annotated[dict[str, Lock], _says("Single writers, by name.")] = {}
     records: Annotated[

@@ -27,8 +27,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _STANDS_FOR = re.compile(r"\{\{ *([A-Za-z][A-Za-z0-9_-]*\.)?(source|tests) *\}\}")
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
-_TIMES = {"": 1, "k": 1_000, "M": 1_000_000}
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
+_TIMES = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "jobs": ("workflows", "stages"), "steps": ("run: |",), "if": ("when",), "with": ("inputs",), "uses": ("workflow",),

@@ -23,6 +23,7 @@ from pipeline.language.flow import (
     StageLimits,
     Target,
     Template,
+    Workspace,
 )
 
 
@@ -121,6 +122,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     usd: float | None = None
     tokens: int | None = None
     wall_s: float | None = None
+    workspace: Workspace = Workspace()
 
     def leaves(self) -> Iterator[Node]:
         """Go through the nodes that do something, in declared order."""
