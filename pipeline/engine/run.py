@@ -34,7 +34,7 @@ from pipeline.engine.stage import StageRunner
 from pipeline.engine.task import Found, Task, task_of
 from pipeline.engine.views import Views
 from pipeline.engine.world import World
-from pipeline.errors import Problem, UsageProblem
+from pipeline.errors import Problem
 from pipeline.files import locks
 from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
@@ -154,24 +154,14 @@ class Run:
         reached("base.pinned")
         self.runner.begin(started, self.store.tree_of(started.base))
         if self.state.end is None:
-            self._set_up()
             note = sound.check_base(self.state, self.runner, self.world.clock)
-            if isinstance(note, RunFinished):
+            if isinstance(note, RunFinished | RunParked):
                 self.record(note)
                 self._views.write_all(self.state)
                 raise sound.problem(self.state)
             if note is not None:
                 self.record(note)
         reached("baseline.done")
-
-    def _set_up(self) -> None:
-        """Make what the base needs. Raises `UsageProblem`, and leaves the run to be resumed, when that fails."""
-        try:
-            self.runner.places.setups.of(self.runner.base_tree)
-        except UsageProblem as exc:
-            self.record(RunParked(at=self.world.clock(), reason=exc.what, mend=exc.mend))
-            self._views.write_all(self.state)
-            raise
 
     def _take_up_running(self) -> None:
         """Go on with the attempts that an earlier process left running."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from pipeline.core.events import Noted, RunEnd, RunFinished
+from pipeline.core.events import Noted, RunEnd, RunFinished, RunParked
 from pipeline.core.state import RunState
 from pipeline.engine.stage import StageRunner
 from pipeline.errors import UsageProblem
@@ -12,11 +12,18 @@ from pipeline.language.flow import GateName
 _TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}
 
 
-def check_base(state: RunState, runner: StageRunner, clock: Callable[[], datetime]) -> RunFinished | Noted | None:
-    """Run the tests of the base, of every target, if the flow has gates that ask for them; return what to record.
+def check_base(
+    state: RunState, runner: StageRunner, clock: Callable[[], datetime]
+) -> RunFinished | RunParked | Noted | None:
+    """Set the base up and run its tests, of every target, if the flow has gates that ask for them.
 
-    `RunFinished` means that they cannot be run; `Noted` names those that fail already.
+    Returns what to record: `RunParked` means that set-up fails, `RunFinished` that the tests cannot be run;
+    `Noted` names those that fail already.
     """
+    try:
+        runner.places.setups.of(runner.base_tree)
+    except UsageProblem as exc:
+        return RunParked(at=clock(), reason=exc.what, mend=exc.mend)
     if not any(_TESTED & set(node.gates) for node in state.plan.nodes.values()):
         return None
     failing: list[str] = []
@@ -34,7 +41,10 @@ def check_base(state: RunState, runner: StageRunner, clock: Callable[[], datetim
 
 
 def problem(state: RunState) -> UsageProblem:
-    """Say what a person does about a base that cannot be tested."""
+    """Say what a person does about a base that cannot be set up or tested."""
+    run = state.started.run_id if state.started is not None else "RUN"
+    if state.end is None and state.parked is not None:
+        return UsageProblem(state.parked.reason, f"{state.parked.mend}; then: pipeline resume {run}")
     branch = state.started.base_branch if state.started is not None else "the base"
     commands = "; ".join(target.test.command for target in state.plan.targets)
     return UsageProblem(state.reason, f"Make this work on {branch} first: {commands}")

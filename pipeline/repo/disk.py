@@ -22,6 +22,7 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     run_id: str = ""
     root: str = ""
+    is_free: bool = False
 
 
 def make_room(state: Path, bound_bytes: int | None, is_over: IsOver) -> None:
@@ -56,7 +57,14 @@ def _workspaces(folder: Path) -> Iterator[_Held]:
     for number, owner in owners(folder):
         one = folder / str(number)
         used_at = (one / "owner.json").stat().st_mtime
-        yield _Held(folder=one, used_at=used_at, size_bytes=owner.size_bytes, run_id=owner.run_id, root=owner.root)
+        yield _Held(
+            folder=one,
+            used_at=used_at,
+            size_bytes=owner.size_bytes,
+            run_id=owner.run_id,
+            root=owner.root,
+            is_free=owner.given_back,
+        )
 
 
 def _setups(folder: Path) -> Iterator[_Held]:
@@ -69,7 +77,7 @@ def _setups(folder: Path) -> Iterator[_Held]:
 def _remove_workspace(one: _Held, is_over: IsOver) -> bool:
     if (lease := locks.lease(one.folder.with_suffix(".lock"))) is None:
         return False
-    is_free = not one.run_id or is_over(one.run_id, one.root)
+    is_free = one.is_free or is_over(one.run_id, one.root)
     if is_free:
         remove(one.folder)
     lease.close()

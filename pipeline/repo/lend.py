@@ -133,6 +133,8 @@ class Lender:
 
     def _include(self, tree: Scan) -> dict[str, tuple[Print, Print]]:
         done: dict[str, tuple[Print, Print]] = {}
+        for path in set(self.lent.included) - set(self._included.paths if self._included is not None else ()):
+            remove(self.folder / path)
         if self._included is None:
             return done
         folders = parents(tree.files)

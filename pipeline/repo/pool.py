@@ -21,13 +21,14 @@ IsOver = Callable[[str, str], bool]
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose a workspace is, or was last: `run_id` is empty when it has been given back."""
+    """Whose a workspace is, or was last, once it is given back: until somebody takes it, one can look into it."""
 
     run_id: str
     root: str = ""
     slot: str = ""
     kind: str = AGENTS
     size_bytes: int = 0
+    given_back: bool = False
 
 
 class Pool:
@@ -64,7 +65,7 @@ class Pool:
         for number, lease in self._leases.values():
             owner = read_owner(self.folder / str(number))
             if over and owner is not None:
-                self._write(number, msgspec.structs.replace(owner, run_id=""))
+                self._write(number, msgspec.structs.replace(owner, given_back=True))
             lease.close()
         self._leases.clear()
 
@@ -73,17 +74,20 @@ class Pool:
             if (owner.run_id, owner.slot) == (self.run_id, slot):
                 if (lease := self._lock(number)) is None:
                     raise Busy(f"workspace {number} of run {self.run_id} is in use by another process")
-                return number, lease
+                if (now := read_owner(self.folder / str(number))) is not None and now.run_id == self.run_id:
+                    self._write(number, msgspec.structs.replace(now, given_back=False))
+                    return number, lease
+                lease.close()
         return None
 
     def _free(self, slot: str, kind: str) -> tuple[int, locks.Lease] | None:
         """Take the workspace that was used last, of those that no run needs."""
-        candidates = [(owner.run_id != "", number) for number, owner in owners(self.folder) if owner.kind == kind]
+        candidates = [(not owner.given_back, number) for number, owner in owners(self.folder) if owner.kind == kind]
         for _, number in sorted(candidates):
             if (lease := self._lock(number)) is None:
                 continue
             owner = read_owner(self.folder / str(number))
-            if owner is not None and (not owner.run_id or self._is_over(owner.run_id, owner.root)):
+            if owner is not None and (owner.given_back or self._is_over(owner.run_id, owner.root)):
                 self._write(number, self._mine(slot, kind, owner.size_bytes))
                 return number, lease
             lease.close()
@@ -127,7 +131,7 @@ def owners(folder: Path) -> Iterator[tuple[int, Owner]]:
 
 
 def of_run(folder: Path, run_id: str) -> dict[str, tuple[Path, Owner]]:
-    """Return the workspaces that a run has now, by slot."""
+    """Return the workspaces that a run has, or had last, by slot."""
     return {
         owner.slot: (folder / str(number) / "tree", owner) for number, owner in owners(folder) if owner.run_id == run_id
     }
