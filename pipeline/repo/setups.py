@@ -62,6 +62,7 @@ class Setups:
         self._turn = threading.Lock()
         self._digests: dict[str, str] = {}
         self._made: dict[str, SetUp] = {}
+        self._failed: dict[str, SetupFailed] = {}
         self._leases: list[locks.Lease] = []
         self._linked: tuple[str, Scan] | None = None
         self._base: tuple[str, str] = ("", "")
@@ -90,6 +91,8 @@ class Setups:
             return None
         with self._turn:
             digest = self.digest(tree)
+            if digest in self._failed:
+                raise self._failed[digest]
             if digest not in self._made:
                 self._made[digest] = self._have(digest, tree)
             return self._made[digest]
@@ -170,7 +173,8 @@ class Setups:
             if problem := self._run(command, root, digest):
                 remove(folder)
                 mend = "Make it work in a fresh clone, or change `workspace.setup` of the flow"
-                raise SetupFailed(f"the set-up command {command!r} failed: {problem}", mend)
+                self._failed[digest] = SetupFailed(f"the set-up command {command!r} failed: {problem}", mend)
+                raise self._failed[digest]
         products = tuple(sorted(_products(root, before)))
         made = SetUp(
             digest=digest, root=str(root), products=products, files=scan(root, only=products), clone=self.wants.clone
