@@ -19,7 +19,7 @@ from pipeline.process.spec import STDERR, STDOUT, Ending, LaunchSpec, OnOrphan
 from pipeline.repo import disk
 from pipeline.repo.lend import Included
 from pipeline.repo.pool import AGENTS, GATES, Pool
-from pipeline.repo.setups import Setups
+from pipeline.repo.setups import Setups, running
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace, tools_in
 
@@ -114,6 +114,7 @@ class Places:
                 timeout_s=self.wants.timeout,
                 idle_timeout_s=self.wants.timeout,
                 on_orphan=OnOrphan.KILL,
+                locks=(str(running(self.setups.folder, name)),),
                 secrets=tuple(redact.secrets(env)),
                 portable=self._world.settings.portable,
             )

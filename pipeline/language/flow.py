@@ -329,7 +329,7 @@ class Workspace(_File, frozen=True, kw_only=True):
     ] = Clone.AUTO
     disk: Annotated[
         Count | None, _says("Bytes that all workspaces and set-ups of the repository may take: `500M`, `20G`.")
-    ] = None
+    ] = Count(20_000_000_000)
     timeout: Annotated[Duration, _says("Longest time one set-up command may take.")] = Duration(900.0)
     pass_env: Annotated[
         tuple[str, ...], _says("Environment variables that set-up commands may see, by name; `*` at the end.")

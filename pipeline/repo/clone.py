@@ -47,7 +47,7 @@ class Cloner:
         Only what differs from that is touched. Returns the scan of the copy.
         """
         now = scan(self.target, only=tops)
-        if now == known and now.files.keys() == wanted.files.keys():
+        if now == known and (now.files.keys(), now.folders.keys()) == (wanted.files.keys(), wanted.folders.keys()):
             return known
         self._clear(wanted, known, now)
         for path in sorted(wanted.folders):

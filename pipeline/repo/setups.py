@@ -38,6 +38,12 @@ _VERSION = b"1"
 _SLACK_S = 60.0
 _NOTHING = Scan({}, (), ())
 
+
+def running(folder: Path, digest: str) -> Path:
+    """Name the lock that a set-up's command holds, whoever started it."""
+    return folder / f"{digest}.running"
+
+
 Runner = Callable[[str, Path, str], str]
 """Runs one command in a folder, under a name for its logs; returns what went wrong, or an empty text."""
 
@@ -161,7 +167,8 @@ class Setups:
 
     def _make(self, digest: str, tree: str) -> SetUp:
         folder = self.folder / digest
-        remove(folder)
+        with locks.hold([running(self.folder, digest)], run_id="", agent="engine", stage="set-up", timeout_s=_SLACK_S):
+            remove(folder)  # a command that outlived a killed pipeline holds the lock until it is gone
         self.make_room()
         root = folder / "tree"
         checkout = Workspace(root, self.store, sparse=self.wants.sparse)

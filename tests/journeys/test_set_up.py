@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from tests.helpers.bare import Bare
+from tests.helpers.project import kill, wait_for
 
 HEAD = "version: 1\ntargets: [{name: app, source: [src/**, requirements.txt], tests: [tests/**], test: python -m pytest -q}]\n"
 NEEDS_MADE = "def answer():\n    from made import NUMBER\n    return NUMBER\n"
@@ -36,6 +39,21 @@ def test_a_change_of_what_set_up_depends_on_is_tested_with_a_set_up_of_its_own(t
     assert len(list((state / "setups").glob("*/done"))) == 2
     first = bare.run("pipeline", "status", min(bare.run_ids(), key=lambda name: bare.events(name)[0]["at"]), "--json")
     assert json.loads(first.stdout)["workspace"] == "", "another run has it now"
+
+
+@pytest.mark.parametrize("trap", ["", pytest.param("trap '' TERM;", marks=pytest.mark.slow)])
+def test_a_set_up_that_dies_with_the_pipeline_is_made_again_from_the_start(tmp_path, trap):
+    """Also when its command will not end, and lives on for a while."""
+    hang = f"test -e $HOME/go || {{ mkdir half; {trap} touch $HOME/started; sleep 600; sleep 600; }}; mkdir whole"
+    stages = "\nworkflows: {main: {stages: {a: {run: 'test -d whole && test ! -e half'}}}}\n"
+    bare = Bare(tmp_path, HEAD + f"workspace: {{setup: {json.dumps(hang)}}}" + stages)
+    process = bare.start("trigger_workflow", "main", "an idea")
+    wait_for((tmp_path / "started").exists, "the set-up has begun")
+    kill(process)
+    (tmp_path / "go").touch()
+    resumed = bare.run("pipeline", "resume", bare.newest())
+    assert resumed.returncode == 0, resumed.stderr
+    assert bare.survivors() == []
 
 
 def test_a_stage_that_writes_down_a_copied_secret_or_file_is_refused(tmp_path):

@@ -153,3 +153,4 @@ def test_the_files_a_person_names_are_copied_if_git_ignores_them(made):
     assert included.secrets() == {"abcdefgh12": "API_KEY"}
     made.workspace().prepare(made.head, made.tree)
     assert not (workspace.folder / ".env").exists(), "the next run without them has none of them"
+    assert not (workspace.folder / "local").exists(), "nor an empty folder where one was"

@@ -79,6 +79,15 @@ def test_what_an_agent_does_to_its_copy_reaches_nobody_and_is_put_right(made):
     assert (made.root / "package.json").exists()
 
 
+def test_a_workspace_that_another_process_takes_up_still_knows_what_is_no_change(made):
+    workspace = ready(made, made.setups(INSTALL, GENERATE))
+    (workspace.folder / "src/app.py").write_text("changed\n")
+    (workspace.folder / "src/_version.py").write_text("version = 2\n")
+    other = made.workspace(set_up=made.setups(INSTALL, GENERATE).of)
+    other.take_up(made.tree)
+    assert changed(other, made.tree) == ["src/app.py"]
+
+
 def test_a_copy_of_another_set_up_leaves_with_it(made):
     ready(made, made.setups(INSTALL))
     workspace = ready(made, made.setups(GENERATE))
