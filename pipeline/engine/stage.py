@@ -153,7 +153,7 @@ class StageRunner:
     ) -> ExitRecord | None:
         """Prepare workspace, inputs and prompt, and run the command under its shim to its end."""
         node = task.node
-        workspace.prepare(*self._seen(task))
+        workspace.prepare(*self._seen(task), whole=task.start_tree, reads=task.node.reads)
         self.places.note_sizes()
         for name in ("out", "in", "home"):
             (folder / name).mkdir(parents=True, exist_ok=True)

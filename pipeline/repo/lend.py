@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from pipeline.core import redact
+from pipeline.language import globs
 from pipeline.language.flow import Clone
 from pipeline.repo.clone import Cloner, remove
 from pipeline.repo.git import Git
@@ -82,6 +83,7 @@ class Lender:
         self.folder = folder
         self.lent = Lent()
         self._included = included
+        self.reads: tuple[str, ...] | None = None
 
     @property
     def tops(self) -> set[str]:
@@ -94,10 +96,36 @@ class Lender:
             return True
         if self.lent.tops and scan(self.folder, only=self.lent.tops) != self.lent.files:
             return True
-        wanted = self._included.paths if self._included is not None else ()
-        return set(wanted) != set(self.lent.included) or any(
+        return self._wanted() != self.lent.included.keys() or any(
             self._prints(path) != seen for path, seen in self.lent.included.items()
         )
+
+    def _wanted(self) -> set[str]:
+        paths = self._included.paths if self._included is not None else ()
+        return {path for path in paths if self.reads is None or globs.matches_any(self.reads, path)}
+
+    def drop(self, needed: SetUp | None) -> bool:
+        """Take away what is not wanted any more; tell whether there was anything."""
+        other = self.lent.setup != (needed.digest if needed is not None else "")
+        tops = self.lent.tops if other else ()
+        unwanted = self.lent.included.keys() - self._wanted()
+        self._take_away({*tops, *unwanted})
+        if other:
+            self.lent = msgspec.structs.replace(self.lent, setup="")
+        return bool(tops or unwanted)
+
+    def refit(self, tree: Scan) -> None:
+        """Take away what has no place any more: the folder it belongs into is not in the tree."""
+        folders = parents(tree.files)
+        self._take_away({top for top in self.lent.tops if not _fits(top, tree.files, folders)})
+
+    def _take_away(self, gone: Collection[str]) -> None:
+        for top in gone:
+            remove(self.folder / top)
+        if gone:
+            tops = tuple(top for top in self.lent.tops if top not in gone)
+            included = {path: seen for path, seen in self.lent.included.items() if path not in gone}
+            self.lent = Lent(setup=self.lent.setup, tops=tops, files=_below(self.lent.files, tops), included=included)
 
     def forget(self) -> None:
         """Say that nothing of what was lent is there any more."""
@@ -106,18 +134,8 @@ class Lender:
     def give_back(self, tracked: Collection[str]) -> bool:
         """Take away what lies where the tree has paths of its own; tell whether there was anything."""
         mine = {top for top in self.tops for path in tracked if path and _meet(top, path)}
-        for top in mine:
-            remove(self.folder / top)
-        tops = tuple(top for top in self.lent.tops if top not in mine)
-        included = {path: seen for path, seen in self.lent.included.items() if path not in mine}
-        self.lent = Lent(setup=self.lent.setup, tops=tops, files=_below(self.lent.files, tops), included=included)
+        self._take_away(mine)
         return bool(mine)
-
-    def take_away(self) -> None:
-        """Remove everything that was lent."""
-        for top in self.tops:
-            remove(self.folder / top)
-        self.forget()
 
     def lend(self, needed: SetUp | None, tree: Scan) -> None:
         """Bring everything; `tree` is what the folder holds of its tree. A path of the tree goes before one of ours."""
@@ -133,13 +151,11 @@ class Lender:
 
     def _include(self, tree: Scan) -> dict[str, tuple[Print, Print]]:
         done: dict[str, tuple[Print, Print]] = {}
-        for path in set(self.lent.included) - set(self._included.paths if self._included is not None else ()):
-            remove(self.folder / path)
         if self._included is None:
             return done
         folders = parents(tree.files)
         cloner = Cloner(self._included.root, self.folder, Clone.AUTO)
-        for path in self._included.paths:
+        for path in sorted(self._wanted()):
             if path in tree.files or path in folders or any(up in tree.files for up in parents([path])):
                 continue
             if (seen := self._prints(path)) is None or seen != self.lent.included.get(path):

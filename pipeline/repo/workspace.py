@@ -88,25 +88,32 @@ class Workspace:
         """Say how much the folder held when it was prepared."""
         return self._lender.lent.files.size_bytes + (self._seen.size_bytes if self._seen is not None else 0)
 
-    def prepare(self, commit: str, tree: str, *, with_git: bool = True) -> None:
+    def prepare(
+        self, commit: str, tree: str, *, with_git: bool = True, whole: str = "", reads: tuple[str, ...] | None = None
+    ) -> None:
         """Bring the folder to exactly this tree, whatever was left in it, with a fresh `.git` at `commit`.
 
-        Then lend it what set-up made. Raises what `set_up` raises.
+        Then lend it what set-up made, of the tree `whole` if this one is only a part, and of the files that a person
+        named those that match `reads`. Raises what `set_up` raises.
         """
+        if self.folder.is_symlink():
+            self.folder.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
         remove(self.folder / ".git")
-        needed = self._set_up(tree) if self._set_up is not None else None
+        self._lender.reads = reads
+        needed = self._set_up(whole or tree) if self._set_up is not None else None
         if self._seen is None:
             self._recall()
         now = scan(self.folder, without=self._lender.tops)
         stale = self._seen is None or self.tree != tree or now != self._seen
         if stale or self._lender.is_stale(needed):
             self._kept.unlink(missing_ok=True)
-            if self._lender.lent.setup != (needed.digest if needed is not None else ""):
-                self._lender.take_away()
+            stale = self._lender.drop(needed) or stale
             seen = self._restore(tree, now) if stale else now
             self._lender.lend(needed, seen)
-            self._remember(tree)
+            if not parents(self._lender.tops) <= seen.folders.keys():
+                seen = scan(self.folder, without=self._lender.tops)
+            self._remember(tree, seen)
         if with_git:
             self._make_git(commit)
 
@@ -119,19 +126,16 @@ class Workspace:
         if kept.sparse == self._sparse.folders and self._index.exists():
             self.tree, self._seen, self._lender.lent = kept.tree, kept.seen, kept.lent
 
-    def _remember(self, tree: str) -> None:
-        """Take what lies there now for what has to be there; a tree has no empty folders."""
-        seen = scan(self.folder, without=self._lender.tops)
-        filled = parents((*seen.files, *self._lender.tops))
-        for path in sorted(seen.folders.keys() - filled, reverse=True):
-            (self.folder / path).rmdir()
-            del seen.folders[path]
+    def _remember(self, tree: str, seen: Scan) -> None:
         self.tree, self._seen = tree, seen
         kept = _Kept(tree=tree, sparse=self._sparse.folders, seen=self._seen, lent=self._lender.lent)
         atomic.write_bytes(self._kept, msgspec.msgpack.encode(kept), durable=False)
 
     def _restore(self, tree: str, now: Scan) -> Scan:
-        """Take away everything that the last tree did not have like this, and let git write what is missing."""
+        """Take away everything that the last tree did not have like this, and let git write what is missing.
+
+        Returns what is there then. A tree has no empty folders.
+        """
         seen = self._seen
         self._index.with_name(self._index.name + ".lock").unlink(missing_ok=True)
         if seen is None:
@@ -147,7 +151,12 @@ class Workspace:
             tracked = self._git("ls-files", "-z", "--", *(f":(literal){top}" for top in tops))
             if tracked and self._lender.give_back(tracked.split("\0")):
                 self._git("read-tree", "--reset", "-u", tree)
-        return scan(self.folder, without=self._lender.tops)
+        found = scan(self.folder, without=self._lender.tops)
+        self._lender.refit(found)
+        for path in sorted(found.folders.keys() - parents((*found.files, *self._lender.tops)), reverse=True):
+            (self.folder / path).rmdir()
+            del found.folders[path]
+        return found
 
     def _clear(self, seen: Scan, now: Scan) -> None:
         """Remove what was not there like this; only what our own walk has found, so no link is followed."""
@@ -199,6 +208,8 @@ class Workspace:
 
     def harvest(self, writes: tuple[str, ...], since: str) -> Harvest:
         """Turn what lies in the folder now into a tree; hold the change since the tree `since` against `writes`."""
+        if self.folder.is_symlink():
+            return Harvest(tree=self.tree, changes=(), violations=("the workspace itself is a link now",))
         now = scan(self.folder, without=self._lender.tops)
         before = self._seen or Scan({}, (), ())
         violations = [f"{path}: a git repository inside the workspace" for path in now.nested]

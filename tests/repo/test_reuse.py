@@ -147,6 +147,9 @@ def test_the_files_a_person_names_are_copied_if_git_ignores_them(made):
     assert not (workspace.folder / ".env.prod").exists()
     (workspace.folder / ".env").write_text("bad\n")
     assert changed(workspace, made.tree) == []
+    workspace.prepare(made.head, made.tree, reads=("src/**",))
+    assert (workspace.folder / "src/.env").exists()
+    assert not (workspace.folder / "local").exists(), "a stage that reads only a part gets only that part of them"
     workspace.prepare(made.head, made.tree)
     assert (workspace.folder / ".env").read_text() == "API_KEY=abcdefgh12\n"
     assert (made.root / ".env").read_text() == "API_KEY=abcdefgh12\n"

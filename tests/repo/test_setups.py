@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pipeline.errors import UsageProblem
-from pipeline.language.flow import Glob
+from pipeline.language.flow import Clone, Glob
 from pipeline.repo.setups import SetupFailed
 from tests.helpers.checkouts import Checkout, sh
 
@@ -106,6 +106,54 @@ def test_a_path_that_the_tree_has_goes_before_one_of_set_up(made):
     assert (workspace.folder / "src/_version.py").read_text() == "mine\n"
     (workspace.folder / "src/_version.py").write_text("changed\n")
     assert changed(workspace, made.tree) == ["src/_version.py"]
+
+
+def test_a_folder_that_leaves_the_tree_takes_what_was_lent_to_it_along(made):
+    setups = made.setups(INSTALL)
+    workspace = ready(made, setups)
+    sh(made.root, "git", "rm", "-qr", "packages")
+    made.commit()
+    workspace.prepare(made.head, made.tree)
+    assert sorted(path.name for path in workspace.folder.iterdir()) == [
+        ".git",
+        "README.md",
+        "node_modules",
+        "package.json",
+        "src",
+    ]
+    assert made.ran == [INSTALL]
+
+
+def test_a_stage_that_reads_only_a_part_gets_the_set_up_of_the_whole(made):
+    setups = made.setups(INSTALL)
+    workspace = made.workspace(set_up=setups.of)
+    part = made.store.only(made.tree, ("src/**",))
+    workspace.prepare(made.head, part, whole=made.tree, reads=("src/**",))
+    assert sorted(path.name for path in workspace.folder.iterdir()) == [".git", "node_modules", "src"]
+    assert made.ran == [INSTALL]
+
+
+def test_a_workspace_that_was_made_a_link_is_not_followed(made, tmp_path):
+    workspace = ready(made, made.setups(INSTALL))
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").write_text("mine")
+    workspace.folder.rename(tmp_path / "away")
+    workspace.folder.symlink_to(tmp_path / "precious")
+    assert workspace.harvest(("**",), made.tree).violations == ("the workspace itself is a link now",)
+    workspace.prepare(made.head, made.tree)
+    assert (tmp_path / "precious/file").read_text() == "mine"
+    assert (workspace.folder / "node_modules/left/pad.js").read_text() == "1\n"
+
+
+def test_copies_that_must_share_blocks_are_refused_where_that_is_impossible(made):
+    def outcome():
+        try:
+            workspace = ready(made, made.setups(INSTALL, clone=Clone.REFLINK))
+        except UsageProblem as exc:
+            return exc.mend
+        return (workspace.folder / "node_modules/left/pad.js").read_text()
+
+    assert outcome() in {"Write: workspace: {clone: auto}, or: copy", "1\n"}
 
 
 def test_a_failed_set_up_says_why_and_leaves_nothing(made):
