@@ -1,16 +1,17 @@
 """Everything that a run needs, looked at on demand: the quick checks of every start, then set-up, tests and checks."""
 
-import secrets
 from collections.abc import Iterator, Sequence
 
 from pipeline.engine import flows, preflight, sound
+from pipeline.engine.places import Places
 from pipeline.engine.preflight import Check, Verdict
-from pipeline.engine.world import World
-from pipeline.errors import Problem
+from pipeline.engine.world import TOOLS, World
+from pipeline.errors import Problem, UsageProblem
 from pipeline.files.rundir import remove_tree
-from pipeline.gates.bench import Bench
+from pipeline.ids import run_id
 from pipeline.language.plan import Plan
 from pipeline.process.launch import Launcher
+from pipeline.repo import objects
 from pipeline.repo.user import Base
 
 
@@ -40,15 +41,32 @@ def exit_code(checks: Sequence[Check]) -> int:
 
 
 def _base(world: World, plan: Plan, base: Base) -> Iterator[Check]:
-    """Run tests and checks of the base, as a run would before it pays an agent."""
+    """Set the base up, and run its tests and checks, as a run would before it pays an agent."""
     store = world.store()
-    folder = world.repo_state / "doctor" / secrets.token_hex(4)
-    folder.mkdir(parents=True)
+    name = run_id(world.clock(), world.randomness(4))
+    rundir = world.rundir(name)
+    rundir.work.mkdir(parents=True)
+    objects.secure(world.user, store.folder / "objects", base.commit, name)
+    tools = {name: world.environ[name] for name in TOOLS if name in world.environ}
     try:
-        with Launcher(folder / "launcher.log") as launcher:
-            cache = world.repo_state / "baselines"
-            portable = world.settings.portable
-            bench = Bench(store, launcher, folder / "gate", cache, world.gate_env(), portable=portable)
-            yield from sound.examine(bench, plan.targets, store.tree_of(base.commit))
+        with Launcher(rundir.work / "launcher.log") as launcher:
+            places = Places(world, rundir, plan, store, launcher, tools)
+            tree = store.tree_of(base.commit)
+            places.begin(base.commit, tree)
+            try:
+                yield from _set_up_and_tested(plan, places, tree)
+            finally:
+                places.close(over=True)
     finally:
-        remove_tree(folder)
+        remove_tree(rundir.work)
+
+
+def _set_up_and_tested(plan: Plan, places: Places, tree: str) -> Iterator[Check]:
+    try:
+        places.setups.of(tree)
+    except UsageProblem as exc:
+        yield Check(name="set-up", verdict=Verdict.FAIL, text=exc.what, mend=exc.mend)
+        return
+    if places.setups.is_wanted:
+        yield Check(name="set-up", verdict=Verdict.OK, text="; ".join((*plan.workspace.setup, *plan.workspace.link)))
+    yield from sound.examine(places.bench(), plan.targets, tree)

@@ -165,7 +165,7 @@ class Run:
         self.runner.begin(started, self.store.tree_of(started.base))
         if self.state.end is None:
             note = sound.check_base(self.state, self.runner, self.world.clock)
-            if isinstance(note, RunFinished):
+            if isinstance(note, RunFinished | RunParked):
                 self.record(note)
                 self._views.write_all(self.state)
                 raise sound.problem(self.state)

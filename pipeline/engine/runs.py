@@ -1,5 +1,6 @@
 """Runs from outside: start one, take one up again, look at them, cancel, roll back."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from pipeline.engine import again, flows, preflight
 from pipeline.engine.flows import FLOW, PROMPTS
 from pipeline.engine.look import load_plan, require_run
 from pipeline.engine.open import exclusive, open_journal
+from pipeline.engine.places import Places
 from pipeline.engine.run import Run, Stop
 from pipeline.engine.stage import StageRunner
 from pipeline.engine.world import TOOLS, World
@@ -27,7 +29,6 @@ from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
 from pipeline.files.rundir import LATEST, RunDir
-from pipeline.gates.bench import Bench
 from pipeline.ids import branch_name, run_id, slug
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow import Choice
@@ -140,13 +141,14 @@ def work(world: World, name: str, stop: Stop, first: Sequence[Event] = (), *, re
 def _work(world: World, rundir: RunDir, stop: Stop, first: Sequence[Event]) -> Run:
     plan = load_plan(rundir.plan)
     store = world.store()
-    with open_journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
-        env = world.gate_env(_recorded_tools(opened))
-        bench = Bench(
-            store, launcher, rundir.work / "gate", world.repo_state / "baselines", env, portable=world.settings.portable
-        )
-        runner = StageRunner(world, rundir, plan, store, launcher, bench)
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(open_journal(rundir))
+        launcher = stack.enter_context(Launcher(rundir.work / "launcher.log"))
+        tools = _recorded_tools(opened)
+        places = Places(world, rundir, plan, store, launcher, tools)
+        runner = StageRunner(world, rundir, plan, places, launcher, places.bench())
         run = Run(world, rundir, plan, opened, store, runner)
+        stack.callback(lambda: places.close(over=run.state.end is not None))
         run.take_in_edits()
         invoked = any(isinstance(event, Invoked) for event in first)
         outdated = None if invoked else again.outdated(run.state, run.bases.stale(run.state))

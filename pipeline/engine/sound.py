@@ -3,25 +3,33 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from pipeline.core.events import Noted, RunEnd, RunFinished
+from pipeline.core.events import Noted, RunEnd, RunFinished, RunParked
 from pipeline.core.state import RunState
 from pipeline.engine.preflight import Check, Verdict
 from pipeline.engine.stage import StageRunner
 from pipeline.errors import UsageProblem
 from pipeline.gates.bench import Bench
 from pipeline.gates.testrun import TestRun
-from pipeline.language.flow import GateName, Target
+from pipeline.language.flow import GateName
+from pipeline.language.target import Target
 
 _TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}
 _NOT_THERE = (126, 127)
 _NAMED = 5
 
 
-def check_base(state: RunState, runner: StageRunner, clock: Callable[[], datetime]) -> RunFinished | Noted | None:
-    """Run tests and checks of the base, of every target, if the flow has gates that ask for them.
+def check_base(
+    state: RunState, runner: StageRunner, clock: Callable[[], datetime]
+) -> RunFinished | RunParked | Noted | None:
+    """Set the base up, and run its tests and checks, of every target, if the flow has gates that ask for them.
 
-    Returns what to record: `RunFinished` means that they cannot be run; `Noted` names what fails already.
+    Returns what to record: `RunParked` means that set-up fails, `RunFinished` that tests or checks cannot be run;
+    `Noted` names what fails already.
     """
+    try:
+        runner.places.setups.of(runner.base_tree)
+    except UsageProblem as exc:
+        return RunParked(at=clock(), reason=exc.what, mend=exc.mend)
     gates = {gate for node in state.plan.nodes.values() for gate in node.gates}
     if not gates & {*_TESTED, GateName.CHECKS}:
         return None
@@ -87,7 +95,10 @@ def _check(bench: Bench, target: Target, tree: str, command: str) -> Check:
 
 
 def problem(state: RunState) -> UsageProblem:
-    """Say what a person does about a base that cannot be tested."""
+    """Say what a person does about a base that cannot be set up or tested."""
+    run = state.started.run_id if state.started is not None else "RUN"
+    if state.end is None and state.parked is not None:
+        return UsageProblem(state.parked.reason, f"{state.parked.mend}; then: pipeline resume {run}")
     branch = state.started.base_branch if state.started is not None else "the base"
     commands = "; ".join(target.test.command for target in state.plan.targets)
     return UsageProblem(state.reason, f"Make this work on {branch} first: {commands}\nSee all of it: pipeline doctor")

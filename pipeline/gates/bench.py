@@ -18,9 +18,10 @@ from pipeline.files.rundir import remove_tree
 from pipeline.gates import runners
 from pipeline.gates.runners.base import Ask, Left
 from pipeline.gates.testrun import TestRun, believed
-from pipeline.language.flow import Target
+from pipeline.language.target import Target
 from pipeline.process.launch import Attempt, Launcher
 from pipeline.process.spec import STDERR, STDOUT, Ending, ExitRecord, LaunchSpec, OnOrphan
+from pipeline.repo.setups import SetupFailed
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
@@ -49,15 +50,16 @@ class Bench:
         env: Mapping[str, str],
         *,
         portable: bool = False,
+        checkout: Workspace | None = None,
     ) -> None:
-        """`folder` is the bench's own; `cache` keeps results of base commits across runs."""
+        """`folder` is the bench's own; `cache` keeps results of base commits across runs; tests run in `checkout`."""
         self._portable = portable
         self.store = store
         self._launcher = launcher
         self._folder = folder
         self._cache = cache
         self._env = dict(env)
-        self._workspace = Workspace(folder / "checkout", store)
+        self._workspace = checkout or Workspace(folder / "checkout", store)
         self._turn = threading.Lock()
         self._known: dict[tuple[str, str], TestRun] = {}
         self._checked: dict[tuple[str, str, str], Executed] = {}
@@ -81,7 +83,7 @@ class Bench:
 
     def baseline(self, tree: str, target: Target) -> TestRun:
         """Run the tests of a base tree, or take the result of an earlier run of the same command on it."""
-        parts = (_FORM, target.test, target.folder, self._env.get("PATH"))
+        parts = (_FORM, target.test, target.folder, self._env.get("PATH"), self._workspace.set_up_of(tree))
         digest = blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
         path = self._cache / f"baseline-{tree}-{digest}.json"
         try:
@@ -103,7 +105,10 @@ class Bench:
     def execute(self, tree: str, command: str, folder: str, timeout_s: float) -> Executed:
         """Run a shell command on a tree, in `folder` of it; what it changes is part of what it came to."""
         with self._turn:
-            at = self._at(tree)
+            try:
+                at = self._at(tree)
+            except SetupFailed as exc:
+                return Executed(code=-1, output="", tree=tree, problem=exc.what)
             record = self._launch(("sh", "-c", command), at, {}, folder, timeout_s)
             output = (_whole(at / STDOUT) + _whole(at / STDERR)).replace(f"{self._workspace.folder}/", "")
             left = self._workspace.harvest(("**",), tree).tree
@@ -119,7 +124,10 @@ class Bench:
         return folder
 
     def _run(self, tree: str, target: Target, only: Sequence[str]) -> TestRun:
-        folder = self._at(tree)
+        try:
+            folder = self._at(tree)
+        except SetupFailed as exc:
+            return TestRun(tree=tree, problem=exc.what, command=target.test.command)
         root = self._workspace.folder
         ask = Ask(
             target=target,
@@ -157,7 +165,7 @@ class Bench:
             LaunchSpec(
                 argv=argv,
                 cwd=str(self._workspace.folder / inside),
-                env={**caches, **self._env, "HOME": home, "TMPDIR": home, **env},
+                env={**caches, **self._workspace.tools(self._env), "HOME": home, "TMPDIR": home, **env},
                 folder=str(folder),
                 timeout_s=timeout_s,
                 idle_timeout_s=timeout_s,

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.language import flow_stages
 from pipeline.language.compiler import stand_ins
-from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Report, Target, Workflow
+from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Workflow
 from pipeline.language.flow_names import GIVEN, check_globs
 from pipeline.language.flow_order import Order, check_calls, check_cycles, check_writers
 from pipeline.language.flow_source import Path, Source
 from pipeline.language.runners import runner_of
+from pipeline.language.target import Report, Target, Workspace
 
 _SECRETS = (
     "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN",
@@ -71,6 +72,7 @@ def _check_words(flow: Flow, source: Source, prompts: Collection[str], backends:
             source.require_known((*path, "backend"), role.backend, backends, "back end")
         _check_pass_env(source, (*path, "pass_env"), role.pass_env or ())
     _check_limits(flow, source)
+    _check_workspace(flow.workspace, source)
     seen: set[str] = set()
     for index, target in enumerate(flow.targets):
         if target.name in seen:
@@ -107,6 +109,20 @@ def _check_limits(flow: Flow, source: Source) -> None:
         if whole is not None and one is not None and one > whole:
             message = f"one attempt may cost {one:g} {word}, more than the whole run ({whole:g}): none could start"
             source.complain("F114", ("defaults", "limits", word), message)
+
+
+def _check_workspace(workspace: Workspace, source: Source) -> None:
+    _check_pass_env(source, ("workspace", "pass_env"), workspace.pass_env)
+    for word, paths in (("inputs", workspace.inputs), ("link", workspace.link), ("sparse", workspace.sparse)):
+        check_globs(source, ("workspace", word), paths, ())
+        for index, path in enumerate(paths):
+            if word != "inputs" and ("*" in path or "?" in path):
+                source.complain("F211", ("workspace", word, index), f"{path}: a path itself is wanted, not a pattern")
+    for index, command in enumerate(workspace.setup):
+        if not command.strip():
+            source.complain("F114", ("workspace", "setup", index), "an empty command sets nothing up")
+    if workspace.disk is not None and workspace.disk <= 0:
+        source.complain("F114", ("workspace", "disk"), "a limit is more than 0", "leave it out for no limit")
 
 
 def _check_pass_env(source: Source, path: Path, names: Iterable[str]) -> None:

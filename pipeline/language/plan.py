@@ -10,20 +10,9 @@ from enum import StrEnum
 
 import msgspec
 
-from pipeline.language.flow import (
-    Approval,
-    Foreach,
-    GateName,
-    Input,
-    Lock,
-    Loop,
-    Output,
-    Publish,
-    Retry,
-    StageLimits,
-    Target,
-    Template,
-)
+from pipeline.language.flow import Approval, Foreach, GateName, Input, Lock, Loop, Output, Publish, Retry, StageLimits
+from pipeline.language.target import Target, Workspace
+from pipeline.language.words import Template
 
 
 class Kind(StrEnum):
@@ -121,6 +110,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     usd: float | None = None
     tokens: int | None = None
     wall_s: float | None = None
+    workspace: Workspace = Workspace()
 
     def leaves(self) -> Iterator[Node]:
         """Go through the nodes that do something, in declared order."""

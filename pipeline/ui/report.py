@@ -33,6 +33,8 @@ def show(printer: Printer, found: Result, *, stages: bool = True) -> None:
             for name, view in found.stages.items()
         ]
         printer.table(["state", "stage", "attempts", "took", "agent", "reason"], rows)
+    if found.workspace:
+        printer.line(f"  workspace {found.workspace}; {found.disk_bytes / 1e6:.1f} MB on the disk in all")
     if found.gates:
         printer.line()
         rows = [
