@@ -109,7 +109,8 @@ class Bench:
                 at = self._at(tree)
             except SetupFailed as exc:
                 return Executed(code=-1, output="", tree=tree, problem=exc.what)
-            record = self._launch(("sh", "-c", command), at, {}, folder, timeout_s)
+            cache = {"XDG_CACHE_HOME": str(self._cache / "tools")}
+            record = self._launch(("sh", "-c", command), at, cache, folder, timeout_s)
             output = (_whole(at / STDOUT) + _whole(at / STDERR)).replace(f"{self._workspace.folder}/", "")
             left = self._workspace.harvest(("**",), tree).tree
             problem = "" if record.ending is Ending.EXITED else record.reason or record.ending.value

@@ -80,6 +80,8 @@ def test_findings_of_other_checkers_are_read():
         "/x/src/a.ts:4:1  warning  other  rule",
     ]
     assert findings("src/a.ts(3,5): error TS2322: Type\nFound 1 error.\n") == ["src/a.ts(3,5): error TS2322: Type"]
+    pyright = "/x/src/a.py\n  /x/src/a.py:1:8 - error: Import (reportX)\n1 error\n"
+    assert findings(pyright) == ["  /x/src/a.py:1:8 - error: Import (reportX)"]
     assert findings("Checking formatting...\n[warn] src/a.ts\n") == ["[warn] src/a.ts"]
     assert findings("something else went wrong\n") == ["something else went wrong"]
 
