@@ -88,7 +88,7 @@ class Workspace:
         (git / "refs").mkdir()
         (git / "info").mkdir()
         (git / "HEAD").write_text(f"{commit}\n")
-        (git / "config").write_text(_CONFIG)
+        (git / "config").write_text(_CONFIG + self.store.format_section())
         (git / "info" / "exclude").write_text(LITTER)
         (git / "objects" / "info" / "alternates").write_text(f"{self.store.folder / 'objects'}\n")
         shutil.copyfile(self._index, git / "index")
@@ -166,7 +166,8 @@ class Workspace:
             return
         try:
             data = (self.folder / path).read_bytes()
-            blob = filters.clean(self.store.folder, self.store.filters(), path, data, how)
+            config = _CONFIG + self.store.format_section()
+            blob = filters.clean(self.store.folder, config, self.store.filters(), path, data, how)
         except GitError as exc:
             violations.append(f"{path}: its filter {how.filter} cannot store it: {exc.stderr.strip()[-200:]}")
             return
