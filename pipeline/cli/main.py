@@ -15,6 +15,8 @@ from pipeline import __version__
 from pipeline.errors import Problem
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": ("pipeline.cli.setup:init", "Look at a repository and write its agents/flow.yaml."),
+    "doctor": ("pipeline.cli.setup:doctor", "Check that everything a run needs is there."),
     "demo": ("pipeline.cli.demo:demo", "See it work: sample repository, scripted agents, a real pull request."),
     "status": ("pipeline.cli.runs:status", "Where a run stands; without a run: what is going on."),
     "list": ("pipeline.cli.runs:list_runs", "All runs, the newest first."),

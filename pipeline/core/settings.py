@@ -52,6 +52,7 @@ STAGE_VARIABLES: Mapping[str, str] = {
     "PIPELINE_INPUT_DIR": "Folder with what earlier stages delivered, one folder each; a copy of its own.",
     "PIPELINE_RESULT": "File for a result as JSON (see [agents](../how-to/agents.md)).",
     "PIPELINE_ATTEMPT_ID": "Run, stage and attempt in one word, for logs.",
+    "PIPELINE_PORT_BASE": "First of 100 ports that no other workspace of the repository uses now; gates get one too.",
     "PIPELINE_LIMIT_USD": "What the attempt may cost, if the flow says so.",
     "PIPELINE_LIMIT_TOKENS": "How many tokens it may use, if the flow says so.",
 }

@@ -44,7 +44,7 @@ def load_result(world: World, name: str) -> Result:
     return result(
         load_state(world, name),
         run_dir=rundir.folder,
-        workspace=rundir.workspaces / "0",
+        workspaces=rundir.workspaces,
         now=world.clock(),
         alive=holder(world, name) is not None,
     )

@@ -10,8 +10,10 @@ from pipeline.core.memory import Status
 from pipeline.core.state import RunState
 from pipeline.language.flow import GateName
 from pipeline.language.plan import Node
+from pipeline.repo import pool
 
 SCHEMA_VERSION = 1
+FIRST_SLOT = "0"
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +82,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     pr: Pull | None
     run_dir: str
     workspace: str
+    disk_bytes: int
     sandbox: str
     stages: dict[str, StageView]
     gates: tuple[GateView, ...]
@@ -90,12 +93,15 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
 
 
-def result(state: RunState, *, run_dir: Path, workspace: Path, now: datetime, alive: bool) -> Result:
-    """Make the object from a run's state; `alive` tells whether a process is working on it."""
+def result(state: RunState, *, run_dir: Path, workspaces: Path, now: datetime, alive: bool) -> Result:
+    """Make the object from a run's state; `workspaces` is the repository's pool.
+
+    `alive` tells whether a process is working on it.
+    """
     started = state.started
     if started is None:
         raise ValueError("a run without its first event has no result")
-    commits = _commits(state)
+    commits, held = _commits(state), pool.of_run(workspaces, started.run_id)
     costs = [view.cost_usd for node in state.plan.leaves() if (view := _stage(state, node)).cost_usd is not None]
     ordered = sorted(state.plan.nodes.values(), key=lambda node: node.order)
     leaves = [node for node in ordered if node.is_leaf or node.gates or _failed_itself(state, node)]
@@ -115,7 +121,8 @@ def result(state: RunState, *, run_dir: Path, workspace: Path, now: datetime, al
         commits=commits,
         pr=_pull(state),
         run_dir=str(run_dir),
-        workspace=str(workspace),
+        workspace=str(held[FIRST_SLOT][0]) if FIRST_SLOT in held else "",
+        disk_bytes=sum(owner.size_bytes for _, owner in held.values()),
         sandbox="none",
         stages={node.id: _stage(state, node) for node in shown},
         gates=tuple(
@@ -148,6 +155,8 @@ def exit_code(state: RunState) -> int:
             return 1
         case RunEnd.CANCELLED:
             return 130
+        case RunEnd.NEEDLESS:
+            return 5
         case None:
             return 3 if _waits_for_person(state) else 75
 

@@ -164,7 +164,7 @@ class Run:
         self.runner.begin(started, self.store.tree_of(started.base))
         if self.state.end is None:
             note = sound.check_base(self.state, self.runner, self.world.clock)
-            if isinstance(note, RunFinished):
+            if isinstance(note, RunFinished | RunParked):
                 self.record(note)
                 self._views.write_all(self.state)
                 raise sound.problem(self.state)
@@ -358,6 +358,7 @@ class Run:
                 tree=tree,
                 commit=commit,
                 changed=found.changed,
+                formatted=found.formatted,
                 gates=found.gates,
                 outputs=found.outputs,
                 usage=found.usage,

@@ -1,8 +1,8 @@
 """Runs from outside: start one, take one up again, look at them, cancel, roll back."""
 
+import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Sequence
 
 import msgspec
@@ -16,10 +16,11 @@ from pipeline.core.events import (
     RunStarted,
 )
 from pipeline.core.memory import Status
-from pipeline.engine import again, flows
+from pipeline.engine import again, flows, preflight
 from pipeline.engine.flows import FLOW, PROMPTS
 from pipeline.engine.look import load_plan, require_run
 from pipeline.engine.open import exclusive, open_journal
+from pipeline.engine.places import Places
 from pipeline.engine.run import Run, Stop
 from pipeline.engine.stage import StageRunner
 from pipeline.engine.world import TOOLS, World
@@ -28,7 +29,6 @@ from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
 from pipeline.files.rundir import LATEST, RunDir
-from pipeline.gates.bench import Bench
 from pipeline.ids import branch_name, run_id, slug
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow import Choice
@@ -56,9 +56,8 @@ def start(world: World, order: Order) -> str:
     idea = order.idea.strip()
     plan = flows.compiled(world, order.workflow)
     inputs = checked_inputs(plan, order)
-    if not order.cassette:
-        _require_agents(world, plan)
     base = world.user.base(order.base_branch or world.settings.base_branch)
+    doubts = preflight.require(world, plan, base, agents=not order.cassette, publish=order.publish)
     now = world.clock()
     name = order.run_id or run_id(now, world.randomness(4))
     rundir = world.rundir(name)
@@ -87,7 +86,7 @@ def start(world: World, order: Order) -> str:
         tools={name: world.environ[name] for name in TOOLS if name in world.environ},
         inputs=inputs,
     )
-    notes = [Noted(at=now, text=note) for note in (*base.notes, *_differing(world, base.commit, text))]
+    notes = [Noted(at=now, text=note) for note in (*base.notes, *doubts, *_differing(world, base.commit, text))]
     with open_journal(rundir) as opened:
         opened.append([started, *notes], durable=True)
     atomic.sync_folder(rundir.folder.parent)
@@ -142,13 +141,14 @@ def work(world: World, name: str, stop: Stop, first: Sequence[Event] = (), *, re
 def _work(world: World, rundir: RunDir, stop: Stop, first: Sequence[Event]) -> Run:
     plan = load_plan(rundir.plan)
     store = world.store()
-    with open_journal(rundir) as opened, Launcher(rundir.work / "launcher.log") as launcher:
-        env = {**world.child_env(), **_recorded_tools(opened)}
-        bench = Bench(
-            store, launcher, rundir.work / "gate", world.repo_state / "baselines", env, portable=world.settings.portable
-        )
-        runner = StageRunner(world, rundir, plan, store, launcher, bench)
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(open_journal(rundir))
+        launcher = stack.enter_context(Launcher(rundir.work / "launcher.log"))
+        tools = _recorded_tools(opened)
+        places = Places(world, rundir, plan, store, launcher, tools)
+        runner = StageRunner(world, rundir, plan, places, launcher, places.bench())
         run = Run(world, rundir, plan, opened, store, runner)
+        stack.callback(lambda: places.close(over=run.state.end is not None))
         run.take_in_edits()
         invoked = any(isinstance(event, Invoked) for event in first)
         outdated = None if invoked else again.outdated(run.state, run.bases.stale(run.state))
@@ -195,25 +195,6 @@ def _require_publishable(world: World, plan: Plan, feature: str, name: str) -> N
             raise UsageProblem(
                 "commits are to be signed off (publish.signoff), and git does not know by whom",
                 "Say who you are: git config user.name NAME; git config user.email MAIL",
-            )
-
-
-def _require_agents(world: World, plan: Plan) -> None:
-    """Make sure that every agent's command can be found before anything is started."""
-    for node in plan.leaves():
-        if node.player is None or node.player.backend != "command":
-            continue
-        role = node.player.role
-        if not node.player.command:
-            raise UsageProblem(
-                f"no agent: the role {role} has no command line",
-                f"Say in {FLOW} who plays it, for example: defaults: {{command: [claude, -p]}}",
-            )
-        name = node.player.command[0]
-        if shutil.which(name, path=world.environ.get("PATH", "")) is None:
-            raise UsageProblem(
-                f"the agent {name!r} of the role {role} is not on the PATH",
-                f"Install it, or name another in {FLOW}: defaults: {{command: [...]}}; or try: pipeline demo",
             )
 
 

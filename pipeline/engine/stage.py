@@ -15,10 +15,12 @@ from pipeline import backends, gates, prompts
 from pipeline.backends.base import Answer, Backend, Request, failed_ending
 from pipeline.core import redact
 from pipeline.core.events import GateResult, Outcome, RunStarted
-from pipeline.engine import outputs
+from pipeline.engine import instead, outputs
+from pipeline.engine.places import Places
+from pipeline.engine.style import formatted
 from pipeline.engine.task import Found, Task, facts_of
 from pipeline.engine.world import World
-from pipeline.errors import Interrupted, Problem
+from pipeline.errors import Busy, Interrupted, Problem
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir, copy_outputs
@@ -29,7 +31,6 @@ from pipeline.language.flow import FailureKind, GateName
 from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.launch import Attempt, Launcher, adopt, ask_orphan_to_end
 from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord, LaunchSpec
-from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
 _ANSWER_MAX_BYTES = 1024 * 1024
@@ -39,19 +40,19 @@ class StageRunner:
     """Runs attempts of one run; every method but `cancel` and `stop` blocks."""
 
     def __init__(
-        self, world: World, rundir: RunDir, plan: Plan, store: Store, launcher: Launcher, bench: Bench
+        self, world: World, rundir: RunDir, plan: Plan, places: Places, launcher: Launcher, bench: Bench
     ) -> None:
         """Take what all attempts of the run share."""
         self.world = world
         self.rundir = rundir
         self.plan = plan
-        self.store = store
+        self.places = places
+        self.store = bench.store
         self.launcher = launcher
         self.bench = bench
         self.templates = prompts.read_all(rundir.flow / "agent_prompts")
         self.started: RunStarted | None = None
         self.base_tree = ""
-        self._workspaces: dict[int, Workspace] = {}
         self._running: dict[str, Attempt] = {}
         self._adopted: dict[str, Path] = {}
         self._cancelled: set[str] = set()
@@ -60,6 +61,7 @@ class StageRunner:
     def begin(self, started: RunStarted, base_tree: str) -> None:
         """Take the run's facts; nothing runs before that."""
         self.started, self.base_tree = started, base_tree
+        self.places.begin(started.base, base_tree)
 
     @property
     def _cassette(self) -> str:
@@ -76,6 +78,7 @@ class StageRunner:
     def stop(self) -> None:
         """End everything that runs, and let no test run start."""
         self._stopping.set()
+        self.places.stop()
         self.bench.stop()
         for stage in list(self._running):
             self.cancel(stage)
@@ -95,8 +98,8 @@ class StageRunner:
             return Found(outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=task.problem)
         try:
             return self._group(task) if task.node.kind is Kind.PARALLEL else self._command(task)
-        except Interrupted as exc:
-            return Found(outcome=Outcome.PARKED, reason=exc.what)
+        except (Interrupted, Busy) as exc:
+            return Found(outcome=Outcome.PARKED, reason=exc.what, mend=exc.mend)
         except Problem as exc:
             return Found(outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=exc.what, mend=exc.mend)
         except Exception as exc:  # noqa: BLE001 - the stage boundary: a fault of one stage is that stage's failure
@@ -110,7 +113,7 @@ class StageRunner:
 
     def _command(self, task: Task) -> Found:
         folder = self.rundir.attempt(task.node.id, task.attempt)
-        workspace = self._workspace(task)
+        workspace = self.places.workspace(task.slot)
         backend = backends.load(self._backend_name(task.node)) if task.node.player else None
         request = self._request(task, folder)
         record = (
@@ -127,11 +130,6 @@ class StageRunner:
             return Found(outcome=Outcome.CANCELLED, reason="ended on request")
         answer = self._without_keys(task, self._answer(folder, backend, request, record), folder)
         return self._judge(task, folder, workspace, answer)
-
-    def _workspace(self, task: Task) -> Workspace:
-        if task.slot not in self._workspaces:
-            self._workspaces[task.slot] = Workspace(self.rundir.workspaces / str(task.slot), self.store)
-        return self._workspaces[task.slot]
 
     def _backend_name(self, node: Node) -> str:
         if self._cassette:
@@ -156,7 +154,8 @@ class StageRunner:
     ) -> ExitRecord | None:
         """Prepare workspace, inputs and prompt, and run the command under its shim to its end."""
         node = task.node
-        workspace.prepare(*self._seen(task))
+        workspace.prepare(*self._seen(task), whole=task.start_tree, reads=task.node.reads)
+        self.places.note_sizes()
         for name in ("out", "in", "home"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         inputs = self._lay_out_inputs(task, folder / "in")
@@ -168,6 +167,7 @@ class StageRunner:
             argv, stdin = command.argv, str(command.stdin or "")
             env = {**self.world.child_env(node.player.pass_env), **command.env}
         env = {"HOME": str(folder / "home"), **env, **self._stage_env(task, folder), **task.env}
+        env = workspace.tools(env)
         attempt = self.launcher.launch(
             LaunchSpec(
                 argv=argv,
@@ -182,7 +182,7 @@ class StageRunner:
                 run_id=self.rundir.run_id,
                 agent=node.player.role if node.player else node.id,
                 stage=node.id,
-                secrets=tuple(redact.secrets(env)),
+                secrets=(*redact.secrets(env), *self.places.included.secrets()),
                 portable=self.world.settings.portable,
             )
         )
@@ -271,10 +271,14 @@ class StageRunner:
         reached("stage.harvested", task.node.id)
         changed = tuple(change.path for change in harvest.changes)
         tree = harvest.tree if reads is None else self.store.graft_paths(task.tree, harvest.tree, set(changed))
+        styled: tuple[str, ...] = ()
+        if changed and not harvest.violations:
+            tree, styled = formatted(self.store, self.bench, self.plan.targets, tree, changed)
         found = Found(
             outcome=Outcome.DONE,
             tree=tree,
             changed=changed,
+            formatted=styled,
             usage=answer.usage,
             agent=answer.agent,
         )
@@ -291,6 +295,8 @@ class StageRunner:
             return fail(found, outcome=Outcome.PARKED, kind=answer.failure, reason=answer.reason, retry_after=later)
         if answer.failure is not None:
             return fail(found, outcome=Outcome.FAILED, kind=answer.failure, reason=answer.reason)
+        if (said := instead.found(task, found, answer, self.store, self.base_tree)) is not None:
+            return said
         if task.node.must_change and not changed and task.round == 1:
             reason = "the agent says it is done, and changed nothing that it may write"
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.NO_CHANGE, reason=reason)
@@ -303,9 +309,10 @@ class StageRunner:
         return self._gated(task, fail(found, outputs=named, values=read), tree, findings)
 
     def _keys(self, task: Task) -> dict[str, str]:
-        """Return the keys that the agent was given, with the names of their variables."""
+        """Return the keys that the stage was given, as variables or in files, with their names."""
         player = task.node.player
-        return redact.secrets(self.world.child_env(player.pass_env)) if player is not None else {}
+        keys = redact.secrets(self.world.child_env(player.pass_env)) if player is not None else {}
+        return {**self.places.included.secrets(), **keys}
 
     def _without_keys(self, task: Task, answer: Answer, folder: Path) -> Answer:
         """Take keys out of what an agent says in its result file; its output was looked through as it came."""
@@ -319,12 +326,15 @@ class StageRunner:
     def _leaks(self, task: Task, tree: str, out: Path) -> list[str]:
         """Find keys that the agent was given in what it wrote; their values are never kept or committed."""
         values = self._keys(task)
+        blobs = {change.path: change.blob for change in self.store.diff(task.tree, tree)}
+        copied = [f"{path}: a copy of a file that git ignores" for path in self.places.included.copies(blobs)]
         if not values:
-            return []
+            return copied
         written = self.store.patch(task.tree, tree) if tree != task.tree else b""
         files = [path for path in out.rglob("*") if path.is_file() and not path.is_symlink()]
         written += b"".join(path.read_bytes()[:_ANSWER_MAX_BYTES] for path in files)
-        return [f"the value of ${name} stands in what the stage wrote" for name in redact.held_in(written, values)]
+        told = [f"the value of ${name} stands in what the stage wrote" for name in redact.held_in(written, values)]
+        return [*copied, *told]
 
     def _keep(self, task: Task, answer: Answer, tree: str, *, rejected: bool) -> None:
         """Keep the attempt's answer and its change for people, whatever becomes of them."""

@@ -16,6 +16,7 @@ from pipeline.errors import Busy, NothingToDo, Problem, UsageProblem
 from pipeline.files.rundir import LATEST
 from pipeline.forges.local import LocalForge, folder_for
 from pipeline.process import launch
+from pipeline.repo import pool
 
 
 def cancel(world: World, name: str, reason: str) -> str:
@@ -70,6 +71,7 @@ def roll_back(world: World, name: str) -> list[str]:
         if link.is_symlink() and link.readlink().name == name:
             link.unlink()
             done.append("docs/status/latest no longer points to it")
+        pool.forget(rundir.workspaces, name)
         take_away(world, store, rundir, state)
         done.append(f"removed {rundir.folder} and its workspaces")
     remove_locks(world, name)

@@ -86,7 +86,7 @@ class Views:
 
     def _write_status(self, state: RunState, *, alive: bool) -> None:
         now = self.world.clock()
-        data = result(state, run_dir=self.rundir.folder, workspace=self.rundir.workspaces / "0", now=now, alive=alive)
+        data = result(state, run_dir=self.rundir.folder, workspaces=self.rundir.workspaces, now=now, alive=alive)
         text = msgspec.json.format(msgspec.json.encode(data))
         atomic.write_bytes(self.rundir.folder / "pipeline_status.json", text + b"\n", durable=False)
 

@@ -65,6 +65,32 @@ def hold(paths: Sequence[Path], *, run_id: str, agent: str, stage: str, timeout_
         yield
 
 
+class Lease:
+    """A bare kernel lock on a file, without a record; held until it is closed or the process dies."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Made by `lease`."""
+        self._descriptor = descriptor
+
+    def close(self) -> None:
+        """Let go; a second time does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def lease(path: Path, *, shared: bool = False) -> Lease | None:
+    """Take a bare lock without waiting, alone or shared; None when somebody else holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return Lease(descriptor)
+
+
 def read_all(folder: Path) -> list[LockView]:
     """Look at every lock file of a folder, without disturbing anyone."""
     return [look(path) for path in sorted(folder.glob("*.lock"))] if folder.is_dir() else []

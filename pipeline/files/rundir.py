@@ -1,7 +1,7 @@
 """Where everything of a run lies: the run folder in the checkout, and the working folder in the state folder.
 
 The run folder (`docs/status/runs/<run_id>/`) is for people; the journal in it is the truth. The
-working folder holds what agents touch: workspaces, attempts, outputs as accepted.
+working folder holds what agents touch: attempts, outputs as accepted. Runs take workspaces in turn.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ class RunDir:
         self.journal = self.folder / JOURNAL
         self.plan = self.work / "plan.json"
         self.flow = self.work / "flow"
-        self.workspaces = self.work / "ws"
+        self.workspaces = repo_state / "workspaces"
 
     @property
     def exists(self) -> bool:

@@ -216,6 +216,17 @@ _ALL = (
         wrong='a: {run: "echo {{ inputs.idea }}"}',
         right='a: {run: echo "$IDEA", env: {IDEA: "{{ inputs.idea }}"}}',
     ),
+    Code(
+        code="F216",
+        title="a test command whose result cannot be read",
+        meaning="The command does not show which test runner it starts, so nobody knows how it reports. Say it "
+        "(`runner:`), let it write JUnit (`{report}` stands for the file's name), or settle for its exit status.",
+        wrong=_file(targets="targets: [{name: app, source: [src/**], tests: [tests/**], test: make test}]"),
+        right=_file(
+            targets="targets: [{name: app, source: [src/**], tests: [tests/**], "
+            "test: {command: make test, report: exit-code}}]"
+        ),
+    ),
 )
 CODES = {code.code: code for code in _ALL}
 """All codes, by name."""

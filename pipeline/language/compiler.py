@@ -7,8 +7,10 @@ import msgspec
 
 from pipeline.ids import same_name
 from pipeline.language import expressions, globs, templates
-from pipeline.language.flow import CONTINUE, FAIL, Flow, Glob, Lock, Loop, Stage, StageLimits, Target, Template
+from pipeline.language.flow import CONTINUE, FAIL, Flow, Lock, Loop, Stage, StageLimits
 from pipeline.language.plan import Kind, Node, Plan, Player
+from pipeline.language.target import Target
+from pipeline.language.words import Glob, Template
 
 STAR = "*"
 """Stands for an item's key in the ids of a foreach's body."""
@@ -77,6 +79,7 @@ def compile_plan(flow: Flow, workflow: str) -> Plan:
         usd=flow.limits.usd,
         tokens=flow.limits.tokens,
         wall_s=flow.limits.wall,
+        workspace=flow.workspace,
     )
 
 
@@ -181,6 +184,7 @@ class _Compiler:
             locks=tuple(sorted(stage.lock)),
             writes=writes,
             reads=None if stage.reads is None else (*expand_globs(self.flow.targets, stage.reads), *writes),
+            may=stage.may,
             must_change=kind is Kind.AGENT and any(self.flow.locks[lock].paths for lock in stage.lock),
             outputs=stage.outputs,
             gates=stage.gates,

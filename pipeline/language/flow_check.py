@@ -11,6 +11,8 @@ from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Workflow
 from pipeline.language.flow_names import GIVEN, check_globs
 from pipeline.language.flow_order import Order, check_calls, check_cycles, check_writers
 from pipeline.language.flow_source import Path, Source
+from pipeline.language.runners import runner_of
+from pipeline.language.target import Report, Target, Workspace
 
 _SECRETS = (
     "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN",
@@ -70,15 +72,31 @@ def _check_words(flow: Flow, source: Source, prompts: Collection[str], backends:
             source.require_known((*path, "backend"), role.backend, backends, "back end")
         _check_pass_env(source, (*path, "pass_env"), role.pass_env or ())
     _check_limits(flow, source)
+    _check_workspace(flow.workspace, source)
     seen: set[str] = set()
     for index, target in enumerate(flow.targets):
         if target.name in seen:
             source.complain("F114", ("targets", index, "name"), f"two targets are called {target.name!r}")
         seen.add(target.name)
+        _check_target(flow, source, index, target)
         check_globs(source, ("targets", index, "source"), target.source, ())
         check_globs(source, ("targets", index, "tests"), target.tests, ())
     for name, lock in flow.locks.items():
         check_globs(source, ("locks", name, "paths"), lock.paths, stand_ins(flow.targets))
+
+
+def _check_target(flow: Flow, source: Source, index: int, target: Target) -> None:
+    path: Path = ("targets", index)
+    if target.test.command and target.test.report is not Report.EXIT_CODE and runner_of(target.test) is None:
+        message = f"nothing says how the result of {target.test.command!r} is read"
+        mend = "say which runner it starts (runner: pytest), or that only its exit status counts (report: exit-code)"
+        source.complain("F216", (*path, "test"), message, mend)
+    for word in target.depends:
+        source.require_known((*path, "depends"), word, [one.name for one in flow.targets], "target")
+    if not 0 <= target.proof.min <= 1:
+        source.complain("F114", (*path, "proof", "min"), "a part of all faults is between 0 and 1")
+    if target.folder.startswith("/") or ".." in target.folder.split("/"):
+        source.complain("F114", (*path, "folder"), "a folder of this repository, as seen from its root")
 
 
 def _check_limits(flow: Flow, source: Source) -> None:
@@ -91,6 +109,20 @@ def _check_limits(flow: Flow, source: Source) -> None:
         if whole is not None and one is not None and one > whole:
             message = f"one attempt may cost {one:g} {word}, more than the whole run ({whole:g}): none could start"
             source.complain("F114", ("defaults", "limits", word), message)
+
+
+def _check_workspace(workspace: Workspace, source: Source) -> None:
+    _check_pass_env(source, ("workspace", "pass_env"), workspace.pass_env)
+    for word, paths in (("inputs", workspace.inputs), ("link", workspace.link), ("sparse", workspace.sparse)):
+        check_globs(source, ("workspace", word), paths, ())
+        for index, path in enumerate(paths):
+            if word != "inputs" and ("*" in path or "?" in path):
+                source.complain("F211", ("workspace", word, index), f"{path}: a path itself is wanted, not a pattern")
+    for index, command in enumerate(workspace.setup):
+        if not command.strip():
+            source.complain("F114", ("workspace", "setup", index), "an empty command sets nothing up")
+    if workspace.disk is not None and workspace.disk <= 0:
+        source.complain("F114", ("workspace", "disk"), "a limit is more than 0", "leave it out for no limit")
 
 
 def _check_pass_env(source: Source, path: Path, names: Iterable[str]) -> None:

@@ -18,17 +18,18 @@ import msgspec
 from pipeline.errors import UsageProblem
 from pipeline.language import globs
 from pipeline.language.diagnostics import did_you_mean
-from pipeline.language.flow import Count, Duration, Expression, Flow, Glob, Name, Template
+from pipeline.language.flow import Flow
 from pipeline.language.flow_source import Path, Source, where
 from pipeline.language.flow_yaml import Tree, merged, read
+from pipeline.language.words import Count, Duration, Expression, Glob, Name, Template
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _STANDS_FOR = re.compile(r"\{\{ *([A-Za-z][A-Za-z0-9_-]*\.)?(source|tests) *\}\}")
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kM]?)")
-_TIMES = {"": 1, "k": 1_000, "M": 1_000_000}
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
+_TIMES = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "jobs": ("workflows", "stages"), "steps": ("run: |",), "if": ("when",), "with": ("inputs",), "uses": ("workflow",),

@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 
-from pipeline.language.flow import Count, Duration, Flow
+from pipeline.language.flow import Flow
+from pipeline.language.words import Count, Duration
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = "^[A-Za-z][A-Za-z0-9_-]{0,47}$"
 _DURATION = r"^\d+(\.\d+)?(ms|s|m|h|d)$"
-_COUNT = r"^\d+(\.\d+)?[kM]?$"
+_COUNT = r"^\d+(\.\d+)?[kMG]?$"
 _PLAIN: dict[Any, dict[str, Any]] = {
     int: {"type": "integer"},
     float: {"type": "number"},

@@ -17,13 +17,14 @@ from pipeline.language.flow import (
     Input,
     Lock,
     Loop,
+    May,
     Output,
     Publish,
     Retry,
     StageLimits,
-    Target,
-    Template,
 )
+from pipeline.language.target import Target, Workspace
+from pipeline.language.words import Template
 
 
 class Kind(StrEnum):
@@ -76,6 +77,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     writes: tuple[str, ...] = ()
     reads: tuple[str, ...] | None = None
     must_change: bool = False
+    may: tuple[May, ...] = ()
     outputs: dict[str, Output] = {}
     gates: tuple[GateName, ...] = ()
     retry: Retry = Retry()
@@ -121,6 +123,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     usd: float | None = None
     tokens: int | None = None
     wall_s: float | None = None
+    workspace: Workspace = Workspace()
 
     def leaves(self) -> Iterator[Node]:
         """Go through the nodes that do something, in declared order."""

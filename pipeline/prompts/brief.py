@@ -4,9 +4,9 @@ from pipeline.language.plan import Node, Plan
 from pipeline.language.schemas import example_of
 
 NAMES = (
-    "idea", "feature", "run_id", "base_branch", "stage", "mode", "role", "writes", "reads", "must_change", "outputs",
-    "gates", "later_gates", "max_rounds", "tests", "source", "test_commands", "inputs", "given", "item", "item_text",
-    "round", "attempt", "told",
+    "idea", "feature", "run_id", "base_branch", "stage", "mode", "role", "writes", "reads", "must_change", "may",
+    "outputs", "gates", "later_gates", "max_rounds", "tests", "source", "test_commands", "inputs", "given", "item",
+    "item_text", "round", "attempt", "told",
 )  # fmt: skip
 """All variables of a prompt; a flow whose prompts name others is refused."""
 
@@ -21,6 +21,7 @@ def describe(plan: Plan, node: Node) -> dict[str, object]:
         "writes": [pattern.replace(" ! ", ", but not ") for pattern in node.writes],
         "reads": None if node.reads is None else list(node.reads),
         "must_change": node.must_change,
+        "may": [word.value for word in node.may],
         "outputs": [
             {"name": name, "file": output.file, "example": example_of(output)} for name, output in node.outputs.items()
         ],
@@ -40,7 +41,10 @@ GATE_WORDS = {
     "were there before must stay as they are.",
     "green": "`green`: all tests are run on exactly the files you leave behind. All must pass, the new ones "
     "included; a skipped or deleted test counts as a failure, and a flaky one is found out by running it again.",
-    "proof": "`proof`: the source change is taken out again; then the new tests have to fail again.",
+    "proof": "`proof`: the source change is taken out again; then the new tests have to fail again. After that single "
+    "faults are put into the changed functions, one at a time, and it is counted how many the tests notice.",
+    "checks": "`checks`: the repository's own checks (lint, types, style) are run; what they find on the base already "
+    "is left aside, what is new fails.",
     "untampered": "`untampered`: the test files must be byte for byte what the test stage delivered.",
     "findings": "`findings`: a finding counts only with a file of this tree and a line it has; in a loop "
     "blocking ones go back for another round, and stand in the pull request after the last; elsewhere they "

@@ -6,50 +6,98 @@ kind, mode, size, times of change and inode does not miss them. Links are never 
 
 import os
 import stat
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import msgspec
 
 Print = tuple[int, int, int, int, int]
+_SIZE = 1
+_READABLE = 0o500
+_KIND = 0o170000
+_FILES = frozenset({stat.S_IFREG, stat.S_IFLNK})
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """What a walk found: a print of every file and link, and what must never be there."""
+    """What a walk found: a print of every file and link, the modes of folders, and what must never be there."""
 
     files: dict[str, Print]
     nested: tuple[str, ...]
     special: tuple[str, ...]
+    folders: dict[str, int] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        """Say how large all files are together."""
+        return sum(found[_SIZE] for found in self.files.values())
 
 
-def scan(root: Path) -> Scan:
-    """Walk everything below `root` but its own `.git`; paths are relative, with `/`."""
-    files: dict[str, Print] = {}
-    nested: list[str] = []
-    special: list[str] = []
-    folders = [""]
-    while folders:
-        folder = folders.pop()
-        with os.scandir(root / folder) as entries:
-            for entry in entries:
-                path = f"{folder}{entry.name}"
-                if entry.name == ".git":
-                    if folder:
-                        nested.append(path)
-                    continue
-                _look(entry, path, files, folders, special)
-    return Scan(files, tuple(sorted(nested)), tuple(sorted(special)))
+def scan(root: Path, *, without: Collection[str] = (), only: Iterable[str] | None = None) -> Scan:
+    """Walk everything below `root` but its own `.git`; paths are relative, with `/`.
 
-
-def _look(
-    entry: "os.DirEntry[str]", path: str, files: dict[str, Print], folders: list[str], special: list[str]
-) -> None:
-    info = entry.stat(follow_symlinks=False)
-    if stat.S_ISDIR(info.st_mode):
-        folders.append(path + "/")
-    elif stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode):
-        files[path] = (info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+    Nothing at or below the paths of `without` is looked at. With `only`, nothing else than what is at and below
+    these paths is, and a `.git` there is a folder like any other.
+    """
+    walk = _Walk(os.fspath(root), frozenset(without), git=only is None)
+    if only is None:
+        walk.below([""])
     else:
-        special.append(path)
+        walk.below([path + "/" for path in only if walk.is_folder(path)])
+    return Scan(walk.files, tuple(sorted(walk.nested)), tuple(sorted(walk.special)), walk.folders)
+
+
+class _Walk:
+    """One walk, and what it has found so far."""
+
+    def __init__(self, root: str, without: frozenset[str], *, git: bool) -> None:
+        self.root = root
+        self.without = without
+        self.git = git
+        self.files: dict[str, Print] = {}
+        self.folders: dict[str, int] = {}
+        self.nested: list[str] = []
+        self.special: list[str] = []
+
+    def below(self, waiting: list[str]) -> None:
+        """Look at everything below these folders, each with its `/` at the end. The hot loop of every stage."""
+        files, folders, without, git = self.files, self.folders, self.without, self.git
+        while waiting:
+            folder = waiting.pop()
+            if folders.get(folder[:-1], _READABLE) & _READABLE != _READABLE:  # an agent's doing; the mode stays seen
+                os.chmod(f"{self.root}/{folder}", 0o700)  # noqa: PTH101 - texts, for speed
+            with os.scandir(f"{self.root}/{folder}") as entries:
+                for entry in entries:
+                    path = folder + entry.name
+                    if path in without:
+                        continue
+                    if git and entry.name == ".git":
+                        if folder:
+                            self.nested.append(path)
+                        continue
+                    info = entry.stat(follow_symlinks=False)
+                    kind = info.st_mode & _KIND
+                    if kind in _FILES:
+                        files[path] = (info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+                    elif kind == stat.S_IFDIR:
+                        folders[path] = info.st_mode
+                        waiting.append(path + "/")
+                    else:
+                        self.special.append(path)
+
+    def is_folder(self, path: str) -> bool:
+        """Look at one path itself; tell whether there is more below it."""
+        try:
+            info = os.lstat(f"{self.root}/{path}")
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        kind = info.st_mode & _KIND
+        if kind in _FILES:
+            self.files[path] = (info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+        elif kind == stat.S_IFDIR:
+            self.folders[path] = info.st_mode
+        else:
+            self.special.append(path)
+        return kind == stat.S_IFDIR
 
 
 def differing(before: Scan, after: Scan) -> list[str]:

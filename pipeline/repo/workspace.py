@@ -2,22 +2,28 @@
 
 Its `.git` is made by hand before every stage and thrown away after it: agents see a correct log and
 status, have no remote, and what they plant there dies. We never run git with it: our own index
-lies beside the folder, and our git directory is the store.
+lies beside the folder, and our git directory is the store. What the last walk saw is kept beside it too, so
+that another process, or the next run, goes on with the folder and touches only what differs.
 """
 
 import os
+import re
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
+from pipeline.files import atomic
 from pipeline.language import globs
 from pipeline.repo import filters
+from pipeline.repo.clone import remove
 from pipeline.repo.filters import Filtered
 from pipeline.repo.git import Git, GitError
+from pipeline.repo.lend import Included, Lender, Lent, SetUp, parents
 from pipeline.repo.scan import Scan, differing, scan
+from pipeline.repo.sparse import Sparse
 from pipeline.repo.store import LITTER, Store, TreeChange
 
 PROTECTED = (
@@ -27,7 +33,8 @@ PROTECTED = (
 )  # fmt: skip
 """Paths that no stage may write, whatever its globs say: they run code or steer us."""
 
-_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n[gc]\n\tauto = 0\n"
+_CONFIG = "[gc]\n\tauto = 0\n[core]\n\trepositoryformatversion = 0\n\tbare = false\n"
+_SPECIAL = re.compile(r"([\\*?\[!# ])")
 
 
 class Harvest(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,67 +45,170 @@ class Harvest(msgspec.Struct, frozen=True, kw_only=True):
     violations: tuple[str, ...]
 
 
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the folder, as it was when nobody worked in it."""
+
+    tree: str
+    sparse: tuple[str, ...]
+    seen: Scan
+    lent: Lent
+
+
 class Workspace:
     """One checkout, used by one stage at a time."""
 
-    def __init__(self, folder: Path, store: Store) -> None:
-        """Nothing is made before `prepare`."""
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        *,
+        set_up: Callable[[str], SetUp | None] | None = None,
+        included: Included | None = None,
+        sparse: tuple[str, ...] = (),
+    ) -> None:
+        """Nothing is made before `prepare`. `set_up` gives what a tree needs besides its files, and may block."""
         self.folder = folder
         self.store = store
         self.tree = ""
+        self.port_base = 0
+        self.set_up_of: Callable[[str], str] = lambda _: ""
+        self._set_up = set_up
         self._index = folder.with_name(folder.name + ".index")
+        self._kept = folder.with_name(folder.name + ".seen")
+        self._lender = Lender(folder, included)
+        self._sparse = Sparse(folder.with_name(folder.name + ".git"), store.folder, sparse)
         self._seen: Scan | None = None
         env = {
-            "GIT_DIR": str(store.folder),
+            "GIT_DIR": str(self._sparse.git_dir),
             "GIT_WORK_TREE": str(folder),
             "GIT_INDEX_FILE": str(self._index),
         }
-        self._git = Git(store.folder, env=env)
+        self._git = Git(store.folder, env=env, options=self._sparse.options)
 
-    def prepare(self, commit: str, tree: str, *, with_git: bool = True) -> None:
-        """Bring the folder to exactly this tree, whatever was left in it, with a fresh `.git` at `commit`."""
+    @property
+    def size_bytes(self) -> int:
+        """Say how much the folder held when it was prepared."""
+        return self._lender.lent.files.size_bytes + (self._seen.size_bytes if self._seen is not None else 0)
+
+    def prepare(
+        self, commit: str, tree: str, *, with_git: bool = True, whole: str = "", reads: tuple[str, ...] | None = None
+    ) -> None:
+        """Bring the folder to exactly this tree, whatever was left in it, with a fresh `.git` at `commit`.
+
+        Then lend it what set-up made, of the tree `whole` if this one is only a part, and of the files that a person
+        named those that match `reads`. Raises what `set_up` raises.
+        """
+        if self.folder.is_symlink():
+            self.folder.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
-        now = scan(self.folder)
-        if self._seen is None or self.tree != tree or now != self._seen:
-            self._restore(tree, now)
+        remove(self.folder / ".git")
+        self._lender.reads = reads
+        needed = self._set_up(whole or tree) if self._set_up is not None else None
+        if self._seen is None:
+            self._recall()
+        now = scan(self.folder, without=self._lender.tops)
+        stale = self._seen is None or self.tree != tree or now != self._seen
+        if stale or self._lender.is_stale(needed):
+            self._kept.unlink(missing_ok=True)
+            stale = self._lender.drop(needed) or stale
+            seen = self._restore(tree, now) if stale else now
+            self._lender.lend(needed, seen)
+            if not parents(self._lender.tops) <= seen.folders.keys():
+                seen = scan(self.folder, without=self._lender.tops)
+            self._remember(tree, seen)
         if with_git:
             self._make_git(commit)
 
-    def _restore(self, tree: str, now: Scan) -> None:
-        if self._seen is None:
-            self._index.unlink(missing_ok=True)
-            _empty(self.folder)
-        else:
-            known = self._tracked()
-            for path in (*now.files, *now.special):
-                if path not in known:
-                    _remove(self.folder / path)
-            for path in now.nested:
-                _remove(self.folder / path)
-        self._git("read-tree", "--reset", "-u", tree)
-        self.tree, self._seen = tree, scan(self.folder)
+    def _recall(self) -> None:
+        """Take up what an earlier process saw of the folder."""
+        try:
+            kept = msgspec.msgpack.decode(self._kept.read_bytes(), type=_Kept)
+        except (OSError, msgspec.DecodeError):
+            return
+        if kept.sparse == self._sparse.folders and self._index.exists():
+            self.tree, self._seen, self._lender.lent = kept.tree, kept.seen, kept.lent
 
-    def _tracked(self) -> set[str]:
-        return set(self._git("ls-files", "-z", "--cached").split("\0")) - {""}
+    def _remember(self, tree: str, seen: Scan) -> None:
+        self.tree, self._seen = tree, seen
+        kept = _Kept(tree=tree, sparse=self._sparse.folders, seen=self._seen, lent=self._lender.lent)
+        atomic.write_bytes(self._kept, msgspec.msgpack.encode(kept), durable=False)
+
+    def _restore(self, tree: str, now: Scan) -> Scan:
+        """Take away everything that the last tree did not have like this, and let git write what is missing.
+
+        Returns what is there then. A tree has no empty folders.
+        """
+        seen = self._seen
+        self._index.with_name(self._index.name + ".lock").unlink(missing_ok=True)
+        if seen is None:
+            self._index.unlink(missing_ok=True)
+            self._lender.forget()
+            for child in self.folder.iterdir():
+                remove(child)
+        else:
+            self._clear(seen, now)
+        self._sparse.write()
+        self._git("read-tree", "--reset", "-u", tree)
+        if tops := self._lender.tops:
+            tracked = self._git("ls-files", "-z", "--", *(f":(literal){top}" for top in tops))
+            if tracked and self._lender.give_back(tracked.split("\0")):
+                self._git("read-tree", "--reset", "-u", tree)
+        found = scan(self.folder, without=self._lender.tops)
+        self._lender.refit(found)
+        for path in sorted(found.folders.keys() - parents((*found.files, *self._lender.tops)), reverse=True):
+            (self.folder / path).rmdir()
+            del found.folders[path]
+        return found
+
+    def _clear(self, seen: Scan, now: Scan) -> None:
+        """Remove what was not there like this; only what our own walk has found, so no link is followed."""
+        for path, mode in now.folders.items():
+            if mode != seen.folders.get(path):
+                (self.folder / path).chmod(stat.S_IMODE(seen.folders.get(path, 0o755)) | 0o700)
+        for path in (*now.files, *now.special, *now.nested):
+            if path not in seen.files or now.files.get(path) != seen.files[path]:
+                remove(self.folder / path)
+        for path in sorted(now.folders, reverse=True):
+            if path not in seen.folders:
+                (self.folder / path).rmdir()
+
+    def _tracked(self, *, checked_out: bool) -> set[str]:
+        """List what of the index is checked out, or what is not."""
+        lines = self._git("ls-files", "-z", "--cached", "-t").split("\0")
+        return {line[2:] for line in lines if line and (line[0] != "S") is checked_out}
 
     def _make_git(self, commit: str) -> None:
         git = self.folder / ".git"
-        _remove(git)
         (git / "objects" / "info").mkdir(parents=True)
         (git / "refs").mkdir()
         (git / "info").mkdir()
         (git / "HEAD").write_text(f"{commit}\n")
-        (git / "config").write_text(_CONFIG + self.store.format_section())
-        (git / "info" / "exclude").write_text(LITTER)
+        (git / "config").write_text(_CONFIG + self._sparse.config + self.store.format_section())
+        hidden = "".join(
+            f"/{_SPECIAL.sub(lambda found: chr(92) + found[1], top)}\n" for top in sorted(self._lender.tops)
+        )
+        (git / "info" / "exclude").write_text(LITTER + hidden)
+        if self._sparse.folders:
+            (git / "info" / "sparse-checkout").write_text(self._sparse.patterns)
         (git / "objects" / "info" / "alternates").write_text(f"{self.store.folder / 'objects'}\n")
         shutil.copyfile(self._index, git / "index")
         if (shallow := self.store.folder / "shallow").exists():
             shutil.copyfile(shallow, git / "shallow")
 
+    def tools(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Put the workspace's own programs in front of the PATH, and say which ports a command may use."""
+        found = tools_in(self.folder, env)
+        return {**found, "PIPELINE_PORT_BASE": str(self.port_base)} if self.port_base else found
+
     def take_up(self, tree: str) -> None:
-        """Go on with a folder that an earlier process prepared with `tree`: everything in it counts as touched."""
+        """Go on with a folder that an earlier process prepared with `tree`.
+
+        When it is not known how the folder looked then, everything in it counts as touched.
+        """
+        self._recall()
+        if self._seen is None or self.tree != tree:
+            self._seen = Scan(dict.fromkeys(self._tracked(checked_out=True), (0, 0, 0, 0, 0)), (), ())
         self.tree = tree
-        self._seen = Scan(dict.fromkeys(self._tracked(), (0, 0, 0, 0, 0)), (), ())
 
     def harvest(self, writes: tuple[str, ...], since: str) -> Harvest:
         """Turn what lies in the folder now into a tree; hold the change since the tree `since` against `writes`."""
@@ -111,7 +221,9 @@ class Workspace:
 
     def read(self) -> tuple[str, list[str]]:
         """Turn what lies in the folder now into a tree; return it with what could not be taken into any."""
-        now = scan(self.folder)
+        if self.folder.is_symlink():
+            return self.tree, ["the workspace itself is a link now"]
+        now = scan(self.folder, without=self._lender.tops)
         before = self._seen or Scan({}, (), ())
         violations = [f"{path}: a git repository inside the workspace" for path in now.nested]
         violations += [f"{path}: neither a file nor a folder nor a link" for path in now.special]
@@ -123,8 +235,9 @@ class Workspace:
         """Make a tree of what was touched; what may not be in any tree is left out, and told."""
         with self.store.private_index() as env:
             shutil.copyfile(self._index, env["GIT_INDEX_FILE"])
-            tracked = self._tracked()
-            ignored = self._ignored([path for path in touched if path not in tracked])
+            tracked = (self._seen or Scan({}, (), ())).files
+            hidden = self._tracked(checked_out=False) if self._sparse.folders else set()
+            ignored = self._ignored([path for path in touched if path not in tracked and path not in hidden])
             taken = [path for path in touched if path not in ignored]
             violations += [f"{path!a}: a name that is not plain text" for path in taken if _is_odd(path, tracked)]
             taken = [path for path in taken if not _is_odd(path, tracked)]
@@ -133,8 +246,11 @@ class Workspace:
             violations += [f"{path}: {self._too_big(path, now)}" for path in sorted(huge)]
             plain = [path for path in taken if path not in filtered and path not in huge]
             if plain:
-                stdin = "\0".join(plain).encode("utf-8", "surrogateescape")
-                self._git("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=stdin, env=env)
+                if again := hidden.intersection(plain):
+                    self._git("update-index", "-z", "--no-skip-worktree", "--stdin", stdin=_lines(again), env=env)
+                self._git(
+                    "update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=_lines(plain), env=env
+                )
             for path, how in filtered.items():
                 self._clean(path, how, now, env, violations)
             return self._git("write-tree", env=env)
@@ -153,7 +269,7 @@ class Workspace:
         size, limit = now.files[path][1] / 1e6, self.store.file_max_bytes / 1e6
         return f"{size:.1f} MB, and a file may have {limit:g} MB (AGENT_MAX_FILE_MB; or keep such files in Git LFS)"
 
-    def _filtered(self, paths: list[str], tracked: set[str]) -> dict[str, Filtered]:
+    def _filtered(self, paths: list[str], tracked: Collection[str]) -> dict[str, Filtered]:
         """Find the files whose content goes through a filter, by the attributes that the stage was given."""
         if not paths or not any(path.endswith(".gitattributes") for path in tracked):
             return {}
@@ -182,6 +298,22 @@ class Workspace:
         return set(found.split("\0"))
 
 
+def _lines(paths: Iterable[str]) -> bytes:
+    """Write paths as git reads them with `-z`."""
+    return "\0".join(paths).encode("utf-8", "surrogateescape")
+
+
+def tools_in(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Put the programs that set-up has brought into a folder in front of an environment's PATH."""
+    found = dict(env)
+    paths = [str(path) for name in ("node_modules/.bin", ".venv/bin") if (path := folder / name).is_dir()]
+    if (folder / ".venv" / "pyvenv.cfg").is_file():
+        found["VIRTUAL_ENV"] = str(folder / ".venv")
+    if paths:
+        found["PATH"] = os.pathsep.join([*reversed(paths), env.get("PATH", os.defpath)])
+    return found
+
+
 def _violation(change: TreeChange, writes: tuple[str, ...], folder: Path) -> str | None:
     path = change.path
     if not _is_plain(path):
@@ -207,7 +339,7 @@ def _mode(path: str, now: Scan) -> str:
     return "100755" if now.files[path][0] & stat.S_IXUSR else "100644"
 
 
-def _is_odd(path: str, tracked: set[str]) -> bool:
+def _is_odd(path: str, tracked: Collection[str]) -> bool:
     """Tell whether a new name is one that we do not take; what the repository has already may stay."""
     return path not in tracked and not _is_plain(path)
 
@@ -222,27 +354,3 @@ def _is_plain(path: str) -> bool:
 
 def _inside(path: str, repositories: tuple[str, ...]) -> bool:
     return any(path.startswith(repository.removesuffix(".git")) for repository in repositories)
-
-
-def _empty(folder: Path) -> None:
-    for child in folder.iterdir():
-        _remove(child)
-
-
-def _remove(path: Path) -> None:
-    """Remove whatever is at a path, and the folders that are empty then are left for git."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
-        shutil.rmtree(path, onerror=_unlock)
-    else:
-        path.unlink()
-
-
-def _unlock(function: object, path: str, _info: object) -> None:
-    """Make a folder writable that an agent left read-only, and try once more."""
-    os.chmod(os.path.dirname(path), 0o700)  # noqa: PTH101, PTH120 - rmtree gives text
-    if callable(function):
-        function(path)

@@ -220,7 +220,10 @@ def test_an_unknown_key_is_told_with_the_nearest_one() -> None:
 
 def test_an_unknown_key_that_is_like_no_other_is_told_with_those_there_are() -> None:
     (one,) = points_at("§zzz: 1\n" + flow("a: {run: x}"), "F110")
-    assert one.help == "known: agents, defaults, extends, limits, locks, records, targets, triggers, version, workflows"
+    assert (
+        one.help
+        == "known: agents, defaults, extends, limits, locks, records, targets, triggers, version, workflows, workspace"
+    )
 
 
 def test_a_missing_key_is_told_with_what_to_add() -> None:
