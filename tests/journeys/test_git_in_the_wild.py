@@ -36,10 +36,11 @@ def test_a_blobless_clone_has_the_files_it_lacks_fetched_first(tmp_path: Path) -
 def test_a_blobless_clone_that_is_offline_is_told_so_and_goes_on_later(tmp_path: Path) -> None:
     wild = Wild(tmp_path).cloned("--filter=blob:none", "--sparse")
     wild.git("sparse-checkout", "set", "agents")
+    wild.publish("trigger_workflow", "main", "an idea", code=-9, PIPELINE_FAILPOINT="run.created")
     wild.remote.rename(tmp_path / "away.git")
-    done = wild.publish(code=2)
-    assert "partial clone" in done.stderr
     run = wild.newest()
+    done = wild.publish("pipeline", "resume", run, code=2)
+    assert "partial clone" in done.stderr
     assert f"pipeline resume {run}" in done.stderr
     (tmp_path / "away.git").rename(wild.remote)
     wild.publish("pipeline", "resume", run)
