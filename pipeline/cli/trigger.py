@@ -67,8 +67,7 @@ def trigger(
         cassette=str(cassette.resolve()) if cassette else "",
         inputs=_inputs(given),
     )
-    if cassette and not cassette.is_dir():
-        raise UsageProblem(f"there is no cassette {cassette}", "A cassette is a folder: STAGE/1/answer.md and so on")
+    _require_cassette(cassette)
     if run_id and world.rundir(run_id).exists:
         return work_on(start, run_id, as_json=as_json)
     if dry_run:
@@ -76,10 +75,14 @@ def trigger(
     if not order.cassette:
         click.echo(preflight.price(world, flows.compiled(world, workflow)), err=True)
     name = runs.start(world, order)
-    if removed := clean.automatic(world):
-        click.echo(removed, err=True)
-    click.echo(f"run {name}: {idea.strip().splitlines()[0][:100] if idea.strip() else workflow}", err=True)
+    said = idea.strip().splitlines()[0][:100] if idea.strip() else workflow
+    click.echo(f"{clean.automatic(world)}run {name}: {said}", err=True)
     return work_on(start, name, as_json=as_json)
+
+
+def _require_cassette(folder: Path | None) -> None:
+    if folder is not None and not folder.is_dir():
+        raise UsageProblem(f"there is no cassette {folder}", "A cassette is a folder: STAGE/1/answer.md and so on")
 
 
 def _rehearse(world: Any, order: Any, *, as_json: bool) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from pipeline.core.events import Answered, ApprovalAsked
+from pipeline.core.events import Answered, ApprovalAsked, Outcome, RunEnd
 from pipeline.core.memory import OPEN, NodeState, Status
 from pipeline.core.ready import ready_of
 from pipeline.language.flow import CONTINUE, FAIL
@@ -199,3 +199,11 @@ class Progress:
         name = node.loop.on_exhausted if node.loop is not None else node.on_failure
         if name not in {FAIL, CONTINUE} and name not in self.followed and self.follow_up is None:
             self.follow_up, self.follow_up_reason = name, f"{node.id}: {reason}" if reason else f"{node.id} failed"
+
+    def put_aside_as(self, node_id: str, end: RunEnd) -> Status:
+        """Say what becomes of a stage that is not over when the run ends; what waited to be tried again has failed."""
+        state = self.nodes[node_id]
+        if end is RunEnd.CANCELLED and self.plan.nodes[node_id].workflow == self.active:
+            return Status.CANCELLED
+        failed = state.status is Status.WAITING and state.last is not None and state.last.outcome is Outcome.FAILED
+        return Status.FAILED if failed else Status.SKIPPED

@@ -74,8 +74,7 @@ class RunState(Progress):
         self.parked: RunParked | None = None
         self.worked_s = 0.0
         self.done_count = 0
-        self.tree = ""
-        self.commit = ""
+        self.tree, self.commit = "", ""
         self.intended: dict[Effect, dict[str, str]] = {}
         self.effects: dict[Effect, dict[str, str]] = {}
         self.notes: list[str] = []
@@ -388,17 +387,9 @@ class RunState(Progress):
         for node_id, state in self.nodes.items():
             if state.status not in {*OPEN, Status.RUNNING}:
                 continue
-            state.status = self._put_aside_as(node_id, event.end)
+            state.status = self.put_aside_as(node_id, event.end)
             state.reason = state.reason or ("not needed" if event.end is RunEnd.DONE else event.reason)
             self.put_aside.add(node_id)
-
-    def _put_aside_as(self, node_id: str, end: RunEnd) -> Status:
-        """Say what becomes of a stage that is not over when the run ends; what waited to be tried again has failed."""
-        state = self.nodes[node_id]
-        if end is RunEnd.CANCELLED and self.plan.nodes[node_id].workflow == self.active:
-            return Status.CANCELLED
-        failed = state.status is Status.WAITING and state.last is not None and state.last.outcome is Outcome.FAILED
-        return Status.FAILED if failed else Status.SKIPPED
 
 
 def fold(plan: Plan, events: Iterable[Event]) -> RunState:

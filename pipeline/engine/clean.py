@@ -61,18 +61,18 @@ def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
 
 
 def automatic(world: World) -> str:
-    """Clean up at the start of a run, if that is wanted; return one line of what was removed, or an empty text."""
+    """Clean up at the start of a run, if that is wanted; return a line of what was removed, or an empty text."""
     if not world.settings.auto_cleanup:
         return ""
     try:
         done = clean(world, world.settings.retention_s, dry=False)
     except (Problem, OSError) as exc:
-        return f"old runs could not be removed: {exc}"
+        return f"old runs could not be removed: {exc}\n"
     if not done.removed:
         return ""
     rescued = [one.run_id for one in done.removed if one.rescued is not None]
     where = f"; unpublished work of {', '.join(rescued)} is kept in {world.repo_state / 'rescued'}" if rescued else ""
-    return f"removed {len(done.removed)} run(s) that were over for long ({_megabytes(done.removed)} MB){where}"
+    return f"removed {len(done.removed)} run(s) that were over for long ({_megabytes(done.removed)} MB){where}\n"
 
 
 def _clean_run(world: World, name: str, older_than_s: float, *, dry: bool) -> Removed | Kept:

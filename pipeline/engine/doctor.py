@@ -46,7 +46,7 @@ def _base(world: World, plan: Plan, base: Base) -> Iterator[Check]:
     name = run_id(world.clock(), world.randomness(4))
     rundir = world.rundir(name)
     rundir.work.mkdir(parents=True)
-    objects.secure(world.user, store.folder / "objects", base.commit, name)
+    objects.secure(world.user, store, base.commit, name)
     tools = {name: world.environ[name] for name in TOOLS if name in world.environ}
     try:
         with Launcher(rundir.work / "launcher.log") as launcher:

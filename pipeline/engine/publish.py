@@ -68,9 +68,8 @@ class Publisher:
         commits = self._branch(how, title)
         head, remote = commits[-1].sha, self.started.remote
         large.hand_over(self.world, self.store, self.started.base, head, remote, self.started.run_id)
-        if remote and Effect.PUSH not in self.state.effects:
-            self._push(head)
-        self._note_others(head)
+        if not remote or Effect.PUSH in self.state.effects or not self._push(head):
+            self._note_others(head)
         self._write_records(commits)
         if not self.state.publish:
             return f"branch {self.branch}; no pull request was asked for"
@@ -120,13 +119,14 @@ class Publisher:
         except GitError as exc:
             raise UsageProblem(f"the branch {self.branch} is in the store at another commit", exc.what) from exc
 
-    def _push(self, head: str) -> None:
+    def _push(self, head: str) -> bool:
+        """Push the branch; tell whether it is there now as it was pushed, and not with more on top of it."""
         if not self.state.effects.get(Effect.PUSH):
             detail = {"branch": self.branch, "head": head, "remote": self.started.remote}
             self.record(EffectIntended(at=self.world.clock(), effect=Effect.PUSH, detail=detail))
             reached("push.intended")
         ref = f"refs/heads/{self.branch}"
-        git = self.world.user.git
+        git, there = self.world.user.git, head
         try:
             git(
                 "push", "--porcelain", "--no-verify", f"--force-with-lease={ref}:", self.started.remote, f"{head}:{ref}"
@@ -141,6 +141,7 @@ class Publisher:
                 EffectDone(at=self.world.clock(), effect=Effect.PUSH, detail={"branch": self.branch, "head": head})
             )
             reached("push.recorded")
+        return there == head
 
     def _note_others(self, head: str) -> None:
         """Say what persons have put on top of the run's branch meanwhile; it stays."""

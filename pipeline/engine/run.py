@@ -158,8 +158,7 @@ class Run:
     def _prepare(self) -> None:
         """Give the stage runner the run's facts, and make sure the base can be tested before an agent is paid."""
         started = self.started
-        objects.secure(self.world.user, self.store.folder / "objects", started.base, started.run_id)
-        self.store.require(started.base)
+        objects.secure(self.world.user, self.store, started.base, started.run_id)
         self.store.set_ref(f"refs/runs/{started.run_id}/base", started.base, "")
         reached("base.pinned")
         self.runner.begin(started, self.store.tree_of(started.base))

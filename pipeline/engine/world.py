@@ -43,6 +43,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         return Store(
             self.repo_state / "store.git",
             self.user.objects,
+            object_format=self.user.object_format,
             filters=self.user.filters,
             file_max_bytes=int(self.settings.file_max_mb * 1_000_000),
         )

@@ -15,7 +15,6 @@ from pipeline.repo.git import Git, GitError
 _UNSET = frozenset({"unspecified", "unset", "set", ""})
 _POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _POINTER_MAX_BYTES = 1024
-_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n"
 
 
 class Filtered(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +42,11 @@ def filtered(git: Git, index: Mapping[str, str], paths: Iterable[str]) -> dict[s
     return {path: Filtered(**values) for path, values in told.items() if values["filter"] not in _UNSET}
 
 
-def clean(store: Path, settings: Mapping[str, str], path: str, data: bytes, how: Filtered) -> str:
+def clean(store: Path, config: str, settings: Mapping[str, str], path: str, data: bytes, how: Filtered) -> str:
     """Store the content as its filter cleans it; return the blob.
 
-    `settings` is the person's `filter.*` configuration. Raises `GitError` when the filter fails, or is not set up.
+    `config` is for the folder that is made for it, `settings` the person's `filter.*` configuration. Raises
+    `GitError` when the filter fails, or is not set up.
     """
     mine = {name: value for name, value in settings.items() if name.startswith(f"filter.{how.filter}.")}
     if not any(name.endswith((".clean", ".process")) for name in mine):
@@ -58,7 +58,7 @@ def clean(store: Path, settings: Mapping[str, str], path: str, data: bytes, how:
         (folder / ".git" / "refs").mkdir(parents=True)
         (folder / ".git" / "objects").mkdir()
         (folder / ".git" / "HEAD").write_text("ref: refs/heads/none\n")
-        (folder / ".git" / "config").write_text(_CONFIG)
+        (folder / ".git" / "config").write_text(config)
         (folder / ".gitattributes").write_text(how.line())
         env = {"GIT_OBJECT_DIRECTORY": str(store / "objects"), "PYTHONSAFEPATH": "1"}
         git = Git(folder, env=env, options=[word for option in options for word in ("-c", option)])

@@ -6,11 +6,14 @@ that a history rewritten and pruned meanwhile takes nothing away from a run.
 """
 
 import os
+import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import UsageProblem
 from pipeline.repo.git import GitError
+from pipeline.repo.store import Store
 from pipeline.repo.user import UserRepo
 
 _ROUNDS_MAX = 200
@@ -18,11 +21,33 @@ _LINKED = (".pack", ".rev", ".idx")
 """The index of a pack comes last: git takes a pack for there when it sees its index."""
 
 
-def secure(user: UserRepo, store_objects: Path, base: str, run_id: str) -> None:
-    """Have all objects of the base there, and keep them. Raises `UsageProblem` when they cannot be had."""
+def secure(user: UserRepo, store: Store, base: str, run_id: str) -> None:
+    """Have all objects of the base there, and keep them.
+
+    Raises `UsageProblem` when they cannot be had, or cannot lie beside each other on this file system.
+    """
     if remote := _promisor(user):
         _fetch_missing(user, remote, base, run_id)
-    keep(user.objects, store_objects)
+    keep(user.objects, store.folder / "objects")
+    store.require(base)
+    if folds_case(store.folder / "tmp") and (same := twins(store.paths(base))):
+        raise UsageProblem(
+            f"{base[:12]} has names that are one name on this file system: {'; '.join(map(' and '.join, same[:5]))}",
+            "Rename one of each in the repository, or keep the state folder on a file system that tells them apart: "
+            "PIPELINE_STATE_DIR=/path",
+        )
+
+
+def folds_case(folder: Path) -> bool:
+    """Tell whether a file system takes `A` and `a` for one name."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix="Case") as made:
+        return Path(made).with_name(Path(made).name.swapcase()).exists()
+
+
+def twins(paths: Iterable[str]) -> list[tuple[str, str]]:
+    """List the names that differ in nothing but their case."""
+    seen: dict[str, str] = {}
+    return [(seen[path.casefold()], path) for path in paths if seen.setdefault(path.casefold(), path) != path]
 
 
 def keep(source: Path, target: Path) -> None:

@@ -73,6 +73,7 @@ class Store:
         folder: Path,
         borrowed: Path,
         *,
+        object_format: str = "sha1",
         filters: Callable[[], Mapping[str, str]] = dict,
         file_max_bytes: int = FILE_MAX_BYTES,
     ) -> None:
@@ -82,6 +83,7 @@ class Store:
         `file_max_bytes` is taken from an agent.
         """
         self.folder = folder
+        self.object_format = object_format
         self.filters = filters
         self.file_max_bytes = file_max_bytes
         self._make(borrowed)
@@ -92,7 +94,7 @@ class Store:
         for name in ("objects/info", "objects/pack", "refs/heads", "info", "tmp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         wanted = {
-            "config": _CONFIG,
+            "config": _CONFIG + self.format_section(),
             "objects/info/alternates": f"{borrowed}\n",
             "info/exclude": LITTER,
             "HEAD": "ref: refs/heads/none\n",
@@ -102,6 +104,12 @@ class Store:
             if not path.exists() or path.read_text() != text:
                 atomic.write_text(path, text)
         self._make_shallow(borrowed.parent / "shallow")
+
+    def format_section(self) -> str:
+        """Return what a configuration says for repositories with another hash than SHA-1; it stands after the rest."""
+        if self.object_format == "sha1":
+            return ""
+        return f"[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = {self.object_format}\n"
 
     def _make_shallow(self, theirs: Path) -> None:
         """Let history end where the user's does: in a shallow clone the parents are not there."""
@@ -125,6 +133,7 @@ class Store:
 
     def set_ref(self, name: str, new: str, old: str) -> None:
         """Move a ref by compare-and-swap; being there already counts as done. Raises `GitError` when beaten."""
+        old = "0" * len(new) if old == NO_COMMIT else old
         try:
             self.git("update-ref", name, new, old)
         except GitError:

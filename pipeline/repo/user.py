@@ -51,14 +51,17 @@ class UserRepo:
         env.setdefault("GIT_CONFIG_GLOBAL", "")  # not set, so that git looks for both of the person's files
         env["GIT_CONFIG_NOSYSTEM"] = "0"  # credential helpers often stand in the system's configuration
         try:
-            wanted = ("--show-toplevel", "--git-common-dir", "--git-path", "objects")
-            top, common, objects = Git(start, env=env)("rev-parse", "--path-format=absolute", *wanted).splitlines()
+            wanted = ("--show-toplevel", "--git-common-dir", "--show-object-format", "--git-path", "objects")
+            top, common, form, objects = Git(start, env=env)(
+                "rev-parse", "--path-format=absolute", *wanted
+            ).splitlines()
         except GitError as exc:
             raise _no_repository(start, exc) from exc
         self.root = Path(top)
         self.git = Git(self.root, env=env)
         self.common_dir = Path(common)
         self.objects = Path(objects)
+        self.object_format = form
 
     def author(self) -> str:
         """Return `Name <mail>` as git would use it, or the pipeline's own when the person has set none."""

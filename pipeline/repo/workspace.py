@@ -33,7 +33,7 @@ PROTECTED = (
 )  # fmt: skip
 """Paths that no stage may write, whatever its globs say: they run code or steer us."""
 
-_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n[gc]\n\tauto = 0\n"
+_CONFIG = "[gc]\n\tauto = 0\n[core]\n\trepositoryformatversion = 0\n\tbare = false\n"
 _SPECIAL = re.compile(r"([\\*?\[!# ])")
 
 
@@ -183,7 +183,7 @@ class Workspace:
         (git / "refs").mkdir()
         (git / "info").mkdir()
         (git / "HEAD").write_text(f"{commit}\n")
-        (git / "config").write_text(_CONFIG + self._sparse.config)
+        (git / "config").write_text(_CONFIG + self._sparse.config + self.store.format_section())
         hidden = "".join(
             f"/{_SPECIAL.sub(lambda found: chr(92) + found[1], top)}\n" for top in sorted(self._lender.tops)
         )
@@ -282,7 +282,8 @@ class Workspace:
             return
         try:
             data = (self.folder / path).read_bytes()
-            blob = filters.clean(self.store.folder, self.store.filters(), path, data, how)
+            config = _CONFIG + self.store.format_section()
+            blob = filters.clean(self.store.folder, config, self.store.filters(), path, data, how)
         except GitError as exc:
             violations.append(f"{path}: its filter {how.filter} cannot store it: {exc.stderr.strip()[-200:]}")
             return

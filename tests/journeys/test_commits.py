@@ -47,7 +47,9 @@ def signing(wild: Wild, folder: Path) -> None:
     wild.git("config", "commit.gpgsign", "true")
 
 
-@pytest.mark.parametrize("name", ["branch.composed", "branch.set", "push.done"])
+@pytest.mark.parametrize(
+    "name", ["branch.composed", *(pytest.param(name, marks=pytest.mark.slow) for name in ("branch.set", "push.done"))]
+)
 def test_signed_commits_are_made_once_whatever_is_killed(tmp_path: Path, name: str) -> None:
     wild = Wild(tmp_path).with_remote()
     signing(wild, tmp_path)
@@ -74,6 +76,7 @@ def test_a_signer_that_fails_stops_the_run_and_loses_nothing(tmp_path: Path) -> 
     assert wild.started().count("work") == 1
 
 
+@pytest.mark.slow
 def test_a_flow_can_say_never_to_signing_and_always_to_signing_off(tmp_path: Path) -> None:
     wild = Wild(tmp_path, flow_of(publish="{sign: never, signoff: always, style: plain}"))
     signing(wild, tmp_path)

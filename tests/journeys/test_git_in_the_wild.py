@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.repo.user import UserRepo
 from tests.helpers.wild import WORK, Wild, flow_of
 
 
@@ -21,6 +22,7 @@ def test_from_a_linked_worktree_in_a_sub_folder_of_a_shallow_clone(tmp_path: Pat
     wild.published()
 
 
+@pytest.mark.slow
 def test_a_blobless_clone_has_the_files_it_lacks_fetched_first(tmp_path: Path) -> None:
     wild = Wild(tmp_path)
     wild.add("docs/page.md", "page\n")
@@ -34,16 +36,18 @@ def test_a_blobless_clone_has_the_files_it_lacks_fetched_first(tmp_path: Path) -
 def test_a_blobless_clone_that_is_offline_is_told_so_and_goes_on_later(tmp_path: Path) -> None:
     wild = Wild(tmp_path).cloned("--filter=blob:none", "--sparse")
     wild.git("sparse-checkout", "set", "agents")
+    wild.publish("trigger_workflow", "main", "an idea", code=-9, PIPELINE_FAILPOINT="run.created")
     wild.remote.rename(tmp_path / "away.git")
-    done = wild.publish(code=2)
-    assert "partial clone" in done.stderr
     run = wild.newest()
+    done = wild.publish("pipeline", "resume", run, code=2)
+    assert "partial clone" in done.stderr
     assert f"pipeline resume {run}" in done.stderr
     (tmp_path / "away.git").rename(wild.remote)
     wild.publish("pipeline", "resume", run)
     wild.published()
 
 
+@pytest.mark.slow
 def test_a_submodule_stays_a_link_to_a_commit(tmp_path: Path) -> None:
     wild = Wild(tmp_path)
     wild.git("-c", "protocol.file.allow=always", "submodule", "add", "--quiet", str(tmp_path / "repo"), "vendor/lib")
@@ -151,6 +155,7 @@ def test_a_filter_runs_by_the_persons_configuration_and_never_by_what_an_agent_p
     assert wild.git("show", f"{head}:src/x.nb") == "public a"
 
 
+@pytest.mark.slow
 def test_a_file_whose_filter_the_person_has_not_set_up_is_refused(tmp_path: Path) -> None:
     wild = Wild(tmp_path, flow_of("printf x > src/key.bin"))
     wild.add(".gitattributes", "*.bin filter=git-crypt\n")
@@ -215,6 +220,7 @@ def test_a_branch_that_comes_in_the_way_later_loses_nothing(tmp_path: Path) -> N
     assert wild.started().count("work") == 1
 
 
+@pytest.mark.slow
 def test_a_branch_called_feature_on_the_remote_is_named_too(tmp_path: Path) -> None:
     wild = Wild(tmp_path).with_remote()
     wild.at(wild.remote, "branch", "feature", "main")
@@ -258,24 +264,39 @@ def test_who_a_person_is_can_stand_in_the_xdg_file(tmp_path: Path) -> None:
     wild.git("config", "--unset", "user.email")
     (tmp_path / ".config" / "git").mkdir(parents=True)
     (tmp_path / ".config" / "git" / "config").write_text("[user]\nname = Xenia\nemail = x@example.org\n")
+    assert UserRepo(wild.root, wild.env).author() == "Xenia <x@example.org>"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("src/new.py", "conflicts with it in: src/new.py"),
+        pytest.param("other.txt", "It merges cleanly", marks=pytest.mark.slow),
+    ],
+)
+def test_a_base_that_moved_is_said_with_whether_it_merges(tmp_path: Path, name: str, said: str) -> None:
+    move = "git checkout -q main; echo moved > $FILE; git add .; git commit -qm Moved; git push -q origin main"
+    who = "GIT_AUTHOR_NAME: O, GIT_AUTHOR_EMAIL: o@p, GIT_COMMITTER_NAME: O, GIT_COMMITTER_EMAIL: o@p"
+    flow = flow_of(f"(cd {tmp_path}/other; {move}); echo mine > src/new.py")
+    wild = Wild(tmp_path, flow.replace("writes:", f"env: {{FILE: {name}, {who}}}, writes:")).with_remote()
+    wild.git("clone", "--quiet", str(wild.remote), str(tmp_path / "other"))
+    base = wild.git("rev-parse", "HEAD")
     wild.publish()
-    assert wild.git("log", "-1", "--format=%an <%ae>", wild.published()) == "Xenia <x@example.org>"
+    head = wild.published(["src/new.py"])
+    assert wild.git("rev-parse", f"{head}~") == base
+    body = (wild.root / "docs" / "status" / "runs" / wild.newest() / "pr_body.md").read_text()
+    assert "main has moved by 1 commit" in body
+    assert said in body
+    assert any("has moved" in note for note in wild.result()["notes"])
 
 
-def test_a_base_that_moved_is_said_with_whether_it_merges(tmp_path: Path) -> None:
-    work = "cd $REPO; git checkout -q main; echo moved > $FILE; git add .; git commit -qm Moved; git push -q origin main; cd $OLDPWD; echo mine > src/new.py"
-    for name, said in (("other.txt", "It merges cleanly"), ("src/new.py", "conflicts with it in: src/new.py")):
-        flow = flow_of(work).replace(
-            "writes:",
-            f"env: {{REPO: '{tmp_path}/{name[:3]}/other', FILE: {name}, GIT_AUTHOR_NAME: O, GIT_AUTHOR_EMAIL: o@p, GIT_COMMITTER_NAME: O, GIT_COMMITTER_EMAIL: o@p}}, writes:",
-        )
-        wild = Wild(tmp_path / name[:3], flow).with_remote()
-        wild.git("clone", "--quiet", str(wild.remote), str(tmp_path / name[:3] / "other"))
-        base = wild.git("rev-parse", "HEAD")
-        wild.publish()
-        head = wild.published(["src/new.py"])
-        assert wild.git("rev-parse", f"{head}~") == base
-        body = (wild.root / "docs" / "status" / "runs" / wild.newest() / "pr_body.md").read_text()
-        assert "main has moved by 1 commit" in body
-        assert said in body
-        assert any("has moved" in note for note in wild.result()["notes"])
+def test_a_repository_with_another_hash_will_do(tmp_path: Path) -> None:
+    wild = Wild(tmp_path, flow_of(f"git rev-list --objects HEAD > $TMPDIR/log && {WORK}; echo x > src/a.nb", "**"))
+    shutil.rmtree(wild.root / ".git")
+    wild.git("init", "--quiet", "--initial-branch=main", "--object-format=sha256")
+    wild.git("config", "user.name", "A Person")
+    wild.git("config", "user.email", "person@example.org")
+    wild.git("config", "filter.tidy.clean", "cat")
+    wild.add(".gitattributes", "*.nb filter=tidy\n")
+    wild.publish()
+    assert len(wild.published(["src/a.nb", "src/app.py", "src/new.py"])) == 64

@@ -73,7 +73,7 @@ def test_tests_that_a_person_edited_are_untampered_and_those_that_an_agent_edite
     assert "tests/test_app.py: changed after the tests were delivered" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["person.committed", "person.recorded"])
+@pytest.mark.parametrize("name", ["person.committed", pytest.param("person.recorded", marks=pytest.mark.slow)])
 def test_killed_while_edits_are_taken_in_they_are_there_once(tmp_path: Path, name: str) -> None:
     wild, run = waiting(tmp_path)
     (opened(wild, run) / "src" / "mine.py").write_text("mine = 1\n")
@@ -105,6 +105,7 @@ def test_where_the_run_changed_the_same_file_meanwhile_nobody_is_overwritten(tmp
     assert wild.git("show", f"{head}:src/both.py") == "mine"
 
 
+@pytest.mark.slow
 def test_edits_wait_for_an_agent_that_still_works_and_then_go_on_top(tmp_path: Path) -> None:
     flow = FLOW.replace("MORE", "while ! test -e $GATE; do sleep 0.05; done; echo agent > src/agent.py")
     flow = flow.replace("needs: [look], writes", f"needs: [look], env: {{GATE: '{tmp_path}/gate'}}, writes")
@@ -145,7 +146,7 @@ def test_a_published_run_says_where_to_edit_instead(tmp_path: Path) -> None:
     assert list((tmp_path / "state").glob(f"repos/*/rescued/{run}/person.patch"))
 
 
-@pytest.mark.parametrize("remote", [True, False])
+@pytest.mark.parametrize("remote", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_what_people_push_to_the_runs_branch_stays(tmp_path: Path, remote: bool) -> None:
     wild, run = waiting(tmp_path, remote=remote)
     wild.publish(

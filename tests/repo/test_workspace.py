@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from pipeline.repo import objects
 from pipeline.repo.git import Git, GitError
 from pipeline.repo.store import NO_COMMIT, Store, repo_id
 from pipeline.repo.user import FALLBACK_AUTHOR, UserRepo
@@ -231,3 +232,9 @@ def user_time():
     from datetime import UTC, datetime
 
     return datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_names_that_differ_in_case_only_are_found(tmp_path):
+    assert objects.twins(["a.txt", "A.txt", "b/c", "B/c", "d"]) == [("a.txt", "A.txt"), ("b/c", "B/c")]
+    (tmp_path / "probe").touch()
+    assert objects.folds_case(tmp_path) == (tmp_path / "PROBE").exists()
