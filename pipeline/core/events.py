@@ -128,7 +128,8 @@ class StageStarted(_Event, tag="stage_started", frozen=True, kw_only=True):
 class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
     """An attempt ended. `tree` and `commit` are the run's newest after a done writer.
 
-    `values` holds the outputs that the flow gives a shape, for conditions. `inherited` names the run that
+    `values` holds the outputs that the flow gives a shape, for conditions; `formatted` names the changed files that
+    the repository's formatter changed once more. `inherited` names the run that
     did the work, in a fork. `awake_s` is how long this process has been awake with the run.
     """
 
@@ -140,6 +141,7 @@ class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
     tree: str = ""
     commit: str = ""
     changed: tuple[str, ...] = ()
+    formatted: tuple[str, ...] = ()
     gates: tuple[GateResult, ...] = ()
     outputs: dict[str, str] = {}
     usage: Usage = Usage()

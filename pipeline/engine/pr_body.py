@@ -55,6 +55,7 @@ def _evidence(state: RunState) -> str:
         (GateName.RED, "New tests fail without the change"),
         (GateName.GREEN, "All tests pass on exactly this tree"),
         (GateName.PROOF, "With the source taken out, the new tests fail again"),
+        (GateName.CHECKS, "The repository's own checks find nothing new"),
         (GateName.UNTAMPERED, "Tests are as the test stage delivered them"),
     ):
         gate = newest_gate(state, name)
@@ -62,7 +63,16 @@ def _evidence(state: RunState) -> str:
             rows.append(f"| {says} | {'yes' if gate.passed else 'NO'} | {_cell(gate.detail)} | `{gate.tree[:12]}` |")
     table = ["## Evidence", "", "Run by the engine, not reported by an agent.", ""]
     table += ["| what | seen | detail | tree |", "| --- | --- | --- | --- |", *rows, ""]
-    return "\n".join([*table, *_tests(state)]) if rows else "## Evidence\n\nNo gate was run.\n"
+    return "\n".join([*table, *_tests(state), *_faults(state)]) if rows else "## Evidence\n\nNo gate was run.\n"
+
+
+def _faults(state: RunState) -> list[str]:
+    """Name the faults that no test noticed: that is where a reviewer looks first."""
+    survivors = _items(newest_gate(state, GateName.PROOF), "survivors")
+    if not survivors:
+        return []
+    lines = [f"- `{str(line).partition(': ')[0]}`: {str(line).partition(': ')[2]}" for line in survivors[:_LIST_MAX]]
+    return ["Put into the changed code one at a time, these faults were **not** noticed by any test:", "", *lines, ""]
 
 
 def _tests(state: RunState) -> list[str]:
@@ -80,17 +90,14 @@ def test_rows(state: RunState) -> list[tuple[str, str, str]]:
     kinds = _mapping(red, "new")
     files = _mapping(red, "files")
     passed = [str(name) for name in _items(green, "new")]
+    where = _mapping(green, "new_in")
     names = [*kinds, *(name for name in passed if name not in kinds)]
     rows = []
     for name in names:
-        file_kind = next((kind for file, kind in files.items() if name.startswith(_module(file))), "")
+        file_kind = files.get(where.get(name, ""), "")
         before = f"red ({kinds.get(name) or file_kind or 'not there'})"
         rows.append((name, before, "green" if name in passed else "red" if green else "not run"))
     return rows
-
-
-def _module(file: str) -> str:
-    return file.removesuffix(".py").replace("/", ".")
 
 
 def _findings(state: RunState) -> str:

@@ -358,6 +358,7 @@ class Run:
                 tree=tree,
                 commit=commit,
                 changed=found.changed,
+                formatted=found.formatted,
                 gates=found.gates,
                 outputs=found.outputs,
                 usage=found.usage,

@@ -17,6 +17,7 @@ from pipeline.core import redact
 from pipeline.core.events import GateResult, Outcome, RunStarted
 from pipeline.engine import outputs
 from pipeline.engine.places import Places
+from pipeline.engine.style import formatted
 from pipeline.engine.task import Found, Task, facts_of
 from pipeline.engine.world import World
 from pipeline.errors import Busy, Interrupted, Problem
@@ -270,10 +271,14 @@ class StageRunner:
         reached("stage.harvested", task.node.id)
         changed = tuple(change.path for change in harvest.changes)
         tree = harvest.tree if reads is None else self.store.graft_paths(task.tree, harvest.tree, set(changed))
+        styled: tuple[str, ...] = ()
+        if changed and not harvest.violations:
+            tree, styled = formatted(self.store, self.bench, self.plan.targets, tree, changed)
         found = Found(
             outcome=Outcome.DONE,
             tree=tree,
             changed=changed,
+            formatted=styled,
             usage=answer.usage,
             agent=answer.agent,
         )

@@ -54,6 +54,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     kind: FailureKind | None = None
     tree: str = ""
     changed: tuple[str, ...] = ()
+    formatted: tuple[str, ...] = ()
     gates: tuple[GateResult, ...] = ()
     outputs: dict[str, str] = {}
     values: dict[str, Any] = {}

@@ -10,6 +10,7 @@ TABLE = {
     GateName.RED: "pipeline.gates.red:check",
     GateName.GREEN: "pipeline.gates.green:check",
     GateName.PROOF: "pipeline.gates.proof:check",
+    GateName.CHECKS: "pipeline.gates.checks:check",
     GateName.UNTAMPERED: "pipeline.gates.untampered:check",
     GateName.FINDINGS: "pipeline.gates.findings:check",
 }

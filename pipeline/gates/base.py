@@ -7,10 +7,12 @@ import msgspec
 
 from pipeline.core.events import GateResult
 from pipeline.gates.bench import Bench
+from pipeline.language import globs
 from pipeline.language.flow import GateName, Target
 from pipeline.repo.store import Store
 
 TOLD_MAX = 20
+_DOCUMENTS = ("docs/**", "*.md", "**/*.md", "**/*.rst", "LICENSE*")
 
 
 class GateContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +38,27 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     def tests(self) -> tuple[str, ...]:
         """Return the paths of all targets' tests."""
         return tuple(glob for target in self.targets for glob in target.tests)
+
+    def affected(self) -> tuple[Target, ...]:
+        """Return the targets that the change can concern: their own files, or those of a target they build on.
+
+        A changed file that belongs to no target (and is no document) concerns all of them.
+        """
+        changed = [change.path for change in self.store.diff(self.base_tree, self.tree)]
+        touched: set[str] = set()
+        for path in changed:
+            owners = {target.name for target in self.targets if _holds(target, path)}
+            if not owners and not globs.matches_any(_DOCUMENTS, path):
+                return self.targets
+            touched |= owners
+        while more := {one.name for one in self.targets if touched.intersection(one.depends)} - touched:
+            touched |= more
+        return tuple(target for target in self.targets if target.name in touched) or self.targets
+
+
+def _holds(target: Target, path: str) -> bool:
+    inside = bool(target.folder) and path.startswith(f"{target.folder}/")
+    return inside or globs.matches_any((*target.source, *target.tests), path)
 
 
 def verdict(

@@ -5,7 +5,6 @@ who started the run, a private HOME, and nothing else of their environment.
 """
 
 import secrets
-import shlex
 import threading
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -16,17 +15,27 @@ import msgspec
 from pipeline.errors import Interrupted
 from pipeline.files import atomic
 from pipeline.files.rundir import remove_tree
-from pipeline.gates.testrun import TestRun, Traces, read_run
-from pipeline.language import globs
+from pipeline.gates import runners
+from pipeline.gates.runners.base import Ask, Left
+from pipeline.gates.testrun import TestRun, believed
 from pipeline.language.flow import Target
 from pipeline.process.launch import Attempt, Launcher
-from pipeline.process.spec import STDERR, STDOUT, Ending, LaunchSpec, OnOrphan
+from pipeline.process.spec import STDERR, STDOUT, Ending, ExitRecord, LaunchSpec, OnOrphan
 from pipeline.repo.setups import SetupFailed
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
-PROBE = Path(__file__).parent / "probe"
-_FLAGS = ("-o", "junit_family=xunit1", "--continue-on-collection-errors", "--maxfail=0", "-p", "no:cacheprovider")
+_FORM = 2
+"""Which form `TestRun` has in the cache of base results; another one is not read."""
+
+
+class Executed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a shell command on an exact tree came to; `tree` is what it left behind."""
+
+    code: int
+    output: str
+    tree: str
+    problem: str = ""
 
 
 class Bench:
@@ -53,6 +62,7 @@ class Bench:
         self._workspace = checkout or Workspace(folder / "checkout", store)
         self._turn = threading.Lock()
         self._known: dict[tuple[str, str], TestRun] = {}
+        self._checked: dict[tuple[str, str, str], Executed] = {}
         self._running: Attempt | None = None
         self._stopped = False
         self._count = 0
@@ -73,9 +83,8 @@ class Bench:
 
     def baseline(self, tree: str, target: Target) -> TestRun:
         """Run the tests of a base tree, or take the result of an earlier run of the same command on it."""
-        digest = blake2b(
-            f"{target.test.command}\0{self._env.get('PATH')}\0{self._workspace.set_up_of(tree)}".encode(), digest_size=8
-        ).hexdigest()
+        parts = (_FORM, target.test, target.folder, self._env.get("PATH"), self._workspace.set_up_of(tree))
+        digest = blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
         path = self._cache / f"baseline-{tree}-{digest}.json"
         try:
             return msgspec.json.decode(path.read_bytes(), type=TestRun)
@@ -86,42 +95,80 @@ class Bench:
             atomic.write_bytes(path, msgspec.json.encode(result))
         return result
 
-    def _run(self, tree: str, target: Target, only: Sequence[str]) -> TestRun:
+    def checked(self, tree: str, command: str, target: Target) -> Executed:
+        """Run a check of a target on a tree, once."""
+        key = (tree, target.folder, command)
+        if key not in self._checked:
+            self._checked[key] = self.execute(tree, command, target.folder, target.test.timeout)
+        return self._checked[key]
+
+    def execute(self, tree: str, command: str, folder: str, timeout_s: float) -> Executed:
+        """Run a shell command on a tree, in `folder` of it; what it changes is part of what it came to."""
+        with self._turn:
+            try:
+                at = self._at(tree)
+            except SetupFailed as exc:
+                return Executed(code=exc.exit_code, output="", tree=tree, problem=exc.what)
+            record = self._launch(("sh", "-c", command), at, {}, folder, timeout_s)
+            output = (_whole(at / STDOUT) + _whole(at / STDERR)).replace(f"{self._workspace.folder}/", "")
+            left = self._workspace.harvest(("**",), tree).tree
+            problem = "" if record.ending is Ending.EXITED else record.reason or record.ending.value
+            return Executed(code=record.code, output=output, tree=left, problem=problem)
+
+    def _at(self, tree: str) -> Path:
+        """Bring the checkout to a tree, and make a folder for what a command leaves."""
         self._count += 1
         folder = self._folder / "runs" / f"{self._count}-{secrets.token_hex(3)}"
-        home = folder / "home"
-        home.mkdir(parents=True)
-        try:
-            self._workspace.prepare("", tree, with_git=False)
-        except SetupFailed as exc:
-            return TestRun(tree=tree, problem=exc.what, command=target.test.command)
-        canary = secrets.token_hex(6)
-        argv = (*shlex.split(target.test.command), *only, f"--junitxml={folder / 'report.xml'}", *_FLAGS)
-        argv = (*argv, "-p", "idea_to_pr_probe")
-        env = {
-            **self._workspace.tools(self._env),
-            "HOME": str(home),
-            "TMPDIR": str(home),
-            "PYTHONPATH": str(PROBE),
-            "IDEA_TO_PR_CANARY": canary,
-            "IDEA_TO_PR_PROBE": str(folder / "probe.json"),
-            "IDEA_TO_PR_WATCH": ",".join(sorted(own_names(self.store.paths(tree), target))),
-        }
-        return self._measure(tree, target, folder, argv, env, canary)
+        (folder / "home").mkdir(parents=True)
+        self._workspace.prepare("", tree, with_git=False)
+        return folder
 
-    def _measure(
-        self, tree: str, target: Target, folder: Path, argv: tuple[str, ...], env: dict[str, str], canary: str
-    ) -> TestRun:
+    def _run(self, tree: str, target: Target, only: Sequence[str]) -> TestRun:
+        command = target.test.command
+        try:
+            folder = self._at(tree)
+        except SetupFailed as exc:
+            return TestRun(tree=tree, problem=exc.what, command=command)
+        root = self._workspace.folder
+        ask = Ask(
+            target=target,
+            paths=self.store.paths(tree),
+            read=lambda path: self.store.read(tree, path),
+            only=tuple(only),
+            root=root,
+            folder=folder,
+            canary=secrets.token_hex(6),
+        )
+        runner = runners.load(target.test)
+        call = runner.call(ask)
+        for name, text in call.files.items():
+            atomic.write_text(root / name, text, durable=False)
+        record = self._launch(call.argv, folder, call.env, target.folder, target.test.timeout)
+        if record.ending is not Ending.EXITED:
+            problem = f"{command}: {record.reason or record.ending.value}"
+            return TestRun(tree=tree, problem=problem, command=command)
+        tail = _tail(folder / STDERR) or _tail(folder / STDOUT)
+        left = Left(code=record.code, stdout=folder / STDOUT, stderr=folder / STDERR, tail=tail)
+        seen = runner.read(ask, left)
+        remove_tree(folder / "home")
+        return believed(seen, tree=tree, root=root, canary=ask.canary, command=command, duration_s=record.duration_s)
+
+    def _launch(
+        self, argv: tuple[str, ...], folder: Path, env: Mapping[str, str], inside: str, timeout_s: float
+    ) -> ExitRecord:
+        """Run one command in the checkout to its end. Raises `Interrupted` when the run is stopped meanwhile."""
         if self._stopped:
             raise Interrupted("stopped before the tests were run")
+        home = str(folder / "home")
+        caches = {"GOCACHE": str(self._cache / "go"), "CARGO_TARGET_DIR": str(self._cache / "cargo")}
         self._running = self._launcher.launch(
             LaunchSpec(
                 argv=argv,
-                cwd=str(self._workspace.folder),
-                env=env,
+                cwd=str(self._workspace.folder / inside),
+                env={**caches, **self._workspace.tools(self._env, inside), "HOME": home, "TMPDIR": home, **env},
                 folder=str(folder),
-                timeout_s=target.test.timeout,
-                idle_timeout_s=target.test.timeout,
+                timeout_s=timeout_s,
+                idle_timeout_s=timeout_s,
                 on_orphan=OnOrphan.KILL,
                 portable=self._portable,
             )
@@ -130,35 +177,14 @@ class Bench:
         self._running = None
         if self._stopped:
             raise Interrupted("stopped while the tests ran")
-        command = target.test.command
-        if record is None or record.ending is not Ending.EXITED:
-            why = record.reason or record.ending.value if record else "its shim died"
-            return TestRun(tree=tree, problem=f"{command}: {why}", command=command)
-        left = Traces(
-            report=folder / "report.xml",
-            probe=folder / "probe.json",
-            canary=canary,
-            code=record.code,
-            output=_tail(folder / STDERR) or _tail(folder / STDOUT),
-            command=command,
-            duration_s=record.duration_s,
-        )
-        result = read_run(tree, self._workspace.folder, left)
-        remove_tree(folder / "home")
-        return result
+        return record or ExitRecord(ending=Ending.ORPHANED, code=-1, reason="its shim died")
 
 
-def own_names(paths: Sequence[str], target: Target) -> set[str]:
-    """Name the top-level packages and modules that a target's source globs hold."""
-    names: set[str] = set()
-    for path in paths:
-        if not path.endswith(".py") or not globs.matches_any(target.source, path):
-            continue
-        parts = path.split("/")
-        if parts[0] in {"src", "lib"} and len(parts) > 1:
-            parts = parts[1:]
-        names.add(parts[0].removesuffix(".py"))
-    return names
+def _whole(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _tail(path: Path) -> str:

@@ -20,19 +20,21 @@ def check(context: GateContext) -> GateResult:
     flaky: list[str] = []
     known: list[str] = []
     proven: list[str] = []
-    for target in context.targets:
+    where: dict[str, str] = {}
+    for target in context.affected():
         one = _Target(context, target)
         problems += one.problems()
         flaky += one.flaky
         known += one.known
         proven += one.proven
+        where |= {name: one.now.tests[name].file for name in one.proven}
         counts["tests_passed"] += len(one.now.named(TestOutcome.PASSED))
         counts["tests_failed"] += len(one.now.failing)
         counts["tests_skipped"] += len(one.now.named(TestOutcome.SKIPPED))
     good = f"{counts['tests_passed']} passed, {len(proven)} of them new"
     good += f"; flaky: {', '.join(flaky)}" if flaky else ""
     good += f"; {len(known)} failed on the base already" if known else ""
-    evidence: dict[str, object] = {**counts, "new": proven, "flaky": flaky, "known": known}
+    evidence: dict[str, object] = {**counts, "new": proven, "new_in": where, "flaky": flaky, "known": known}
     return verdict(context, GateName.GREEN, problems, good, evidence)
 
 
@@ -69,7 +71,7 @@ class _Target:
     def _flaky(self, failing: list[str]) -> list[str]:
         """Run the files of failing tests again; name the tests that pass then."""
         left = list(failing)
-        files = sorted({reason.file for name in failing if (reason := self.now.tests[name].reason) and reason.file})
+        files = sorted({file for name in failing if (file := self.now.tests[name].file)})
         for _ in range(RERUNS if files and len(failing) < len(self.now.tests) else 0):
             again = self.context.bench.run(self.context.tree, self.target, files, again=True)
             passed = set(again.named(TestOutcome.PASSED))
@@ -81,20 +83,17 @@ class _Target:
     def _is_new(self, name: str) -> bool:
         if name in self.new:
             return True
-        modules = tuple(file.removesuffix(".py").replace("/", ".") for file in self.files)
-        return bool(modules) and name.startswith(modules) and name not in self.before.tests
+        return self.now.tests[name].file in self.files and name not in self.before.tests
 
     def _hidden(self) -> list[str]:
         """Name new tests that are gone or skipped, and old ones that vanished."""
         seen = set(self.now.named(TestOutcome.PASSED)) | set(self.now.failing)
         out = [f"{name}: a new test that was not run or was skipped" for name in self.new if name not in seen]
-        for file in self.files:
-            module = file.removesuffix(".py").replace("/", ".")
-            if file not in self.now.uncollected and not any(name.startswith(module) for name in self.now.tests):
-                out.append(f"{file}: none of its tests was run")
+        ran = {case.file for case in self.now.tests.values()}
+        unseen = [file for file in self.files if file not in self.now.uncollected and file not in ran]
+        out += [f"{file}: none of its tests was run" for file in unseen]
         gone = [name for name in self.before.named(TestOutcome.PASSED) if name not in self.now.tests]
-        in_files = tuple(file.removesuffix(".py").replace("/", ".") for file in self.now.uncollected)
-        return out + [f"{name}: an old test that is gone" for name in gone if not name.startswith(in_files)]
+        return out + [f"{name}: an old test that is gone" for name in gone if not self.now.is_blocked(name)]
 
     def _foreign(self) -> list[str]:
         """Name source that was not imported from the checkout under test."""

@@ -1,42 +1,126 @@
-"""Gate `proof`: with the source change taken out again, the new tests fail again.
+"""Gate `proof`: the new tests notice when the change is not there, and when something small in it is wrong.
 
-This shows that it is this change, and not a changed configuration or test helper, that turned the new
-tests green.
+First the source change is taken out as a whole: the new tests must fail again. Then single faults are put into the
+functions that were changed, one at a time (`gates/faults`); how many the tests notice is reported, with the survivors.
 """
+
+import time
+from collections.abc import Iterator
+
+import msgspec
 
 from pipeline.core.events import GateResult
 from pipeline.gates.base import GateContext, verdict
+from pipeline.gates.faults import Fault, faults
 from pipeline.gates.red import new_tests
 from pipeline.gates.testrun import TestOutcome
-from pipeline.language.flow import GateName
+from pipeline.language import globs
+from pipeline.language.flow import GateName, Target
+
+_WHOLE_SUITE_S = 3.0
+"""A suite that is quicker than this is run as a whole for every fault; of a slower one the files of the new tests."""
+
+_CODE = (".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".go", ".rs", ".java", ".kt", ".rb", ".c", ".cc", ".cpp", ".cs")
+
+
+class _Tried(msgspec.Struct):
+    noticed: int = 0
+    survivors: list[str] = []
+    skipped: list[str] = []
+    left_out: int = 0
+
+    @property
+    def count(self) -> int:
+        return self.noticed + len(self.survivors)
 
 
 def check(context: GateContext) -> GateResult:
-    """Run the new tests on the tree with the source as it was on the base."""
+    """Run the new tests on the tree with the source as it was on the base, then on trees with one fault each."""
     new, files, _ = new_tests(context.red)
     if not new and not files:
         return verdict(context, GateName.PROOF, ["no red gate came before, so nothing is known to be new"], "")
     without = context.store.graft(context.tree, context.base_tree, context.sources())
     if without == context.tree:
         return verdict(context, GateName.PROOF, ["the source is unchanged"], "")
+    still, failed = _without(context, without, set(new), set(files))
+    good = f"without the source change, {failed} of {len(new) + len(files)} new test(s) or file(s) fail again"
+    evidence: dict[str, object] = {"failed_again": failed, "of": len(new) + len(files)}
+    if still:
+        return verdict(context, GateName.PROOF, still, good, evidence)
+    problems: list[str] = []
+    tried = _Tried(survivors=[], skipped=[])
+    for target in context.affected():
+        problems += _try_faults(context, target, tried)
+    evidence |= {"faults": tried.count, "noticed": tried.noticed, "survivors": tried.survivors}
+    evidence |= {"skipped": tried.skipped, "not_tried": tried.left_out}
+    return verdict(context, GateName.PROOF, problems, good + _told(tried), evidence)
+
+
+def _without(context: GateContext, without: str, new: set[str], files: set[str]) -> tuple[list[str], int]:
     still: list[str] = []
     failed = 0
-    modules = tuple(file.removesuffix(".py").replace("/", ".") for file in files)
-    for target in context.targets:
+    for target in context.affected():
         run = context.bench.run(without, target)
         if run.problem:
             still.append(run.problem)
-        passed = run.named(TestOutcome.PASSED)
-        still += [f"{name}: passes without the source change" for name in passed if name in new]
+        before = context.bench.baseline(context.base_tree, target)
         still += [
             f"{name}: passes without the source change"
-            for name in passed
-            if modules
-            and name.startswith(modules)
-            and name not in context.bench.baseline(context.base_tree, target).tests
+            for name in run.named(TestOutcome.PASSED)
+            if name in new or (run.tests[name].file in files and name not in before.tests)
         ]
-        failed += len([name for name in run.failing if name in new]) + len(
-            [file for file in files if file in run.uncollected]
-        )
-    good = f"without the source change, {failed} of {len(new) + len(files)} new test(s) or file(s) fail again"
-    return verdict(context, GateName.PROOF, still, good, {"failed_again": failed, "of": len(new) + len(files)})
+        failed += len(new.intersection(run.failing)) + len(files.intersection(run.uncollected))
+    return still, failed
+
+
+def _told(tried: _Tried) -> str:
+    words = f"; {tried.noticed} of {tried.count} single faults noticed" if tried.count else ""
+    words += f"; {tried.left_out} not tried (limit of number or time)" if tried.left_out else ""
+    return words + (f"; no faults tried in {', '.join(tried.skipped[:3])}" if tried.skipped else "")
+
+
+def _try_faults(context: GateContext, target: Target, tried: _Tried) -> list[str]:
+    """Try one target's faults within its limits; return what makes the gate fail."""
+    wanted = list(_planned(context, target, tried))
+    rules = target.proof
+    deadline = time.monotonic() + rules.timeout
+    baseline = context.bench.baseline(context.base_tree, target)
+    only = [] if baseline.duration_s < _WHOLE_SUITE_S else _new_test_files(context, target)
+    noticed = survived = 0
+    for number, (path, fault) in enumerate(wanted):
+        if number >= rules.faults or time.monotonic() > deadline:
+            tried.left_out += len(wanted) - number
+            break
+        tree = context.store.with_file(context.tree, path, fault.text.encode())
+        run = context.bench.run(tree, target, only)
+        if run.failing or run.uncollected or run.problem:
+            noticed += 1
+        else:
+            survived += 1
+            tried.survivors.append(f"{path}:{fault.line}: {fault.what}")
+    tried.noticed += noticed
+    if noticed + survived and noticed < rules.min * (noticed + survived):
+        asked = f"{noticed} of {noticed + survived} faults were noticed, `proof.min` asks for {rules.min:g} of them"
+        return [asked, *(f"not noticed: {line}" for line in tried.survivors[-survived:])]
+    return []
+
+
+def _planned(context: GateContext, target: Target, tried: _Tried) -> Iterator[tuple[str, Fault]]:
+    """Go through the faults of a target's changed source files, the files taking turns."""
+    queues: list[tuple[str, list[Fault]]] = []
+    for change in context.store.diff(context.base_tree, context.tree):
+        if change.status == "D" or not globs.matches_any(target.source, change.path):
+            continue
+        if change.path.endswith(".py"):
+            before = context.store.read(context.base_tree, change.path) or b""
+            after = context.store.read(context.tree, change.path) or b""
+            queues.append((change.path, faults(before.decode(errors="replace"), after.decode(errors="replace"))))
+        elif change.path.endswith(_CODE) and target.proof.faults:
+            tried.skipped.append(f"{change.path} (only Python is known)")
+    for number in range(max((len(one) for _, one in queues), default=0)):
+        yield from ((path, one[number]) for path, one in queues if number < len(one))
+
+
+def _new_test_files(context: GateContext, target: Target) -> list[str]:
+    changes = context.store.diff(context.base_tree, context.tree)
+    return [one.path for one in changes if one.status != "D" and globs.matches_any(target.tests, one.path)]

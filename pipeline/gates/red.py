@@ -9,13 +9,14 @@ from collections.abc import Mapping
 
 from pipeline.core.events import GateResult
 from pipeline.gates.base import GateContext, verdict
-from pipeline.gates.bench import own_names
+from pipeline.gates.runners.python import own_names
 from pipeline.gates.testrun import Reason, TestOutcome, TestRun
 from pipeline.language import globs
 from pipeline.language.flow import GateName, Target
 
 ASSERTION = "assertion"
 MISSING_NAME = "missing name"
+EXIT_STATUS = "exit status only"
 _ASSERTIONS = {"AssertionError", "Failed"}
 _DECLARATIONS = ("pyproject.toml", "setup.cfg", "setup.py", "requirements*.txt", "requirements/*.txt")
 
@@ -26,14 +27,16 @@ def check(context: GateContext) -> GateResult:
     kinds: dict[str, str] = {}
     files: dict[str, str] = {}
     missing: set[str] = set()
-    for target in context.targets:
+    for target in context.affected():
         one = _Target(context, target)
         one.check(problems, kinds, files, missing)
     if not kinds and not files and not problems:
         problems.append("no new test was found: nothing here fails before the change")
     count = f"{len(kinds)} new test(s)" if kinds else ""
     whole = f"{len(files)} new file(s) that cannot be imported yet" if files else ""
-    good = " and ".join(part for part in (count, whole) if part) + " fail on the base, for good reasons"
+    weakly = EXIT_STATUS in kinds.values()
+    good = " and ".join(part for part in (count, whole) if part) + " fail on the base"
+    good += "; only the exit status is known, so the reason is not" if weakly else ", for good reasons"
     evidence: dict[str, object] = {"new": kinds, "files": files, "missing": sorted(missing)}
     return verdict(context, GateName.RED, problems, good, evidence)
 
@@ -42,6 +45,7 @@ class _Target:
     """The new tests of one target."""
 
     def __init__(self, context: GateContext, target: Target) -> None:
+        self.target = target
         self.before = context.bench.baseline(context.base_tree, target)
         self.now = context.bench.run(context.tree, target)
         self.own = own_names(context.store.paths(context.base_tree), target)
@@ -52,6 +56,9 @@ class _Target:
     def check(self, problems: list[str], kinds: dict[str, str], files: dict[str, str], missing: set[str]) -> None:
         if self.now.problem:
             problems.append(self.now.problem)
+            return
+        if self.now.weak:
+            problems += self._check_weak(kinds)
             return
         for file, reason in self.now.uncollected.items():
             if file not in self.changed_tests:
@@ -71,6 +78,18 @@ class _Target:
                 if kind not in {ASSERTION, MISSING_NAME}:
                     problems.append(f"{name}: fails for the wrong reason: {kind}: {case.message[:200]}")
         problems += _vanished(self.before, self.now)
+
+    def _check_weak(self, kinds: dict[str, str]) -> list[str]:
+        """Where only the exit status is known: new test files, and a command that fails with them."""
+        command = self.target.test.command
+        if self.before.failing:
+            return [f"{command} fails on the base already; as only its exit status is known, nothing can be shown"]
+        if not self.now.failing:
+            return [f"{command} still passes: nothing here fails before the change"] if self.changed_tests else []
+        if not self.changed_tests:
+            return [f"{command} fails, and no test file is new"]
+        kinds.update(dict.fromkeys(self.now.failing, EXIT_STATUS))
+        return []
 
     def _check_old(self, name: str, problems: list[str]) -> None:
         then, now = self.before.tests[name].outcome, self.now.tests[name].outcome
@@ -99,8 +118,7 @@ class _Target:
 
 def _vanished(before: TestRun, now: TestRun) -> list[str]:
     """Name old tests that are gone, unless their whole file waits for a name."""
-    waiting = tuple(file.removesuffix(".py").replace("/", ".") for file in now.uncollected)
-    gone = [name for name in before.tests if name not in now.tests and not name.startswith(waiting)]
+    gone = [name for name in before.tests if name not in now.tests and not now.is_blocked(name)]
     return [f"{name}: an old test that is no longer there" for name in gone]
 
 

@@ -1,12 +1,10 @@
-"""One run of a target's tests on one exact tree, and what it showed.
+"""One run of a target's tests on one exact tree, and what it showed, whichever program ran them.
 
-The outcome of every test comes from the JUnit report; the probe (a pytest plugin of ours) adds why a
-test failed and from where the source was imported. A report without the canary's failure is not
-believed.
+The outcome of every test comes from the runner's own report; why a test failed, from what the runner tells of it
+(for pytest a probe of ours notes it). A report without the failure of the engine's own canary is not believed.
 """
 
 import os
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +22,10 @@ class TestOutcome(StrEnum):
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """Why a test failed: exception type, its text, the missing `[owner, name]` if one was, the file."""
+    """Why a test failed: exception type, its text, the missing `[owner, name]` if one was, the file.
+
+    An empty owner means: one of the project's own, as far as the runner can tell.
+    """
 
     type: str
     text: str = ""
@@ -33,22 +34,30 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class TestCase(msgspec.Struct, frozen=True, kw_only=True):
-    """One test of one run."""
+    """One test of one run; `file` is the file it stands in, from the root of the tree, where that is known."""
 
     outcome: TestOutcome
     message: str = ""
     reason: Reason | None = None
+    file: str = ""
 
 
 class TestRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run of the tests showed. `problem` says why the run as a whole cannot be believed."""
+    """What one run of the tests showed. `problem` says why the run as a whole cannot be believed.
+
+    `uncollected` are files that could not be loaded, with the reason; the names of tests that could not be run for
+    that begin with one of `blocked`. `foreign` is source that was imported from outside the tree. A `weak` run
+    knows only whether all tests passed.
+    """
 
     tree: str
     tests: dict[str, TestCase] = {}
     uncollected: dict[str, Reason] = {}
+    blocked: tuple[str, ...] = ()
     foreign: dict[str, str] = {}
     imported: tuple[str, ...] = ()
     problem: str = ""
+    weak: bool = False
     duration_s: float = 0.0
     command: str = ""
 
@@ -61,92 +70,47 @@ class TestRun(msgspec.Struct, frozen=True, kw_only=True):
         """List the tests that failed or broke."""
         return self.named(TestOutcome.FAILED, TestOutcome.ERROR)
 
-
-class _Probe(msgspec.Struct):
-    reasons: dict[str, Reason] = {}
-    origins: dict[str, str] = {}
-
-
-class Traces(msgspec.Struct, frozen=True, kw_only=True):
-    """What a test command left behind: its report, the probe's notes, exit status, the end of its output."""
-
-    report: Path
-    probe: Path
-    canary: str
-    code: int
-    output: str
-    command: str
-    duration_s: float
+    def is_blocked(self, name: str) -> bool:
+        """Tell whether a test could not be run because its file could not be loaded."""
+        return name.startswith(self.blocked)
 
 
-def read_run(tree: str, root: Path, left: Traces) -> TestRun:
-    """Put report, probe and exit status together. `root` is the checkout the tests ran in."""
-    seen = _read_probe(left.probe)
-    seen.reasons = {name: reason for name, reason in seen.reasons.items() if f"::test_{left.canary}_" not in name}
-    try:
-        cases = _read_junit(left.report, seen.reasons)
-    except (OSError, ET.ParseError) as exc:
-        tail = left.output.strip()[-500:]
-        problem = f"the tests left no report ({type(exc).__name__}), exit status {left.code}: {tail}"
-        return TestRun(tree=tree, problem=problem, duration_s=left.duration_s, command=left.command)
-    witnesses = [cases.pop(name) for name in list(cases) if f"::test_{left.canary}_" in name]
-    uncollected = {name: reason for name, reason in seen.reasons.items() if _is_file(name, reason, cases)}
-    for name in uncollected:
-        cases.pop(name, None)
+class Seen(msgspec.Struct, kw_only=True):
+    """What a runner's report says, canaries included; `origins` tells from which file each source was imported.
+
+    `unreadable` says why there is no report.
+    """
+
+    tests: dict[str, TestCase] = {}
+    uncollected: dict[str, Reason] = {}
+    blocked: tuple[str, ...] = ()
+    origins: Mapping[str, str] = {}
+    unreadable: str = ""
+    weak: bool = False
+
+
+def believed(seen: Seen, *, tree: str, root: Path, canary: str, command: str, duration_s: float) -> TestRun:
+    """Take the canaries out of a report; one that did not fail makes all of it a forgery. `root` is the checkout."""
+    witnesses = [seen.tests.pop(name) for name in list(seen.tests) if canary in name]
     top = os.path.realpath(root)
-    foreign = {name: file for name, file in seen.origins.items() if not file.startswith(top + os.sep)}
-    problem = ""
-    if not witnesses or any(witness.outcome is not TestOutcome.FAILED for witness in witnesses):
+    problem = seen.unreadable
+    fooled = not witnesses or any(one.outcome is TestOutcome.PASSED for one in witnesses)
+    if not problem and fooled and not seen.weak and not _all_blocked(seen):
         problem = "the engine's own failing test is not in the report as failed: the report is not believed"
     return TestRun(
         tree=tree,
-        tests=cases,
-        uncollected={reason.file or name: reason for name, reason in uncollected.items()},
-        foreign=foreign,
+        tests=seen.tests,
+        uncollected=seen.uncollected,
+        blocked=seen.blocked,
+        foreign={name: file for name, file in seen.origins.items() if not file.startswith(top + os.sep)},
         imported=tuple(sorted(seen.origins)),
         problem=problem,
-        duration_s=left.duration_s,
-        command=left.command,
+        weak=seen.weak,
+        duration_s=duration_s,
+        command=command,
     )
 
 
-def _is_file(name: str, reason: Reason, cases: Mapping[str, TestCase]) -> bool:
-    """Tell a file that could not be collected from a test that failed."""
-    case = cases.get(name)
-    is_module = name.startswith("::") or (case is not None and case.message == "collection failure")
-    return bool(reason.file) and (is_module or case is None)
-
-
-def _read_probe(path: Path) -> _Probe:
-    merged = _Probe()
-    for part in sorted(path.parent.glob(path.name + "*")):
-        try:
-            one = msgspec.json.decode(part.read_bytes(), type=_Probe)
-        except (OSError, msgspec.DecodeError):
-            continue
-        merged.reasons.update(one.reasons)
-        merged.origins.update(one.origins)
-    return merged
-
-
-def _read_junit(path: Path, reasons: Mapping[str, Reason]) -> dict[str, TestCase]:
-    cases: dict[str, TestCase] = {}
-    for element in ET.parse(path).getroot().iter("testcase"):  # noqa: S314 - written by the run we started
-        name = f"{element.get('classname', '')}::{element.get('name', '')}"
-        case = _case(element, reasons.get(name))
-        known = cases.get(name)
-        if known is None or known.outcome is TestOutcome.PASSED:
-            cases[name] = case
-    return cases
-
-
-def _case(element: ET.Element, reason: Reason | None) -> TestCase:
-    for tag, outcome in (
-        ("error", TestOutcome.ERROR),
-        ("failure", TestOutcome.FAILED),
-        ("skipped", TestOutcome.SKIPPED),
-    ):
-        found = element.find(tag)
-        if found is not None:
-            return TestCase(outcome=outcome, message=(found.get("message") or "").strip()[:600], reason=reason)
-    return TestCase(outcome=TestOutcome.PASSED)
+def _all_blocked(seen: Seen) -> bool:
+    """A program that could not be compiled ran nothing, so it claims no test as passed either."""
+    return bool(seen.uncollected) and not any(case.outcome is TestOutcome.PASSED for case in seen.tests.values())

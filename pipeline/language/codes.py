@@ -6,6 +6,20 @@ An example is a whole flow file when it says `version:`, else the stages of a wo
 import msgspec
 
 from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.flow import FailureKind
+
+FAILURE_WORDS = {
+    FailureKind.TRANSIENT: "it may work later: exit status 75",
+    FailureKind.TIMEOUT: "it took longer than `timeout`, or was silent longer than `idle_timeout`",
+    FailureKind.PROTOCOL: "a declared output was not delivered, or does not have its shape",
+    FailureKind.AGENT: "the command or agent says so: another exit status than 0, or `status: failed`",
+    FailureKind.GATE: "a gate did not pass",
+    FailureKind.VIOLATION: "it wrote where it may not, or wrote a key down; its change is undone and kept aside",
+    FailureKind.NO_CHANGE: "an agent that holds a lock says it is done, and has changed nothing",
+    FailureKind.MISSING: "something it needs is not there: a program, a value for its `env`",
+    FailureKind.QUOTA: "the quota is used up; the stage waits until it is given back, which costs no retry",
+}
+"""What each kind of failure means."""
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,6 +229,17 @@ _ALL = (
         meaning="What an idea or an agent says must never be part of what a shell runs. Hand it over as a variable.",
         wrong='a: {run: "echo {{ inputs.idea }}"}',
         right='a: {run: echo "$IDEA", env: {IDEA: "{{ inputs.idea }}"}}',
+    ),
+    Code(
+        code="F216",
+        title="a test command whose result cannot be read",
+        meaning="The command does not show which test runner it starts, so nobody knows how it reports. Say it "
+        "(`runner:`), let it write JUnit (`{report}` stands for the file's name), or settle for its exit status.",
+        wrong=_file(targets="targets: [{name: app, source: [src/**], tests: [tests/**], test: make test}]"),
+        right=_file(
+            targets="targets: [{name: app, source: [src/**], tests: [tests/**], "
+            "test: {command: make test, report: exit-code}}]"
+        ),
     ),
 )
 CODES = {code.code: code for code in _ALL}

@@ -9,6 +9,8 @@ from typing import Annotated, ClassVar, NewType
 
 import msgspec
 
+from pipeline.language.known import SETUP_ENV
+
 Duration = NewType("Duration", float)
 Count = NewType("Count", int)
 Glob = NewType("Glob", str)
@@ -18,14 +20,6 @@ Expression = NewType("Expression", str)
 
 FAIL, CONTINUE = Name("fail"), Name("continue")
 """What `on_failure` and `on_exhausted` can say besides the name of a workflow."""
-
-
-SETUP_ENV = (
-    "HOME", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-    "PIP_*", "UV_*", "NPM_CONFIG_*", "npm_config_*", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
-    "XDG_CACHE_HOME", "GOPROXY", "GOFLAGS", "GOMODCACHE", "CARGO_HOME", "RUSTUP_HOME",
-)  # fmt: skip
-"""What set-up commands see of the environment unless the flow says otherwise: where to fetch from, and caches."""
 
 
 def _says(text: str) -> msgspec.Meta:
@@ -40,8 +34,21 @@ class Scope(StrEnum):
 
 
 class Report(StrEnum):
-    """How a test command tells its result."""
+    """How much a test command tells of its result."""
 
+    JUNIT = "junit"
+    EXIT_CODE = "exit-code"
+
+
+class Runner(StrEnum):
+    """The programs that run tests, as far as their reports can be read test by test."""
+
+    PYTEST = "pytest"
+    VITEST = "vitest"
+    JEST = "jest"
+    NODE = "node"
+    GO = "go"
+    CARGO = "cargo"
     JUNIT = "junit"
 
 
@@ -59,26 +66,13 @@ class FailureKind(StrEnum):
     QUOTA = "quota"
 
 
-FAILURE_WORDS = {
-    FailureKind.TRANSIENT: "it may work later: exit status 75",
-    FailureKind.TIMEOUT: "it took longer than `timeout`, or was silent longer than `idle_timeout`",
-    FailureKind.PROTOCOL: "a declared output was not delivered, or does not have its shape",
-    FailureKind.AGENT: "the command or agent says so: another exit status than 0, or `status: failed`",
-    FailureKind.GATE: "a gate did not pass",
-    FailureKind.VIOLATION: "it wrote where it may not, or wrote a key down; its change is undone and kept aside",
-    FailureKind.NO_CHANGE: "an agent that holds a lock says it is done, and has changed nothing",
-    FailureKind.MISSING: "something it needs is not there: a program, a value for its `env`",
-    FailureKind.QUOTA: "the quota is used up; the stage waits until it is given back, which costs no retry",
-}
-"""What each kind of failure means."""
-
-
 class GateName(StrEnum):
     """The checks that the engine makes itself, on an exact tree."""
 
     RED = "red"
     GREEN = "green"
     PROOF = "proof"
+    CHECKS = "checks"
     UNTAMPERED = "untampered"
     FINDINGS = "findings"
 
@@ -112,8 +106,26 @@ class TestCommand(_File, frozen=True, kw_only=True):
 
     shorthand: ClassVar[str] = "command"
     command: Annotated[str, _says("Command line; run in a fresh checkout, never in an agent's folder.")]
-    report: Annotated[Report, _says("How the result is read.")] = Report.JUNIT
+    report: Annotated[
+        Report,
+        _says("`junit`: test by test; `exit-code`: only whether all passed, so that `red` and `proof` say less."),
+    ] = Report.JUNIT
+    runner: Annotated[
+        Runner | None,
+        _says(
+            "Which test runner the command starts, where its words do not say so. With `junit` the command writes a "
+            "JUnit file itself: `{report}` stands for its name."
+        ),
+    ] = None
     timeout: Annotated[Duration, _says("Longest time one test run may take.")] = Duration(600.0)
+
+
+class Proof(_File, frozen=True, kw_only=True):
+    """How hard the gate `proof` tries: single faults are put into the changed functions, one at a time."""
+
+    min: Annotated[float, _says("Which part of them the tests must notice, from 0 to 1; 0 only reports.")] = 0.0
+    faults: Annotated[int, _says("Most faults that are tried; 0 for none.")] = 12
+    timeout: Annotated[Duration, _says("Longest time for all of them together.")] = Duration(60.0)
 
 
 class Target(_File, frozen=True, kw_only=True):
@@ -124,6 +136,21 @@ class Target(_File, frozen=True, kw_only=True):
     tests: Annotated[tuple[Glob, ...], _says("Paths of the tests, never part of the source; `{{ tests }}` elsewhere.")]
     test: Annotated[TestCommand, _says("How to run the tests.")]
     exclude: Annotated[tuple[Glob, ...], _says("Paths that are neither, although the patterns match them.")] = ()
+    folder: Annotated[str, _says("Folder that its commands are run in; the repository's root if left out.")] = ""
+    depends: Annotated[
+        tuple[Name, ...], _says("Targets it builds on: its tests are run, too, when one of those has changed.")
+    ] = ()
+    checks: Annotated[
+        tuple[str, ...], _says("Lint, types, style: shell commands that must say nothing new about the change.")
+    ] = ()
+    format: Annotated[
+        tuple[str, ...],
+        _says(
+            "Shell commands that bring a stage's changed files into the repository's style before its gates; `{files}` "
+            "stands for those files."
+        ),
+    ] = ()
+    proof: Annotated[Proof, _says("How hard the gate `proof` tries.")] = Proof()
 
 
 class Retry(_File, frozen=True, kw_only=True):

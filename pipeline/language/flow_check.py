@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.language import flow_stages
 from pipeline.language.compiler import stand_ins
-from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Workflow, Workspace
+from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Report, Target, Workflow, Workspace
 from pipeline.language.flow_names import GIVEN, check_globs
 from pipeline.language.flow_order import Order, check_calls, check_cycles, check_writers
 from pipeline.language.flow_source import Path, Source
+from pipeline.language.runners import runner_of
 
 _SECRETS = (
     "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN",
@@ -76,10 +77,25 @@ def _check_words(flow: Flow, source: Source, prompts: Collection[str], backends:
         if target.name in seen:
             source.complain("F114", ("targets", index, "name"), f"two targets are called {target.name!r}")
         seen.add(target.name)
+        _check_target(flow, source, index, target)
         check_globs(source, ("targets", index, "source"), target.source, ())
         check_globs(source, ("targets", index, "tests"), target.tests, ())
     for name, lock in flow.locks.items():
         check_globs(source, ("locks", name, "paths"), lock.paths, stand_ins(flow.targets))
+
+
+def _check_target(flow: Flow, source: Source, index: int, target: Target) -> None:
+    path: Path = ("targets", index)
+    if target.test.command and target.test.report is not Report.EXIT_CODE and runner_of(target.test) is None:
+        message = f"nothing says how the result of {target.test.command!r} is read"
+        mend = "say which runner it starts (runner: pytest), or that only its exit status counts (report: exit-code)"
+        source.complain("F216", (*path, "test"), message, mend)
+    for word in target.depends:
+        source.require_known((*path, "depends"), word, [one.name for one in flow.targets], "target")
+    if not 0 <= target.proof.min <= 1:
+        source.complain("F114", (*path, "proof", "min"), "a part of all faults is between 0 and 1")
+    if target.folder.startswith("/") or ".." in target.folder.split("/"):
+        source.complain("F114", (*path, "folder"), "a folder of this repository, as seen from its root")
 
 
 def _check_limits(flow: Flow, source: Source) -> None:

@@ -40,7 +40,10 @@ GATE_WORDS = {
     "were there before must stay as they are.",
     "green": "`green`: all tests are run on exactly the files you leave behind. All must pass, the new ones "
     "included; a skipped or deleted test counts as a failure, and a flaky one is found out by running it again.",
-    "proof": "`proof`: the source change is taken out again; then the new tests have to fail again.",
+    "proof": "`proof`: the source change is taken out again; then the new tests have to fail again. After that single "
+    "faults are put into the changed functions, one at a time, and it is counted how many the tests notice.",
+    "checks": "`checks`: the repository's own checks (lint, types, style) are run; what they find on the base already "
+    "is left aside, what is new fails.",
     "untampered": "`untampered`: the test files must be byte for byte what the test stage delivered.",
     "findings": "`findings`: a finding counts only with a file of this tree and a line it has; in a loop "
     "blocking ones go back for another round, and stand in the pull request after the last; elsewhere they "

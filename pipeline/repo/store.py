@@ -172,6 +172,12 @@ class Store:
         """Return a tree without the paths that match none of the patterns."""
         return self.graft(self.git("mktree", stdin=b""), tree, patterns)
 
+    def with_file(self, tree: str, path: str, data: bytes) -> str:
+        """Return a tree in which one file that it has holds other bytes."""
+        blob = self.git("hash-object", "-w", "--stdin", stdin=data)
+        mode = self.git("ls-tree", tree, "--", path).partition(" ")[0]
+        return self._put(tree, [TreeChange(path=path, status="M", mode=mode, blob=blob)])
+
     def _graft(self, onto: str, source: str, patterns: Sequence[str]) -> str:
         return self._put(
             onto, [change for change in self.diff(onto, source) if globs.matches_any(patterns, change.path)]

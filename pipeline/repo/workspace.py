@@ -191,9 +191,10 @@ class Workspace:
         (git / "objects" / "info" / "alternates").write_text(f"{self.store.folder / 'objects'}\n")
         shutil.copyfile(self._index, git / "index")
 
-    def tools(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Put the workspace's own programs in front of the PATH, and say which ports a command may use."""
+    def tools(self, env: Mapping[str, str], inside: str = "") -> dict[str, str]:
+        """Put the workspace's own programs, those of a folder in it first, in front of the PATH; name its ports."""
         found = tools_in(self.folder, env)
+        found = tools_in(self.folder / inside, found) if inside else found
         return {**found, "PIPELINE_PORT_BASE": str(self.port_base)} if self.port_base else found
 
     def take_up(self, tree: str) -> None:

@@ -93,6 +93,25 @@ def claude_code(cache: Path, environ: Mapping[str, str]) -> AgentCli:
     return cli
 
 
+def npm_packages(cache: Path, environ: Mapping[str, str], packages: Mapping[str, str]) -> tuple[Path, Path]:
+    """Packages of npm at exact versions: their `node_modules`, and the folder of the pinned `node`.
+
+    Made once under `cache`; may be called by several processes at once. Raises MissingCli.
+    """
+    pins = "-".join(f"{name.replace('/', '_').lstrip('@')}-{version}" for name, version in sorted(packages.items()))
+    folder = cache / f"npm-{pins}-{platform.system()}-{platform.machine()}".lower()
+    node = cache / f"node-{NODE_VERSION}-{platform.system()}-{platform.machine()}".lower()
+    for made, wanted in ((node, {"node": NODE_VERSION}), (folder, packages)):
+        with _locked(made.with_name(f"{made.name}.lock")):
+            if not (made / "installed").exists():
+                shutil.rmtree(made, ignore_errors=True)
+                path = os.pathsep.join([str(node / "node_modules/node/bin"), environ.get("PATH", os.defpath)])
+                for name, version in wanted.items():
+                    _install(made, name, version, {**environ, "PATH": path})
+                (made / "installed").touch()
+    return folder / "node_modules", node / "node_modules" / "node" / "bin"
+
+
 def claude_argv(cli: AgentCli, *options: str) -> list[str]:
     """Claude Code without a terminal: the prompt on stdin, edits in its folder allowed."""
     headless = ["-p", "--permission-mode", "acceptEdits", "--output-format", "text"]
@@ -142,11 +161,12 @@ def _install(folder: Path, package: str, version: str, environ: Mapping[str, str
     npm = shutil.which("npm", path=environ.get("PATH", os.defpath))
     if npm is None:
         raise MissingCli(f"npm is not on the search path; {package}@{version} comes from npm")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     # Both packages put their binary in place by an install script. npm 11 asks for leave in this
     # file, and refuses the option of the same name; npm 10 does not know of it and runs them.
     wanted = {"private": True, "allowScripts": {package: True}}
-    (folder / "package.json").write_text(json.dumps(wanted), encoding="utf-8")
+    if not (folder / "package.json").exists():
+        (folder / "package.json").write_text(json.dumps(wanted), encoding="utf-8")
     argv = [npm, "install", *_QUIETLY, *_SETTINGS, "--prefix", str(folder), f"{package}@{version}"]
     with tempfile.TemporaryDirectory() as home:
         env = {name: value for name, value in environ.items() if _PASSED_ON.fullmatch(name)}

@@ -32,7 +32,15 @@ TARGET = Target(
 class Trees:
     """A store with a base tree, and a bench to run gates on other trees."""
 
-    def __init__(self, folder: Path, launcher: Launcher, base: Mapping[str, str] = BASE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        launcher: Launcher,
+        base: Mapping[str, str] = BASE,
+        targets: tuple[Target, ...] = (TARGET,),
+        **env: str,
+    ) -> None:
+        self.targets = targets
         borrowed = folder / "user"
         subprocess.run(["git", "init", "-q", "--bare", str(borrowed)], check=True)
         self.store = Store(folder / "store.git", borrowed / "objects")
@@ -41,6 +49,7 @@ class Trees:
             "LANG": "C.UTF-8",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            **env,
         }
         self.bench = Bench(self.store, launcher, folder / "bench", folder / "cache", env)
         self.base = self.tree(base)
@@ -58,7 +67,7 @@ class Trees:
         """Write the base tree with some files changed, added, or (None) taken away; `__` stands for `/`."""
         files = dict(self.files)
         for name, text in changes.items():
-            path = name.replace("__", "/") + ("" if "." in name else ".py")
+            path = name if "/" in name else name.replace("__", "/") + ("" if "." in name else ".py")
             files.pop(path, None)
             if text is not None:
                 files[path] = text
@@ -69,15 +78,17 @@ class Trees:
 
     def context(self, tree: str, red: GateResult | None = None, **more) -> GateContext:
         return GateContext(
-            store=self.store, bench=self.bench, targets=(TARGET,), base_tree=self.base, tree=tree, red=red, **more
+            store=self.store, bench=self.bench, targets=self.targets, base_tree=self.base, tree=tree, red=red, **more
         )
 
 
 @contextmanager
-def trees(folder: Path, base: Mapping[str, str] = BASE) -> Iterator[Trees]:
+def trees(
+    folder: Path, base: Mapping[str, str] = BASE, targets: tuple[Target, ...] = (TARGET,), **env: str
+) -> Iterator[Trees]:
     """Have a store and a bench for the length of the block."""
     with Launcher(folder / "launcher.log") as launcher:
-        yield Trees(folder, launcher, base)
+        yield Trees(folder, launcher, base, targets, **env)
 
 
 RED, GREEN, PROOF = GateName.RED, GateName.GREEN, GateName.PROOF

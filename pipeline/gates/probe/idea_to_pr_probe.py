@@ -20,6 +20,7 @@ OUT = os.environ.get("IDEA_TO_PR_PROBE", "")
 WATCH = {name for name in os.environ.get("IDEA_TO_PR_WATCH", "").split(",") if name}
 
 _reasons = {}
+_root = []
 _KEYWORD = re.compile(r"unexpected keyword argument '([^']+)'|takes .* positional argument")
 
 
@@ -47,6 +48,11 @@ def pytest_collection_modifyitems(session, items):
         items.append(Canary.from_parent(session, name=name, path=folder, nodeid=f"engine.py::{name}"))
 
 
+def pytest_sessionstart(session):
+    """Note what the paths in names of tests are relative to."""
+    _root.append(os.path.realpath(session.config.rootpath))
+
+
 def pytest_exception_interact(node, call):
     """Note why a test or a file failed."""
     error = call.excinfo.value if call.excinfo is not None else None
@@ -72,7 +78,7 @@ def pytest_sessionfinish():
             origins[name] = os.path.realpath(module.__file__)
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     path = Path(OUT + (f".{worker}" if worker else ""))
-    path.write_text(json.dumps({"reasons": _reasons, "origins": origins}))
+    path.write_text(json.dumps({"reasons": _reasons, "origins": origins, "root": _root[0] if _root else ""}))
 
 
 def _key(nodeid):

@@ -1,0 +1,37 @@
+"""The repository's own formatter, applied to what a stage changed before anything looks at it.
+
+So the first run of the project's own checks is not red for style. Only files that the stage changed are taken back
+from the formatter, whatever else it touches.
+"""
+
+import shlex
+from collections.abc import Sequence
+
+from pipeline.gates.bench import Bench
+from pipeline.language import globs
+from pipeline.language.flow import Target
+from pipeline.repo.store import Store
+
+FILES = "{files}"
+_TIMEOUT_S = 300.0
+
+
+def formatted(
+    store: Store, bench: Bench, targets: Sequence[Target], tree: str, changed: Sequence[str]
+) -> tuple[str, tuple[str, ...]]:
+    """Return the tree with the changed files as the targets' formatters leave them, and which those changed.
+
+    A formatter that fails (on a file that does not parse, most often) changes nothing: the gates say what is wrong.
+    """
+    if not any(target.format for target in targets):
+        return tree, ()
+    before, there = tree, set(store.paths(tree))
+    for target in targets:
+        own = (*target.source, *target.tests)
+        files = [path for path in changed if path in there and globs.matches_any(own, path)]
+        for command in target.format if files else ():
+            local = [path.removeprefix(f"{target.folder}/") if target.folder else path for path in files]
+            done = bench.execute(tree, command.replace(FILES, shlex.join(local)), target.folder, _TIMEOUT_S)
+            if done.code == 0 and not done.problem:
+                tree = store.graft_paths(tree, done.tree, set(files))
+    return tree, tuple(change.path for change in store.diff(before, tree))

@@ -1,0 +1,25 @@
+"""Test runners: how each is told to report, and how its report is read. A table from runner to module."""
+
+from importlib import import_module
+from typing import cast
+
+from pipeline.gates.runners.base import TestRunner
+from pipeline.language.flow import Runner, TestCommand
+from pipeline.language.runners import runner_of
+
+TABLE = {
+    Runner.PYTEST: "pipeline.gates.runners.python",
+    Runner.VITEST: "pipeline.gates.runners.javascript",
+    Runner.JEST: "pipeline.gates.runners.javascript",
+    Runner.NODE: "pipeline.gates.runners.javascript",
+    Runner.GO: "pipeline.gates.runners.go",
+    Runner.CARGO: "pipeline.gates.runners.cargo",
+    Runner.JUNIT: "pipeline.gates.runners.junit",
+}
+_WEAK = "pipeline.gates.runners.status"
+
+
+def load(test: TestCommand) -> TestRunner:
+    """Import the module of a test command's runner; where only the exit status counts, the one for that."""
+    runner = runner_of(test)
+    return cast("TestRunner", import_module(TABLE[runner] if runner is not None else _WEAK))

@@ -1,0 +1,85 @@
+"""`cargo test`: the lines that Rust's own test harness prints, and the compiler's error codes.
+
+Cargo compiles all tests before it runs one: a name that is missing blocks the whole target.
+"""
+
+import re
+from pathlib import PurePosixPath
+
+from pipeline.gates.runners.base import Ask, Call, Left, after
+from pipeline.gates.testrun import Reason, Seen, TestCase, TestOutcome
+
+_RUNNING = re.compile(r"^\s+Running (?:unittests )?(\S+\.rs)|^\s+Doc-tests (\S+)")
+_TEST = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)")
+_SAID = re.compile(r"^---- (.+) stdout ----$")
+_ERROR = re.compile(r"^error(?:\[(E\d{4})\])?: (.+)$")
+_ARROW = re.compile(r"^\s+--> ([^:]+\.rs):\d+")
+_MISSING = {"E0405", "E0412", "E0422", "E0423", "E0425", "E0432", "E0433", "E0560", "E0599", "E0609", "E0061", "E0583"}
+"""Codes for names, fields, methods and parameters that are not there (rustc 1.95 --explain)."""
+
+_OUTCOMES = {"ok": TestOutcome.PASSED, "FAILED": TestOutcome.FAILED, "ignored": TestOutcome.SKIPPED}
+
+
+def call(ask: Ask) -> Call:
+    """Go on after failures, without colours; a test that must fail is added to the package's own."""
+    at = after(ask.words, "test")
+    argv = (*ask.words[:at], "--no-fail-fast", "--color=never", *ask.words[at:])
+    folder = f"{ask.target.folder}/" if ask.target.folder else ""
+    body = f'#[test]\nfn t_{ask.canary}() {{ panic!("this test of the engine\'s own always fails"); }}\n'
+    return Call(argv=argv, files={f"{folder}tests/idea_to_pr_{ask.canary}.rs": body})
+
+
+def read(ask: Ask, left: Left) -> Seen:
+    """Read what was printed; test names are `FILE::module::test`."""
+    said = left.lines()
+    stderr = left.stderr.read_text(errors="replace").splitlines() if left.stderr.exists() else []
+    files = [found.group(1) or f"doc {found.group(2)}" for line in stderr if (found := _RUNNING.match(line))]
+    if not files:
+        broken = _compiler(ask, stderr)
+        problem = "" if broken else f"cargo ran no tests, exit status {left.code}: {left.tail.strip()[-500:]}"
+        return Seen(uncollected=broken, blocked=("",) if broken else (), unreadable=problem)
+    tests: dict[str, TestCase] = {}
+    panics = _panics(said)
+    number = -1
+    for line in said:
+        number += line.startswith("running ")
+        if (found := _TEST.match(line)) is not None:
+            file = ask.from_root(files[min(max(number, 0), len(files) - 1)])
+            tests[f"{file}::{found.group(1)}"] = _case(_OUTCOMES[found.group(2)], panics.get(found.group(1), ""), file)
+    return Seen(tests=tests)
+
+
+def _case(outcome: TestOutcome, message: str, file: str) -> TestCase:
+    if outcome is not TestOutcome.FAILED:
+        return TestCase(outcome=outcome, file=file)
+    kind = "AssertionError" if re.search(r"assertion|panicked", message) else "failure"
+    return TestCase(outcome=outcome, message=message[:600], reason=Reason(kind, message[:500], None, file), file=file)
+
+
+def _panics(said: list[str]) -> dict[str, str]:
+    """Collect what each failing test printed."""
+    found: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in said:
+        if (name := _SAID.match(line)) is not None:
+            current = found.setdefault(name.group(1), [])
+        elif line.startswith(("failures:", "test result:")):
+            current = []
+        else:
+            current.append(line)
+    return {name: "\n".join(lines).strip() for name, lines in found.items()}
+
+
+def _compiler(ask: Ask, stderr: list[str]) -> dict[str, Reason]:
+    """Find the files that do not compile, with the first error in each."""
+    found: dict[str, Reason] = {}
+    code, text = "", ""
+    for line in stderr:
+        if (error := _ERROR.match(line)) is not None:
+            code, text = error.group(1) or "", error.group(2)
+        elif text and (arrow := _ARROW.match(line)) is not None:
+            file = ask.from_root(str(PurePosixPath(arrow.group(1))))
+            missing = ("", text) if code in _MISSING else None
+            found.setdefault(file, Reason(f"compile error {code}".strip(), text, missing, file))
+            text = ""
+    return found

@@ -1,0 +1,17 @@
+"""A test command of which only the exit status is known: one single test, so to speak."""
+
+from pipeline.gates.runners.base import Ask, Call, Left
+from pipeline.gates.testrun import Reason, Seen, TestCase, TestOutcome
+
+
+def call(ask: Ask) -> Call:
+    """Run the command as it is; which files are wanted makes no difference to it."""
+    return Call(argv=ask.words)
+
+
+def read(ask: Ask, left: Left) -> Seen:
+    """Call the whole command one test, named after its target."""
+    outcome = TestOutcome.PASSED if left.code == 0 else TestOutcome.FAILED
+    message = "" if left.code == 0 else f"exit status {left.code}: {left.tail.strip()[-400:]}"
+    reason = None if left.code == 0 else Reason("exit status", str(left.code))
+    return Seen(tests={f"{ask.target.name}::all": TestCase(outcome=outcome, message=message, reason=reason)}, weak=True)

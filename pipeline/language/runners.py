@@ -1,0 +1,37 @@
+"""Which test runner a command line starts: told by its words, so that a flow file need not say it."""
+
+import shlex
+from itertools import pairwise
+
+from pipeline.language.flow import Report, Runner, TestCommand
+
+PLACE = "{report}"
+"""Where a command that writes JUnit itself is given the name of its file."""
+
+
+def runner_of(test: TestCommand) -> Runner | None:
+    """Return the runner of a test command; None when its words do not tell, or only its exit status counts."""
+    if test.report is Report.EXIT_CODE:
+        return None
+    if test.runner is not None:
+        return test.runner
+    if PLACE in test.command:
+        return Runner.JUNIT
+    names = [word.rpartition("/")[2] for word in words_of(test.command)]
+    for one in (Runner.PYTEST, Runner.VITEST, Runner.JEST):
+        if one.value in names or (one is Runner.PYTEST and "py.test" in names):
+            return one
+    pairs = set(pairwise(names))
+    if ("go", "test") in pairs:
+        return Runner.GO
+    if ("cargo", "test") in pairs:
+        return Runner.CARGO
+    return Runner.NODE if "node" in names and "--test" in names else None
+
+
+def words_of(command: str) -> list[str]:
+    """Split a command line as a shell would; a quote that is never closed leaves it whole."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return [command]

@@ -1,0 +1,165 @@
+"""Checks, style and choice of targets on real projects: only what a change made worse counts."""
+
+import shutil
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from pipeline import gates
+from pipeline.engine.style import formatted
+from pipeline.gates.checks import findings
+from pipeline.language import flow
+from pipeline.language.flow import GateName, Glob, Name, Target
+from tests.helpers.trees import BASE, trees
+
+UGLY = "import os\n\n\ndef old( a ):\n    return a\n"
+
+
+def with_checks(*commands, style=()) -> tuple[Target, ...]:
+    return (
+        Target(
+            name=Name("app"),
+            source=(Glob("src/**"),),
+            tests=(Glob("tests/**"),),
+            test=flow.TestCommand(command="python -m pytest -q"),
+            checks=commands,
+            format=style,
+        ),
+    )
+
+
+def check(work, **changes):
+    return gates.check(GateName.CHECKS, work.context(work.plus(**changes)))
+
+
+RUFF = "ruff check --no-cache --output-format={form} src"
+
+
+@pytest.mark.parametrize("form", ["concise", "full"])
+def test_old_findings_are_left_aside_and_new_ones_fail(tmp_path, form):
+    base = {**BASE, "src/app/old.py": UGLY}
+    with trees(tmp_path, base, with_checks(RUFF.format(form=form))) as work:
+        moved = check(work, src__app__old="# moved\n\n" + UGLY)
+        assert moved.passed, moved.failures
+        assert "were there before" in moved.detail
+        worse = check(work, src__app__new="import sys\n")
+        assert not worse.passed
+        assert len(worse.failures) == 1
+        assert "F401" in worse.failures[0]
+        assert "src/app/new.py:1:8" in worse.failures[0]
+
+
+def test_types_and_layout_of_the_real_checkers_are_told_apart(tmp_path):
+    base = {**BASE, "src/app/old.py": "def old(a: int) -> str:\n    return a\n"}
+    checks = with_checks("mypy --no-incremental src", "ruff format --no-cache --check src")
+    with trees(tmp_path, base, checks) as work:
+        assert check(work, src__app__old="# moved\n" + base["src/app/old.py"]).passed
+        worse = check(work, src__app__new="def new( a: int ) -> str:\n    return a\n")
+        told = "\n".join(worse.failures)
+        assert "src/app/new.py:2: error: Incompatible return value" in told
+        assert "src/app/new.py:1:9: unformatted" in told
+        assert len(worse.failures) == 2
+
+
+def test_a_check_that_is_not_installed_fails_and_says_so(tmp_path):
+    with trees(tmp_path, BASE, with_checks("no-such-linter src")) as work:
+        found = check(work, src__app__new="import sys\n")
+    assert not found.passed
+    assert "cannot be run" in found.failures[0]
+    assert "no-such-linter" in found.failures[0]
+
+
+def test_findings_of_other_checkers_are_read():
+    eslint = "\n/x/src/a.ts\n  3:5  error  'b' is unused  no-unused-vars\n  4:1  warning  other  rule\n\n✖ 2 problems\n"
+    assert findings(eslint) == [
+        "/x/src/a.ts:3:5  error  'b' is unused  no-unused-vars",
+        "/x/src/a.ts:4:1  warning  other  rule",
+    ]
+    assert findings("src/a.ts(3,5): error TS2322: Type\nFound 1 error.\n") == ["src/a.ts(3,5): error TS2322: Type"]
+    assert findings("Checking formatting...\n[warn] src/a.ts\n") == ["[warn] src/a.ts"]
+    assert findings("something else went wrong\n") == ["something else went wrong"]
+
+
+def test_the_formatter_is_applied_to_what_a_stage_changed_and_to_nothing_else(tmp_path):
+    targets = with_checks(style=("ruff format --no-cache {files}", "touch src/planted.py; ruff format --no-cache src"))
+    with trees(tmp_path, {**BASE, "src/app/old.py": UGLY}, targets) as work:
+        tree = work.plus(src__app__new="def new( a ):\n    return   a\n", **{"notes.txt": "a  b\n"})
+        styled, files = formatted(work.store, work.bench, targets, tree, ["src/app/new.py", "notes.txt"])
+        assert files == ("src/app/new.py",)
+        assert work.store.read(styled, "src/app/new.py") == b"def new(a):\n    return a\n"
+        assert [change.path for change in work.store.diff(tree, styled)] == ["src/app/new.py"]
+        broken = work.plus(src__app__new="def new( a :\n")
+        assert formatted(work.store, work.bench, targets, broken, ["src/app/new.py"]) == (broken, ())
+
+
+def two_targets(**more) -> tuple[Target, ...]:
+    return tuple(
+        Target(
+            name=Name(name),
+            folder=name,
+            source=(Glob(f"{name}/src/**"),),
+            tests=(Glob(f"{name}/tests/**"),),
+            test=flow.TestCommand(command="python -m pytest -q"),
+            **more.get(name, {}),
+        )
+        for name in ("api", "web")
+    )
+
+
+MONO = {
+    f"{name}/{path}": text.replace("add", f"add_{name}")
+    for name in ("api", "web")
+    for path, text in BASE.items()
+} | {"README.md": "x\n", "tool.cfg": "x\n"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "wanted"),
+    [
+        ("api/src/app/money.py", ["api", "web"]),
+        ("web/src/app/money.py", ["web"]),
+        ("web/pyproject.toml", ["web"]),
+        ("tool.cfg", ["api", "web"]),
+        ("README.md", ["api", "web"]),
+    ],
+)
+def test_only_targets_that_a_change_can_concern_are_tested(tmp_path, changed, wanted):
+    targets = two_targets(web={"depends": (Name("api"),)})
+    with trees(tmp_path, MONO, targets) as work:
+        context = work.context(work.plus(**{changed: MONO[changed] + "\n"}))
+        assert [target.name for target in context.affected()] == wanted
+
+
+def test_a_target_in_a_folder_of_its_own_is_tested_there(tmp_path):
+    targets = two_targets()
+    test = "from app.money import double\n\n\ndef test_double():\n    assert double(2) == 4\n"
+    source = MONO["api/src/app/money.py"] + "\n\ndef double(a):\n    return 2 * a\n"
+    with trees(tmp_path, MONO, targets) as work:
+        red = gates.check(GateName.RED, work.context(work.plus(**{"api/tests/test_new.py": test})))
+        assert red.passed, red.failures
+        assert red.evidence["files"] == {"api/tests/test_new.py": "missing name"}
+        tree = work.plus(**{"api/tests/test_new.py": test, "api/src/app/money.py": source})
+        green = gates.check(GateName.GREEN, work.context(tree, red))
+        assert green.passed, green.failures
+        assert green.evidence["new"] == ["api/tests.test_new::test_double"]
+        assert green.evidence["tests_passed"] == 2
+
+
+def test_an_editable_install_of_another_checkout_does_not_decide_what_is_tested(tmp_path):
+    elsewhere = tmp_path / "checkout" / "src" / "app"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "__init__.py").write_text("")
+    (elsewhere / "money.py").write_text("def add(a, b):\n    return 3\n\n\ndef double(a):\n    return 4\n")
+    venv.create(tmp_path / "venv", symlinks=True)
+    site = next((tmp_path / "venv").glob("lib/python*/site-packages"))
+    ours = next(Path(path) for path in sys.path if path.endswith("site-packages"))
+    (site / "all.pth").write_text(f"{tmp_path / 'checkout' / 'src'}\n{ours}\n")
+    base = {name: text for name, text in BASE.items() if name != "pyproject.toml"}
+    test = "from app.money import double\n\n\ndef test_double():\n    assert double(2) == 4\n"
+    path = f"{tmp_path / 'venv' / 'bin'}:{Path(shutil.which('git') or '/usr/bin/git').parent}:/usr/bin:/bin"
+    with trees(tmp_path, base, PATH=path) as work:
+        assert not work.bench.baseline(work.base, work.targets[0]).foreign
+        red = gates.check(GateName.RED, work.context(work.plus(tests__test_new=test)))
+        assert red.passed, red.failures

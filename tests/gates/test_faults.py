@@ -1,0 +1,103 @@
+"""Single faults: which are made for a change, that each is Python, and that nothing else in the file moves."""
+
+import ast
+import textwrap
+
+import pytest
+
+from pipeline import gates
+from pipeline.gates.faults import changed_lines, faults
+from pipeline.language.flow import GateName, Proof, Target
+from tests.helpers.trees import BASE, TARGET, trees
+
+BEFORE = "def old(a):\n    return a < 1\n"
+AFTER = BEFORE + textwrap.dedent('''
+
+    class Ä:
+        @property
+        def limit(self):
+            """Sagt es."""
+            return self._limit if self._limit >= 0 else 0
+
+        async def check(self, amount):
+            if amount in self.refused:
+                raise ValueError("é")
+            while (amount == 1):
+                amount += 1
+
+        def later(self):
+            ...
+''')
+
+
+def told(before=BEFORE, after=AFTER):
+    return [(fault.line, fault.what) for fault in faults(before, after)]
+
+
+def test_each_kind_is_tried_in_turn_and_only_where_something_changed():
+    assert told() == [
+        (9, "`>=` made `>` in limit"),
+        (9, "condition turned round in limit"),
+        (7, "limit returns nothing"),
+        (7, "limit raises"),
+        (12, "`in` made `not in` in check"),
+        (12, "condition turned round in check"),
+        (11, "check raises"),
+        (14, "`==` made `!=` in check"),
+        (14, "condition turned round in check"),
+    ]
+    assert told(AFTER, AFTER.replace("== 1", "== 2")) == [
+        (14, "`==` made `!=` in check"),
+        (14, "condition turned round in check"),
+        (11, "check raises"),
+    ]
+
+
+def test_every_fault_is_python_and_changes_one_place_alone():
+    for fault in faults(BEFORE, AFTER):
+        ast.parse(fault.text)
+        assert fault.text != AFTER
+        assert fault.text.startswith(BEFORE)
+        changed = changed_lines(AFTER, fault.text)
+        assert len(changed) <= 1, fault
+
+
+def test_a_body_that_raises_keeps_its_docstring_and_decorator():
+    text = next(fault.text for fault in faults(BEFORE, AFTER) if fault.what == "limit raises")
+    assert '    @property\n    def limit(self):\n        """Sagt es."""\n        raise RuntimeError' in text
+
+
+@pytest.mark.parametrize("after", ["def f(:\n", "", "x = 1\n", "def f():\n    pass\n", BEFORE])
+def test_nothing_to_try(after):
+    assert faults(BEFORE, after) == []
+
+
+WEAK_TEST = "from app.money import half\n\n\ndef test_half():\n    assert half(4) == 2\n"
+HALF = BASE["src/app/money.py"] + "\n\ndef half(a):\n    if a < 0:\n        raise ValueError(a)\n    return a // 2\n"
+
+
+@pytest.mark.parametrize(("least", "passed"), [(0.0, True), (0.5, True), (0.9, False)])
+def test_proof_counts_the_faults_that_tests_notice_and_names_the_others(tmp_path, least, passed):
+    asked = Target(name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=Proof(min=least))
+    with trees(tmp_path, BASE, (asked,)) as work:
+        red = gates.check(GateName.RED, work.context(work.plus(tests__test_new=WEAK_TEST)))
+        tree = work.plus(tests__test_new=WEAK_TEST, src__app__money=HALF)
+        proof = gates.check(GateName.PROOF, work.context(tree, red))
+    assert proof.evidence["faults"] == 4
+    assert proof.evidence["noticed"] == 3
+    assert proof.evidence["survivors"] == ["src/app/money.py:6: `<` made `<=` in half"]
+    assert proof.passed is passed
+    if passed:
+        assert "3 of 4 single faults noticed" in proof.detail
+    else:
+        assert "`proof.min` asks for 0.9" in proof.failures[0]
+
+
+def test_faults_beyond_the_limit_are_counted_as_not_tried(tmp_path):
+    asked = Target(name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=Proof(faults=1))
+    with trees(tmp_path, BASE, (asked,)) as work:
+        red = gates.check(GateName.RED, work.context(work.plus(tests__test_new=WEAK_TEST)))
+        tree = work.plus(tests__test_new=WEAK_TEST, src__app__money=HALF)
+        proof = gates.check(GateName.PROOF, work.context(tree, red))
+    assert (proof.evidence["faults"], proof.evidence["not_tried"]) == (1, 3)
+    assert "3 not tried" in proof.detail
