@@ -68,6 +68,7 @@ class Workspace:
         self.folder = folder
         self.store = store
         self.tree = ""
+        self.size_bytes = 0
         self.port_base = 0
         self.set_up_of: Callable[[str], str] = lambda _: ""
         self._set_up = set_up
@@ -82,11 +83,6 @@ class Workspace:
             "GIT_INDEX_FILE": str(self._index),
         }
         self._git = Git(store.folder, env=env, options=self._sparse.options)
-
-    @property
-    def size_bytes(self) -> int:
-        """Say how much the folder held when it was prepared."""
-        return self._lender.lent.files.size_bytes + (self._seen.size_bytes if self._seen is not None else 0)
 
     def prepare(
         self, commit: str, tree: str, *, with_git: bool = True, whole: str = "", reads: tuple[str, ...] | None = None
@@ -124,12 +120,17 @@ class Workspace:
         except (OSError, msgspec.DecodeError):
             return
         if kept.sparse == self._sparse.folders and self._index.exists():
-            self.tree, self._seen, self._lender.lent = kept.tree, kept.seen, kept.lent
+            self._lender.lent = kept.lent
+            self._take(kept.tree, kept.seen)
 
     def _remember(self, tree: str, seen: Scan) -> None:
-        self.tree, self._seen = tree, seen
-        kept = _Kept(tree=tree, sparse=self._sparse.folders, seen=self._seen, lent=self._lender.lent)
+        self._take(tree, seen)
+        kept = _Kept(tree=tree, sparse=self._sparse.folders, seen=seen, lent=self._lender.lent)
         atomic.write_bytes(self._kept, msgspec.msgpack.encode(kept), durable=False)
+
+    def _take(self, tree: str, seen: Scan) -> None:
+        self.tree, self._seen = tree, seen
+        self.size_bytes = seen.size_bytes + self._lender.lent.files.size_bytes
 
     def _restore(self, tree: str, now: Scan) -> Scan:
         """Take away everything that the last tree did not have like this, and let git write what is missing.
