@@ -165,6 +165,7 @@ class Lender:
                 continue
             if (seen := self._prints(path)) is None or seen != self.lent.included.get(path):
                 remove(self.folder / path)
+                (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
                 cloner.copy(path)
                 seen = self._prints(path)
             if seen is not None:
