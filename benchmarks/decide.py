@@ -12,8 +12,9 @@ from pipeline.core.decide import Finish, Start, decide
 from pipeline.core.events import Event, Outcome, RunStarted, StageFinished, StageStarted
 from pipeline.core.state import RunState
 from pipeline.language.compiler import compile_plan
-from pipeline.language.flow import Flow, Limits, Lock, Name, Stage, Workflow
+from pipeline.language.flow import Flow, Limits, Lock, Stage, Workflow
 from pipeline.language.plan import Plan
+from pipeline.language.words import Name
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 WIDTH = 50

@@ -14,8 +14,8 @@ import msgspec
 from pipeline import errors
 from pipeline.core.settings import STAGE_VARIABLES, VARIABLES
 from pipeline.files import failpoints
-from pipeline.language import flow
-from pipeline.language.codes import CODES, FAILURE_WORDS
+from pipeline.language import flow, target, words
+from pipeline.language.codes import CODES
 from pipeline.language.flow_schema import flow_schema
 from pipeline.language.flow_stages import ALLOWED
 from pipeline.language.schemas import example_of
@@ -23,11 +23,14 @@ from pipeline.prompts.brief import GATE_WORDS, NAMES
 
 REFERENCE = Path(__file__).parent / "reference"
 _SHOWN = (
-    flow.Flow, flow.Target, flow.TestCommand, flow.Defaults, flow.Retry, flow.StageLimits, flow.Limits, flow.Role,
+    flow.Flow, target.Target, target.TestCommand, target.Proof, flow.Defaults, flow.Retry, flow.StageLimits, flow.Limits, flow.Role,
     flow.Lock, flow.Workflow, flow.Input, flow.Stage, flow.Loop, flow.Foreach, flow.Approval, flow.Publish, flow.Output,
-    flow.Workspace, flow.Trigger,
+    target.Workspace, flow.Trigger,
 )  # fmt: skip
-_ENUMS = (flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.Scope, flow.Report, flow.Clone)
+_ENUMS = (
+    flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.Scope, target.Report, target.Runner, flow.Style,
+    flow.Choice, target.Clone,
+)  # fmt: skip
 _NOTE = "<!-- Made by docs/build.py (./run reference); do not edit. -->\n\n"
 
 
@@ -72,7 +75,7 @@ def _flow() -> str:
         "",
     ]
     out += ["## What each kind of failure means", "", "| kind | meaning |", "| --- | --- |"]
-    out += [f"| `{kind.value}` | {words} |" for kind, words in FAILURE_WORDS.items()]
+    out += [f"| `{kind.value}` | {words} |" for kind, words in flow.FAILURE_WORDS.items()]
     out += ["", "## Shapes of outputs", ""]
     for shape in flow.Schema:
         out += [
@@ -101,9 +104,9 @@ def _flow() -> str:
     ]
     out += ["## Variables of a prompt", "", "A prompt in `agent_prompts/` is a Jinja2 template and can name:", ""]
     out += [", ".join(f"`{name}`" for name in NAMES) + ".", ""]
-    for words in _ENUMS:
-        out += [f"## {words.__name__}", "", (words.__doc__ or "").strip(), ""]
-        out += [", ".join(f"`{word.value}`" for word in words), ""]
+    for enum in _ENUMS:
+        out += [f"## {enum.__name__}", "", (enum.__doc__ or "").strip(), ""]
+        out += [", ".join(f"`{word.value}`" for word in enum), ""]
     return "\n".join(out)
 
 
@@ -154,12 +157,12 @@ def _type(hint: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, StrEnum | msgspec.Struct):
         return f"[{hint.__name__}](#{hint.__name__.lower()})"
     names = {
-        flow.Duration: "time",
-        flow.Glob: "path pattern",
-        flow.Name: "name",
-        flow.Count: "count",
-        flow.Template: "text with `{{ }}`",
-        flow.Expression: "condition",
+        words.Duration: "time",
+        words.Glob: "path pattern",
+        words.Name: "name",
+        words.Count: "count",
+        words.Template: "text with `{{ }}`",
+        words.Expression: "condition",
         float: "number",
         str: "text",
         int: "number",

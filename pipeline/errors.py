@@ -4,6 +4,7 @@ Problem
 ├── UsageProblem       2    the command, the flow file or the configuration is wrong
 ├── WorkFailed         1    the work was done and did not succeed
 ├── NeedsPerson        3    a person has to decide before it can go on
+├── NoCredentials      4    a remote or a service does not take who we are
 ├── NothingToDo        5    there is nothing to do
 ├── Busy              75    somebody else holds what is needed; try again
 ├── Interrupted      130    stopped by Ctrl-C or a signal
@@ -41,6 +42,12 @@ class NeedsPerson(Problem):
     """A person has to decide before it can go on."""
 
     exit_code = 3
+
+
+class NoCredentials(Problem):
+    """A remote or a service does not take who we are, or asks for a sign-in."""
+
+    exit_code = 4
 
 
 class NothingToDo(Problem):

@@ -8,6 +8,7 @@ from pipeline.errors import UsageProblem
 
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9A-Za-z]{4,16}")
 SLUG_MAX = 48
+_BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
 
 
 def run_id(now: datetime, randomness: bytes) -> str:
@@ -43,9 +44,21 @@ def slug(text: str, fallback: str = "change") -> str:
     return name or fallback
 
 
-def branch_name(feature: str, run: str) -> str:
-    """Name the run's branch: `feature/<feature>-<run_id>`."""
-    return f"feature/{slug(feature)}-{run}"
+def branch_name(template: str, feature: str, run: str) -> str:
+    """Name the run's branch: the template with `{feature}` and `{run_id}` filled in."""
+    return template.replace("{feature}", slug(feature)).replace("{run_id}", run)
+
+
+def branch_complaint(template: str) -> str:
+    """Say what is wrong with a template for branches; empty when it will do."""
+    if "{run_id}" not in template:
+        return "{run_id} is missing: two runs would have one branch"
+    name = branch_name(template, "feature", "20260102-030405-0a1b2c3d")
+    if "{" in name or "}" in name:
+        return "only {feature} and {run_id} can stand in braces"
+    if not _BRANCH.fullmatch(name) or any(part in name for part in ("..", "//", "/.", "./", "/-")):
+        return "git, or a forge, would not take this name"
+    return "" if not name.endswith((".lock", ".", "/")) else "git would not take a name with this end"
 
 
 def lock_file_name(resource: str, run: str | None) -> str:

@@ -53,7 +53,7 @@ def trigger(
     """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
     from pipeline import wiring
     from pipeline.cli.working import work_on
-    from pipeline.engine import runs
+    from pipeline.engine import clean, flows, preflight, runs
 
     world = wiring.world(start)
     run_id, idea, feature = _ask(words, idea_file, feature, lambda name: runs.prepared_idea(world, name))
@@ -73,7 +73,11 @@ def trigger(
         return work_on(start, run_id, as_json=as_json)
     if dry_run:
         return _rehearse(world, order, as_json=as_json)
+    if not order.cassette:
+        click.echo(preflight.price(world, flows.compiled(world, workflow)), err=True)
     name = runs.start(world, order)
+    if removed := clean.automatic(world):
+        click.echo(removed, err=True)
     click.echo(f"run {name}: {idea.strip().splitlines()[0][:100] if idea.strip() else workflow}", err=True)
     return work_on(start, name, as_json=as_json)
 

@@ -249,6 +249,16 @@ class TakenBack(_Event, tag="taken_back", frozen=True, kw_only=True):
     told: tuple[str, ...] = ()
 
 
+class PersonEdited(_Event, tag="person_edited", frozen=True, kw_only=True):
+    """A person edited the run's tree `before`; `tree` and `commit` are the run's newest since."""
+
+    author: str
+    before: str
+    tree: str
+    commit: str
+    changed: tuple[str, ...] = ()
+
+
 class StageCancelled(_Event, tag="stage_cancelled", frozen=True, kw_only=True):
     """A person wants one stage to end."""
 
@@ -307,6 +317,7 @@ Event = (
     | RunOpened
     | Invoked
     | TakenBack
+    | PersonEdited
     | StageCancelled
     | LimitsRaised
     | CancelRequested

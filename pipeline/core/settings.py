@@ -1,10 +1,14 @@
 """Settings from environment variables: one struct, every default in one place, bad values named."""
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from pipeline.errors import UsageProblem
+
+_AGE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw]?)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,6 +18,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lock_timeout_s: float = 60.0
     base_branch: str = ""
     state_dir: str = ""
+    file_max_mb: float = 50.0
+    retention_s: float = 7 * 86400.0
+    auto_cleanup: bool = True
     portable: bool = False
     failpoint: str = ""
 
@@ -21,6 +28,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 VARIABLES: Mapping[str, tuple[str, str]] = {
     "AGENT_PARALLEL_MAX": ("parallel", "Stages at once; goes before `limits.parallel` of the flow (default 4)."),
     "AGENT_LOCK_TIMEOUT": ("lock_timeout_s", "Seconds a stage waits for a lock before it is parked (default 60)."),
+    "AGENT_MAX_FILE_MB": ("file_max_mb", "Megabytes that a file written by an agent may have (default 50)."),
+    "AGENT_RUN_RETENTION": (
+        "retention_s",
+        "How long runs that are over are kept: `12h`, `7d`; a number alone is days (default 7d).",
+    ),
+    "AGENT_AUTO_CLEANUP": ("auto_cleanup", "`false` keeps runs from removing what is older than that when they start."),
     "BASE_BRANCH": ("base_branch", "Branch that runs start from, unless `--base-branch` says otherwise."),
     "PIPELINE_STATE_DIR": ("state_dir", "Folder for stores and workspaces (default: the user's state folder)."),
     "PIPELINE_PORTABLE": ("portable", "`1` does without Linux-only calls, as on other systems."),
@@ -51,14 +64,27 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
     values = {field: environ[name] for name, (field, _) in VARIABLES.items() if environ.get(name)}
     parallel = _number(values, "parallel", "AGENT_PARALLEL_MAX", at_least=1)
     timeout = _number(values, "lock_timeout_s", "AGENT_LOCK_TIMEOUT", at_least=0)
+    file_max = _number(values, "file_max_mb", "AGENT_MAX_FILE_MB", at_least=0)
+    kept = values.get("retention_s")
     return Settings(
         parallel=None if parallel is None else int(parallel),
         lock_timeout_s=60.0 if timeout is None else timeout,
         base_branch=values.get("base_branch", ""),
+        file_max_mb=50.0 if file_max is None else file_max,
+        retention_s=7 * 86400.0 if kept is None else retention_s(kept, "AGENT_RUN_RETENTION"),
+        auto_cleanup=values.get("auto_cleanup", "true").lower() not in {"0", "false", "no", "off"},
         state_dir=values.get("state_dir", ""),
         portable=values.get("portable", "0") not in {"0", "false", "no"},
         failpoint=values.get("failpoint", ""),
     )
+
+
+def retention_s(text: str, where: str) -> float:
+    """Read how long runs are kept: `12h`, `7d`; a number alone is days. Raises `UsageProblem` that names `where`."""
+    found = _AGE.fullmatch(text.strip())
+    if found is None:
+        raise UsageProblem(f"{where} is {text!r}, which is not a time like 12h or 7d", f"For example: {where}=7d")
+    return float(found[1]) * _SECONDS[found[2] or "d"]
 
 
 def _number(values: Mapping[str, str], field: str, variable: str, *, at_least: int) -> float | None:

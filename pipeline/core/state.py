@@ -28,6 +28,7 @@ from pipeline.core.events import (
     LoopFinished,
     Noted,
     Outcome,
+    PersonEdited,
     RoundStarted,
     RunEnd,
     RunFinished,
@@ -44,7 +45,7 @@ from pipeline.core.events import (
 from pipeline.core.memory import OPEN, Status
 from pipeline.core.progress import Progress
 from pipeline.core.unfold import unfolded
-from pipeline.language.flow import FailureKind
+from pipeline.language.flow import FailureKind, GateName
 from pipeline.language.plan import Kind, Node, Plan
 
 
@@ -72,7 +73,15 @@ class RunState(Progress):
         self.intended: dict[Effect, dict[str, str]] = {}
         self.effects: dict[Effect, dict[str, str]] = {}
         self.notes: list[str] = []
+        self.approved: dict[str, str] = {}
+        self.edits: list[PersonEdited] = []
+        self.edits_since_red: tuple[PersonEdited, ...] = ()
         self._awake_s = 0.0
+
+    @property
+    def awake_s(self) -> float:
+        """How long the run has been worked on, in awake time."""
+        return self.worked_s + self._awake_s
 
     @property
     def all_done(self) -> bool:
@@ -124,6 +133,8 @@ class RunState(Progress):
     def _take_down(self, event: Event) -> None:
         """Take in an event that only is remembered."""
         match event:
+            case PersonEdited():
+                self._person_edited(event)
             case EffectIntended():
                 self.intended[event.effect] = event.detail
             case EffectDone():
@@ -138,6 +149,11 @@ class RunState(Progress):
                 self.notes.append(event.text)
             case _:
                 pass
+
+    def _person_edited(self, event: PersonEdited) -> None:
+        self.tree, self.commit = event.tree, event.commit
+        self.edits.append(event)
+        self.edits_since_red = (*self.edits_since_red, event)
 
     def _stage_started(self, event: StageStarted) -> None:
         node, state = self.plan.nodes[event.stage], self.nodes[event.stage]
@@ -162,6 +178,8 @@ class RunState(Progress):
             return
         match event.outcome:
             case Outcome.DONE:
+                if any(gate.gate is GateName.RED for gate in event.gates):
+                    self.edits_since_red = ()
                 self.tree, self.commit = event.tree or self.tree, event.commit or self.commit
                 self.values[event.stage] = event.values
                 self.done_count += 1
@@ -238,6 +256,7 @@ class RunState(Progress):
         state.reason = f"{event.answer.value}{by}" + (f": {event.comment}" if event.comment else "")
         match event.answer:
             case Answer.APPROVE:
+                self.approved[event.stage] = event.tree
                 self.over(node, Status.DONE)
             case Answer.REVISE:
                 self._revise(node, event)
@@ -307,6 +326,7 @@ class RunState(Progress):
         again.take_back(self, event.stages, event.told)
         for stage in event.stages:
             self.values.pop(stage, None)
+            self.approved.pop(stage, None)
         again.rebuild(self)
 
     def _reopen(self) -> None:

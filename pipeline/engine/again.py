@@ -1,7 +1,7 @@
 """Going back in a run: have stages run again, or go on from there in a run of its own."""
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -17,6 +17,7 @@ from pipeline.core.events import (
     LoopFinished,
     Noted,
     Outcome,
+    PersonEdited,
     RunStarted,
     StageFinished,
     StageStarted,
@@ -138,8 +139,8 @@ def _inherited(events: Iterable[Event], state: RunState, plan: Plan, gone: set[s
         if memory.last is not None and memory.over and stage not in gone
     }
     for event in events:
-        if isinstance(event, LoopFinished):
-            if event.passed and event.loop not in gone and _is_known(plan, event.loop):
+        if isinstance(event, PersonEdited | LoopFinished):
+            if isinstance(event, PersonEdited) or (event.passed and _is_known(plan, event.loop, gone)):
                 yield event
         elif isinstance(event, _OF_STAGES):
             if event.stage in gone or state.plan.nodes[event.stage].workflow != state.plan.workflow:
@@ -154,8 +155,10 @@ def _inherited(events: Iterable[Event], state: RunState, plan: Plan, gone: set[s
                 yield event
 
 
-def _is_known(plan: Plan, stage: str) -> bool:
-    """Tell whether a plan has this stage, or the foreach that it belongs to."""
+def _is_known(plan: Plan, stage: str, gone: Collection[str] = ()) -> bool:
+    """Tell whether a plan has this stage, or the foreach that it belongs to, and it is not gone."""
+    if stage in gone:
+        return False
     parts = stage.split(":")
     heads = (":".join(parts[:length]) for length in range(1, len(parts)))
     return stage in plan.nodes or any(head in plan.nodes and plan.nodes[head].body for head in heads)

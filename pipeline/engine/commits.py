@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from pipeline.core.decide import TakeBack
-from pipeline.core.events import Event, Outcome, RunStarted, StageFinished, TakenBack
+from pipeline.core.events import Event, Outcome, PersonEdited, RunStarted, StageFinished, TakenBack
 from pipeline.core.state import RunState
 from pipeline.engine.task import Task
 from pipeline.repo.store import Store
@@ -57,12 +57,14 @@ def recompose(store: Store, events: Iterable[Event], state: RunState, command: T
     )
 
 
-def _kept(events: Iterable[Event], gone: set[str]) -> list[StageFinished]:
-    """List the changes that stay, in the order they were made."""
-    kept: list[StageFinished] = []
+def _kept(events: Iterable[Event], gone: set[str]) -> list[StageFinished | PersonEdited]:
+    """List the changes that stay, in the order they were made; what a person edited always stays."""
+    kept: list[StageFinished | PersonEdited] = []
     for event in events:
         if isinstance(event, TakenBack):
-            kept = [one for one in kept if one.stage not in event.stages]
-        elif isinstance(event, StageFinished) and event.outcome is Outcome.DONE and event.commit:
+            kept = [one for one in kept if isinstance(one, PersonEdited) or one.stage not in event.stages]
+        elif isinstance(event, PersonEdited) or (
+            isinstance(event, StageFinished) and event.outcome is Outcome.DONE and event.commit
+        ):
             kept.append(event)
-    return [event for event in kept if event.stage not in gone]
+    return [event for event in kept if isinstance(event, PersonEdited) or event.stage not in gone]

@@ -54,7 +54,7 @@ def read_text(world: World) -> str:
     if not path.is_file():
         raise UsageProblem(
             f"{world.user.root} has no {FLOW}, which says what the stages are",
-            f"Start from the shipped one: mkdir -p agents && pipeline flow show --shipped > {FLOW}",
+            "Write one for this repository: pipeline init",
         )
     data = path.read_bytes()
     try:

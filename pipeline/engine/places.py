@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.core import redact
-from pipeline.core.events import RunStarted
 from pipeline.core.state import fold
 from pipeline.engine.look import load_plan
 from pipeline.engine.world import World
 from pipeline.errors import Interrupted, Problem
 from pipeline.files import journal
 from pipeline.files.rundir import RunDir
+from pipeline.gates.bench import Bench
 from pipeline.language.plan import Plan
 from pipeline.process.launch import Attempt, Launcher
 from pipeline.process.spec import STDERR, STDOUT, Ending, LaunchSpec, OnOrphan
@@ -39,6 +39,7 @@ class Places:
         self._rundir = rundir
         self._store = store
         self._launcher = launcher
+        self._tools = tools
         self._env = {**world.child_env(plan.workspace.pass_env), **tools}
         self._turn = threading.Lock()
         self._known: dict[str, Workspace] = {}
@@ -53,9 +54,21 @@ class Places:
             world.repo_state, self.wants.disk, self._is_over
         )
 
-    def begin(self, started: RunStarted, base_tree: str) -> None:
-        """Take the run's facts."""
-        self.setups.begin(started.base, base_tree)
+    def begin(self, base: str, base_tree: str) -> None:
+        """Take the base's commit and tree."""
+        self.setups.begin(base, base_tree)
+
+    def bench(self) -> Bench:
+        """Make the test bench, on the checkout for gates."""
+        return Bench(
+            self._store,
+            self._launcher,
+            self._rundir.work / "gate",
+            self._world.repo_state / "baselines",
+            self._world.gate_env(self._tools),
+            portable=self._world.settings.portable,
+            checkout=self.gate(),
+        )
 
     def workspace(self, slot: int) -> Workspace:
         """Return the workspace for the stages of one slot. Raises `Busy` when there is no room for a new one."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.core.events import GateResult
 from pipeline.core.state import RunState
+from pipeline.engine.owners import owners
 from pipeline.engine.result import newest_gate
 from pipeline.language import globs
 from pipeline.language.flow import GateName
@@ -17,8 +18,8 @@ _MENTION = re.compile(r"(?<![\w`/])([@#])(?=\w)")
 _LIST_MAX = 40
 
 
-def render(state: RunState, store: Store, tree: str, accepted: Callable[[str], Path]) -> str:
-    """Write the body; `accepted` names the folder of a stage's accepted outputs."""
+def render(state: RunState, store: Store, tree: str, accepted: Callable[[str], Path], moved: str = "") -> str:
+    """Write the body; `accepted` names the folder of a stage's accepted outputs, `moved` says where the base is now."""
     started = state.started
     if started is None:
         raise ValueError("the run has not started")
@@ -29,10 +30,12 @@ def render(state: RunState, store: Store, tree: str, accepted: Callable[[str], P
     )
     parts = [
         *played,
+        f"> {quiet(moved)}\n" if moved else "",
         f"## What was asked\n\n{_fence(started.idea)}\n",
         _evidence(state),
         _findings(state),
         _changes(state, store, tree),
+        _review(store, started.base, tree),
         _plan(state, accepted),
         _stages(state),
         _provenance(state, tree),
@@ -138,6 +141,18 @@ def _group(plan: Plan, path: str) -> str:
     if globs.matches_any([glob for target in plan.targets for glob in target.tests], path):
         return "Tests"
     return "Source" if globs.matches_any([glob for target in plan.targets for glob in target.source], path) else "Other"
+
+
+def _review(store: Store, base: str, tree: str) -> str:
+    """Name the owners of what was changed, without calling them; the forge does that."""
+    found = owners(store, base, [change.path for change in store.diff(base, tree)])
+    if not found:
+        return ""
+    lines = ["## Who should review", "", "By the base's CODEOWNERS:", ""]
+    for name, paths in found.items():
+        shown = ", ".join(f"`{path}`" for path in paths[:5])
+        lines.append(f"- `{name}`: {shown}" + (f" and {len(paths) - 5} more" if len(paths) > 5 else ""))
+    return "\n".join([*lines, ""])
 
 
 def _plan(state: RunState, accepted: Callable[[str], Path]) -> str:

@@ -6,13 +6,13 @@ is looked for by its branch before it is made.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 import msgspec
 
-from pipeline.core.events import Effect, EffectDone, EffectIntended, Event, RunStarted
+from pipeline.core.events import Effect, EffectDone, EffectIntended, Event, Noted, RunStarted
 from pipeline.core.state import RunState
-from pipeline.engine import pr_body
+from pipeline.engine import large, moved, pr_body
+from pipeline.engine.compose import Composer
 from pipeline.engine.result import Commit, newest_gate
 from pipeline.engine.world import World
 from pipeline.errors import UsageProblem, WorkFailed
@@ -21,12 +21,11 @@ from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
 from pipeline.forges.local import LocalForge, PullRequest, folder_for
 from pipeline.ids import branch_name
-from pipeline.language.flow import GateName
+from pipeline.language.flow import GateName, Publish
 from pipeline.language.plan import Node, Plan
 from pipeline.repo.git import GitError
 from pipeline.repo.store import NO_COMMIT, Store
 
-_DOCS = ("docs/**", "*.md", "**/*.md", "*.rst")
 _SUBJECT_MAX = 68
 
 Record = Callable[[Event], None]
@@ -46,21 +45,36 @@ class Publisher:
         if state.started is None:
             raise ValueError("the run has not started")
         self.started: RunStarted = state.started
-        self.branch = branch_name(self.started.feature, self.started.run_id)
+        self.branch = ""
 
-    def publish(self, node: Node, title: str) -> str:
+    def _title(self) -> str:
+        plans = [
+            self.rundir.accepted(node.id) / node.outputs["plan"].file
+            for node in self.plan.leaves()
+            if "plan" in node.outputs
+        ]
+        text = next((path.read_text(errors="replace") for path in plans if path.is_file()), "")
+        return title_from(text, self.started.idea)
+
+    def publish(self, node: Node) -> str:
         """Do what of branch, push and pull request is not done yet; return what there is now, in words.
 
         Raises `Problem` when the tree may not be published, or somebody else's branch is in the way.
         """
         self._require_verified()
-        commits = self._branch(title)
-        if self.started.remote:
-            self._push(commits[-1].sha)
+        title = self._title()
+        how = node.publish or Publish()
+        self.branch = branch_name(how.branch, self.started.feature, self.started.run_id)
+        commits = self._branch(how, title)
+        head, remote = commits[-1].sha, self.started.remote
+        large.hand_over(self.world, self.store, self.started.base, head, remote, self.started.run_id)
+        if remote and Effect.PUSH not in self.state.effects:
+            self._push(head)
+        self._note_others(head)
         self._write_records(commits)
-        if not self.state.publish or node.publish is None:
+        if not self.state.publish:
             return f"branch {self.branch}; no pull request was asked for"
-        pull = self._pull_request(commits[-1].sha, title, draft=node.publish.draft)
+        pull = self._pull_request(commits[-1].sha, title, draft=how.draft)
         return f"pull request {pull.number}: {pull.url}"
 
     def tree(self) -> str:
@@ -82,12 +96,13 @@ class Publisher:
             seen = f"the last green gate saw tree {green.tree[:12]}" if green else "no green gate saw any tree"
             raise WorkFailed(f"tree {tree[:12]} was not verified ({seen}), so it is not published")
 
-    def _branch(self, title: str) -> tuple[Commit, ...]:
+    def _branch(self, how: Publish, title: str) -> tuple[Commit, ...]:
         """Compose the commits, set the branch in the store, and bring it into the user's repository."""
         if not self.state.effects.get(Effect.BRANCH):
             self.record(EffectIntended(at=self.world.clock(), effect=Effect.BRANCH, detail={"branch": self.branch}))
             reached("branch.intended")
-        commits = self._compose(title)
+        composer = Composer(self.world, self.store, self.plan, self.state, how)
+        commits = composer.commits(self.tree(), title)
         reached("branch.composed")
         head = commits[-1].sha
         self._set_store_branch(head)
@@ -105,50 +120,6 @@ class Publisher:
         except GitError as exc:
             raise UsageProblem(f"the branch {self.branch} is in the store at another commit", exc.what) from exc
 
-    def _compose(self, title: str) -> tuple[Commit, ...]:
-        """Split the tree's change into two to four logical commits: tests, source, documentation."""
-        base_tree, final = self.store.tree_of(self.started.base), self.tree()
-        tests = tuple(glob for target in self.plan.targets for glob in target.tests)
-        steps: list[tuple[str, str, str]] = [
-            ("test", self.store.graft(base_tree, final, tests), f"test: {title} (failing)"),
-        ]
-        without_docs = self.store.graft(final, base_tree, _DOCS)
-        with_tests = self.store.graft(without_docs, final, tests)
-        steps.append(("feat", with_tests, f"feat: {title}"))
-        steps.append(("docs", final, f"docs: {title}"))
-        commits: list[Commit] = []
-        parent, tree = self.started.base, base_tree
-        for index, (kind, after, subject) in enumerate(steps):
-            if after == tree:
-                continue
-            stage, agent = self._made_by(tree, after)
-            message = f"{subject}\n\n{self._trailers(stage, agent)}"
-            at = self.started.at + timedelta(seconds=index + 1)
-            parent = self.store.commit(after, parent, message, author=self.started.author, at=at)
-            commits.append(Commit(sha=parent, subject=subject, stage=stage or kind))
-            tree = after
-        return tuple(commits)
-
-    def _made_by(self, before: str, after: str) -> tuple[str, str]:
-        """Name the last stage (and its agent) that wrote one of the paths between two trees."""
-        paths = {change.path for change in self.store.diff(before, after)}
-        stage, agent = "", ""
-        for node in self.plan.leaves():
-            last = self.state.nodes[node.id].last
-            if last is not None and last.commit and paths & set(last.changed):
-                stage, agent = node.id, last.agent
-        return stage, agent
-
-    def _trailers(self, stage: str, agent: str) -> str:
-        node = self.plan.nodes.get(stage)
-        model = node.player.model if node is not None and node.player is not None else ""
-        lines = [
-            f"Run-Id: {self.started.run_id}",
-            f"Stage: {stage}" if stage else "",
-            f"Agent: {agent}" if agent else "",
-        ]
-        return "\n".join(line for line in [*lines, f"Model: {model}" if model else ""] if line) + "\n"
-
     def _push(self, head: str) -> None:
         if not self.state.effects.get(Effect.PUSH):
             detail = {"branch": self.branch, "head": head, "remote": self.started.remote}
@@ -162,7 +133,7 @@ class Publisher:
             )
         except GitError as exc:
             there = git("ls-remote", self.started.remote, ref, ok=(0, 2, 128)).partition("\t")[0]
-            if there != head:
+            if there != head and not self.world.user.more_on(self.started.remote, self.branch, head):
                 raise self._refused(there, exc) from exc
         reached("push.done")
         if not self.state.effects.get(Effect.PUSH):
@@ -171,8 +142,22 @@ class Publisher:
             )
             reached("push.recorded")
 
+    def _note_others(self, head: str) -> None:
+        """Say what persons have put on top of the run's branch meanwhile; it stays."""
+        remote = self.started.remote
+        if more := self.world.user.more_on(remote, self.branch, head):
+            where = f"{self.branch} on {remote}" if remote else self.branch
+            said = f"{where} has {more} commit{'s' * (more != 1)} that this run did not make; left as it is"
+            self.record(Noted(at=self.world.clock(), text=said))
+
     def _refused(self, there: str, exc: GitError) -> UsageProblem:
         again = f"then type: pipeline resume {self.started.run_id}"
+        folder = self.branch.rpartition("/")[0]
+        if folder and self.world.user.git("ls-remote", self.started.remote, f"refs/heads/{folder}", ok=(0, 2, 128)):
+            return UsageProblem(
+                f"{self.started.remote} has a branch {folder}, which is in the way of {self.branch}",
+                f"Nothing was overwritten. Rename that branch there, {again}",
+            )
         if there:
             return UsageProblem(
                 f"{self.started.remote} has a branch {self.branch} at {there[:12]}, which this run did not push",
@@ -188,7 +173,8 @@ class Publisher:
                 EffectIntended(at=self.world.clock(), effect=Effect.PULL_REQUEST, detail={"branch": self.branch})
             )
             reached("pr.intended")
-        body = pr_body.render(self.state, self.store, self.tree(), self.rundir.accepted)
+        said = self._moved(head)
+        body = pr_body.render(self.state, self.store, self.tree(), self.rundir.accepted, said)
         atomic.write_text(self.rundir.folder / "pr_body.md", body)
         url = self.world.user.remote_url(self.started.remote)
         forge = LocalForge(folder_for(url, self.world.user.root, self.world.repo_state))
@@ -218,6 +204,14 @@ class Publisher:
             reached("pr.recorded")
         atomic.write_text(self.rundir.folder / "pr_url.txt", pull.url + "\n")
         return pull
+
+    def _moved(self, head: str) -> str:
+        """Say that the base branch has moved, if it has; it is noted with the run too."""
+        found = moved.look(self.world, self.store, self.started, head)
+        said = "" if found is None else str(found)
+        if said and said not in self.state.notes:
+            self.record(Noted(at=self.world.clock(), text=said))
+        return said
 
     def _write_records(self, commits: Sequence[Commit]) -> None:
         """Write `branch_info.json` and `commit_log.json` for people and scripts."""

@@ -25,11 +25,11 @@ from pipeline.core.events import (
 )
 from pipeline.core.retry import retry_delay_s
 from pipeline.core.state import RunState
-from pipeline.engine import inbox, sound
+from pipeline.engine import inbox, person, sound
 from pipeline.engine.basis import Bases
 from pipeline.engine.carry import event_of, mend_for_person
 from pipeline.engine.commits import recompose, stage_commit, stage_ref
-from pipeline.engine.publish import Publisher, title_from
+from pipeline.engine.publish import Publisher
 from pipeline.engine.stage import StageRunner
 from pipeline.engine.task import Found, Task, task_of
 from pipeline.engine.views import Views
@@ -41,6 +41,7 @@ from pipeline.files.journal import Journal
 from pipeline.files.rundir import RunDir
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Kind, Node, Plan
+from pipeline.repo import objects
 from pipeline.repo.store import NO_COMMIT, Store
 
 _LOOK_S = 0.25
@@ -82,6 +83,7 @@ class Run:
         self._tasks: dict[str, Task] = {}
         self._calls: dict[str, int] = {}
         self._put_off: set[str] = set()
+        self._edits_wait = False
         self._opened_at_s = time.monotonic()
         for event in journal.events:
             self._take(event)
@@ -127,13 +129,24 @@ class Run:
         if isinstance(event, StageFinished) and event.outcome not in {Outcome.LOST, Outcome.PARKED}:
             self._calls[event.stage] = self._calls.get(event.stage, 0) + 1
 
+    def take_in_edits(self) -> None:
+        """Take in what a person edited, unless stages still run that began before; then those end first."""
+        self._edits_wait = bool(self.state.running) and person.has_edits(self.store, self.rundir)
+        event = None if self.state.running else person.take_in(self.world, self.store, self.rundir, self.state)
+        if event is None:
+            return
+        self.record(event)
+        reached("person.recorded")
+        person.put_aside(self.rundir)
+        if self.state.end is None and (command := person.unverified(self.state, event)) is not None:
+            self.take_back(command)
+
     def go(self, stop: Stop) -> None:
         """Work until the run is over, parked, or asked to stop. Raises `UsageProblem` for an unsound base."""
         self._take_requests()
         self._prepare()
         self._take_up_running()
-        watch = threading.Thread(target=self._end_now, args=(stop,), daemon=True)
-        watch.start()
+        threading.Thread(target=_end_now, args=(stop, self.runner), daemon=True).start()
         while not self._step(stop):
             pass
         self._settle()
@@ -142,13 +155,10 @@ class Run:
             self.rundir.switch_latest()
             reached("latest.switched")
 
-    def _end_now(self, stop: Stop) -> None:
-        stop.now.wait()
-        self.runner.stop()
-
     def _prepare(self) -> None:
         """Give the stage runner the run's facts, and make sure the base can be tested before an agent is paid."""
         started = self.started
+        objects.secure(self.world.user, self.store.folder / "objects", started.base, started.run_id)
         self.store.require(started.base)
         self.store.set_ref(f"refs/runs/{started.run_id}/base", started.base, "")
         reached("base.pinned")
@@ -182,9 +192,12 @@ class Run:
         """Carry out what is to be done next; tell whether the loop is over."""
         if self.state.end is not None:
             return True
-        draining = stop.polite.is_set()
+        if self._edits_wait and not self._tasks:
+            self.take_in_edits()
+        draining = stop.polite.is_set() or self._edits_wait
         awake_s = self._awake_s()
-        commands = decide(self.state, self.world.clock(), self._parallel(), awake_s=awake_s, draining=draining)
+        parallel = self.world.settings.parallel or self.plan.parallel
+        commands = decide(self.state, self.world.clock(), parallel, awake_s=awake_s, draining=draining)
         wake: datetime | None = None
         starting: list[Task] = []
         for command in commands:
@@ -204,9 +217,6 @@ class Run:
             return False
         self._wait(wake, once=bool(self._tasks) or wake is not None)
         return False
-
-    def _parallel(self) -> int:
-        return self.world.settings.parallel or self.plan.parallel
 
     def _awake_s(self) -> float:
         """Say how long this process has been awake with the run; sleep does not count."""
@@ -296,21 +306,12 @@ class Run:
                 stage=node.id,
                 timeout_s=self.world.settings.lock_timeout_s,
             ):
-                return Found(outcome=Outcome.DONE, reason=publisher.publish(node, self._title()), agent="engine")
+                return Found(outcome=Outcome.DONE, reason=publisher.publish(node), agent="engine")
         except Problem as exc:
             parked = exc.exit_code in {2, 75}
             self.exit_code = exc.exit_code
             outcome = Outcome.PARKED if parked else Outcome.FAILED
             return Found(outcome=outcome, kind=FailureKind.MISSING, reason=exc.what, mend=exc.mend)
-
-    def _title(self) -> str:
-        plans = [
-            self.rundir.accepted(node.id) / node.outputs["plan"].file
-            for node in self.plan.leaves()
-            if "plan" in node.outputs
-        ]
-        text = next((path.read_text(errors="replace") for path in plans if path.is_file()), "")
-        return title_from(text, self.started.idea)
 
     def _wait(self, wake: datetime | None, *, once: bool) -> None:
         """Take in the next finished attempt; look in between whether somebody asked for a cancel."""
@@ -393,3 +394,8 @@ class Run:
         self.store.set_ref(stage_ref(self.started.run_id, task), commit, NO_COMMIT)
         reached("stage.ref_set", task.node.id)
         return tree, commit
+
+
+def _end_now(stop: Stop, runner: StageRunner) -> None:
+    stop.now.wait()
+    runner.stop()

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Sequence
 
 import msgspec
@@ -17,7 +16,7 @@ from pipeline.core.events import (
     RunStarted,
 )
 from pipeline.core.memory import Status
-from pipeline.engine import again, flows
+from pipeline.engine import again, flows, preflight
 from pipeline.engine.flows import FLOW, PROMPTS
 from pipeline.engine.look import load_plan, require_run
 from pipeline.engine.open import exclusive, open_journal
@@ -30,12 +29,13 @@ from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.journal import Journal
 from pipeline.files.rundir import LATEST, RunDir
-from pipeline.gates.bench import Bench
-from pipeline.ids import run_id, slug
+from pipeline.ids import branch_name, run_id, slug
 from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.flow import Choice
 from pipeline.language.flow_names import GIVEN
 from pipeline.language.plan import Plan
 from pipeline.process.launch import Launcher
+from pipeline.repo.user import FALLBACK_AUTHOR
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,16 +56,16 @@ def start(world: World, order: Order) -> str:
     idea = order.idea.strip()
     plan = flows.compiled(world, order.workflow)
     inputs = checked_inputs(plan, order)
-    if not order.cassette:
-        _require_agents(world, plan)
     base = world.user.base(order.base_branch or world.settings.base_branch)
+    doubts = preflight.require(world, plan, base, agents=not order.cassette, publish=order.publish)
     now = world.clock()
     name = order.run_id or run_id(now, world.randomness(4))
     rundir = world.rundir(name)
     if rundir.exists:
         raise UsageProblem(f"the run {name} exists already", f"Go on with it: pipeline resume {name}")
-    rundir.create()
     feature = slug(order.feature or idea or order.workflow)
+    _require_publishable(world, plan, feature, name)
+    rundir.create()
     text = flows.read_text(world)
     flows.pin(world, rundir, plan)
     request = f"# {feature}\n\n- run: {name}\n- base branch: {base.branch}\n\n{idea}\n"
@@ -86,7 +86,7 @@ def start(world: World, order: Order) -> str:
         tools={name: world.environ[name] for name in TOOLS if name in world.environ},
         inputs=inputs,
     )
-    notes = [Noted(at=now, text=note) for note in (*base.notes, *_differing(world, base.commit, text))]
+    notes = [Noted(at=now, text=note) for note in (*base.notes, *doubts, *_differing(world, base.commit, text))]
     with open_journal(rundir) as opened:
         opened.append([started, *notes], durable=True)
     atomic.sync_folder(rundir.folder.parent)
@@ -146,18 +146,10 @@ def _work(world: World, rundir: RunDir, stop: Stop, first: Sequence[Event]) -> R
         launcher = stack.enter_context(Launcher(rundir.work / "launcher.log"))
         tools = _recorded_tools(opened)
         places = Places(world, rundir, plan, store, launcher, tools)
-        bench = Bench(
-            store,
-            launcher,
-            rundir.work / "gate",
-            world.repo_state / "baselines",
-            {**world.child_env(), **tools},
-            portable=world.settings.portable,
-            checkout=places.gate(),
-        )
-        runner = StageRunner(world, rundir, plan, places, launcher, bench)
+        runner = StageRunner(world, rundir, plan, places, launcher, places.bench())
         run = Run(world, rundir, plan, opened, store, runner)
         stack.callback(lambda: places.close(over=run.state.end is not None))
+        run.take_in_edits()
         invoked = any(isinstance(event, Invoked) for event in first)
         outdated = None if invoked else again.outdated(run.state, run.bases.stale(run.state))
         if run.state.end is not None and not invoked and outdated is None:
@@ -193,22 +185,16 @@ def _heal(run: Run) -> None:
             run.rundir.switch_latest()
 
 
-def _require_agents(world: World, plan: Plan) -> None:
-    """Make sure that every agent's command can be found before anything is started."""
-    for node in plan.leaves():
-        if node.player is None or node.player.backend != "command":
+def _require_publishable(world: World, plan: Plan, feature: str, name: str) -> None:
+    """Make sure, before an agent is paid, that nothing stands in the way of what is published at the end."""
+    for node in plan.nodes.values():
+        if node.publish is None:
             continue
-        role = node.player.role
-        if not node.player.command:
+        world.user.require_free(branch_name(node.publish.branch, feature, name), "Then type the same command again")
+        if node.publish.signoff is Choice.ALWAYS and world.user.author() == FALLBACK_AUTHOR:
             raise UsageProblem(
-                f"no agent: the role {role} has no command line",
-                f"Say in {FLOW} who plays it, for example: defaults: {{command: [claude, -p]}}",
-            )
-        name = node.player.command[0]
-        if shutil.which(name, path=world.environ.get("PATH", "")) is None:
-            raise UsageProblem(
-                f"the agent {name!r} of the role {role} is not on the PATH",
-                f"Install it, or name another in {FLOW}: defaults: {{command: [...]}}; or try: pipeline demo",
+                "commits are to be signed off (publish.signoff), and git does not know by whom",
+                "Say who you are: git config user.name NAME; git config user.email MAIL",
             )
 
 

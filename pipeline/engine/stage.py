@@ -61,7 +61,7 @@ class StageRunner:
     def begin(self, started: RunStarted, base_tree: str) -> None:
         """Take the run's facts; nothing runs before that."""
         self.started, self.base_tree = started, base_tree
-        self.places.begin(started, base_tree)
+        self.places.begin(started.base, base_tree)
 
     @property
     def _cassette(self) -> str:
@@ -344,6 +344,16 @@ class StageRunner:
             name = f"{task.node.id.replace(':', '.')}.{task.attempt}{'.rejected' if rejected else ''}.patch"
             atomic.write_bytes(self.rundir.folder / "patches" / name, self.store.patch(task.tree, tree), durable=False)
 
+    def _delivered(self, task: Task, gate: GateName) -> GateResult | None:
+        """Return what the red gate saw, with what persons edited since: that is delivered too."""
+        if not task.edits or gate is not GateName.UNTAMPERED:
+            return task.red
+        red = task.red or GateResult(gate=GateName.RED, passed=True, tree=self.base_tree, detail="")
+        tree = red.tree
+        for edit in task.edits:
+            tree = self.store.graft_paths(tree, edit.tree, set(edit.changed))
+        return msgspec.structs.replace(red, tree=tree)
+
     def _gated(self, task: Task, found: Found, tree: str, findings: tuple[Path, ...]) -> Found:
         """Run the stage's gates in order, up to the first that does not pass."""
         results: list[GateResult] = []
@@ -354,7 +364,7 @@ class StageRunner:
                 targets=self.plan.targets,
                 base_tree=self.base_tree,
                 tree=self.store.graft(tree, self.base_tree, self.plan.records),
-                red=None if gate is GateName.RED else task.red,
+                red=None if gate is GateName.RED else self._delivered(task, gate),
                 findings=findings,
                 last_round=task.last_round,
             )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pipeline.gates.bench import Bench
 from pipeline.language import globs
-from pipeline.language.flow import Target
+from pipeline.language.target import Target
 from pipeline.repo.store import Store
 
 FILES = "{files}"

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pipeline.core import values
-from pipeline.core.events import Basis, GateResult, Outcome, RunStarted, StageStarted, Usage
+from pipeline.core.events import Basis, GateResult, Outcome, PersonEdited, RunStarted, StageStarted, Usage
 from pipeline.core.state import RunState
 from pipeline.engine.result import newest_gate
 from pipeline.files.rundir import RunDir
@@ -25,7 +25,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt.
 
     `inputs` are the stages whose outputs it is given, `brief` what its prompt can name, `findings` the stages
-    with the files that its gate of that name asks. With a `problem` it cannot even start.
+    with the files that its gate of that name asks. `edits` is what persons changed since tests were delivered. With a
+    `problem` it cannot even start.
     """
 
     node: Node
@@ -43,6 +44,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[tuple[str, str], ...] = ()
     env: dict[str, str] = {}
     problem: str = ""
+    edits: tuple[PersonEdited, ...] = ()
     resumed: bool = False
 
 
@@ -98,6 +100,7 @@ def task_of(
         findings=tuple(_findings(state, node)),
         env=env,
         problem=problem,
+        edits=state.edits_since_red,
         resumed=resumed,
     )
 

@@ -7,12 +7,13 @@ import msgspec
 from pipeline.core.events import CancelRequested, Effect, Outcome, RunEnd, RunFinished, StageCancelled, StageFinished
 from pipeline.core.memory import Status
 from pipeline.core.state import RunState, fold
-from pipeline.engine import inbox
+from pipeline.engine import inbox, rescue
+from pipeline.engine.clean import remove_locks, take_away
 from pipeline.engine.look import holder, load_plan, load_state, require_run
 from pipeline.engine.open import exclusive, open_journal
 from pipeline.engine.world import World
 from pipeline.errors import Busy, NothingToDo, Problem, UsageProblem
-from pipeline.files.rundir import LATEST, LOCKS, PLANS, remove_tree
+from pipeline.files.rundir import LATEST
 from pipeline.forges.local import LocalForge, folder_for
 from pipeline.process import launch
 from pipeline.repo import pool
@@ -60,23 +61,34 @@ def roll_back(world: World, name: str) -> list[str]:
         state = load_state(world, name)
         for stage, attempt in state.running.items():
             launch.end_orphan(rundir.attempt(stage, attempt))
+        store = world.store()
+        if not _is_merged(world, state) and (found := rescue.rescue(world, store, rundir, state)) is not None:
+            done.append(str(found))
         detail = {**state.intended.get(Effect.PUSH, {}), **state.effects.get(Effect.BRANCH, {})}
         if detail.get("branch") and detail.get("head"):
             done += _remove_branch(world, state, detail["branch"], detail["head"])
-        store = world.store()
-        for ref in store.refs_below(f"refs/runs/{name}/"):
-            store.delete_ref(ref)
         link = world.user.root / LATEST
         if link.is_symlink() and link.readlink().name == name:
             link.unlink()
             done.append("docs/status/latest no longer points to it")
         pool.forget(rundir.workspaces, name)
-        for folder in (world.user.root / PLANS / name, rundir.work, rundir.folder):
-            remove_tree(folder)
+        take_away(world, store, rundir, state)
         done.append(f"removed {rundir.folder} and its workspaces")
-    for path in (world.user.root / LOCKS).glob(f"*.{name}.lock"):
-        path.unlink()
+    remove_locks(world, name)
     return done
+
+
+def _is_merged(world: World, state: RunState) -> bool:
+    """Tell whether the base branch has the run's work, as far as is known here."""
+    started = state.started
+    if started is None or not (head := rescue.work_of(state)):
+        return True
+    base = (
+        f"refs/remotes/{started.remote}/{started.base_branch}"
+        if started.remote
+        else f"refs/heads/{started.base_branch}"
+    )
+    return world.user.git.works("merge-base", "--is-ancestor", head, base)
 
 
 def _remove_branch(world: World, state: RunState, branch: str, head: str) -> list[str]:

@@ -20,6 +20,7 @@ from pipeline.core.events import (
     LoopFinished,
     Noted,
     Outcome,
+    PersonEdited,
     RoundStarted,
     RunFinished,
     RunOpened,
@@ -131,6 +132,8 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case ea
             return f"{event.stage}: {event.answer.value}" + (f", {event.comment}" if event.comment else "")
         case TakenBack():
             return f"to run again, because {event.reason}" if event.stages else event.reason
+        case PersonEdited():
+            return f"{event.author.rpartition(' <')[0]} edited {', '.join(event.changed[:5])}"
         case StageCancelled():
             return f"{event.stage}: to be cancelled, {event.reason}"
         case LimitsRaised():

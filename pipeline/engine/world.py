@@ -18,6 +18,11 @@ Listener = Callable[[Event, RunState], None]
 TOOLS = ("PATH", "VIRTUAL_ENV", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
 """What of the starting person's environment says which tools are meant; recorded with the run."""
 
+_HOMES = {
+    "RUSTUP_HOME": ".rustup", "CARGO_HOME": ".cargo", "GOPATH": "go", "PYENV_ROOT": ".pyenv", "NVM_DIR": ".nvm",
+}  # fmt: skip
+"""Where tools keep their toolchains, below a HOME that tests do not get."""
+
 _AGENT_BASE = (*TOOLS, "LANG", "LC_ALL", "TZ")
 
 
@@ -35,11 +40,23 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
     def store(self) -> Store:
         """Open the repository's trusted store."""
-        return Store(self.repo_state / "store.git", self.user.objects)
+        return Store(
+            self.repo_state / "store.git",
+            self.user.objects,
+            filters=self.user.filters,
+            file_max_bytes=int(self.settings.file_max_mb * 1_000_000),
+        )
 
     def rundir(self, run_id: str) -> RunDir:
         """Name a run's folders."""
         return RunDir(self.user.root, self.repo_state, run_id)
+
+    def gate_env(self, tools: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Build the environment of tests and checks: `tools` say whose PATH and VIRTUAL_ENV; tools find their homes."""
+        home = Path(self.environ.get("HOME", "/"))
+        homes = {name: str(home / folder) for name, folder in _HOMES.items() if (home / folder).is_dir()}
+        given = {name: self.environ[name] for name in _HOMES if name in self.environ}
+        return {**homes, **given, **self.child_env(), **(tools or {})}
 
     def child_env(self, pass_env: tuple[str, ...] = ()) -> dict[str, str]:
         """Build the environment of a child from an allow-list; a name may end in `*`."""

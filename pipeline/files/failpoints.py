@@ -23,6 +23,8 @@ NAMES: Final = (
     "stage.ref_set",
     "stage.recorded",
     "round.started",
+    "person.committed",
+    "person.recorded",
     "branch.intended",
     "branch.composed",
     "branch.set",

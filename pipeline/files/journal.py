@@ -37,7 +37,8 @@ class Journal:
 
         Raises `Fault` when the disk does not take them; the file then ends where it ended before.
         """
-        lines = [_line(seq, events.encode(event)) for seq, event in enumerate(new, self._seq + 1)]
+        added = list(new)
+        lines = [_line(seq, events.encode(event)) for seq, event in enumerate(added, self._seq + 1)]
         data = b"".join(lines)
         try:
             written = 0
@@ -54,6 +55,7 @@ class Journal:
             ) from exc
         self._size_bytes += len(data)
         self._seq += len(lines)
+        self.events += added
 
     def sync(self) -> None:
         """Make everything that was appended durable; events that fall together share one call."""

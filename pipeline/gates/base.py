@@ -8,7 +8,8 @@ import msgspec
 from pipeline.core.events import GateResult
 from pipeline.gates.bench import Bench
 from pipeline.language import globs
-from pipeline.language.flow import GateName, Target
+from pipeline.language.flow import GateName
+from pipeline.language.target import Target
 from pipeline.repo.store import Store
 
 TOLD_MAX = 20

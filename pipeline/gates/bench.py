@@ -18,7 +18,7 @@ from pipeline.files.rundir import remove_tree
 from pipeline.gates import runners
 from pipeline.gates.runners.base import Ask, Left
 from pipeline.gates.testrun import TestRun, believed
-from pipeline.language.flow import Target
+from pipeline.language.target import Target
 from pipeline.process.launch import Attempt, Launcher
 from pipeline.process.spec import STDERR, STDOUT, Ending, ExitRecord, LaunchSpec, OnOrphan
 from pipeline.repo.setups import SetupFailed

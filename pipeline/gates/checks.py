@@ -10,7 +10,8 @@ from collections import Counter
 from pipeline.core.events import GateResult
 from pipeline.gates.base import GateContext, verdict
 from pipeline.gates.bench import Executed
-from pipeline.language.flow import GateName, Target
+from pipeline.language.flow import GateName
+from pipeline.language.target import Target
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _AT = re.compile(r"^[^\s:(]+(?::\d+|\(\d+,\d+\))(?::\d+)?:?\s*\S.*$")

@@ -8,7 +8,8 @@ from pipeline.core.events import GateResult
 from pipeline.gates.base import GateContext, verdict
 from pipeline.gates.red import new_tests
 from pipeline.gates.testrun import TestOutcome, TestRun
-from pipeline.language.flow import GateName, Target
+from pipeline.language.flow import GateName
+from pipeline.language.target import Target
 
 RERUNS = 2
 

@@ -15,7 +15,8 @@ from pipeline.gates.faults import Fault, faults
 from pipeline.gates.red import new_tests
 from pipeline.gates.testrun import TestOutcome
 from pipeline.language import globs
-from pipeline.language.flow import GateName, Target
+from pipeline.language.flow import GateName
+from pipeline.language.target import Target
 
 _WHOLE_SUITE_S = 3.0
 """A suite that is quicker than this is run as a whole for every fault; of a slower one the files of the new tests."""

@@ -12,7 +12,8 @@ from pipeline.gates.base import GateContext, verdict
 from pipeline.gates.runners.python import own_names
 from pipeline.gates.testrun import Reason, TestOutcome, TestRun
 from pipeline.language import globs
-from pipeline.language.flow import GateName, Target
+from pipeline.language.flow import GateName
+from pipeline.language.target import Target
 
 ASSERTION = "assertion"
 MISSING_NAME = "missing name"

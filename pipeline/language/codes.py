@@ -6,20 +6,6 @@ An example is a whole flow file when it says `version:`, else the stages of a wo
 import msgspec
 
 from pipeline.language.diagnostics import did_you_mean
-from pipeline.language.flow import FailureKind
-
-FAILURE_WORDS = {
-    FailureKind.TRANSIENT: "it may work later: exit status 75",
-    FailureKind.TIMEOUT: "it took longer than `timeout`, or was silent longer than `idle_timeout`",
-    FailureKind.PROTOCOL: "a declared output was not delivered, or does not have its shape",
-    FailureKind.AGENT: "the command or agent says so: another exit status than 0, or `status: failed`",
-    FailureKind.GATE: "a gate did not pass",
-    FailureKind.VIOLATION: "it wrote where it may not, or wrote a key down; its change is undone and kept aside",
-    FailureKind.NO_CHANGE: "an agent that holds a lock says it is done, and has changed nothing",
-    FailureKind.MISSING: "something it needs is not there: a program, a value for its `env`",
-    FailureKind.QUOTA: "the quota is used up; the stage waits until it is given back, which costs no retry",
-}
-"""What each kind of failure means."""
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):

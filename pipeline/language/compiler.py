@@ -7,8 +7,10 @@ import msgspec
 
 from pipeline.ids import same_name
 from pipeline.language import expressions, globs, templates
-from pipeline.language.flow import CONTINUE, FAIL, Flow, Glob, Lock, Loop, Stage, StageLimits, Target, Template
+from pipeline.language.flow import CONTINUE, FAIL, Flow, Lock, Loop, Stage, StageLimits
 from pipeline.language.plan import Kind, Node, Plan, Player
+from pipeline.language.target import Target
+from pipeline.language.words import Glob, Template
 
 STAR = "*"
 """Stands for an item's key in the ids of a foreach's body."""

@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.language import flow_stages
 from pipeline.language.compiler import stand_ins
-from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Report, Target, Workflow, Workspace
+from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Workflow
 from pipeline.language.flow_names import GIVEN, check_globs
 from pipeline.language.flow_order import Order, check_calls, check_cycles, check_writers
 from pipeline.language.flow_source import Path, Source
 from pipeline.language.runners import runner_of
+from pipeline.language.target import Report, Target, Workspace
 
 _SECRETS = (
     "GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN",

@@ -18,9 +18,10 @@ import msgspec
 from pipeline.errors import UsageProblem
 from pipeline.language import globs
 from pipeline.language.diagnostics import did_you_mean
-from pipeline.language.flow import Count, Duration, Expression, Flow, Glob, Name, Template
+from pipeline.language.flow import Flow
 from pipeline.language.flow_source import Path, Source, where
 from pipeline.language.flow_yaml import Tree, merged, read
+from pipeline.language.words import Count, Duration, Expression, Glob, Name, Template
 
 S = TypeVar("S", bound=msgspec.Struct)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from pipeline.language.flow import Count, Duration, Flow
+from pipeline.language.flow import Flow
+from pipeline.language.words import Count, Duration
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = "^[A-Za-z][A-Za-z0-9_-]{0,47}$"

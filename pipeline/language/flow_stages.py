@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from pipeline.ids import plain_name
+from pipeline.ids import branch_complaint, plain_name
 from pipeline.language import templates
 from pipeline.language.compiler import KIND_KEYS, ids_of, inner_of, kind_of, stand_ins, until_stage
 from pipeline.language.diagnostics import did_you_mean
@@ -91,6 +91,19 @@ def _check_stage(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
     _check_paths(flow, source, stage, here)
     _check_gates(source, stage, kind, here)
     _check_outputs(source, stage, here)
+    _check_publish(source, stage, here)
+
+
+def _check_publish(source: Source, stage: Stage, here: Path) -> None:
+    if stage.publish is None:
+        return
+    path: Path = (*here, "publish")
+    if found := branch_complaint(stage.publish.branch):
+        mend = "for example: branch: 'feature/{feature}-{run_id}'"
+        source.complain("F114", (*path, "branch"), f"{stage.publish.branch!r} cannot be a branch: {found}", mend)
+    for name, value in stage.publish.trailers.items():
+        if not value.strip() or "\n" in value:
+            source.complain("F114", (*path, "trailers", name), f"the trailer {name} needs a value of one line")
 
 
 def _check_paths(flow: Flow, source: Source, stage: Stage, here: Path) -> None:

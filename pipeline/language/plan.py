@@ -10,21 +10,9 @@ from enum import StrEnum
 
 import msgspec
 
-from pipeline.language.flow import (
-    Approval,
-    Foreach,
-    GateName,
-    Input,
-    Lock,
-    Loop,
-    Output,
-    Publish,
-    Retry,
-    StageLimits,
-    Target,
-    Template,
-    Workspace,
-)
+from pipeline.language.flow import Approval, Foreach, GateName, Input, Lock, Loop, Output, Publish, Retry, StageLimits
+from pipeline.language.target import Target, Workspace
+from pipeline.language.words import Template
 
 
 class Kind(StrEnum):

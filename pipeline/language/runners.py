@@ -3,7 +3,7 @@
 import shlex
 from itertools import pairwise
 
-from pipeline.language.flow import Report, Runner, TestCommand
+from pipeline.language.target import Report, Runner, TestCommand
 
 PLACE = "{report}"
 """Where a command that writes JUnit itself is given the name of its file."""

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.errors import UsageProblem
-from pipeline.language.flow import Clone
+from pipeline.language.target import Clone
 from pipeline.repo.scan import Scan, scan
 
 _FICLONE = 0x40049409

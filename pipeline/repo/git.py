@@ -38,9 +38,12 @@ class Git:
     """Git on one repository folder, with one environment. Calls may run in any thread."""
 
     def __init__(self, folder: Path, *, env: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
-        """`folder` must exist at every call; `env` is added to a minimal one, never the process's own."""
+        """`folder` must exist at every call; `env` is added to a minimal one, never the process's own.
+
+        An empty value in `env` takes a variable out of the minimal one.
+        """
         self.folder = folder
-        self._env = {**_base_env(), **(env or {})}
+        self._env = {name: value for name, value in {**_base_env(), **(env or {})}.items() if value}
         self._options = tuple(options)
 
     def __call__(

@@ -12,7 +12,7 @@ import msgspec
 
 from pipeline.core import redact
 from pipeline.language import globs
-from pipeline.language.flow import Clone
+from pipeline.language.target import Clone
 from pipeline.repo.clone import Cloner, remove
 from pipeline.repo.git import Git
 from pipeline.repo.scan import Print, Scan, scan

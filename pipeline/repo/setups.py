@@ -17,8 +17,7 @@ import msgspec
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic, locks
 from pipeline.language import globs
-from pipeline.language.flow import Workspace as Wants
-from pipeline.language.known import REQUIREMENTS, SETUP_INPUTS
+from pipeline.language.target import Workspace as Wants
 from pipeline.repo.clone import Cloner, remove
 from pipeline.repo.git import Git
 from pipeline.repo.lend import SetUp
@@ -26,6 +25,14 @@ from pipeline.repo.scan import Scan, scan
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
+KNOWN = frozenset({
+    "package.json", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", "yarn.lock",
+    ".npmrc", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml", "setup.py", "setup.cfg",
+    "go.mod", "go.sum", "Cargo.toml", "Cargo.lock",
+})  # fmt: skip
+"""Lock files and manifests: whatever of these a tree holds, in any folder, decides what its set-up makes."""
+
+_REQUIREMENTS = "requirements*.txt"
 _CACHES = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".coverage", ".git"})
 _VERSION = b"1"
 _SLACK_S = 60.0
@@ -121,7 +128,7 @@ class Setups:
         for line in self.store.git("ls-tree", "-r", "-z", tree).split("\0"):
             path = line.partition("\t")[2]
             name = path.rpartition("/")[2]
-            if name in SETUP_INPUTS or fnmatch(name, REQUIREMENTS) or globs.matches_any(self.wants.inputs, path):
+            if name in KNOWN or fnmatch(name, _REQUIREMENTS) or globs.matches_any(self.wants.inputs, path):
                 found.append(line)
         return found
 

@@ -7,7 +7,7 @@ nothing that an agent or the repository plants (filters, hooks, textconv) runs w
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,12 +15,13 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.errors import Fault
+from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.language import globs
 from pipeline.repo.git import Git, GitError
 
 NO_COMMIT = "0" * 40
+FILE_MAX_BYTES = 50_000_000
 
 _CONFIG = """\
 [core]
@@ -54,6 +55,7 @@ class TreeChange(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     mode: str
     blob: str
+    old_mode: str = ""
 
 
 def repo_id(common_dir: Path) -> str:
@@ -66,9 +68,22 @@ def repo_id(common_dir: Path) -> str:
 class Store:
     """The bare repository; safe to use from several threads and processes."""
 
-    def __init__(self, folder: Path, borrowed: Path) -> None:
-        """Open the store in `folder`, making it if need be; objects are borrowed from `borrowed`."""
+    def __init__(
+        self,
+        folder: Path,
+        borrowed: Path,
+        *,
+        filters: Callable[[], Mapping[str, str]] = dict,
+        file_max_bytes: int = FILE_MAX_BYTES,
+    ) -> None:
+        """Open the store in `folder`, making it if need be; objects are borrowed from `borrowed`.
+
+        `filters` looks up the person's `filter.*` configuration when it is wanted; no file larger than
+        `file_max_bytes` is taken from an agent.
+        """
         self.folder = folder
+        self.filters = filters
+        self.file_max_bytes = file_max_bytes
         self._make(borrowed)
         self.git = Git(folder, env={"GIT_DIR": str(folder)})
         self._grafts: dict[tuple[str, str, tuple[str, ...]], str] = {}
@@ -86,6 +101,15 @@ class Store:
             path = self.folder / name
             if not path.exists() or path.read_text() != text:
                 atomic.write_text(path, text)
+        self._make_shallow(borrowed.parent / "shallow")
+
+    def _make_shallow(self, theirs: Path) -> None:
+        """Let history end where the user's does: in a shallow clone the parents are not there."""
+        ours = self.folder / "shallow"
+        if theirs.exists() and (not ours.exists() or ours.read_bytes() != theirs.read_bytes()):
+            atomic.write_bytes(ours, theirs.read_bytes())
+        elif ours.exists() and not theirs.exists():
+            ours.unlink()
 
     def has(self, commit: str) -> bool:
         """Tell whether an object is there, in the store or in what it borrows."""
@@ -116,8 +140,21 @@ class Store:
         """Delete a ref; one that is not there is fine."""
         self.git("update-ref", "-d", name)
 
-    def commit(self, tree: str, parent: str, message: str, *, author: str, at: datetime, other_parent: str = "") -> str:
-        """Make a commit whose hash depends on these arguments alone, so that a replay makes the same one."""
+    def commit(
+        self,
+        tree: str,
+        parent: str,
+        message: str,
+        *,
+        author: str,
+        at: datetime,
+        other_parent: str = "",
+        signer: Git | None = None,
+    ) -> str:
+        """Make a commit whose hash depends on these arguments alone, so that a replay makes the same one.
+
+        With `signer`, the person's git, it is signed with their key, and is another one each time.
+        """
         name, _, mail = author.rpartition(" <")
         stamp = f"@{int(at.timestamp())} +0000"
         identity = {
@@ -129,7 +166,10 @@ class Store:
             "GIT_COMMITTER_DATE": stamp,
         }
         parents = ["-p", parent, *(["-p", other_parent] if other_parent else [])]
-        return self.git("commit-tree", tree, *parents, "-F", "-", stdin=message.encode(), env=identity)
+        if signer is None:
+            return self.git("commit-tree", tree, *parents, "-F", "-", stdin=message.encode(), env=identity)
+        env = {**identity, "GIT_OBJECT_DIRECTORY": str(self.folder / "objects")}
+        return signer("commit-tree", "-S", tree, *parents, "-F", "-", stdin=message.encode(), env=env)
 
     def diff(self, old: str, new: str) -> list[TreeChange]:
         """List the paths that differ between two trees or commits; renames are an A and a D."""
@@ -138,8 +178,8 @@ class Store:
         fields = self.git("diff-tree", "-r", "-z", "--no-renames", old, new).split("\0")
         changes = []
         for head, path in zip(fields[0::2], fields[1::2], strict=False):
-            _, mode, _, blob, status = head.split(" ")
-            changes.append(TreeChange(path=path, status=status, mode=mode, blob=blob))
+            old_mode, mode, _, blob, status = head.split(" ")
+            changes.append(TreeChange(path=path, status=status, mode=mode, blob=blob, old_mode=old_mode[1:]))
         return changes
 
     def patch(self, old: str, new: str) -> bytes:
@@ -201,9 +241,9 @@ class Store:
             yield {"GIT_INDEX_FILE": str(Path(folder) / "index")}
 
     def require(self, commit: str) -> None:
-        """Raise `Fault` when the user's repository has lost an object that a run stands on."""
-        if not self.has(commit):
-            raise Fault(
+        """Raise `UsageProblem` when the user's repository has lost an object that a run stands on."""
+        if not self.has(f"{commit}^{{tree}}"):
+            raise UsageProblem(
                 f"the commit {commit[:12]} is no longer in the repository (pruned, or its folder moved)",
-                "Bring it back (git fetch, or git reflog), then type the same command again",
+                f"Bring it back (git fetch origin {commit}; or from another clone), then type the same command again",
             )

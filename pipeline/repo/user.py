@@ -18,11 +18,18 @@ _PASSED = (
     "PATH",
     "HOME",
     "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
     "SSH_AUTH_SOCK",
+    "GIT_SSH",
     "GIT_SSH_COMMAND",
     "GIT_CONFIG_GLOBAL",
+    "GNUPGHOME",
+    "GPG_TTY",
+    "DISPLAY",
     "USER",
     "LOGNAME",
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/@+-]*")
 
@@ -41,7 +48,7 @@ class UserRepo:
     def __init__(self, start: Path, environ: Mapping[str, str]) -> None:
         """Find the repository around `start`. Raises `UsageProblem` when there is none, or it has no work tree."""
         env = {name: environ[name] for name in _PASSED if name in environ}
-        env.setdefault("GIT_CONFIG_GLOBAL", str(Path(env.get("HOME", "/")) / ".gitconfig"))
+        env.setdefault("GIT_CONFIG_GLOBAL", "")  # not set, so that git looks for both of the person's files
         env["GIT_CONFIG_NOSYSTEM"] = "0"  # credential helpers often stand in the system's configuration
         try:
             wanted = ("--show-toplevel", "--git-common-dir", "--git-path", "objects")
@@ -61,6 +68,16 @@ class UserRepo:
     def config(self, key: str) -> str:
         """Return one setting, or an empty text."""
         return self.git("config", "--get", key, ok=(0, 1))
+
+    def filters(self) -> dict[str, str]:
+        """Return the person's `filter.*` settings by name."""
+        found = self.git("config", "-z", "--get-regexp", r"^filter\.", ok=(0, 1))
+        return dict(entry.split("\n", 1) for entry in found.split("\0") if "\n" in entry)
+
+    def lfs_storage(self) -> Path:
+        """Say where Git LFS keeps its objects."""
+        chosen = self.config("lfs.storage")
+        return self.common_dir / (chosen or "lfs")
 
     def remote(self) -> str:
         """Return the remote to publish to: `origin`, else the only one, else an empty text."""
@@ -98,7 +115,19 @@ class UserRepo:
             if head and (commit := self._commit(head)):
                 return head.removeprefix(f"refs/remotes/{remote}/"), commit
         current = self.git("symbolic-ref", "--quiet", "--short", "HEAD", ok=(0, 1))
-        return current or "HEAD", self._commit("HEAD")
+        return current or self._branch_of("HEAD"), self._commit("HEAD")
+
+    def _branch_of(self, commit: str) -> str:
+        """Name a branch that has a commit, for a detached HEAD: main or master, else the only one."""
+        found = self.git("for-each-ref", "--format=%(refname:lstrip=2)", f"--contains={commit}", "refs/heads").split()
+        usual = [name for name in ("main", "master") if name in found]
+        if not usual and len(found) != 1:
+            there = self.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").split()
+            raise UsageProblem(
+                "HEAD is detached, and no branch says where a pull request of it goes",
+                f"Name one: --base-branch {there[0] if there else 'main'}",
+            )
+        return (usual or found)[0]
 
     def _commit(self, ref: str) -> str:
         return self.git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", ok=(0, 1))
@@ -118,11 +147,41 @@ class UserRepo:
             notes.append(f"{len(changed)} uncommitted change(s) in your checkout are not part of this run")
         return notes
 
+    def require_free(self, branch: str, then: str) -> None:
+        """Raise `UsageProblem` when a branch has a name that is a folder of this one (`feature` for `feature/x`)."""
+        parts = branch.split("/")
+        for folder in ("/".join(parts[:length]) for length in range(1, len(parts))):
+            if self._commit(f"refs/heads/{folder}"):
+                raise UsageProblem(
+                    f"the branch {folder} is in the way: git cannot have {branch} beside it",
+                    f"Rename it: git branch -m {folder} {folder}-old (or name runs otherwise in agents/flow.yaml: "
+                    f"publish: {{branch: 'run/{{feature}}-{{run_id}}'}})\n{then}",
+                )
+
+    def is_on_top(self, later: str, commit: str) -> bool:
+        """Tell whether a commit has another one in its history."""
+        return self.git.works("merge-base", "--is-ancestor", commit, later)
+
+    def more_on(self, remote: str, branch: str, commit: str) -> int:
+        """Count the commits that a branch has on top of one; 0 when it is not built on it, or not there.
+
+        Without a remote the branch here is meant. Fetches what is not known here; moves no ref.
+        """
+        ref = f"refs/heads/{branch}"
+        there = self.git("ls-remote", remote, ref, ok=(0, 2, 128)).partition("\t")[0] if remote else self._commit(ref)
+        if not there or there == commit:
+            return 0
+        if not self._commit(there):
+            options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=")
+            self.git("fetch", *options, remote, ref)
+        return int(self.git("rev-list", "--count", f"{commit}..{there}")) if self.is_on_top(there, commit) else 0
+
     def adopt_branch(self, store: Path, branch: str, commit: str, run_id: str) -> None:
         """Bring the run's branch into the repository, if nothing of that name is in the way."""
         found = self._commit(f"refs/heads/{branch}")
-        if found == commit:
+        if found == commit or (found and self.is_on_top(found, commit)):
             return
+        self.require_free(branch, f"Then type: pipeline resume {run_id}")
         if found:
             raise UsageProblem(
                 f"the branch {branch} is in the repository already, at another commit",
@@ -138,9 +197,11 @@ def _is_record(path: str) -> bool:
 
 def _no_repository(start: Path, exc: GitError) -> UsageProblem:
     if "dubious ownership" in exc.stderr:
+        told = re.search(r"safe\.directory (.+)", exc.stderr)
+        folder = told[1].strip() if told else str(start.absolute())
         return UsageProblem(
-            f"git refuses {start}: it belongs to another user",
-            f"If you trust it: git config --global --add safe.directory {start}",
+            f"git refuses {folder}: it belongs to another user",
+            f"If you trust it: git config --global --add safe.directory {folder}",
         )
     if "this operation must be run in a work tree" in exc.stderr:
         return UsageProblem(f"{start} is a bare repository", "Go to a checkout of it")

@@ -10,15 +10,17 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from pipeline.files import atomic
 from pipeline.language import globs
+from pipeline.repo import filters
 from pipeline.repo.clone import remove
-from pipeline.repo.git import Git
+from pipeline.repo.filters import Filtered
+from pipeline.repo.git import Git, GitError
 from pipeline.repo.lend import Included, Lender, Lent, SetUp, parents
 from pipeline.repo.scan import Scan, differing, scan
 from pipeline.repo.sparse import Sparse
@@ -191,6 +193,8 @@ class Workspace:
             (git / "info" / "sparse-checkout").write_text(self._sparse.patterns)
         (git / "objects" / "info" / "alternates").write_text(f"{self.store.folder / 'objects'}\n")
         shutil.copyfile(self._index, git / "index")
+        if (shallow := self.store.folder / "shallow").exists():
+            shutil.copyfile(shallow, git / "shallow")
 
     def tools(self, env: Mapping[str, str], inside: str = "") -> dict[str, str]:
         """Put the workspace's own programs, those of a folder in it first, in front of the PATH; name its ports."""
@@ -210,34 +214,82 @@ class Workspace:
 
     def harvest(self, writes: tuple[str, ...], since: str) -> Harvest:
         """Turn what lies in the folder now into a tree; hold the change since the tree `since` against `writes`."""
-        if self.folder.is_symlink():
-            return Harvest(tree=self.tree, changes=(), violations=("the workspace itself is a link now",))
-        now = scan(self.folder, without=self._lender.tops)
-        before = self._seen or Scan({}, (), ())
-        violations = [f"{path}: a git repository inside the workspace" for path in now.nested]
-        violations += [f"{path}: neither a file nor a folder nor a link" for path in now.special]
-        touched = differing(before, now)
-        violations += [f"{path!a}: a name that is not plain text" for path in touched if not _is_plain(path)]
-        touched = [path for path in touched if _is_plain(path) and not _inside(path, now.nested)]
-        tree = self._write_tree(touched, before) if touched else self.tree
+        tree, violations = self.read()
         changes = tuple(self.store.diff(since, tree))
         for change in changes:
             if found := _violation(change, writes, self.folder):
                 violations.append(found)
         return Harvest(tree=tree, changes=changes, violations=tuple(violations))
 
-    def _write_tree(self, touched: list[str], before: Scan) -> str:
+    def read(self) -> tuple[str, list[str]]:
+        """Turn what lies in the folder now into a tree; return it with what could not be taken into any."""
+        if self.folder.is_symlink():
+            return self.tree, ["the workspace itself is a link now"]
+        now = scan(self.folder, without=self._lender.tops)
+        before = self._seen or Scan({}, (), ())
+        violations = [f"{path}: a git repository inside the workspace" for path in now.nested]
+        violations += [f"{path}: neither a file nor a folder nor a link" for path in now.special]
+        touched = differing(before, now)
+        touched = [path for path in touched if not _inside(path, now.nested)]
+        return (self._write_tree(touched, now, violations) if touched else self.tree), violations
+
+    def _write_tree(self, touched: list[str], now: Scan, violations: list[str]) -> str:
+        """Make a tree of what was touched; what may not be in any tree is left out, and told."""
         with self.store.private_index() as env:
             shutil.copyfile(self._index, env["GIT_INDEX_FILE"])
-            new = [path for path in touched if path not in before.files]
-            ignored = self._ignored(new)
-            stdin = "\0".join(path for path in touched if path not in ignored).encode("utf-8", "surrogateescape")
-            if stdin and new and self._sparse.folders:
-                again = "\0".join(self._tracked(checked_out=False) & set(new))
-                self._git("update-index", "-z", "--no-skip-worktree", "--stdin", stdin=again.encode(), env=env)
-            if stdin:
-                self._git("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=stdin, env=env)
+            tracked = (self._seen or Scan({}, (), ())).files
+            hidden = self._tracked(checked_out=False) if self._sparse.folders else set()
+            ignored = self._ignored([path for path in touched if path not in tracked and path not in hidden])
+            taken = [path for path in touched if path not in ignored]
+            violations += [f"{path!a}: a name that is not plain text" for path in taken if _is_odd(path, tracked)]
+            taken = [path for path in taken if not _is_odd(path, tracked)]
+            filtered = self._filtered([path for path in taken if path in now.files], tracked)
+            huge = {path for path in taken if path not in filtered and self._is_huge(path, now)}
+            violations += [f"{path}: {self._too_big(path, now)}" for path in sorted(huge)]
+            plain = [path for path in taken if path not in filtered and path not in huge]
+            if plain:
+                if again := hidden.intersection(plain):
+                    self._git("update-index", "-z", "--no-skip-worktree", "--stdin", stdin=_lines(again), env=env)
+                self._git(
+                    "update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=_lines(plain), env=env
+                )
+            for path, how in filtered.items():
+                self._clean(path, how, now, env, violations)
             return self._git("write-tree", env=env)
+
+    def _is_huge(self, path: str, now: Scan) -> bool:
+        too_big = path in now.files and now.files[path][1] > self.store.file_max_bytes
+        return too_big and not self._is_as_it_was(path, now)
+
+    def _is_as_it_was(self, path: str, now: Scan) -> bool:
+        """Tell whether a file has the very bytes and mode that the stage was given."""
+        raw = self._git("hash-object", "--no-filters", "--", str(self.folder / path))
+        entry = self._git("ls-files", "-s", "-z", "--", f":(top,literal){path}")
+        return entry.split("\t")[0].split(" ")[:2] == [_mode(path, now), raw]
+
+    def _too_big(self, path: str, now: Scan) -> str:
+        size, limit = now.files[path][1] / 1e6, self.store.file_max_bytes / 1e6
+        return f"{size:.1f} MB, and a file may have {limit:g} MB (AGENT_MAX_FILE_MB; or keep such files in Git LFS)"
+
+    def _filtered(self, paths: list[str], tracked: Collection[str]) -> dict[str, Filtered]:
+        """Find the files whose content goes through a filter, by the attributes that the stage was given."""
+        if not paths or not any(path.endswith(".gitattributes") for path in tracked):
+            return {}
+        found = filters.filtered(self._git, {"GIT_INDEX_FILE": str(self._index)}, paths)
+        return {path: how for path, how in found.items() if not (self.folder / path).is_symlink()}
+
+    def _clean(self, path: str, how: Filtered, now: Scan, env: Mapping[str, str], violations: list[str]) -> None:
+        """Put one filtered file into the index as its filter stores it; one that was not changed stays as it is."""
+        if self._is_as_it_was(path, now):
+            return
+        try:
+            data = (self.folder / path).read_bytes()
+            blob = filters.clean(self.store.folder, self.store.filters(), path, data, how)
+        except GitError as exc:
+            violations.append(f"{path}: its filter {how.filter} cannot store it: {exc.stderr.strip()[-200:]}")
+            return
+        stdin = f"{_mode(path, now)} {blob}\t{path}\0".encode("utf-8", "surrogateescape")
+        self._git("update-index", "-z", "--add", "--replace", "--index-info", stdin=stdin, env=env)
 
     def _ignored(self, paths: list[str]) -> set[str]:
         if not paths:
@@ -245,6 +297,11 @@ class Workspace:
         stdin = "\0".join(paths).encode("utf-8", "surrogateescape")
         found = self._git("check-ignore", "-z", "--no-index", "--stdin", stdin=stdin, ok=(0, 1))
         return set(found.split("\0"))
+
+
+def _lines(paths: Iterable[str]) -> bytes:
+    """Write paths as git reads them with `-z`."""
+    return "\0".join(paths).encode("utf-8", "surrogateescape")
 
 
 def tools_in(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
@@ -260,11 +317,13 @@ def tools_in(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
 
 def _violation(change: TreeChange, writes: tuple[str, ...], folder: Path) -> str | None:
     path = change.path
+    if not _is_plain(path):
+        return f"{path!a}: a name that is not plain text"
     if globs.matches_any(PROTECTED, path):
         return f"{path}: protected, no stage may write it"
     if not globs.matches_any(writes, path):
         return f"{path}: outside the paths of this stage ({', '.join(writes) or 'it may write none'})"
-    if change.mode == "160000":
+    if "160000" in {change.mode, change.old_mode}:
         return f"{path}: a submodule"
     if change.mode == "120000" and _escapes(folder, path):
         return f"{path}: a link out of the workspace"
@@ -275,6 +334,15 @@ def _escapes(folder: Path, path: str) -> bool:
     target = (folder / path).readlink()
     landing = Path(os.path.normpath(Path(path).parent / target))
     return target.is_absolute() or landing.parts[:1] == ("..",)
+
+
+def _mode(path: str, now: Scan) -> str:
+    return "100755" if now.files[path][0] & stat.S_IXUSR else "100644"
+
+
+def _is_odd(path: str, tracked: Collection[str]) -> bool:
+    """Tell whether a new name is one that we do not take; what the repository has already may stay."""
+    return path not in tracked and not _is_plain(path)
 
 
 def _is_plain(path: str) -> bool:

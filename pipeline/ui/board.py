@@ -20,6 +20,7 @@ from pipeline.core.events import (
     LoopFinished,
     Noted,
     Outcome,
+    PersonEdited,
     RoundStarted,
     RunFinished,
     StageCancelled,
@@ -120,7 +121,7 @@ class Board:
                 return f"{stamp}{mark} {event.stage:<22} {text}" if text else ""
             case (
                 WorkflowStarted() | RunFinished() | Noted() | EffectDone() | LoopFinished() | ItemsFound() | Answered()
-                | TakenBack() | StageCancelled() | LimitsRaised()
+                | PersonEdited() | TakenBack() | StageCancelled() | LimitsRaised()
             ):  # fmt: skip
                 return f"{stamp}{printer.paint('·' if printer.unicode else '-', Colour.DIM)} {describe(event)}"
             case _:

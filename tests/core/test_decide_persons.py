@@ -45,22 +45,19 @@ from pipeline.core.values import closure
 from pipeline.language.compiler import compile_plan
 from pipeline.language.flow import (
     Approval,
-    Duration,
-    Expression,
     FailureKind,
     Flow,
     Foreach,
     Limits,
-    Name,
     Output,
     Retry,
     Role,
     Stage,
     StageLimits,
-    Template,
     Workflow,
 )
 from pipeline.language.plan import Plan
+from pipeline.language.words import Duration, Expression, Name, Template
 from tests.core.test_decide_rules import (
     LATER,
     NOON,

@@ -40,8 +40,9 @@ from pipeline.core.events import (
 from pipeline.core.memory import Status
 from pipeline.core.state import RunState, fold
 from pipeline.language.compiler import compile_plan
-from pipeline.language.flow import FailureKind, Flow, GateName, Limits, Lock, Loop, Name, Retry, Stage, Workflow
+from pipeline.language.flow import FailureKind, Flow, GateName, Limits, Lock, Loop, Retry, Stage, Workflow
 from pipeline.language.plan import Plan
+from pipeline.language.words import Name
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=30)

@@ -68,9 +68,6 @@ from pipeline.core.values import closure, in_the_way
 from pipeline.language.compiler import compile_plan, kind_of
 from pipeline.language.flow import (
     Approval,
-    Count,
-    Duration,
-    Expression,
     FailureKind,
     Flow,
     Foreach,
@@ -78,17 +75,16 @@ from pipeline.language.flow import (
     Limits,
     Lock,
     Loop,
-    Name,
     Output,
     Publish,
     Retry,
     Role,
     Stage,
     StageLimits,
-    Template,
     Workflow,
 )
 from pipeline.language.plan import Kind, Node, Plan
+from pipeline.language.words import Count, Duration, Expression, Name, Template
 
 PROFILE = settings(
     max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)

@@ -82,7 +82,10 @@ def test_a_slug_of_a_slug_is_itself(text: str) -> None:
 
 
 def test_a_branch_carries_the_feature_and_the_run() -> None:
-    assert ids.branch_name("Rate limits", "20260102-030405-0a1b2c3d") == "feature/rate-limits-20260102-030405-0a1b2c3d"
+    assert (
+        ids.branch_name("feature/{feature}-{run_id}", "Rate limits", "20260102-030405-0a1b2c3d")
+        == "feature/rate-limits-20260102-030405-0a1b2c3d"
+    )
 
 
 def test_a_lock_of_a_run_carries_its_id_and_one_of_the_repository_does_not() -> None:

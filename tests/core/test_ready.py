@@ -10,21 +10,9 @@ from pipeline.core.ready import Ready
 from pipeline.core.unfold import items_of, unfolded
 from pipeline.language.compiler import compile_plan
 from pipeline.language.expressions import Unanswerable
-from pipeline.language.flow import (
-    Count,
-    Expression,
-    Flow,
-    Foreach,
-    Lock,
-    Name,
-    Output,
-    Role,
-    Stage,
-    StageLimits,
-    Template,
-    Workflow,
-)
+from pipeline.language.flow import Flow, Foreach, Lock, Output, Role, Stage, StageLimits, Workflow
 from pipeline.language.plan import Kind, Node
+from pipeline.language.words import Count, Expression, Name, Template
 from tests.core.test_decide_rules import NOON
 
 LOCKS = ("one", "two", "three")

@@ -10,8 +10,10 @@ import pytest
 from pipeline import gates
 from pipeline.engine.style import formatted
 from pipeline.gates.checks import findings
-from pipeline.language import flow
-from pipeline.language.flow import GateName, Glob, Name, Target
+from pipeline.language.flow import GateName
+from pipeline.language.target import Target
+from pipeline.language.target import TestCommand as Command
+from pipeline.language.words import Glob, Name
 from tests.helpers.trees import BASE, trees
 
 UGLY = "import os\n\n\ndef old( a ):\n    return a\n"
@@ -23,7 +25,7 @@ def with_checks(*commands, style=()) -> tuple[Target, ...]:
             name=Name("app"),
             source=(Glob("src/**"),),
             tests=(Glob("tests/**"),),
-            test=flow.TestCommand(command="python -m pytest -q"),
+            test=Command(command="python -m pytest -q"),
             checks=commands,
             format=style,
         ),
@@ -101,7 +103,7 @@ def two_targets(**more) -> tuple[Target, ...]:
             folder=name,
             source=(Glob(f"{name}/src/**"),),
             tests=(Glob(f"{name}/tests/**"),),
-            test=flow.TestCommand(command="python -m pytest -q"),
+            test=Command(command="python -m pytest -q"),
             **more.get(name, {}),
         )
         for name in ("api", "web")

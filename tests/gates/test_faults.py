@@ -7,7 +7,8 @@ import pytest
 
 from pipeline import gates
 from pipeline.gates.faults import changed_lines, faults
-from pipeline.language.flow import GateName, Proof, Target
+from pipeline.language.flow import GateName
+from pipeline.language.target import Proof, Target
 from tests.helpers.trees import BASE, TARGET, trees
 
 BEFORE = "def old(a):\n    return a < 1\n"

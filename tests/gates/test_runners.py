@@ -9,8 +9,10 @@ from typing import NamedTuple
 import pytest
 
 from pipeline import gates
-from pipeline.language import flow
-from pipeline.language.flow import GateName, Glob, Name, Report, Target
+from pipeline.language.flow import GateName
+from pipeline.language.target import Report, Target
+from pipeline.language.target import TestCommand as Command
+from pipeline.language.words import Duration, Glob, Name
 from tests.helpers.agent_clis import MissingCli, cache_folder, npm_packages
 from tests.helpers.trees import Trees, trees
 
@@ -52,7 +54,7 @@ def target(command: str, source: str, tests: str) -> Target:
         name=Name("app"),
         source=(Glob(source),),
         tests=(Glob(tests),),
-        test=flow.TestCommand(command=command, timeout=flow.Duration(120.0)),
+        test=Command(command=command, timeout=Duration(120.0)),
     )
 
 
@@ -186,7 +188,7 @@ def test_a_runner_that_exits_without_a_word_is_not_believed(at_work):
         name=Name("quiet"),
         source=case.target.source,
         tests=case.target.tests,
-        test=flow.TestCommand(command="true", runner=gates_runner(case)),
+        test=Command(command="true", runner=gates_runner(case)),
     )
     assert work.bench.run(work.base, quiet).problem
 
@@ -201,7 +203,7 @@ WEAK = Target(
     name=Name("app"),
     source=(Glob("src/**"),),
     tests=(Glob("tests/**"),),
-    test=flow.TestCommand(command="sh check.sh", report=Report.EXIT_CODE),
+    test=Command(command="sh check.sh", report=Report.EXIT_CODE),
 )
 SH = {"check.sh": "for one in tests/*.sh; do sh $one || exit 1; done\n", "tests/a.sh": "exit 0\n", "src/a": "1\n"}
 
@@ -237,7 +239,7 @@ def test_a_command_that_writes_junit_itself(tmp_path, status, problem):
         name=Name("app"),
         source=(Glob("src/**"),),
         tests=(Glob("tests/**"),),
-        test=flow.TestCommand(command="python run.py {report}"),
+        test=Command(command="python run.py {report}"),
     )
     with trees(tmp_path, {"src/a": "1\n", "run.py": JUNIT.replace("STATUS", status)}, (own,)) as work:
         assert list(work.bench.run(work.base, own).tests) == ["t::one"]

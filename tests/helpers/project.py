@@ -52,6 +52,9 @@ class Project:
         lines = path.read_text().splitlines()
         at = next(index for index, line in enumerate(lines) if line.startswith("  command:"))
         lines[at] = f"  command: {json.dumps(list(command))}"
+        if not any("faults:" in line for line in lines):
+            at = next(index for index, line in enumerate(lines) if line.startswith("    test: "))
+            lines.insert(at + 1, "    proof: {faults: 1}")
         path.write_text("\n".join(lines) + "\n")
         self.git("commit", "--quiet", "-am", "Say who plays the agents")
         if self.git("remote"):

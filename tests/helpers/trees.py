@@ -11,7 +11,9 @@ from pathlib import Path
 from pipeline.core.events import GateResult
 from pipeline.gates.base import GateContext
 from pipeline.gates.bench import Bench
-from pipeline.language.flow import GateName, Glob, Name, Target, TestCommand
+from pipeline.language.flow import GateName
+from pipeline.language.target import Target, TestCommand
+from pipeline.language.words import Glob, Name
 from pipeline.process.launch import Launcher
 from pipeline.repo.store import Store
 

@@ -270,7 +270,7 @@ def test_rollback_removes_what_the_run_made_and_nothing_else(project):
     assert list(project.remote_refs()) == ["refs/heads/main"]
     assert project.pulls()[0]["state"] == "closed"
     assert project.run_ids() == []
-    assert not list((project.folder / "state").rglob(run))
+    assert {path.parent.name for path in (project.folder / "state").rglob(run)} == {"rescued"}
 
 
 def test_rollback_leaves_a_branch_that_somebody_committed_to(project):

@@ -292,3 +292,25 @@ def test_a_polite_stop_leaves_a_running_stage_to_finish_and_no_new_one_begins(tm
     assert bare.started() == ["a"]
     assert bare.run("pipeline", "resume", bare.newest()).returncode == 0
     assert bare.started() == ["a", "b"]
+
+
+def test_a_revision_while_the_process_works_keeps_what_that_process_has_made(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    stages = f"""\
+      one: {{run: 'echo one > src/one.py', writes: [src/one.py]}}
+      two: {{run: 'echo two > src/two.py', writes: [src/two.py], needs: [one]}}
+      look: {{approval: {{ask: 'All right?'}}, needs: [two]}}
+      slow: {{run: 'while ! test -e {gate}; do sleep 0.02; done'}}
+      out: {{publish: {{}}, needs: [look, slow]}}
+"""
+    bare = bare_of(tmp_path, stages)
+    process = bare.start("trigger_workflow", "main", "an idea")
+    wait_for(lambda: bare.newest() != "" and "approval_asked" in str(bare.events()), "the question")
+    done = bare.run("pipeline", "answer", bare.newest(), "revise", "-m", "again", "--later")
+    assert "handed to process" in done.stderr
+    wait_for(lambda: str(bare.events()).count("'approval_asked'") == 2, "the question again")
+    bare.run("pipeline", "answer", bare.newest(), "approve", "--later")
+    gate.touch()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert bare.changed() == ["src/one.py", "src/two.py"]

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from pipeline.errors import UsageProblem
-from pipeline.language.flow import Clone, Glob
+from pipeline.language.target import Clone
+from pipeline.language.words import Glob
 from pipeline.repo.setups import SetupFailed
 from tests.helpers.checkouts import Checkout, sh
 

@@ -9,25 +9,12 @@ import pytest
 
 from pipeline.language import graph
 from pipeline.language.compiler import compile_plan
-from pipeline.language.flow import (
-    Approval,
-    Duration,
-    Expression,
-    Flow,
-    Foreach,
-    GateName,
-    Loop,
-    Name,
-    Output,
-    Retry,
-    Stage,
-    Template,
-    Workflow,
-)
+from pipeline.language.flow import Approval, Flow, Foreach, GateName, Loop, Output, Retry, Stage, Workflow
 from pipeline.language.flow_check import check
 from pipeline.language.flow_file import parse
 from pipeline.language.flow_order import Order
 from pipeline.language.plan import Plan
+from pipeline.language.words import Duration, Expression, Name, Template
 from pipeline.ui import flow_svg, flow_view
 from pipeline.ui.text import Printer
 

@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import cast
 
 from pipeline.gates.runners.base import TestRunner
-from pipeline.language.flow import Runner, TestCommand
 from pipeline.language.runners import runner_of
+from pipeline.language.target import Runner, TestCommand
 
 TABLE = {
     Runner.PYTEST: "pipeline.gates.runners.python",

@@ -8,8 +8,8 @@ import msgspec
 
 from pipeline.gates.testrun import Seen
 from pipeline.language import globs
-from pipeline.language.flow import Target
 from pipeline.language.runners import words_of
+from pipeline.language.target import Target
 
 PROBE = Path(__file__).parents[1] / "probe"
 

@@ -11,8 +11,8 @@ import msgspec
 
 from pipeline.gates.runners.base import PROBE, Ask, Call, Left, after, no_report
 from pipeline.gates.testrun import Reason, Seen, TestCase, TestOutcome
-from pipeline.language.flow import Runner
 from pipeline.language.runners import runner_of
+from pipeline.language.target import Runner
 
 _TEST_FILE = re.compile(r"(?:[._-](?:test|spec))\.([cm]?[jt]sx?)$")
 _ENDINGS = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")

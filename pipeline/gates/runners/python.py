@@ -15,7 +15,7 @@ from pipeline.gates.runners.base import PROBE, Ask, Call, Left, no_report
 from pipeline.gates.runners.junit import cases
 from pipeline.gates.testrun import Reason, Seen, TestCase
 from pipeline.language import globs
-from pipeline.language.flow import Target
+from pipeline.language.target import Target
 
 _FLAGS = ("-o", "junit_family=xunit1", "--continue-on-collection-errors", "--maxfail=0", "-p", "no:cacheprovider")
 _ROOTS = ("src", "lib")

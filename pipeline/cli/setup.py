@@ -1,0 +1,63 @@
+"""`pipeline init | doctor`: take a repository into use, and see whether everything is ready."""
+
+from pathlib import Path
+
+import click
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+_START = click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+
+
+@click.command()
+@click.option("--update", is_flag=True, help="Merge what this version would write into what is there.")
+@click.option("--eject-prompts", is_flag=True, help="Copy the shipped prompts into agent_prompts/, to change them.")
+@click.option("--dry-run", is_flag=True, help="Show what was found and what would be written; write nothing.")
+@_JSON
+@_START
+def init(*, update: bool, eject_prompts: bool, dry_run: bool, as_json: bool, start: Path) -> int:
+    """Look at a repository and write its agents/flow.yaml. Asks nothing, and overwrites nothing of yours."""
+    from pipeline import wiring
+    from pipeline.cli.working import print_json
+    from pipeline.engine import adopt
+    from pipeline.ui import found, text
+
+    world = wiring.world(start)
+    act = adopt.update if update else adopt.adopt
+    written = act(world, eject_prompts=eject_prompts, dry=dry_run)
+    if as_json:
+        print_json({"schema_version": 1, "dry_run": dry_run, **_plain(written)})
+        return 0
+    found.show(text.out(wiring.environ()), written, dry=dry_run)
+    return 0
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Leave out what takes long: set-up, tests and checks of the base.")
+@_JSON
+@_START
+def doctor(*, quick: bool, as_json: bool, start: Path) -> int:
+    """Check everything a run needs: git, flow, agents, push, disk; then set-up, tests and checks of the base."""
+    from pipeline import wiring
+    from pipeline.cli.working import print_json
+    from pipeline.engine import doctor as engine
+    from pipeline.ui import found, text
+
+    world = wiring.world(start)
+    printer = text.out(wiring.environ())
+    checks = []
+    for check in engine.examine(world, quick=quick):
+        checks.append(check)
+        if not as_json:
+            found.show_check(printer, check)
+    status = engine.exit_code(checks)
+    if as_json:
+        print_json({"schema_version": 1, "exit_code": status, "checks": checks})
+    else:
+        found.show_end(printer, checks)
+    return status
+
+
+def _plain(written: object) -> dict[str, object]:
+    import msgspec
+
+    return dict(msgspec.to_builtins(written))

@@ -1,0 +1,51 @@
+"""Git LFS on the way out: the objects that a branch points to are handed over before the branch is pushed."""
+
+import os
+import shutil
+from contextlib import suppress
+
+from pipeline.engine.world import World
+from pipeline.errors import UsageProblem
+from pipeline.repo.filters import lfs_path, pointed_at
+from pipeline.repo.git import GitError
+from pipeline.repo.store import Store
+
+_POINTER_MAX_BYTES = 1024
+
+
+def hand_over(world: World, store: Store, base: str, head: str, remote: str, run_id: str) -> None:
+    """Put the objects of changed LFS files into the person's LFS storage, and push them.
+
+    Raises `UsageProblem` when they cannot be pushed.
+    """
+    if not (store.folder / "lfs" / "objects").is_dir():
+        return
+    found = [oid for oid in _pointed(store, base, head) if lfs_path(store.folder / "lfs", oid).exists()]
+    for oid in found:
+        source, target = lfs_path(store.folder / "lfs", oid), lfs_path(world.user.lfs_storage(), oid)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            try:
+                os.link(source, target)
+            except OSError:
+                shutil.copyfile(source, target)
+    if not found or not remote:
+        return
+    try:
+        world.user.git("lfs", "push", "--object-id", remote, *found)
+    except GitError as exc:
+        raise UsageProblem(
+            f"{len(found)} Git LFS object(s) could not be pushed to {remote}: {exc.stderr.strip()[-300:]}",
+            f"Mend that (git lfs env), then type: pipeline resume {run_id}",
+        ) from exc
+
+
+def _pointed(store: Store, base: str, head: str) -> list[str]:
+    """List the LFS objects that the files changed between two commits point to."""
+    changes = [change for change in store.diff(base, head) if change.mode in {"100644", "100755"}]
+    sizes = store.git(
+        "cat-file", "--batch-check=%(objectsize)", stdin="".join(f"{change.blob}\n" for change in changes).encode()
+    ).splitlines()
+    small = [change for change, size in zip(changes, sizes, strict=True) if int(size) <= _POINTER_MAX_BYTES]
+    found = [pointed_at(store.git.raw("cat-file", "blob", change.blob)) for change in small]
+    return [oid for oid in dict.fromkeys(found) if oid]

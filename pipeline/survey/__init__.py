@@ -1,0 +1,1 @@
+"""What a repository is: its parts, how each is tested and checked, and what its history says of its customs."""

@@ -1,0 +1,62 @@
+"""What `init` found and wrote, and what `doctor` says, as text."""
+
+from collections.abc import Sequence
+
+from pipeline.engine.adopt import Written
+from pipeline.engine.flows import FLOW
+from pipeline.engine.preflight import Check, Verdict
+from pipeline.ui.text import Colour, Printer
+
+_SIGNS = {
+    Verdict.OK: ("✓", Colour.GREEN),
+    Verdict.WARN: ("!", Colour.YELLOW),
+    Verdict.FAIL: ("✗", Colour.RED),
+}
+
+
+def show(printer: Printer, written: Written, *, dry: bool) -> None:
+    """Print what was found, by what it was told, what was written, and what to type next."""
+    found = written.found
+    rows = []
+    for part in found.parts:
+        rows.append([f"target {part.name}", part.command, f"{part.language}: {part.why}"])
+        rows += [["  check", command, "the repository's own"] for command in part.checks]
+        rows += [["  check left out", command, "its program is not installed"] for command in part.missing]
+        rows += [["  set-up", command, "run once for each state of the lock files"] for command in part.setup]
+        rows += [["  lent", folder, "your environment, as a copy"] for folder in part.link]
+    rows += [[fact.what, fact.value, fact.why] for fact in found.facts]
+    agent = [found.agent, "is installed"] if found.agent else ["none", "neither claude nor codex is on the PATH"]
+    printer.table(["found", "", "why"], [*rows, ["agent", *agent]])
+    printer.line()
+    if dry:
+        for line in written.flow.splitlines():
+            printer.line(line)
+        printer.line()
+    for name in written.files:
+        printer.line(f"{'would write' if dry else 'merged' if name in written.merged else 'wrote'}  {name}")
+    printer.line()
+    if not found.agent:
+        printer.line(f"next: install an agent, or name yours in {FLOW} (defaults: command), then: pipeline doctor")
+    else:
+        printer.line(f"next: look at {FLOW}, then: pipeline doctor")
+
+
+def show_check(printer: Printer, check: Check) -> None:
+    """Print one answer with its mend."""
+    sign, colour = _SIGNS[check.verdict]
+    printer.line(f"{printer.paint(sign, colour)} {check.name:<18} {check.text}")
+    if check.verdict is not Verdict.OK:
+        for line in check.mend.splitlines():
+            printer.line(f"  {'':<18} {line}")
+
+
+def show_end(printer: Printer, checks: Sequence[Check]) -> None:
+    """Print what it comes to, and what to type next."""
+    failed = sum(check.verdict is Verdict.FAIL for check in checks)
+    doubtful = sum(check.verdict is Verdict.WARN for check in checks)
+    printer.line()
+    if failed:
+        printer.line(f"{failed} thing(s) to mend, then again: pipeline doctor")
+    else:
+        after = f" ({doubtful} to know of)" if doubtful else ""
+        printer.line(f'ready{after}. next: trigger_workflow idea_to_feature "..."')
