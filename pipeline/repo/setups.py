@@ -173,6 +173,7 @@ class Setups:
         root = folder / "tree"
         checkout = Workspace(root, self.store, sparse=self.wants.sparse)
         checkout.prepare(self._base[0], tree)
+        self._give_tags(root)
         before = scan(root)
         if links := self._links():
             Cloner(self._root, root, self.wants.clone).bring(links, self._look_at_links()[1], _NOTHING)
@@ -189,6 +190,14 @@ class Setups:
         atomic.write_text(folder / "size", str(scan(root).size_bytes), durable=False)
         atomic.write_bytes(folder / "done", msgspec.msgpack.encode(made))
         return made
+
+
+    def _give_tags(self, root: Path) -> None:
+        """Let commands see the repository's tags: that is where many projects get their version from."""
+        lines = self._git("for-each-ref", "--format=%(objectname) %(refname)", "refs/tags").splitlines()
+        if lines and (root / ".git").is_dir():
+            text = "\n".join(["# pack-refs with: peeled fully-peeled sorted ", *lines, ""])
+            atomic.write_text(root / ".git" / "packed-refs", text, durable=False)
 
 
 def _products(root: Path, before: Scan) -> list[str]:

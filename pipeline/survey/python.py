@@ -6,6 +6,7 @@ own files.
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pipeline.survey.look import Look, Part, within
@@ -40,8 +41,10 @@ def find(look: Look) -> Iterator[Part]:
 
 def _part(look: Look, folder: str, source: list[str], tests: list[str]) -> Part:
     command, why = _command(look, folder)
-    setup, link, brings = _setup(look, folder)
-    checks, style, missing = _tools(look, folder, source, brings)
+    tools, checks, style = _tools(look, folder, source)
+    setup, link = _setup(look, folder, tools)
+    missing = [one for one in checks if not _comes(look, folder, one.split()[0], setup)]
+    style = [one for one in style if one.split()[0] not in {line.split()[0] for line in missing}]
     own = [name for name in _CONFIG if look.has(folder, name)]
     return Part(
         name=_name(look, folder),
@@ -51,7 +54,7 @@ def _part(look: Look, folder: str, source: list[str], tests: list[str]) -> Part:
         tests=tuple(within(folder, glob) for glob in tests),
         command=command,
         exit_code_only="unittest" in command,
-        checks=tuple(checks),
+        checks=tuple(one for one in checks if one not in missing),
         format=tuple(style),
         setup=setup,
         link=link,
@@ -63,6 +66,9 @@ def _part(look: Look, folder: str, source: list[str], tests: list[str]) -> Part:
 def _name(look: Look, folder: str) -> str:
     project = look.toml(within(folder, "pyproject.toml"))
     name = project.get("project", {}).get("name") or project.get("tool", {}).get("poetry", {}).get("name")
+    for file, pattern in (("setup.cfg", r"^name\s*=\s*([\w.-]+)"), ("setup.py", r"\bname\s*=\s*[\"']([\w.-]+)[\"']")):
+        found = re.search(pattern, look.text(within(folder, file)), re.MULTILINE)
+        name = name or (found.group(1) if found else None)
     return str(name or folder.rpartition("/")[2] or look.root.name)
 
 
@@ -118,21 +124,22 @@ def _pytest_options(look: Look, folder: str) -> dict[str, Any]:
 
 def _command(look: Look, folder: str) -> tuple[str, str]:
     """Say how the tests are run, and by what that is told."""
+    python = _interpreter(look)
     for name in ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "noxfile.py", "setup.py"):
         if "pytest" in look.text(within(folder, name)):
-            return "python -m pytest -q", f"{within(folder, name)} names pytest"
+            return f"{python} -m pytest -q", f"{within(folder, name)} names pytest"
     texts = {path: look.text(within(folder, path)) for path in look.below(folder) if _TEST_NAME.search(path)}
     for path, text in sorted(texts.items()):
         if "import pytest" in text or re.search(r"^def test_", text, re.MULTILINE):
-            return "python -m pytest -q", f"{within(folder, path)} is written for pytest"
+            return f"{python} -m pytest -q", f"{within(folder, path)} is written for pytest"
     for path, text in sorted(texts.items()):
         if "unittest" in text and not look.finds("pytest", f"{VENV}/bin"):
-            return "python -m unittest", f"{within(folder, path)} is written for unittest, and there is no pytest"
-    return "python -m pytest -q", "the usual runner; nothing names another"
+            return f"{python} -m unittest", f"{within(folder, path)} is written for unittest, and there is no pytest"
+    return f"{python} -m pytest -q", "the usual runner; nothing names another"
 
 
-def _setup(look: Look, folder: str) -> tuple[tuple[str, ...], tuple[str, ...], str]:
-    """Say what brings the dependencies: commands, folders of the checkout, and the text that names what they bring."""
+def _setup(look: Look, folder: str, tools: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Say what brings the dependencies: commands, or folders of the checkout; `tools` are checkers, with their pins."""
     head = f"cd {folder} && " if folder else ""
     project = look.toml(within(folder, "pyproject.toml"))
     for lock, tool, words in (
@@ -141,12 +148,29 @@ def _setup(look: Look, folder: str) -> tuple[tuple[str, ...], tuple[str, ...], s
         ("pdm.lock", "pdm", "pdm install --quiet --frozen-lockfile"),
     ):
         if look.has(folder, lock) and look.finds(tool):
-            return (f"{head}{words}",), (), look.text(within(folder, lock))
-    if "VIRTUAL_ENV" in look.environ:
-        return (), (), ""
+            return (f"{head}{words}",), ()
+    if _is_installed(look, _name(look, folder)):
+        return (), ()
     if (look.root / folder / VENV / "bin" / "python").exists():
-        return (), (within(folder, VENV),), ""
-    return (f"{head}{_pip(look, folder, project)}",), (), _declared(look, folder)
+        return (), (within(folder, VENV),)
+    return (f"{head}{_pip(look, folder, project, tools)}",), ()
+
+
+def _comes(look: Look, folder: str, program: str, setup: tuple[str, ...]) -> bool:
+    """Tell whether a checker will be there: the set-up brings it, or it can be found already."""
+    if any("pip install" in command for command in setup):
+        return True
+    locks = "".join(look.text(within(folder, name)) for name in ("uv.lock", "poetry.lock", "pdm.lock"))
+    is_locked = bool(setup) and f'name = "{program}"' in locks
+    return is_locked or look.finds(program, within(folder, f"{VENV}/bin"))
+
+
+def _is_installed(look: Look, name: str) -> bool:
+    """Tell whether the active virtual environment has the project installed, so that it is the one to use."""
+    active = Path(look.environ.get("VIRTUAL_ENV", ""))
+    plain = re.sub(r"[-_.]+", "_", name).lower()
+    there = active.glob("lib/python*/site-packages/*.dist-info") if active.is_absolute() else ()
+    return any(re.sub(r"[-_.]+", "_", path.name).lower().startswith(f"{plain}_") for path in there)
 
 
 def _uv_extras(project: dict[str, Any]) -> str:
@@ -154,33 +178,42 @@ def _uv_extras(project: dict[str, Any]) -> str:
     return "".join(f" --extra {name}" for name in extras if name in _TEST_EXTRAS)
 
 
-def _pip(look: Look, folder: str, project: dict[str, Any]) -> str:
-    """Make a virtual environment with the project, its test dependencies and pytest."""
+def _pip(look: Look, folder: str, project: dict[str, Any], tools: dict[str, str]) -> str:
+    """Make a virtual environment with the project, its test dependencies, pytest, and the checkers it uses."""
     extras = [name for name in project.get("project", {}).get("optional-dependencies", {}) if name in _TEST_EXTRAS]
     groups = [name for name in project.get("dependency-groups", {}) if name in _TEST_EXTRAS]
-    files = [
-        path
-        for path in look.below(folder)
-        if re.fullmatch(r"(?:requirements[-_/])?(?:requirements|test|tests|dev|testing)[-_\w]*\.txt", path)
-    ]
-    wanted = [f"-r {path}" for path in sorted(files)[:3]]
+    wanted = [f"-r {path}" for path in _requirements(look, folder)]
     if look.has(folder, *_MARKERS):
         wanted.insert(0, f"-e '.[{','.join(extras)}]'" if extras else "-e .")
     wanted += [f"--group {name}" for name in groups]
-    pytest = "" if "unittest" in _command(look, folder)[0] else "pytest "
+    brought = _brought(look, folder)
+    missing = [pin for name, pin in tools.items() if not re.search(rf"^\W*{name}\b", brought, re.MULTILINE)]
+    pytest = [] if "unittest" in _command(look, folder)[0] else ["pytest"]
     upgrade = f"{VENV}/bin/python -m pip install -q -U 'pip>=25.1' && " if groups else ""
-    return f"python -m venv {VENV} && {upgrade}{VENV}/bin/python -m pip install -q {pytest}{' '.join(wanted)}".rstrip()
+    words = " ".join([*pytest, *missing, *wanted])
+    return f"{_interpreter(look)} -m venv {VENV} && {upgrade}{VENV}/bin/python -m pip install -q {words}"
 
 
-def _declared(look: Look, folder: str) -> str:
-    names = [
-        path for path in look.below(folder) if re.search(r"(?:^|/)[\w-]*(?:requirements|test|dev)[\w-]*\.txt$", path)
-    ]
-    return "\n".join(look.text(within(folder, name)) for name in (*_MARKERS, *names))
+def _requirements(look: Look, folder: str) -> list[str]:
+    """List the files of requirements that tests and checks need, three at the most."""
+    pattern = r"(?:requirements/)?(?:(?:requirements|reqs?)[-_])?(?:requirements|tests?|dev|develop\w*|testing)\.txt"
+    return [path for path in look.below(folder) if re.fullmatch(pattern, path)][:3]
 
 
-def _tools(look: Look, folder: str, source: list[str], brings: str) -> tuple[list[str], list[str], list[str]]:
-    """List checks, formatters, and the checks whose program is missing."""
+def _brought(look: Look, folder: str) -> str:
+    """Return what a project's own declarations ask for, a requirement a line."""
+    project = look.toml(within(folder, "pyproject.toml"))
+    lists = {**project.get("project", {}).get("optional-dependencies", {}), **project.get("dependency-groups", {})}
+    declared = [str(one) for name in _TEST_EXTRAS for one in lists.get(name, [])]
+    return "\n".join([*declared, *(look.text(within(folder, path)) for path in _requirements(look, folder))])
+
+
+def _interpreter(look: Look) -> str:
+    return "python" if look.finds("python") else "python3"
+
+
+def _tools(look: Look, folder: str, source: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
+    """List the checkers a project uses (with the version that pre-commit pins), their commands, and formatters."""
     tool = look.toml(within(folder, "pyproject.toml")).get("tool", {})
     hooks = look.text(within(folder, ".pre-commit-config.yaml")) or look.text(".pre-commit-config.yaml")
     setup_cfg = look.text(within(folder, "setup.cfg"))
@@ -192,20 +225,20 @@ def _tools(look: Look, folder: str, source: list[str], brings: str) -> tuple[lis
         ("black", "black --check --quiet .", "black" in tool or "id: black" in hooks),
         ("isort", "isort --check-only .", "isort" in tool or "id: isort" in hooks),
         ("flake8", f"flake8 {roots}", bool(look.has(folder, ".flake8")) or "[flake8]" in setup_cfg),
-        ("mypy", f"mypy {roots}", "mypy" in tool or bool(look.has(folder, "mypy.ini")) or "[mypy]" in setup_cfg),
+        ("mypy", f"mypy {roots}", "mypy" in tool or bool(look.has(folder, "mypy.ini")) or "[mypy" in setup_cfg),
         ("pyright", "pyright", "pyright" in tool or bool(look.has(folder, "pyrightconfig.json"))),
     ]
-    checks, style, missing = [], [], []
+    pins: dict[str, str] = {}
+    checks, style = [], []
     for program, command, is_used in wanted:
         if not is_used:
             continue
-        if not (look.finds(program, f"{VENV}/bin") or re.search(rf"\b{program}\b", brings)):
-            missing.append(command)
-            continue
+        pin = re.search(rf"repo:\s*\S*{program}\S*\s+rev:\s*[\"']?v?([\d.]+)", hooks)
+        pins[program] = f"{program}=={pin.group(1)}" if pin else program
         checks.append(command)
         style += {
             "ruff format --check": ["ruff format --quiet {files}"],
             "black --check --quiet .": ["black --quiet {files}"],
             "isort --check-only .": ["isort --quiet {files}"],
         }.get(command, [])
-    return checks, style, missing
+    return pins, checks, style

@@ -7,6 +7,7 @@ from pipeline.engine.flows import FLOW
 from pipeline.engine.preflight import Check, Verdict
 from pipeline.ui.text import Colour, Printer
 
+_WIDTH = 64
 _SIGNS = {
     Verdict.OK: ("✓", Colour.GREEN),
     Verdict.WARN: ("!", Colour.YELLOW),
@@ -22,7 +23,7 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         rows.append([f"target {part.name}", part.command, f"{part.language}: {part.why}"])
         rows += [["  check", command, "the repository's own"] for command in part.checks]
         rows += [["  check left out", command, "its program is not installed"] for command in part.missing]
-        rows += [["  set-up", command, "run once for each state of the lock files"] for command in part.setup]
+        rows += [["  set-up", _short(command), "run once for each state of the lock files"] for command in part.setup]
         rows += [["  lent", folder, "your environment, as a copy"] for folder in part.link]
     rows += [[fact.what, fact.value, fact.why] for fact in found.facts]
     agent = [found.agent, "is installed"] if found.agent else ["none", "neither claude nor codex is on the PATH"]
@@ -41,13 +42,17 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         printer.line(f"next: look at {FLOW}, then: pipeline doctor")
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 4] + " ..."
+
+
 def show_check(printer: Printer, check: Check) -> None:
     """Print one answer with its mend."""
     sign, colour = _SIGNS[check.verdict]
-    printer.line(f"{printer.paint(sign, colour)} {check.name:<18} {check.text}")
+    printer.line(f"{printer.paint(sign, colour)} {check.name:<22} {check.text}")
     if check.verdict is not Verdict.OK:
         for line in check.mend.splitlines():
-            printer.line(f"  {'':<18} {line}")
+            printer.line(f"  {'':<22} {line}")
 
 
 def show_end(printer: Printer, checks: Sequence[Check]) -> None:

@@ -222,3 +222,11 @@ def test_only_ignored_things_of_the_checkout_can_be_linked(made, path, says):
     (made.root / "away").symlink_to("/")
     with pytest.raises(UsageProblem, match=says):
         made.setups(link=(Glob(path),)).of(made.tree)
+
+
+def test_set_up_sees_the_tags_that_versions_are_made_from(made):
+    sh(made.root, "git", "tag", "v1.2.3")
+    sh(made.root, "git", "-c", "user.name=a", "-c", "user.email=a@b", "tag", "-a", "-m", "x", "v1.2.4")
+    workspace = ready(made, made.setups("git describe --tags > version.txt; git tag > tags.txt"))
+    assert (workspace.folder / "tags.txt").read_text().split() == ["v1.2.3", "v1.2.4"]
+    assert (workspace.folder / "version.txt").read_text().strip() in {"v1.2.3", "v1.2.4"}
