@@ -191,7 +191,6 @@ class Setups:
         atomic.write_bytes(folder / "done", msgspec.msgpack.encode(made))
         return made
 
-
     def _give_tags(self, root: Path) -> None:
         """Let commands see the repository's tags: that is where many projects get their version from."""
         lines = self._git("for-each-ref", "--format=%(objectname) %(refname)", "refs/tags").splitlines()
