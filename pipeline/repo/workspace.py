@@ -97,6 +97,7 @@ class Workspace:
         if self.folder.is_symlink():
             self.folder.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(self.folder.stat().st_mode | 0o700)
         remove(self.folder / ".git")
         self._lender.reads = reads
         needed = self._set_up(whole or tree) if self._set_up is not None else None
@@ -225,6 +226,7 @@ class Workspace:
         """Turn what lies in the folder now into a tree; return it with what could not be taken into any."""
         if self.folder.is_symlink():
             return self.tree, ["the workspace itself is a link now"]
+        self.folder.chmod(self.folder.stat().st_mode | 0o700)
         now = scan(self.folder, without=self._lender.tops)
         before = self._seen or Scan({}, (), ())
         violations = [f"{path}: a git repository inside the workspace" for path in now.nested]
