@@ -224,8 +224,8 @@ class Workspace:
 
     def read(self) -> tuple[str, list[str]]:
         """Turn what lies in the folder now into a tree; return it with what could not be taken into any."""
-        if self.folder.is_symlink():
-            return self.tree, ["the workspace itself is a link now"]
+        if self.folder.is_symlink() or not self.folder.is_dir():
+            return self.tree, ["the workspace itself was taken away"]
         self.folder.chmod(self.folder.stat().st_mode | 0o700)
         now = scan(self.folder, without=self._lender.tops)
         before = self._seen or Scan({}, (), ())
