@@ -28,7 +28,7 @@ _SHOWN = (
     target.Workspace, flow.Trigger,
 )  # fmt: skip
 _ENUMS = (
-    flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.Scope, target.Report, target.Runner, flow.Style,
+    flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.May, flow.Scope, target.Report, target.Runner, flow.Style,
     flow.Choice, target.Clone,
 )  # fmt: skip
 _NOTE = "<!-- Made by docs/build.py (./run reference); do not edit. -->\n\n"

@@ -5,7 +5,7 @@ starts a process, never touches the workspace, and never decides whether the wor
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -44,6 +44,28 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     failure: FailureKind | None = None
     reason: str = ""
     retry_after_s: float = 0.0
+    instead: "LastWord | None" = None
+
+
+class LastWord(msgspec.Struct, frozen=True):
+    """What an agent says instead of doing its work: `questions`, or `exists` with the places where.
+
+    It stands in `$PIPELINE_RESULT`, or in the answer's last ```json block.
+    """
+
+    status: Literal["questions", "exists"]
+    questions: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    summary: str = ""
+
+
+def last_word(text: str) -> LastWord | None:
+    """Read the last JSON block of an answer as such a word; None when it is none."""
+    block = text.rpartition("```json")[2].partition("```")[0] if "```json" in text else text
+    try:
+        return msgspec.json.decode(block, type=LastWord)
+    except msgspec.DecodeError:
+        return None
 
 
 class Backend(Protocol):

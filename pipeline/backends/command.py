@@ -1,7 +1,8 @@
 """Any command line as an agent: prompt on standard input, answer on standard output.
 
-A command may also write a JSON object to `$PIPELINE_RESULT`: `{"status": "done" | "failed" | "quota",
-"summary": TEXT, "model": NAME, "input_tokens": N, "output_tokens": N, "cost_usd": X, "retry_after_s": N}`,
+A command may also write a JSON object to `$PIPELINE_RESULT`: `{"status": "done" | "failed" | "quota" |
+"questions" | "exists", "summary": TEXT, "model": NAME, "input_tokens": N, "output_tokens": N, "cost_usd": X,
+"retry_after_s": N, "questions": [TEXT], "where": ["FILE:LINE"]}`,
 all but `status` optional. `quota` means that nothing was done: the stage waits `retry_after_s` and is
 started again, which costs it no retry. Exit status 0 alone proves nothing; it only means that the gates are asked.
 """
@@ -10,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from pipeline.backends.base import Answer, Command, Request, failed_ending
+from pipeline.backends.base import Answer, Command, Request, failed_ending, last_word
 from pipeline.core.events import Usage
 from pipeline.errors import UsageProblem
 from pipeline.language.flow import FailureKind
@@ -26,7 +27,9 @@ _LONGEST_WAIT_S = 7 * 24 * 3600.0
 class _Result(msgspec.Struct):
     """The JSON object in `$PIPELINE_RESULT`."""
 
-    status: Literal["done", "failed", "quota"]
+    status: Literal["done", "failed", "quota", "questions", "exists"]
+    questions: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
     summary: str = ""
     model: str = ""
     input_tokens: int | None = None
@@ -75,6 +78,7 @@ def _read(request: Request, agent: str, stdout: str) -> Answer:
     failure = {"failed": FailureKind.AGENT, "quota": FailureKind.QUOTA}.get(result.status)
     return Answer(
         text=result.summary or stdout,
+        instead=last_word(request.result_file.read_text(errors="replace")),
         agent=f"{agent} ({result.model})" if result.model else agent,
         usage=usage,
         failure=failure,

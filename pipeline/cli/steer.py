@@ -44,14 +44,14 @@ def resume(
 
 @click.command()
 @_RUN
-@click.argument("word", type=click.Choice(["approve", "revise", "stop"]))
-@click.option("-m", "--comment", default="", help="What is to be revised, or why.")
-@click.option("--stage", default="", help="Which approval, when several are open.")
+@click.argument("word", required=False, type=click.Choice(["approve", "revise", "reply", "stop"]))
+@click.option("-m", "--comment", default="", help="What is to be revised, or why; the reply to an agent's question.")
+@click.option("--stage", default="", help="Which question, when several are open.")
 @click.option("--later", is_flag=True, help="Only write the answer down; go on with: pipeline resume RUN.")
 @_JSON
 @_START
-def answer(*, run: str, word: str, comment: str, stage: str, later: bool, as_json: bool, start: Path) -> int:
-    """Answer the approval that a run waits for, and go on with it."""
+def answer(*, run: str, word: str | None, comment: str, stage: str, later: bool, as_json: bool, start: Path) -> int:
+    """Answer the approval or the question that a run waits for, and go on with it; without WORD: reply."""
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.core.events import Answer
@@ -60,7 +60,7 @@ def answer(*, run: str, word: str, comment: str, stage: str, later: bool, as_jso
     from pipeline.ui import text
 
     world = wiring.world(start)
-    said = answering.answer(world, run, Answer(word), stage, comment)
+    said = answering.answer(world, run, Answer(word or "reply"), stage, comment)
     text.err(wiring.environ()).line(said)
     if later or look.holder(world, run) is not None:
         return 0

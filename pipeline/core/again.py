@@ -29,6 +29,7 @@ def _pick_up(run: Progress) -> None:
 def _take_back_failed(run: Progress, stage: str) -> None:
     state = run.nodes[stage]
     state.status, state.over, state.red, state.reason = Status.PENDING, False, False, ""
+    state.wonders, state.revisions = False, 0
     state.parked, state.not_before = False, None
     state.tries = state.losses = state.waits = 0
     for dependent in run.dependents.get(stage, ()):

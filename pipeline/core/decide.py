@@ -143,6 +143,9 @@ def decide(
     if state.cancel is not None:
         stop: list[Command] = [Cancel(stage) for stage in state.running]
         return stop or [Finish(RunEnd.CANCELLED, state.cancel)]
+    if state.needless is not None:
+        rest: list[Command] = [Cancel(stage) for stage in state.running]
+        return rest or [Finish(RunEnd.NEEDLESS, state.needless)]
     if draining:
         return []
     if state.only is not None:

@@ -21,6 +21,8 @@ class Outcome(StrEnum):
     LOST = "lost"
     CANCELLED = "cancelled"
     PARKED = "parked"
+    ASKS = "asks"
+    NEEDLESS = "needless"
 
 
 class Effect(StrEnum):
@@ -37,6 +39,7 @@ class RunEnd(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    NEEDLESS = "needless"
 
 
 class Verdict(StrEnum):
@@ -48,10 +51,11 @@ class Verdict(StrEnum):
 
 
 class Answer(StrEnum):
-    """What a person can say to an approval, and what silence means."""
+    """What a person can say to an approval or to an agent's question, and what silence means."""
 
     APPROVE = "approve"
     REVISE = "revise"
+    REPLY = "reply"
     STOP = "stop"
     EXPIRED = "expired"
 

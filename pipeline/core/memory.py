@@ -30,8 +30,9 @@ class NodeState(msgspec.Struct):
 
     `over` means: what needs it may go on, be it done, skipped, or failed where that may be passed over.
     `tries` counts failed attempts of this round, `losses` crashed ones, `waits` those that ended at a quota,
-    `red` means that its gates or a person sent the round back, which its loop is to judge;
-    `revisions` how often an approval sent its stages back. `done_as` is the number of this result among all of the run.
+    `red` means that its gates or a person sent the round back, which its loop is to judge; `wonders` that it has
+    asked a person something. `revisions` counts how often it did, or how often an approval sent its stages back.
+    `done_as` is the number of this result among all of the run.
     """
 
     unmet: int
@@ -39,6 +40,7 @@ class NodeState(msgspec.Struct):
     status: Status = Status.PENDING
     over: bool = False
     red: bool = False
+    wonders: bool = False
     reason: str = ""
     attempts: int = 0
     tries: int = 0

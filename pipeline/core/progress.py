@@ -113,7 +113,7 @@ class Progress:
         if self._is_in_vain(node):
             return
         state = self.nodes[node.id]
-        if node.kind is Kind.APPROVAL:
+        if node.kind is Kind.APPROVAL or state.wonders:
             self.questions.append(node.id)
         else:
             self.ready.add(node, later=state.parked or state.not_before is not None)

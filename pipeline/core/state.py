@@ -48,6 +48,11 @@ from pipeline.core.unfold import unfolded
 from pipeline.language.flow import FailureKind, GateName
 from pipeline.language.plan import Kind, Node, Plan
 
+ASKED_MAX = 3
+"""How often a stage may ask persons before it fails."""
+
+_NO = (Answer.STOP, Answer.EXPIRED)
+
 
 class RunState(Progress):
     """Everything that is known of a run, from its events alone."""
@@ -60,6 +65,7 @@ class RunState(Progress):
         self.reason = ""
         self.finished_at: datetime | None = None
         self.cancel: str | None = None
+        self.needless: str | None = None
         self.only: str | None = None
         self.publish = True
         self.ending: dict[str, str] = {}
@@ -196,8 +202,23 @@ class RunState(Progress):
                 state.parked = event.kind is not FailureKind.QUOTA or state.waits > node.retry.quota
                 state.not_before = event.retry_after
                 self.again_or_failed(node, again=True)
+            case Outcome.ASKS | Outcome.NEEDLESS:
+                self._said_instead(node, event)
             case Outcome.CANCELLED:
                 state.status = Status.CANCELLED
+
+    def _said_instead(self, node: Node, event: StageFinished) -> None:
+        """Ask a person what the stage wants to know, or end the run because there is nothing to do."""
+        if event.outcome is Outcome.NEEDLESS:
+            self.unready(node)
+            self.nodes[node.id].status, self.needless = Status.DONE, f"{node.id}: {event.reason}"
+            return
+        state = self.nodes[node.id]
+        state.revisions += 1
+        state.wonders = state.revisions <= ASKED_MAX
+        if not state.wonders:
+            state.reason = f"it asked for the {state.revisions}th time; last: {state.reason}"
+        self.again_or_failed(node, again=state.wonders)
 
     def _failed(self, node: Node, event: StageFinished) -> None:
         state = self.nodes[node.id]
@@ -250,6 +271,8 @@ class RunState(Progress):
         asked = self.asked.get(event.stage)
         if asked is None or asked.tree != event.tree or (self.tree != event.tree and event.answer is Answer.APPROVE):
             return
+        if (event.answer is Answer.REPLY) is not self.nodes[event.stage].wonders and event.answer not in _NO:
+            return
         del self.asked[event.stage]
         node, state = self.plan.nodes[event.stage], self.nodes[event.stage]
         by = f" by {event.by}" if event.by else ""
@@ -260,7 +283,12 @@ class RunState(Progress):
                 self.over(node, Status.DONE)
             case Answer.REVISE:
                 self._revise(node, event)
+            case Answer.REPLY:
+                state.wonders, state.status = False, Status.WAITING
+                state.told = (f"You asked: {asked.question}", f"The answer of a person: {event.comment}")
+                self.make_ready(node)
             case Answer.STOP | Answer.EXPIRED:
+                state.wonders = False
                 self.settle_failure(node, Status.FAILED)
 
     def _revise(self, node: Node, event: Answered) -> None:
@@ -330,7 +358,7 @@ class RunState(Progress):
         again.rebuild(self)
 
     def _reopen(self) -> None:
-        self.end, self.reason, self.finished_at, self.cancel = None, "", None, None
+        self.end, self.reason, self.finished_at, self.cancel, self.needless = None, "", None, None, None
 
     def _stage_cancelled(self, event: StageCancelled) -> None:
         node, state = self.plan.nodes[event.stage], self.nodes[event.stage]

@@ -16,8 +16,14 @@ def answer(world: World, name: str, word: Answer, stage: str, comment: str) -> s
     """
     state = load_state(world, name)
     asked = find_asked(state, name, stage)
-    if word is Answer.REVISE and not comment:
-        raise UsageProblem("what is to be revised?", f'Say it: pipeline answer {name} revise -m "..."')
+    is_question = state.plan.nodes[asked.stage].approval is None
+    if is_question and word in {Answer.APPROVE, Answer.REVISE}:
+        raise UsageProblem(f"{asked.stage} asks a question", f'Reply: pipeline answer {name} -m "..."; or: stop')
+    if not is_question and word is Answer.REPLY:
+        raise UsageProblem(f"{asked.stage} asks for approval", f"Say: pipeline answer {name} approve | revise | stop")
+    if word in {Answer.REVISE, Answer.REPLY} and not comment.strip():
+        what = "what is to be revised?" if word is Answer.REVISE else "what is the answer?"
+        raise UsageProblem(what, f'Say it: pipeline answer {name} {word.value} -m "..."')
     by = world.user.author().partition(" <")[0]
     event = Answered(at=world.clock(), stage=asked.stage, answer=word, tree=asked.tree, by=by, comment=comment)
     return f"{asked.stage}: {word.value}, {inbox.post(world, name, event)}"
@@ -26,7 +32,7 @@ def answer(world: World, name: str, word: Answer, stage: str, comment: str) -> s
 def find_asked(state: RunState, name: str, stage: str) -> ApprovalAsked:
     """Return the open question, or the one of that stage."""
     if not state.asked:
-        over = f"it is over: {state.end.value}" if state.end is not None else "no approval is open now"
+        over = f"it is over: {state.end.value}" if state.end is not None else "nothing is open now"
         raise NothingToDo(f"run {name} asks nothing; {over}", f"See why: pipeline explain {name}")
     if stage and stage not in state.asked:
         raise UsageProblem(f"{stage} asks nothing now", did_you_mean(stage, state.asked))

@@ -55,7 +55,10 @@ def event_of(command: Command, state: RunState, now: datetime) -> Event | None: 
 
 def _question(state: RunState, stage: str) -> str:
     node = state.plan.nodes[stage]
-    text = node.approval.ask if node.approval is not None else ""
+    if node.approval is None:
+        last = state.nodes[stage].last
+        return last.reason if last is not None else ""
+    text = node.approval.ask
     try:
         return values.fill(state, node, text)
     except Unanswerable:
@@ -65,6 +68,8 @@ def _question(state: RunState, stage: str) -> str:
 def mend_for_person(state: RunState) -> str:
     """Say what the person types for whom the run waits."""
     name = state.started.run_id if state.started is not None else "RUN"
+    if any(state.plan.nodes[stage].approval is None for stage in state.asked):
+        return f"Answer it: pipeline answer {name} -m '...' (or: pipeline answer {name} stop)"
     if state.asked:
         return f"Answer it: pipeline answer {name} approve | revise -m '...' | stop"
     return f"Raise the limit: pipeline resume {name} --usd N (or --tokens N, --wall T)"

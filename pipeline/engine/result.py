@@ -155,6 +155,8 @@ def exit_code(state: RunState) -> int:
             return 1
         case RunEnd.CANCELLED:
             return 130
+        case RunEnd.NEEDLESS:
+            return 5
         case None:
             return 3 if _waits_for_person(state) else 75
 

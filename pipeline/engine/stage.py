@@ -15,7 +15,7 @@ from pipeline import backends, gates, prompts
 from pipeline.backends.base import Answer, Backend, Request, failed_ending
 from pipeline.core import redact
 from pipeline.core.events import GateResult, Outcome, RunStarted
-from pipeline.engine import outputs
+from pipeline.engine import instead, outputs
 from pipeline.engine.places import Places
 from pipeline.engine.style import formatted
 from pipeline.engine.task import Found, Task, facts_of
@@ -295,6 +295,8 @@ class StageRunner:
             return fail(found, outcome=Outcome.PARKED, kind=answer.failure, reason=answer.reason, retry_after=later)
         if answer.failure is not None:
             return fail(found, outcome=Outcome.FAILED, kind=answer.failure, reason=answer.reason)
+        if (said := instead.found(task, found, answer, self.store, self.base_tree)) is not None:
+            return said
         if task.node.must_change and not changed and task.round == 1:
             reason = "the agent says it is done, and changed nothing that it may write"
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.NO_CHANGE, reason=reason)

@@ -184,6 +184,7 @@ class _Compiler:
             locks=tuple(sorted(stage.lock)),
             writes=writes,
             reads=None if stage.reads is None else (*expand_globs(self.flow.targets, stage.reads), *writes),
+            may=stage.may,
             must_change=kind is Kind.AGENT and any(self.flow.locks[lock].paths for lock in stage.lock),
             outputs=stage.outputs,
             gates=stage.gates,

@@ -63,6 +63,13 @@ class GateName(StrEnum):
     FINDINGS = "findings"
 
 
+class May(StrEnum):
+    """What an agent may say instead of doing its work."""
+
+    ASK = "ask"
+    DECLINE = "decline"
+
+
 class Schema(StrEnum):
     """The shapes of output files that the engine knows."""
 
@@ -257,6 +264,13 @@ class Stage(File, frozen=True, kw_only=True):
     timeout: Annotated[Duration | None, says("Longest time of one attempt.")] = None
     idle_timeout: Annotated[Duration | None, says("Longest silence of one attempt.")] = None
     limits: Annotated[StageLimits | None, says("What one attempt may cost.")] = None
+    may: Annotated[
+        tuple[May, ...],
+        says(
+            "What the agent may say instead: `ask` a person, who answers with `pipeline answer RUN -m ...`; `decline` "
+            "because what was asked for is there already, with the places."
+        ),
+    ] = ()
     env: Annotated[
         dict[str, Template], says("Environment variables; `{{ inputs.idea }}` and the like are filled in.")
     ] = {}

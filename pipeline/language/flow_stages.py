@@ -22,7 +22,7 @@ _WORK = _EVERY | {
     "lock", "writes", "reads", "outputs", "gates", "retry", "on_failure", "timeout", "idle_timeout", "env",
 }  # fmt: skip
 ALLOWED: Mapping[Kind, set[str]] = {
-    Kind.AGENT: _WORK | {"mode", "limits"},
+    Kind.AGENT: _WORK | {"mode", "limits", "may"},
     Kind.RUN: _WORK,
     Kind.PARALLEL: _EVERY | {"gates", "retry"},
     Kind.LOOP: _EVERY | {"stages"},

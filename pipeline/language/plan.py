@@ -10,7 +10,19 @@ from enum import StrEnum
 
 import msgspec
 
-from pipeline.language.flow import Approval, Foreach, GateName, Input, Lock, Loop, Output, Publish, Retry, StageLimits
+from pipeline.language.flow import (
+    Approval,
+    Foreach,
+    GateName,
+    Input,
+    Lock,
+    Loop,
+    May,
+    Output,
+    Publish,
+    Retry,
+    StageLimits,
+)
 from pipeline.language.target import Target, Workspace
 from pipeline.language.words import Template
 
@@ -65,6 +77,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     writes: tuple[str, ...] = ()
     reads: tuple[str, ...] | None = None
     must_change: bool = False
+    may: tuple[May, ...] = ()
     outputs: dict[str, Output] = {}
     gates: tuple[GateName, ...] = ()
     retry: Retry = Retry()

@@ -4,9 +4,9 @@ from pipeline.language.plan import Node, Plan
 from pipeline.language.schemas import example_of
 
 NAMES = (
-    "idea", "feature", "run_id", "base_branch", "stage", "mode", "role", "writes", "reads", "must_change", "outputs",
-    "gates", "later_gates", "max_rounds", "tests", "source", "test_commands", "inputs", "given", "item", "item_text",
-    "round", "attempt", "told",
+    "idea", "feature", "run_id", "base_branch", "stage", "mode", "role", "writes", "reads", "must_change", "may",
+    "outputs", "gates", "later_gates", "max_rounds", "tests", "source", "test_commands", "inputs", "given", "item",
+    "item_text", "round", "attempt", "told",
 )  # fmt: skip
 """All variables of a prompt; a flow whose prompts name others is refused."""
 
@@ -21,6 +21,7 @@ def describe(plan: Plan, node: Node) -> dict[str, object]:
         "writes": [pattern.replace(" ! ", ", but not ") for pattern in node.writes],
         "reads": None if node.reads is None else list(node.reads),
         "must_change": node.must_change,
+        "may": [word.value for word in node.may],
         "outputs": [
             {"name": name, "file": output.file, "example": example_of(output)} for name, output in node.outputs.items()
         ],

@@ -80,16 +80,26 @@ def next_steps(found: Result) -> list[str]:
         case "failed":
             again = f"pipeline retry {run} {found.failed_stage or 'STAGE'}"
             return [f"pipeline show {run}", f"pipeline logs {run} --failed", again, f"pipeline rollback {run}"]
-        case "waiting" if not found.questions:
-            return [f"pipeline explain {run}", f"pipeline resume {run} --usd N (or --tokens N, --wall T)"]
+        case "needless":
+            return [f"pipeline show {run}", f"pipeline retry {run} {found.reason.partition(':')[0]}"]
         case "waiting":
-            return [f"pipeline explain {run}", f"pipeline answer {run} approve", f"pipeline answer {run} revise -m ..."]
+            return _answers(found)
         case "cancelled":
             return [f"pipeline rollback {run}"]
         case "running":
             return [f"pipeline status {run}", f"pipeline cancel {run}"]
         case _:
             return [f"pipeline resume {run}", f"pipeline cancel {run}"]
+
+
+def _answers(found: Result) -> list[str]:
+    """Say how what a run waits for is answered."""
+    run = found.run_id
+    if not found.questions:
+        return [f"pipeline explain {run}", f"pipeline resume {run} --usd N (or --tokens N, --wall T)"]
+    if any(found.stages[stage].agent for stage in found.questions if stage in found.stages):
+        return [f"pipeline answer {run} -m ...", f"pipeline answer {run} stop"]
+    return [f"pipeline explain {run}", f"pipeline answer {run} approve", f"pipeline answer {run} revise -m ..."]
 
 
 def _places(found: Result) -> list[tuple[str, str]]:

@@ -357,7 +357,7 @@ class Ledger:
             case Outcome.PARKED:
                 self.parked.add(node.id)
                 self._not_before(event)
-            case Outcome.CANCELLED:
+            case Outcome.CANCELLED | Outcome.ASKS | Outcome.NEEDLESS:
                 pass
 
     def _pay(self, event: StageFinished) -> None:
