@@ -37,7 +37,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
 def folder(rundir: RunDir) -> Path:
     """Say where a person edits a run's tree."""
-    return rundir.workspaces / NAME
+    return rundir.work / "ws" / NAME
 
 
 def open_folder(world: World, name: str, *, mine: bool = False) -> tuple[Path, str]:

@@ -326,8 +326,9 @@ class StageRunner:
     def _leaks(self, task: Task, tree: str, out: Path) -> list[str]:
         """Find keys that the agent was given in what it wrote; their values are never kept or committed."""
         values = self._keys(task)
-        blobs = {change.path: change.blob for change in self.store.diff(task.tree, tree)}
-        copied = [f"{path}: a copy of a file that git ignores" for path in self.places.included.copies(blobs)]
+        included = self.places.included
+        blobs = {change.path: change.blob for change in self.store.diff(task.tree, tree)} if included.watched else {}
+        copied = [f"{path}: a copy of a file that git ignores" for path in included.copies(blobs)]
         if not values:
             return copied
         written = self.store.patch(task.tree, tree) if tree != task.tree else b""

@@ -108,7 +108,7 @@ class Bench:
             try:
                 at = self._at(tree)
             except SetupFailed as exc:
-                return Executed(code=-1, output="", tree=tree, problem=exc.what)
+                return Executed(code=exc.exit_code, output="", tree=tree, problem=exc.what)
             cache = {"XDG_CACHE_HOME": str(self._cache / "tools")}
             record = self._launch(("sh", "-c", command), at, cache, folder, timeout_s)
             output = (_whole(at / STDOUT) + _whole(at / STDERR)).replace(f"{self._workspace.folder}/", "")
@@ -125,10 +125,11 @@ class Bench:
         return folder
 
     def _run(self, tree: str, target: Target, only: Sequence[str]) -> TestRun:
+        command = target.test.command
         try:
             folder = self._at(tree)
         except SetupFailed as exc:
-            return TestRun(tree=tree, problem=exc.what, command=target.test.command)
+            return TestRun(tree=tree, problem=exc.what, command=command)
         root = self._workspace.folder
         ask = Ask(
             target=target,
@@ -144,7 +145,6 @@ class Bench:
         for name, text in call.files.items():
             atomic.write_text(root / name, text, durable=False)
         record = self._launch(call.argv, folder, call.env, target.folder, target.test.timeout)
-        command = target.test.command
         if record.ending is not Ending.EXITED:
             problem = f"{command}: {record.reason or record.ending.value}"
             return TestRun(tree=tree, problem=problem, command=command)
@@ -166,7 +166,7 @@ class Bench:
             LaunchSpec(
                 argv=argv,
                 cwd=str(self._workspace.folder / inside),
-                env={**caches, **self._workspace.tools(self._env), "HOME": home, "TMPDIR": home, **env},
+                env={**caches, **self._workspace.tools(self._env, inside), "HOME": home, "TMPDIR": home, **env},
                 folder=str(folder),
                 timeout_s=timeout_s,
                 idle_timeout_s=timeout_s,

@@ -59,15 +59,20 @@ class Included:
                 str(path.relative_to(root)) for path in whole if path.is_file() and not path.is_symlink()
             )
 
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Name all files whose content must not get into a commit."""
+        return (*self.paths, *self._linked)
+
     def copies(self, blobs: Mapping[str, str]) -> list[str]:
         """Name the paths of a tree (path -> blob) that are byte for byte one of these files."""
-        known = {_blob(self.root / path) for path in (*self.paths, *self._linked)} - {""}
+        known = {_blob(self.root / path) for path in self.watched} - {""}
         return sorted(path for path, blob in blobs.items() if blob in known)
 
     def secrets(self) -> dict[str, str]:
         """Return the secret values that these files assign, with their names."""
         assigned: dict[str, str] = {}
-        for path in (*self.paths, *self._linked):
+        for path in self.watched:
             for line in _text(self.root / path).splitlines():
                 name, sign, value = line.strip().removeprefix("export ").partition("=")
                 if sign:
@@ -160,6 +165,7 @@ class Lender:
                 continue
             if (seen := self._prints(path)) is None or seen != self.lent.included.get(path):
                 remove(self.folder / path)
+                (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
                 cloner.copy(path)
                 seen = self._prints(path)
             if seen is not None:

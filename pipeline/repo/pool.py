@@ -41,6 +41,7 @@ class Pool:
         self.root = str(root)
         self._is_over = is_over
         self._leases: dict[str, tuple[int, locks.Lease]] = {}
+        self._noted: dict[str, int] = {}
         self.make_room: Callable[[], None] = lambda: None
 
     def lease(self, slot: str, kind: str = AGENTS) -> tuple[Path, int]:
@@ -56,6 +57,9 @@ class Pool:
     def note_size(self, slot: str, size_bytes: int) -> None:
         """Write down how much a leased workspace holds."""
         number = self._leases[slot][0]
+        if self._noted.get(slot) == size_bytes:
+            return
+        self._noted[slot] = size_bytes
         owner = read_owner(self.folder / str(number))
         if owner is not None and owner.size_bytes != size_bytes:
             self._write(number, msgspec.structs.replace(owner, size_bytes=size_bytes))

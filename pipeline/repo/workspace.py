@@ -70,6 +70,7 @@ class Workspace:
         self.folder = folder
         self.store = store
         self.tree = ""
+        self.size_bytes = 0
         self.port_base = 0
         self.set_up_of: Callable[[str], str] = lambda _: ""
         self._set_up = set_up
@@ -85,11 +86,6 @@ class Workspace:
         }
         self._git = Git(store.folder, env=env, options=self._sparse.options)
 
-    @property
-    def size_bytes(self) -> int:
-        """Say how much the folder held when it was prepared."""
-        return self._lender.lent.files.size_bytes + (self._seen.size_bytes if self._seen is not None else 0)
-
     def prepare(
         self, commit: str, tree: str, *, with_git: bool = True, whole: str = "", reads: tuple[str, ...] | None = None
     ) -> None:
@@ -101,6 +97,7 @@ class Workspace:
         if self.folder.is_symlink():
             self.folder.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(self.folder.stat().st_mode | 0o700)
         remove(self.folder / ".git")
         self._lender.reads = reads
         needed = self._set_up(whole or tree) if self._set_up is not None else None
@@ -126,12 +123,17 @@ class Workspace:
         except (OSError, msgspec.DecodeError):
             return
         if kept.sparse == self._sparse.folders and self._index.exists():
-            self.tree, self._seen, self._lender.lent = kept.tree, kept.seen, kept.lent
+            self._lender.lent = kept.lent
+            self._take(kept.tree, kept.seen)
 
     def _remember(self, tree: str, seen: Scan) -> None:
-        self.tree, self._seen = tree, seen
-        kept = _Kept(tree=tree, sparse=self._sparse.folders, seen=self._seen, lent=self._lender.lent)
+        self._take(tree, seen)
+        kept = _Kept(tree=tree, sparse=self._sparse.folders, seen=seen, lent=self._lender.lent)
         atomic.write_bytes(self._kept, msgspec.msgpack.encode(kept), durable=False)
+
+    def _take(self, tree: str, seen: Scan) -> None:
+        self.tree, self._seen = tree, seen
+        self.size_bytes = seen.size_bytes + self._lender.lent.files.size_bytes
 
     def _restore(self, tree: str, now: Scan) -> Scan:
         """Take away everything that the last tree did not have like this, and let git write what is missing.
@@ -195,9 +197,10 @@ class Workspace:
         if (shallow := self.store.folder / "shallow").exists():
             shutil.copyfile(shallow, git / "shallow")
 
-    def tools(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Put the workspace's own programs in front of the PATH, and say which ports a command may use."""
+    def tools(self, env: Mapping[str, str], inside: str = "") -> dict[str, str]:
+        """Put the workspace's own programs, those of a folder in it first, in front of the PATH; name its ports."""
         found = tools_in(self.folder, env)
+        found = tools_in(self.folder / inside, found) if inside else found
         return {**found, "PIPELINE_PORT_BASE": str(self.port_base)} if self.port_base else found
 
     def take_up(self, tree: str) -> None:
@@ -221,8 +224,9 @@ class Workspace:
 
     def read(self) -> tuple[str, list[str]]:
         """Turn what lies in the folder now into a tree; return it with what could not be taken into any."""
-        if self.folder.is_symlink():
-            return self.tree, ["the workspace itself is a link now"]
+        if self.folder.is_symlink() or not self.folder.is_dir():
+            return self.tree, ["the workspace itself was taken away"]
+        self.folder.chmod(self.folder.stat().st_mode | 0o700)
         now = scan(self.folder, without=self._lender.tops)
         before = self._seen or Scan({}, (), ())
         violations = [f"{path}: a git repository inside the workspace" for path in now.nested]

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engine import person
+from pipeline.files.rundir import RunDir
 from tests.helpers.wild import Wild
 
 FLOW = """\
@@ -170,3 +172,8 @@ def test_what_people_push_to_the_runs_branch_stays(tmp_path: Path, remote: bool)
     wild.run("pipeline", "rollback", run)
     there = wild.at(wild.remote, "rev-parse", branch) if remote else wild.git("rev-parse", branch)
     assert there == mine
+
+
+def test_two_runs_have_folders_of_their_own_for_persons(tmp_path: Path) -> None:
+    one, other = (person.folder(RunDir(tmp_path, tmp_path / "state", name)) for name in ("a", "b"))
+    assert one != other

@@ -55,6 +55,7 @@ def ravage(folder):
     (folder / "locked").mkdir()
     (folder / "locked/x").write_text("x")
     (folder / "locked").chmod(0)
+    folder.chmod(0)
 
 
 def test_the_next_process_finds_exactly_the_tree_whatever_was_left(made):

@@ -139,8 +139,9 @@ def test_a_workspace_that_was_made_a_link_is_not_followed(made, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious/file").write_text("mine")
     workspace.folder.rename(tmp_path / "away")
+    assert workspace.harvest(("**",), made.tree).violations == ("the workspace itself was taken away",)
     workspace.folder.symlink_to(tmp_path / "precious")
-    assert workspace.harvest(("**",), made.tree).violations == ("the workspace itself is a link now",)
+    assert workspace.harvest(("**",), made.tree).violations == ("the workspace itself was taken away",)
     workspace.prepare(made.head, made.tree)
     assert (tmp_path / "precious/file").read_text() == "mine"
     assert (workspace.folder / "node_modules/left/pad.js").read_text() == "1\n"
@@ -202,12 +203,13 @@ def test_a_virtual_environment_works_where_it_was_copied_to(made):
 
 
 def test_linked_folders_are_copies_of_the_checkouts(made):
-    made.commit(**{".gitignore": "node_modules/\n.env\n"})
-    made.write({"node_modules/left/pad.js": "mine\n", ".env": "A=b\n"})
-    setups = made.setups(link=(Glob("node_modules/"), Glob(".env")))
+    made.commit(**{".gitignore": "node_modules/\n.env\nlocal/\n"})
+    made.write({"node_modules/left/pad.js": "mine\n", ".env": "A=b\n", "local/deep/key": "k\n"})
+    setups = made.setups(link=(Glob("node_modules/"), Glob(".env"), Glob("local/deep/key")))
     workspace = ready(made, setups)
     (workspace.folder / "node_modules/left/pad.js").write_text("bad\n")
     (workspace.folder / ".env").write_text("bad\n")
+    assert (workspace.folder / "local/deep/key").read_text() == "k\n"
     assert (made.root / "node_modules/left/pad.js").read_text() == "mine\n"
     assert (made.root / ".env").read_text() == "A=b\n"
     made.write({"node_modules/left/pad.js": "newer\n"})
