@@ -358,11 +358,12 @@ class RunState(Progress):
         if self.only is not None and not self.nodes[self.only].wonders:
             self.only = None
             again.rebuild(self)
-        for stage in list(self.ready.later):
-            if self.nodes[stage].parked:
-                self.nodes[stage].parked, self.nodes[stage].not_before = False, None
-                self.unready(self.plan.nodes[stage])
-                self.make_ready(self.plan.nodes[stage])
+        for stage, state in self.nodes.items():
+            if state.parked:
+                state.parked, state.not_before = False, None
+                if stage in self.ready.later:
+                    self.unready(self.plan.nodes[stage])
+                    self.make_ready(self.plan.nodes[stage])
 
     def _run_finished(self, event: RunFinished) -> None:
         self.end, self.reason, self.finished_at = event.end, event.reason, event.at

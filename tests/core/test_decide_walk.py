@@ -425,6 +425,8 @@ class Ledger:
     def _turn_red(self, node_id: str, failures: tuple[str, ...], tree: str) -> None:
         loop = str(self.plan.nodes[node_id].parent)
         self.red.add(loop)
+        for inside in self.below(loop):
+            self.asked.pop(inside, None)
         self.told[loop] = failures
         self.verdicts.setdefault(loop, []).append((tuple(sorted(failures)), tree))
 

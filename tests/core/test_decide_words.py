@@ -8,6 +8,7 @@ from pipeline.core.events import (
     Answer,
     ApprovalAsked,
     CancelRequested,
+    ConditionAnswered,
     Event,
     LimitsRaised,
     Outcome,
@@ -15,6 +16,7 @@ from pipeline.core.events import (
     RunFinished,
     StageFinished,
     Usage,
+    Verdict,
     WorkflowStarted,
 )
 from pipeline.core.memory import Status
@@ -334,3 +336,13 @@ def test_a_stage_that_a_person_cancelled_has_no_last_word() -> None:
     for word in (asks("plan"), needless("plan")):
         ended = decided(plan, started("plan"), cancelled("plan"), word, now=LATER)
         assert ended == [Finish(RunEnd.FAILED, "plan cancelled: enough")]
+
+
+def test_what_a_needless_run_put_off_starts_at_once_when_the_run_goes_on() -> None:
+    group = Stage(parallel={"slow": step()}, needs=names("a"), when=Expression("a.done"))
+    plan = plan_of(main={"a": step(), "group": group, "plan": agent()})
+    go = ConditionAnswered(at=NOON, stage="group", verdict=Verdict.GO)
+    began = (started("a"), finished("a"), go, started("slow"), started("plan"), needless("plan"))
+    ended = (*began, finished("slow", Outcome.PARKED, after=LATER), RunFinished(at=NOON, end=RunEnd.NEEDLESS))
+    back = (taken_back("group", "plan"), OPENED, go)
+    assert decided(plan, *ended, *back) == [Start("slow"), Start("plan")]
