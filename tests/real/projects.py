@@ -101,7 +101,7 @@ from __future__ import annotations
 
 def peek(token: str | bytes, sep: bytes = b".") -> bytes:
     """Return the payload of a signed token without checking its signature."""
-    raw = token.encode() if isinstance(token, str) else token
+    raw = token.encode() if isinstance(token, str) else bytes(token)
     payload, found, _ = raw.{how}(sep)
     if not found:
         raise ValueError("there is no signature")
@@ -131,7 +131,7 @@ PROJECTS = (
             '    assert describe(Data(data=b"abc")) == "Data of 3 bytes"\n'
             '    assert describe(Data(data=b"a")) == "Data of 1 byte"\n'
         },
-        {"h11/_describe.py": 'def describe(event: object) -> str:\n    return type(event).__name__\n'},
+        {"h11/_describe.py": "def describe(event: object) -> str:\n    return type(event).__name__\n"},
         {
             "h11/_describe.py": "from ._events import Data, Request\n\n\ndef describe(event: object) -> str:\n"
             '    """Say in one line what an event is."""\n'
