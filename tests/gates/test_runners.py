@@ -169,6 +169,28 @@ def test_a_new_test_is_red_then_green_then_proven(at_work):
     assert told in proof.detail
 
 
+def test_a_test_file_that_waits_for_a_module_of_the_project_is_red_then_green(at_work):
+    case, work = at_work
+    if not case.source[0].endswith(".js"):
+        pytest.skip("a matter of JavaScript's imports")
+    use = "import { triple } from '../src/triple.js';"
+    source = "export const triple = (a) => 3 * a;\n"
+    test = case.test[1].replace("import * as money from '../src/money.js';", use)
+    if "require" in test:
+        test = test.replace(
+            "const money = require('../src/money.js');", "const { triple } = require('../src/triple.js');"
+        )
+        source = "exports.triple = (a) => 3 * a;\n"
+    test = test.replace("money.double(2) !== 4", "triple(2) !== 6")
+    red = check(GateName.RED, work, work.plus(**{"test/triple.test.js": test}))
+    assert red.passed, red.failures
+    assert red.evidence["files"] == {"test/triple.test.js": "missing name"}
+    green = check(GateName.GREEN, work, work.plus(**{"test/triple.test.js": test, "src/triple.js": source}), red)
+    assert green.passed, green.failures
+    elsewhere = test.replace("../src/triple.js", "no-such-package")
+    assert not check(GateName.RED, work, work.plus(**{"test/triple.test.js": elsewhere})).passed
+
+
 def test_an_old_test_that_fails_now_is_told(at_work):
     case, work = at_work
     tree = work.plus(**dict([case.old]))
