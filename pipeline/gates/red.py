@@ -107,7 +107,7 @@ class _Target:
         owner, name = reason.missing
         top = owner.partition(".")[0]
         if top in self.own or (not owner and name):
-            missing.update([owner] if reason.type == "ModuleNotFoundError" else [])
+            missing.update([owner] if owner and reason.type == "ModuleNotFoundError" else [])
             return MISSING_NAME
         if reason.type == "ModuleNotFoundError" and top.lower() not in self.declared:
             missing.add(owner)

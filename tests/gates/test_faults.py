@@ -9,6 +9,8 @@ from pipeline import gates
 from pipeline.gates.faults import changed_lines, faults
 from pipeline.language.flow import GateName
 from pipeline.language.target import Proof, Target
+from pipeline.language.words import Duration
+from tests.helpers.laptop import NIGHT_S, Laptop
 from tests.helpers.trees import BASE, TARGET, trees
 
 BEFORE = "def old(a):\n    return a < 1\n"
@@ -102,3 +104,23 @@ def test_faults_beyond_the_limit_are_counted_as_not_tried(tmp_path):
         proof = gates.check(GateName.PROOF, work.context(tree, red))
     assert (proof.evidence["faults"], proof.evidence["not_tried"]) == (1, 3)
     assert "3 not tried" in proof.detail
+
+
+@pytest.mark.parametrize(("slept_s", "worked_s", "tried"), [(NIGHT_S, 1.0, 2), (0.0, 601.0, 0)])
+def test_the_time_for_faults_is_awake_time(tmp_path, slept_s, worked_s, tried):
+    laptop = Laptop()
+
+    def clock():
+        """Look at the clock; then the machine sleeps, and works."""
+        before = laptop.awake_s()
+        laptop.sleep(slept_s)
+        laptop.work(worked_s)
+        return before
+
+    rules = Proof(faults=2, timeout=Duration(600.0))
+    asked = Target(name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=rules)
+    with trees(tmp_path, BASE, (asked,)) as work:
+        red = gates.check(GateName.RED, work.context(work.plus(tests__test_new=WEAK_TEST)))
+        tree = work.plus(tests__test_new=WEAK_TEST, src__app__money=HALF)
+        proof = gates.check(GateName.PROOF, work.context(tree, red, awake=clock))
+    assert (proof.evidence["faults"], proof.evidence["not_tried"]) == (tried, 4 - tried)
