@@ -91,8 +91,8 @@ def _check_target(flow: Flow, source: Source, index: int, target: Target) -> Non
         message = f"nothing says how the result of {target.test.command!r} is read"
         mend = "say which runner it starts (runner: pytest), or that only its exit status counts (report: exit-code)"
         source.complain("F216", (*path, "test"), message, mend)
-    for word in target.depends:
-        source.require_known((*path, "depends"), word, [one.name for one in flow.targets], "target")
+    for number, word in enumerate(target.depends):
+        source.require_known((*path, "depends", number), word, [one.name for one in flow.targets], "target")
     if not 0 <= target.proof.min <= 1:
         source.complain("F114", (*path, "proof", "min"), "a part of all faults is between 0 and 1")
     if target.folder.startswith("/") or ".." in target.folder.split("/"):

@@ -920,6 +920,7 @@ class Walk:
     def kill(self) -> None:
         """End the process and take the run up again from the journal; what ran is lost."""
         self.seen.draining = False
+        self.to_end.clear()
         self.state = fold(self.plan, [decode(line) for line in self.journal])
         self.seen.plan = self.state.plan
         self.awake_s = self.seen.awake_s = 0.0
