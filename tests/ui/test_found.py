@@ -1,0 +1,84 @@
+"""What `init` and `doctor` print: what was found and why, what was written, and always the next thing to type."""
+
+import io
+
+from pipeline.engine.adopt import Written
+from pipeline.engine.preflight import Check, Verdict
+from pipeline.survey.look import Fact, Part
+from pipeline.survey.survey import Survey
+from pipeline.ui import found
+from pipeline.ui.text import Printer
+
+PART = Part(
+    name="app", language="Python", source=("src/**",), tests=("tests/**",), command="pytest -q", why="pyproject.toml",
+    checks=("ruff check .",), missing=("mypy",), setup=("make " + "x" * 80,), link=("node_modules",),
+)  # fmt: skip
+
+
+def shown(agent: str = "claude", *, dry: bool = False, merged: tuple[str, ...] = ()) -> str:
+    stream = io.StringIO()
+    fact = Fact(what="style", value="conventional", why="8 of 10 commits")
+    survey = Survey(parts=(PART,), facts=(fact,), agent=agent, command=(), pass_env=())
+    written = Written(found=survey, files=("agents/flow.yaml",), merged=merged, flow="version: 1\n")
+    found.show(Printer(stream, {}), written, dry=dry)
+    return stream.getvalue()
+
+
+def rows(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in text.splitlines()]
+
+
+def test_every_part_is_shown_with_what_told_of_it_and_what_was_left_out() -> None:
+    told = rows(shown())
+    assert ["target app", "pytest -q", "Python: pyproject.toml"] in told
+    assert ["check", "ruff check .", "the repository's own"] in told
+    assert ["check left out", "mypy", "its program is not installed"] in told
+    assert ["lent", "node_modules", "your environment, as a copy"] in told
+    assert ["style", "conventional", "8 of 10 commits"] in told
+    assert ["agent", "claude", "is installed"] in told
+
+
+def test_a_long_command_is_cut_where_it_can_still_be_told() -> None:
+    (row,) = [row for row in rows(shown()) if row[:1] == ["set-up"]]
+    assert len(row[1]) == 64
+    assert row[1].startswith("make xxx")
+    assert row[1].endswith("x ...")
+
+
+def test_what_was_written_is_told_from_what_would_be_and_what_was_merged() -> None:
+    assert "\nwrote  agents/flow.yaml\n" in shown()
+    assert "\nmerged  agents/flow.yaml\n" in shown(merged=("agents/flow.yaml",))
+    dry = shown(dry=True)
+    assert "\nversion: 1\n" in dry
+    assert "\nwould write  agents/flow.yaml\n" in dry
+    assert "version: 1" not in shown()
+
+
+def test_who_has_no_agent_is_told_to_install_one_first() -> None:
+    assert shown().splitlines()[-1] == "next: look at agents/flow.yaml, then: pipeline doctor"
+    without = shown(agent="")
+    assert ["agent", "none", "neither claude nor codex is on the PATH"] in rows(without)
+    assert without.splitlines()[-1].startswith("next: install an agent, or name yours in agents/flow.yaml")
+
+
+def checked(*verdicts: Verdict) -> str:
+    stream = io.StringIO()
+    printer = Printer(stream, {})
+    checks = [Check(name="git", verdict=verdict, text="2.40", mend="Install git\nand again") for verdict in verdicts]
+    for check in checks:
+        found.show_check(printer, check)
+    found.show_end(printer, checks)
+    return stream.getvalue()
+
+
+def test_a_mend_is_printed_for_what_is_not_well_and_for_nothing_else() -> None:
+    assert "Install git" not in checked(Verdict.OK)
+    for verdict in (Verdict.WARN, Verdict.FAIL):
+        lines = checked(verdict).splitlines()
+        assert [line.strip() for line in lines[1:3]] == ["Install git", "and again"]
+
+
+def test_the_end_says_what_to_type_next() -> None:
+    assert checked(Verdict.OK).splitlines()[-1].startswith("ready. next: trigger_workflow")
+    assert "ready (1 to know of). next: trigger_workflow" in checked(Verdict.OK, Verdict.WARN)
+    assert "1 thing(s) to mend, then again: pipeline doctor" in checked(Verdict.WARN, Verdict.FAIL)
