@@ -4,12 +4,12 @@ First the source change is taken out as a whole: the new tests must fail again. 
 functions that were changed, one at a time (`gates/faults`); how many the tests notice is reported, with the survivors.
 """
 
-import time
 from collections.abc import Iterator
 
 import msgspec
 
 from pipeline.core.events import GateResult
+from pipeline.files.awake import Deadline
 from pipeline.gates import mutators
 from pipeline.gates.base import GateContext, verdict
 from pipeline.gates.faults import Fault, faults
@@ -85,12 +85,12 @@ def _try_faults(context: GateContext, target: Target, tried: _Tried) -> list[str
     """Try one target's faults within its limits; return what makes the gate fail."""
     wanted = list(_planned(context, target))
     rules = target.proof
-    deadline = time.monotonic() + rules.timeout
+    deadline = Deadline(rules.timeout, context.awake)
     baseline = context.bench.baseline(context.base_tree, target)
     only = [] if baseline.duration_s < _WHOLE_SUITE_S else _new_test_files(context, target)
     noticed, missed = _mutated(context, target, tried)
     for number, (path, fault) in enumerate(wanted):
-        if number >= rules.faults or time.monotonic() > deadline:
+        if number >= rules.faults or not deadline.left_s:
             tried.left_out += len(wanted) - number
             break
         tree = context.store.with_file(context.tree, path, fault.text.encode())

@@ -9,6 +9,8 @@ from pipeline import gates
 from pipeline.gates.faults import changed_lines, faults
 from pipeline.language.flow import GateName
 from pipeline.language.target import Proof, Target
+from pipeline.language.words import Duration
+from tests.helpers.laptop import NIGHT_S, Laptop
 from tests.helpers.trees import BASE, TARGET, trees
 
 BEFORE = "def old(a):\n    return a < 1\n"
@@ -94,11 +96,28 @@ def test_proof_counts_the_faults_that_tests_notice_and_names_the_others(tmp_path
         assert "`proof.min` asks for 0.9" in proof.failures[0]
 
 
-def test_faults_beyond_the_limit_are_counted_as_not_tried(tmp_path):
-    asked = Target(name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=Proof(faults=1))
+def passing(slept_s, worked_s):
+    """A clock: after each look at it the machine sleeps, and works."""
+    laptop = Laptop()
+
+    def clock():
+        before = laptop.awake_s()
+        laptop.sleep(slept_s)
+        laptop.work(worked_s)
+        return before
+
+    return clock
+
+
+@pytest.mark.parametrize(("slept_s", "worked_s", "tried"), [(NIGHT_S, 1.0, 1), (0.0, 61.0, 0)])
+def test_faults_beyond_the_limit_of_number_or_of_awake_time_are_counted_as_not_tried(
+    tmp_path, slept_s, worked_s, tried
+):
+    rules = Proof(faults=1, timeout=Duration(60.0))
+    asked = Target(name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=rules)
     with trees(tmp_path, BASE, (asked,)) as work:
         red = gates.check(GateName.RED, work.context(work.plus(tests__test_new=WEAK_TEST)))
         tree = work.plus(tests__test_new=WEAK_TEST, src__app__money=HALF)
-        proof = gates.check(GateName.PROOF, work.context(tree, red))
-    assert (proof.evidence["faults"], proof.evidence["not_tried"]) == (1, 3)
-    assert "3 not tried" in proof.detail
+        proof = gates.check(GateName.PROOF, work.context(tree, red, awake=passing(slept_s, worked_s)))
+    assert (proof.evidence["faults"], proof.evidence["not_tried"]) == (tried, 4 - tried)
+    assert f"{4 - tried} not tried" in proof.detail
