@@ -90,9 +90,12 @@ def rebuild(run: Progress) -> None:
         if state.status is Status.RUNNING and not node.is_leaf and node.id not in run.running:
             state.status = Status.PENDING
     active = run.active
+    of_others = {name: asked for name, asked in run.asked.items() if run.plan.nodes[name].workflow != run.plan.workflow}
+    run.asked = {name: asked for name, asked in run.asked.items() if name not in of_others}
     run.activate(run.plan.workflow)
     if _find_failures(run) and active != run.plan.workflow:
         run.follow_up = None
+        run.asked.update(of_others)
         run.activate(active)
 
 

@@ -164,7 +164,7 @@ class Progress:
     def settle_failure(self, node: Node, status: Status) -> None:
         """A stage failed for good: go on without it if it may be missed, else the run cannot succeed."""
         state = self.nodes[node.id]
-        state.status = status
+        state.status, state.wonders = status, False
         if node.on_failure == CONTINUE:
             self.over(node, status)
             return

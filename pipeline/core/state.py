@@ -271,7 +271,6 @@ class RunState(Progress):
                 state.replies = (*state.replies, said)
                 self.go_on(node.id)
             case Answer.STOP | Answer.EXPIRED:
-                state.wonders = False
                 self.settle_failure(node, Status.FAILED)
 
     def _revise(self, node: Node, event: Answered) -> None:

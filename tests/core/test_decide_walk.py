@@ -329,11 +329,13 @@ class Ledger:
         self.failed = self.cancelled = self.needless = False
         self.final, self.exhausted = [], []
         self.asked.pop(stage, None)
-        if self.workflow != self.plan.workflow:
-            self.asked.clear()
         if self.plan.nodes[stage].workflow == self.plan.workflow:
-            self.wonders = {one for one in self.wonders if self.plan.nodes[one].workflow == self.plan.workflow}
-            self.workflow = self.plan.workflow
+            self.asked = {
+                one: it for one, it in self.asked.items() if self.plan.nodes[one].workflow == self.plan.workflow
+            }
+            if self.followed or self.workflow != self.plan.workflow:
+                self.wonders = {one for one in self.wonders if self.plan.nodes[one].workflow == self.plan.workflow}
+            self.workflow, self.followed = self.plan.workflow, []
         for book in (self.done, self.not_retried, self.wonders):
             book.discard(stage)
         for table in (self.tries, self.losses, self.questions):
@@ -841,11 +843,15 @@ class Walk:
         return self.state.end is None
 
     def waits_for_a_person(self) -> bool:
-        return bool(self.seen.asked) or self.seen.usd is not None or self.seen.wall_s is not None
+        return bool(self.open_questions()) or self.seen.usd is not None or self.seen.wall_s is not None
+
+    def open_questions(self) -> dict[str, ApprovalAsked]:
+        """List what a person can answer; where stages are invoked, the onlooker does not know what a rebuild closes."""
+        return self.seen.asked if self.oracles is ORACLES else self.state.asked
 
     def help_on(self) -> None:
         """Do what a person does for whom a run waits: answer, or raise the limits."""
-        if self.seen.asked:
+        if self.open_questions():
             self.reply(self.rnd.choice(list(Answer)) if self.rnd else Answer.APPROVE)
         else:
             self.write(LimitsRaised(at=self.now, usd=(self.seen.usd or 0.0) + 5.0, wall_s=1e9))
@@ -868,8 +874,8 @@ class Walk:
 
     def reply(self, answer: Answer) -> None:
         """Answer an open question, now and then with a word that does not answer it."""
-        stage = self.rnd.choice(sorted(self.seen.asked)) if self.rnd else min(self.seen.asked)
-        tree = self.seen.asked[stage].tree
+        stage = self.rnd.choice(sorted(self.open_questions())) if self.rnd else min(self.open_questions())
+        tree = self.open_questions()[stage].tree
         self.write(Answered(at=self.now, stage=stage, answer=answer, tree=tree, comment="smaller"))
 
     def step_in(self, rnd: Random) -> None:

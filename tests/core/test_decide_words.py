@@ -227,6 +227,15 @@ def test_a_stage_that_waits_for_an_answer_can_be_cancelled_or_missed() -> None:
         assert decided(plan, started("plan"), asks("plan"), posed("plan"), end) == [Start("next")]
 
 
+def test_a_question_of_what_looks_for_causes_stays_open_when_something_else_is_sent_back() -> None:
+    stages = {"a": msgspec.structs.replace(step(), on_failure=Name("triage"))}
+    plan = plan_of(main=stages, triage={"look": agent(), "ok": approval()})
+    begun = (started("a"), failed("a"), WorkflowStarted(at=NOON, workflow="triage", reason=""))
+    events = (*begun, started("triage:look"), asks("triage:look"), posed("triage:look"), taken_back("triage:ok"))
+    assert decided(plan, *events) == [Ask("triage:ok", None)]
+    assert decided(plan, *events, posed("triage:ok", "t"), replied("triage:look")) == [Start("triage:look")]
+
+
 # One stage by itself.
 
 
@@ -246,6 +255,15 @@ def test_an_invoked_stage_that_asked_still_runs_alone_when_it_is_answered_later(
     again = (*failure, *alone, replied("plan"))
     assert decided(plan, *again) == [Start("plan")]
     assert decided(plan, *again, started("plan"), finished("plan")) == [Rest()]
+
+
+def test_an_invoked_stage_whose_question_is_stopped_or_cancelled_keeps_the_run_no_longer() -> None:
+    plan = plan_of(main={"plan": agent(), "b": step()})
+    alone = (OPENED, invoked("plan"), started("plan"), asks("plan"), posed("plan"))
+    for end in (answered("plan", Answer.STOP, "", "no"), cancelled("plan")):
+        assert decided(plan, *alone, end) == [Rest()]
+        (command,) = decided(plan, *alone, end, OPENED)
+        assert isinstance(command, Finish)
 
 
 def test_who_invokes_a_stage_closes_its_question() -> None:

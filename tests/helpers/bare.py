@@ -26,7 +26,7 @@ class Bare:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "GIT_CONFIG_NOSYSTEM": "1",
-            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
+            **{name: os.environ[name] for name in ("PYTHONPATH", "PIPELINE_PORTABLE") if name in os.environ},
         }
         files = {
             "src/app.py": "def answer():\n    return 42\n",

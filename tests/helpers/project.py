@@ -44,7 +44,7 @@ class Project:
             "LANG": "C.UTF-8",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
+            **{name: os.environ[name] for name in ("PYTHONPATH", "PIPELINE_PORTABLE") if name in os.environ},
         }
 
     def use_agent(self, *command: str) -> None:
