@@ -131,7 +131,7 @@ PROJECTS = (
             '    assert describe(Data(data=b"abc")) == "Data of 3 bytes"\n'
             '    assert describe(Data(data=b"a")) == "Data of 1 byte"\n'
         },
-        {"h11/_describe.py": 'def describe(event: object) -> str:\n    return type(event).__name__\n'},
+        {"h11/_describe.py": "def describe(event: object) -> str:\n    return type(event).__name__\n"},
         {
             "h11/_describe.py": "from ._events import Data, Request\n\n\ndef describe(event: object) -> str:\n"
             '    """Say in one line what an event is."""\n'
