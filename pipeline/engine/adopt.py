@@ -135,9 +135,10 @@ def _write(world: World, files: Mapping[str, str]) -> None:
         try:
             atomic.write_bytes(world.user.root / name, files[name].encode("utf-8", "surrogateescape"))
         except OSError as exc:
+            top = world.user.root / name.partition("/")[0]
             raise UsageProblem(
                 f"cannot write {name}: {exc.strerror or exc}",
-                f"Make sure that you may write to {world.user.root / name.partition('/')[0]}, then again: pipeline init",
+                f"Make sure that you may write to {top}, then again: pipeline init",
             ) from exc
 
 
