@@ -199,6 +199,7 @@ def flow_text(found: Survey) -> str:
             f"  command: {_value(list(found.command))}",
             f"  pass_env: {_value(list(found.pass_env))}",
         ]
+    out += ["", "# What you want otherwise comes here: limits, defaults, agents, workflows."]
     return "\n".join(out) + "\n"
 
 

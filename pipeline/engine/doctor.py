@@ -32,7 +32,8 @@ def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Che
     yield from preflight.quick(world, plan, base)
     if not quick:
         yield from _base(world, plan, base)
-    yield Check(name="price", verdict=Verdict.OK, text=preflight.price(world, plan).removeprefix("price: "))
+    price = preflight.price(world, plan).removeprefix("price: ")
+    yield Check(name="price", verdict=Verdict.OK, text=price, mend=f'trigger_workflow {plan.workflow} "..."')
 
 
 def exit_code(checks: Sequence[Check]) -> int:

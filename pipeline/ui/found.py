@@ -68,4 +68,4 @@ def show_end(printer: Printer, checks: Sequence[Check]) -> None:
         printer.line(f"{failed} thing(s) to mend, then again: pipeline doctor")
     else:
         after = f" ({doubtful} to know of)" if doubtful else ""
-        printer.line(f'ready{after}. next: trigger_workflow idea_to_feature "..."')
+        printer.line(f"ready{after}. next: {checks[-1].mend}")
