@@ -48,6 +48,7 @@ class Repo:
             "ANTHROPIC_API_KEY": "none",
             "GIT_CONFIG_NOSYSTEM": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
         }
 
     def program(self, name: str) -> None:
