@@ -52,7 +52,8 @@ def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
             found.show_check(printer, check)
     status = engine.exit_code(checks)
     if as_json:
-        print_json({"schema_version": 1, "exit_code": status, "checks": checks})
+        rows = [{"name": one.name, "verdict": one.verdict, "text": one.text, "mend": one.mend} for one in checks]
+        print_json({"schema_version": 1, "exit_code": status, "checks": rows})
     else:
         found.show_end(printer, checks)
     return status
