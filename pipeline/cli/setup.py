@@ -33,9 +33,10 @@ def init(*, update: bool, eject_prompts: bool, dry_run: bool, as_json: bool, sta
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Leave out what takes long: set-up, tests and checks of the base.")
+@click.option("--base-branch", default="", metavar="BRANCH", help="Branch that runs are to start from.")
 @_JSON
 @_START
-def doctor(*, quick: bool, as_json: bool, start: Path) -> int:
+def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
     """Check everything a run needs: git, flow, agents, push, disk; then set-up, tests and checks of the base."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
@@ -45,13 +46,14 @@ def doctor(*, quick: bool, as_json: bool, start: Path) -> int:
     world = wiring.world(start)
     printer = text.out(wiring.environ())
     checks = []
-    for check in engine.examine(world, quick=quick):
+    for check in engine.examine(world, quick=quick, base_branch=base_branch):
         checks.append(check)
         if not as_json:
             found.show_check(printer, check)
     status = engine.exit_code(checks)
     if as_json:
-        print_json({"schema_version": 1, "exit_code": status, "checks": checks})
+        rows = [{"name": one.name, "verdict": one.verdict, "text": one.text, "mend": one.mend} for one in checks]
+        print_json({"schema_version": 1, "exit_code": status, "checks": rows})
     else:
         found.show_end(printer, checks)
     return status

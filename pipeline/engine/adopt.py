@@ -5,7 +5,7 @@ The flow file is short: it extends the shipped flow and says what was found here
 """
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,18 +22,23 @@ from pipeline.survey.look import Part
 from pipeline.survey.survey import Survey, survey
 
 SCHEMA = "agents/flow.schema.json"
+_MERGED = (FLOW,)
 KEPT = "agents/.init"
 _IGNORED = ("/docs/status/", "/docs/plans/runs/", "/.locks/", "/.triggers/")
 _RULES = "# Records of runs (idea-to-pr)\n"
-_WIDTH = 110
+_WIDTH = 100
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """What `init` found and what it wrote (or would write); `merged` are files that both sides had changed."""
+    """What `init` found and what it wrote (or would write); `merged` are files that both sides had changed.
+
+    `kept` are files of yours that are left as they are.
+    """
 
     found: Survey
     files: tuple[str, ...]
     merged: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     flow: str = ""
 
 
@@ -46,17 +51,18 @@ def adopt(world: World, *, eject_prompts: bool, dry: bool) -> Written:
         )
     found = _survey(world)
     files = _files(world, found, eject_prompts=eject_prompts)
+    kept = [name for name in files if name.startswith(PROMPTS) and (world.user.root / name).exists()]
+    wanted = {name: text for name, text in files.items() if name not in kept}
     if not dry:
-        for name, text in files.items():
-            atomic.write_text(world.user.root / name, text)
-    return Written(found=found, files=tuple(files), flow=files[FLOW])
+        _write(world, wanted)
+    return Written(found=found, files=tuple(wanted), kept=tuple(kept), flow=files[FLOW])
 
 
 def update(world: World, *, eject_prompts: bool, dry: bool) -> Written:
     """Merge what this version would write into what is there, three ways.
 
-    Raises `NothingToDo` when nothing is new, and `UsageProblem` when both sides changed the same lines: then nothing
-    of a person's is touched, and the attempt lies beside it.
+    Raises `NothingToDo` when nothing is new, and `UsageProblem` when both sides changed the same lines: then a person's
+    file is left as it is, and the attempt lies beside it; it is not made again until something else is new.
     """
     root = world.user.root
     if not (root / FLOW).is_file():
@@ -64,37 +70,76 @@ def update(world: World, *, eject_prompts: bool, dry: bool) -> Written:
     found = _survey(world)
     has_prompts = eject_prompts or (root / KEPT / PROMPTS).is_dir()
     wanted = _files(world, found, eject_prompts=has_prompts)
-    changed: dict[str, str] = {}
-    merged: list[str] = []
-    clashes: dict[str, str] = {}
+    merge = _Merge()
     for name, theirs in wanted.items():
         ours, base = _read(root / name), _read(root / _kept(name))
-        if ours is None or name in {SCHEMA, ".gitignore"} or name.startswith(KEPT):
-            changed.update({name: theirs} if ours != theirs else {})
+        if name.startswith(KEPT) or (name not in _MERGED and not name.startswith(PROMPTS)):
+            merge.changed |= {name: theirs} if ours != theirs else {}
+        else:
+            merge.add(name, ours, base, theirs)
+    if not dry:
+        _write(world, merge.changed | {f"{name}.new": text for name, text in merge.clashes.items()})
+    if merge.clashes:
+        raise _clash(merge)
+    if not merge.changed:
+        left = ", ".join(f"{name}.new" for name in wanted if (root / f"{name}.new").exists())
+        mend = f"Still there from an earlier update: {left}" if left else ""
+        raise NothingToDo("nothing is new: the flow is what this version would write, with your changes", mend)
+    return Written(
+        found=found, files=tuple(merge.changed), merged=tuple(merge.merged), flow=merge.changed.get(FLOW, "")
+    )
+
+
+class _Merge:
+    """What an update comes to: files to be written, those of them that both sides had changed, and clashes."""
+
+    def __init__(self) -> None:
+        self.changed: dict[str, str] = {}
+        self.merged: list[str] = []
+        self.clashes: dict[str, str] = {}
+
+    def add(self, name: str, ours: str | None, base: str | None, theirs: str) -> None:
+        """Merge one file; one that a person has removed stays away."""
+        if ours is None:
+            self.changed |= {name: theirs} if base is None else {}
         elif base is None:
-            clashes.update({name: theirs} if ours != theirs else {})
+            self.clashes |= {name: theirs} if ours != theirs else {}
         elif base != theirs:
             text, clean = _merge(ours, base, theirs)
-            (changed if clean else clashes)[name] = text
-            merged += [name] if clean and ours != base else []
-    if clashes:
-        raise _clash(world, clashes, dry=dry)
-    if not changed:
-        raise NothingToDo("nothing is new: the flow is what this version would write, with your changes")
-    if not dry:
-        for name, text in changed.items():
-            atomic.write_text(root / name, text)
-    return Written(found=found, files=tuple(changed), merged=tuple(merged), flow=changed.get(FLOW, ""))
+            (self.changed if clean else self.clashes)[name] = text
+            self.merged += [name] if clean and ours != base else []
+            if text == ours:
+                self.changed.pop(name, None)
 
 
 def _survey(world: World) -> Survey:
     found = survey(world.user, dict(world.environ))
     if not found.parts:
+        broken = "".join(
+            f"; {one.value} cannot be read: {one.why}" for one in found.facts if one.what == "not readable"
+        )
         raise UsageProblem(
-            f"nothing in {world.user.root} shows how it is tested",
-            f"Write {FLOW} yourself; a start: mkdir -p agents && pipeline flow show --shipped > {FLOW}",
+            f"nothing in {world.user.root} shows how it is tested{broken}",
+            "Mend that, then again: pipeline init\n"
+            if broken
+            else ""
+            f"Write {FLOW} yourself: mkdir -p agents && pipeline flow show --shipped > {FLOW}; "
+            "then put your paths and test command into `targets`",
         )
     return found
+
+
+def _write(world: World, files: Mapping[str, str]) -> None:
+    """Write files, the flow last: when another one cannot be written, nothing is taken into use."""
+    for name in sorted(files, key=lambda name: name == FLOW):
+        try:
+            atomic.write_bytes(world.user.root / name, files[name].encode("utf-8", "surrogateescape"))
+        except OSError as exc:
+            top = world.user.root / name.partition("/")[0]
+            raise UsageProblem(
+                f"cannot write {name}: {exc.strerror or exc}",
+                f"Make sure that you may write to {top}, then again: pipeline init",
+            ) from exc
 
 
 def _files(world: World, found: Survey, *, eject_prompts: bool) -> dict[str, str]:
@@ -103,6 +148,8 @@ def _files(world: World, found: Survey, *, eject_prompts: bool) -> dict[str, str
     files = {FLOW: flow, _kept(FLOW): flow, SCHEMA: msgspec.json.encode(flow_schema()).decode() + "\n"}
     if (rules := _ignore_rules(world)) is not None:
         files[".gitignore"] = rules
+    for one in found.additions:
+        files[one.path] = _appended(_read(world.user.root / one.path) or "", one.text)
     if eject_prompts:
         for name, text in prompts.read_all(world.shipped / PROMPTS).items():
             files[f"{PROMPTS}/{name}"] = text
@@ -116,8 +163,14 @@ def _ignore_rules(world: World) -> str | None:
     left = [rule for rule in _IGNORED if not git.works("check-ignore", "--quiet", f"{rule.strip('/')}/x")]
     if not left:
         return None
-    text = _read(world.user.root / ".gitignore") or ""
-    return text + ("\n" if text and not text.endswith("\n") else "") + _RULES + "\n".join(left) + "\n"
+    return _appended(_read(world.user.root / ".gitignore") or "", _RULES + "\n".join(left) + "\n")
+
+
+def _appended(text: str, more: str) -> str:
+    """Put lines at the end of a text, which keeps its line endings."""
+    more = more if text else more.lstrip("\n")
+    end = "\r\n" if "\r\n" in text else "\n"
+    return text + (end if text and not text.endswith("\n") else "") + more.replace("\n", end)
 
 
 def flow_text(found: Survey) -> str:
@@ -137,7 +190,7 @@ def flow_text(found: Survey) -> str:
     link = _once(folder for part in found.parts for folder in part.link)
     if setup or link:
         out += ["", "workspace:                     # what a fresh checkout needs before anything runs in it"]
-        out += [f"  setup: {_value(setup)}"] if setup else []
+        out += _listed("  setup", setup) if setup else []
         out += [f"  link: {_value(link)}         # lent as copies from your checkout"] if link else []
     if found.command and found.agent != "claude":
         out += [
@@ -146,6 +199,7 @@ def flow_text(found: Survey) -> str:
             f"  command: {_value(list(found.command))}",
             f"  pass_env: {_value(list(found.pass_env))}",
         ]
+    out += ["", "# What you want otherwise comes here: limits, defaults, agents, workflows."]
     return "\n".join(out) + "\n"
 
 
@@ -157,13 +211,26 @@ def _target(part: Part) -> list[str]:
         test = _value({"command": part.command, "runner": part.runner})
     else:
         test = _value(part.command)
-    out = [f"  - name: {part.name}".ljust(31) + f"# {part.language}: {part.why}"]
-    out += [f"    folder: {part.folder}"] if part.folder else []
-    out += [f"    source: {_value(list(part.source))}", f"    tests: {_value(list(part.tests))}", f"    test: {test}"]
-    out += [f"    checks: {_value(list(part.checks))}"] if part.checks else []
+    tests = "" if part.is_tested else "; no tests yet"
+    out = [f"  - name: {_value(part.name)}".ljust(31) + f"# {part.language}: {part.why}{tests}"]
+    out += [f"    folder: {_value(part.folder)}"] if part.folder else []
+    out += [*_listed("    source", part.source), *_listed("    tests", part.tests)]
+    out += _listed("    exclude", part.exclude) if part.exclude else []
+    out += [f"    test: {test}"]
+    out += [f"    depends: {_value(list(part.depends))}"] if part.depends else []
+    out += _listed("    checks", part.checks) if part.checks else []
     out += [f"    # not installed here, so not checked: {', '.join(part.missing)}"] if part.missing else []
     out += [f"    format: {_value(list(part.format))}"] if part.format else []
     return out
+
+
+def _listed(key: str, values: Sequence[str]) -> list[str]:
+    """Write a list, on one line if it fits."""
+    line = f"{key}: {_value(list(values))}"
+    if len(line) <= _WIDTH:
+        return [line]
+    indent = " " * (len(key) - len(key.lstrip()) + 2)
+    return [f"{key}:", *(f"{indent}- {_value(value)}" for value in values)]
 
 
 def _value(value: object) -> str:
@@ -182,7 +249,8 @@ def _kept(name: str) -> str:
 
 
 def _read(path: Path) -> str | None:
-    return path.read_text(errors="replace") if path.is_file() else None
+    """Read a file as it is, line endings and bytes that are no UTF-8 included; None when there is none."""
+    return path.read_bytes().decode("utf-8", "surrogateescape") if path.is_file() else None
 
 
 def _merge(ours: str, base: str, theirs: str) -> tuple[str, bool]:
@@ -190,18 +258,17 @@ def _merge(ours: str, base: str, theirs: str) -> tuple[str, bool]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part, text in (("yours", ours), ("before", base), ("new", theirs)):
-            (folder / part).write_text(text)
+            ended = text.replace("\n", "\r\n") if "\r\n" in ours and part != "yours" else text
+            (folder / part).write_bytes(ended.encode("utf-8", "surrogateescape"))
         done = Git(folder).run("merge-file", "-p", "yours", "before", "new", ok=range(128))
-        return done.stdout.decode(), done.returncode == 0
+        return done.stdout.decode("utf-8", "surrogateescape"), done.returncode == 0
 
 
-def _clash(world: World, clashes: Mapping[str, str], *, dry: bool) -> UsageProblem:
-    names = []
-    for name, text in clashes.items():
-        names.append(f"{name}.new")
-        if not dry:
-            atomic.write_text(world.user.root / f"{name}.new", text)
+def _clash(merge: _Merge) -> UsageProblem:
+    names = ", ".join(f"{name}.new" for name in merge.clashes)
+    written = [name for name in merge.changed if not name.startswith(KEPT)]
+    also = f"; brought up to date: {', '.join(written)}" if written else ""
     return UsageProblem(
-        f"{', '.join(clashes)}: you and this version changed the same lines; yours is left as it is",
-        f"Take over from {', '.join(names)} what you want and remove it; then: pipeline flow check",
+        f"{', '.join(merge.clashes)}: you changed what is new in this version; yours is left as it is{also}",
+        f"Take over from {names} what you want, and remove it; then: pipeline flow check",
     )

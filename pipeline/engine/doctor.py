@@ -15,9 +15,9 @@ from pipeline.repo import objects
 from pipeline.repo.user import Base
 
 
-def examine(world: World, *, quick: bool) -> Iterator[Check]:
+def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Check]:
     """Go through all checks, the quick ones first; one that fails does not keep the others from being made."""
-    base = world.user.base(world.settings.base_branch)
+    base = world.user.base(base_branch or world.settings.base_branch)
     text = f"{world.user.root}, base {base.branch} at {base.commit[:10]}"
     yield Check(name="repository", verdict=Verdict.OK, text="; ".join((text, *base.notes)))
     try:
@@ -32,7 +32,8 @@ def examine(world: World, *, quick: bool) -> Iterator[Check]:
     yield from preflight.quick(world, plan, base)
     if not quick:
         yield from _base(world, plan, base)
-    yield Check(name="price", verdict=Verdict.OK, text=preflight.price(world, plan).removeprefix("price: "))
+    price = preflight.price(world, plan).removeprefix("price: ")
+    yield Check(name="price", verdict=Verdict.OK, text=price, mend=f'trigger_workflow {plan.workflow} "..."')
 
 
 def exit_code(checks: Sequence[Check]) -> int:

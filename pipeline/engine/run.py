@@ -28,7 +28,7 @@ from pipeline.engine import inbox, person, sound
 from pipeline.engine.basis import Bases
 from pipeline.engine.carry import event_of, mend_for_person
 from pipeline.engine.commits import recompose, stage_commit, stage_ref
-from pipeline.engine.publish import Publisher
+from pipeline.engine.publishing.publish import Publisher
 from pipeline.engine.stage import StageRunner
 from pipeline.engine.task import Found, Task, task_of
 from pipeline.engine.views import Views

@@ -43,7 +43,10 @@ class History:
 
 def facts(look: Look, remote_url: str, branch: str) -> Iterator[Fact]:
     """Say what else was found: base branch, forge, instructions, hooks."""
-    yield Fact(what="base branch", value=branch, why="the remote's HEAD, else the branch you are on")
+    from_where = (
+        "the remote's HEAD, else the branch you are on" if branch else "no commit yet, or one that no branch has"
+    )
+    yield Fact(what="base branch", value=branch or "none", why=from_where)
     forge = next((name for word, name in _FORGES if word in remote_url), "")
     why = f"the remote is {_without_password(remote_url)}" if remote_url else "there is no remote"
     yield Fact(what="forge", value=forge or ("another remote" if remote_url else "none"), why=why)

@@ -4,34 +4,37 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.survey.look import Look, Part, within
+from pipeline.survey.javascript_setup import dependencies, is_pnp, manager, setup, tools
+from pipeline.survey.look import Look, Part, table, within
 
-_BIN = "node_modules/.bin"
-_CODE = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
+_CODE = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx", ".vue", ".svelte")
 _TEST_FOLDERS = ("test", "tests", "__tests__", "spec")
+_NOT_SOURCE = frozenset({
+    "doc", "docs", "example", "examples", "benchmark", "benchmarks", "demo", "website", "dist", "build", "coverage",
+    "config", "scripts", "e2e",
+})  # fmt: skip
 _BESIDE = re.compile(r"\.(test|spec)\.[cm]?[jt]sx?$")
-_CONFIG = ("package.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "npm-shrinkwrap.json", "tsconfig.json")
-_ESLINT = re.compile(r"(?:^|/)(?:eslint\.config\.[cm]?[jt]s|\.eslintrc(?:\.\w+)?)$")
-_PRETTIER = re.compile(r"(?:^|/)(?:\.prettierrc(?:\.\w+)?|prettier\.config\.[cm]?[jt]s)$")
+_CONFIG = (
+    "package.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "npm-shrinkwrap.json", "bun.lock",
+    "tsconfig.json",
+)  # fmt: skip
+_OTHER_SCRIPT = re.compile(r"(?:npm|pnpm|yarn|bun)(?: run)? ([\w:.-]+)")
+_NOT_KEPT = re.compile(
+    r"^(?:--coverage|--watch|--ui|--reporter|--json|--outputFile|--ci$|--silent$|-w$|--passWithNoTests$)"
+)
 
 
 def find(look: Look) -> Iterator[Part]:
-    """Go through the packages that have tests."""
+    """Go through the packages that have a test command."""
     folders = look.named("package.json")
     for folder in folders:
         package = look.json(within(folder, "package.json"))
-        inner = [
-            f"{other}/" for other in folders if other != folder and other.startswith(f"{folder}/" if folder else "")
-        ]
-        files = [path for path in look.below(folder) if not within(folder, path).startswith(tuple(inner))]
-        code = [path for path in files if path.endswith(_CODE)]
+        code = [path for path in look.below(folder, folders) if path.endswith(_CODE)]
         tests = _tests(code)
-        command, runner, why = _command(look, folder, package)
-        if not code or not command or (folder and not tests):
-            continue
-        if not tests and "workspaces" in package:
-            continue
-        yield _part(look, folder, package, (code, tests or ["test/**"]), (command, runner, why))
+        how = _command(look, folder, package)
+        is_root_of_many = "workspaces" in package or bool(look.has(folder, "pnpm-workspace.yaml"))
+        if code and how[0] and (tests or not (folder or is_root_of_many)):
+            yield _part(look, folder, package, (code, tests), how)
 
 
 def _part(
@@ -39,22 +42,26 @@ def _part(
 ) -> Part:
     code, tests = found
     command, runner, why = how
-    checks, style, missing = _tools(look, folder, package)
+    found_tools = tools(look, folder, package)
     config = [name for name in _CONFIG if look.has(folder, name)]
     typed = any(path.endswith((".ts", ".tsx", ".mts", ".cts")) for path in code)
+    name = str(package.get("name") or folder.rpartition("/")[2] or look.root.name)
     return Part(
-        name=str(package.get("name") or folder.rpartition("/")[2] or look.root.name).rpartition("/")[2],
+        name=name.rpartition("/")[2],
         language="TypeScript" if typed else "JavaScript",
         folder=folder,
         source=tuple(within(folder, glob) for glob in (*_source(code, tests), *config)),
-        tests=tuple(within(folder, glob) for glob in tests),
+        tests=tuple(within(folder, glob) for glob in tests or ["test/**"]),
         command=command,
         exit_code_only=runner == "exit-code",
         runner="" if runner == "exit-code" else runner,
-        checks=tuple(checks),
-        format=tuple(style),
-        setup=_setup(look, folder),
-        missing=tuple(missing),
+        checks=found_tools.checks,
+        format=found_tools.format,
+        setup=setup(look, folder),
+        missing=found_tools.missing,
+        package=name,
+        wants=tuple(dependencies(package)),
+        is_tested=bool(tests),
         why=why,
     )
 
@@ -72,15 +79,12 @@ def _tests(code: list[str]) -> list[str]:
 
 
 def _source(code: list[str], tests: list[str]) -> list[str]:
-    for folder in ("src", "lib", "source"):
-        if any(path.startswith(f"{folder}/") for path in code):
-            return [f"{folder}/**"]
     tops = {path.partition("/")[0] for path in code if "/" in path and not _is_in(path, tests)}
-    root = any("/" not in path for path in code)
-    return [
-        *sorted(f"{top}/**" for top in tops if top[0] != "."),
-        *(["*.js", "*.mjs", "*.cjs", "*.ts"] if root else []),
-    ]
+    own = [f"{top}/**" for top in sorted(tops) if top[0] != "." and top not in _NOT_SOURCE and f"{top}/**" not in tests]
+    if "src/**" in own or "lib/**" in own:
+        return own
+    endings = sorted({path.rpartition(".")[2] for path in code if "/" not in path})
+    return [*own, *(f"*.{ending}" for ending in endings)]
 
 
 def _is_in(path: str, folders: list[str]) -> bool:
@@ -89,68 +93,58 @@ def _is_in(path: str, folders: list[str]) -> bool:
 
 def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str, str]:
     """Return the test command, its runner (where the command does not show it) and by what that is told."""
-    script = str(package.get("scripts", {}).get("test") or "")
+    script = _script(package)
     where = within(folder, "package.json")
-    wanted = {**_dependencies(look.json("package.json")), **_dependencies(package)}
-    if "vitest" in script or ("vitest" in wanted and "jest" not in script):
-        return "vitest run", "", f"{where} names vitest"
-    if "jest" in script or "jest" in wanted:
-        return "jest", "", f"{where} names jest"
+    told = f"the script `test` of {where}"
+    wanted = {**dependencies(look.json("package.json")), **dependencies(package)}
+    head = "yarn " if is_pnp(look, folder) else ""
+    if "vitest" in script or (
+        "vitest" in wanted and "jest" not in script and not re.search(r"\b(?:mocha|--test)\b", script)
+    ):
+        words = [word for word in _words(script, "vitest") if word not in {"run", "watch", "dev"}]
+        return " ".join([f"{_env(script)}{head}vitest run", *words]), "", f"{where} names vitest"
+    if "react-scripts test" in script:
+        return "env CI=true react-scripts test", "jest", told
+    if "jest" in script or ("jest" in wanted and not re.search(r"\b(?:mocha|--test)\b", script)):
+        return " ".join([f"{_env(script)}{head}jest", *_words(script, "jest")]), "", f"{where} names jest"
     if re.search(r"\bnode\b.*--test\b", script):
         plain = re.search(r"node\s[^&|;]*--test[^&|;]*", script)
-        return (plain.group().strip() if plain else "node --test"), "", f"the script `test` of {where}"
+        return f"{_env(script)}{plain.group().strip() if plain else 'node --test'}", "", told
     if re.search(r"\bmocha\b", script):
-        plain = re.search(r"mocha[^&|;]*", script)
-        words = plain.group().strip() if plain else "mocha"
-        return f"{words} --reporter xunit --reporter-option output={{report}}", "", f"the script `test` of {where}"
+        words = [*_words(script, "mocha"), "--reporter xunit", "--reporter-option output={report}"]
+        return " ".join([f"{_env(script)}{head}mocha", *words]), "", told
     if script and "no test specified" not in script:
-        return "npm test --silent", "exit-code", f"the script `test` of {where}; its report is not known"
+        silent = " --silent" if manager(look, folder) == "npm" else ""
+        return f"{manager(look, folder)} test{silent}", "exit-code", f"{told}; its report is not known"
     return "", "", ""
 
 
-def _dependencies(package: dict[str, Any]) -> dict[str, Any]:
-    return {**package.get("dependencies", {}), **package.get("devDependencies", {})}
+def _script(package: dict[str, Any]) -> str:
+    """Return the script `test`; where it only calls another one, that."""
+    scripts = table(package, "scripts")
+    script = str(scripts.get("test") or "")
+    other = _OTHER_SCRIPT.fullmatch(script.strip())
+    return str(scripts.get(other.group(1)) or script) if other else script
 
 
-def _setup(look: Look, folder: str) -> tuple[str, ...]:
-    """Say what brings the dependencies: the package manager whose lock file lies there, here or in the root."""
-    if not any(_dependencies(look.json(within(at, "package.json"))) for at in {folder, ""}):
-        return ()
-    for at in dict.fromkeys((folder, "")):
-        head = f"cd {at} && " if at else ""
-        if look.has(at, "pnpm-lock.yaml"):
-            return (f"{head}pnpm install --frozen-lockfile",)
-        if look.has(at, "yarn.lock"):
-            berry = look.has(at, ".yarnrc.yml") != ""
-            return (f"{head}yarn install {'--immutable' if berry else '--frozen-lockfile'}",)
-        if look.has(at, "package-lock.json", "npm-shrinkwrap.json"):
-            return (f"{head}npm ci --no-audit --no-fund",)
-    at = "" if look.json("package.json").get("workspaces") else folder
-    return (f"{f'cd {at} && ' if at else ''}npm install --no-audit --no-fund --no-package-lock",)
+def _words(script: str, program: str) -> list[str]:
+    """List what a script says to a program, but for what is about its report; nothing when it needs a shell to read."""
+    found = re.search(rf"(?:^|[\s/]){program}((?:\s+[^&|;]*)?)(?:$|[&|;])", script)
+    said = found.group(1) if found else ""
+    if re.search(r"[\"'`$<>(){}\\]", said):
+        return []
+    words = said.split()
+    kept: list[str] = []
+    for number, word in enumerate(words):
+        is_value = number > 0 and words[number - 1] in {"--reporter", "-R", "--outputFile"}
+        if not is_value and not _NOT_KEPT.match(word) and word != "-R":
+            kept.append(word)
+    return kept
 
 
-def _tools(look: Look, folder: str, package: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
-    """List checks, formatters, and the checks whose program nothing brings."""
-    root = look.json("package.json")
-    wanted = {**_dependencies(root), **_dependencies(package)}
-    files = [path for path in look.files if "/" not in path or path.startswith(f"{folder}/")]
-    prettier = any(map(_PRETTIER.search, files)) or "prettier" in package or "prettier" in root
-    uses = [
-        ("eslint", "eslint .", any(map(_ESLINT.search, files)) or "eslintConfig" in package),
-        ("prettier", "prettier --check .", prettier),
-        ("typescript", "tsc --noEmit", bool(look.has(folder, "tsconfig.json"))),
-        ("@biomejs/biome", "biome check", bool(look.has(folder, "biome.json", "biome.jsonc"))),
-    ]
-    checks, style, missing = [], [], []
-    for name, command, is_used in uses:
-        if not is_used:
-            continue
-        if name not in wanted and not look.finds(command.split()[0], _BIN):
-            missing.append(command)
-            continue
-        checks.append(command)
-        style += {
-            "prettier --check .": ["prettier --log-level=warn --write {files}"],
-            "biome check": ["biome format --write {files}"],
-        }.get(command, [])
-    return checks, style, missing
+def _env(script: str) -> str:
+    """Write the variables that a script sets as a command does."""
+    found = re.match(r"(?:cross-env )?((?:[A-Z][A-Z0-9_]*=[\w./:=-]+ )+)", script)
+    if found:
+        return f"env {found.group(1)}"
+    return "env NODE_OPTIONS=--experimental-vm-modules " if "--experimental-vm-modules" in script else ""

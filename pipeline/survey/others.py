@@ -1,27 +1,44 @@
 """Go and Rust with their own tools; every other stack by the command that its build file stands for."""
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
+from posixpath import normpath
 
-from pipeline.survey.look import Look, Part, within
+from pipeline.survey.look import Look, Part, cd, table, within
 
 _BY_FILE = (
-    ("pom.xml", "Java", "mvn -q -B test", ("src/main/**", "pom.xml"), ("src/test/**",)),
-    ("gradlew", "Java", "./gradlew test", ("src/main/**", "build.gradle*"), ("src/test/**",)),
-    ("build.gradle", "Java", "gradle test", ("src/main/**", "build.gradle*"), ("src/test/**",)),
+    ("pom.xml", "Java", "mvn -q -B test", ("**/src/main/**", "**/pom.xml"), ("**/src/test/**",)),
+    ("gradlew", "Java", "./gradlew test", ("**/src/main/**", "**/build.gradle*"), ("**/src/test/**",)),
+    ("build.gradle", "Java", "gradle test", ("**/src/main/**", "**/build.gradle*"), ("**/src/test/**",)),
+    ("build.gradle.kts", "Java", "gradle test", ("**/src/main/**", "**/build.gradle*"), ("**/src/test/**",)),
     ("mix.exs", "Elixir", "mix test", ("lib/**", "mix.exs", "mix.lock"), ("test/**",)),
-    ("Gemfile", "Ruby", "bundle exec rake test", ("lib/**", "Gemfile", "Gemfile.lock"), ("test/**", "spec/**")),
-    ("composer.json", "PHP", "vendor/bin/phpunit", ("src/**", "composer.*"), ("tests/**",)),
+    ("spec/spec_helper.rb", "Ruby", "bundle exec rspec", ("lib/**", "app/**", "Gemfile", "Gemfile.lock"), ("spec/**",)),
+    ("Gemfile", "Ruby", "bundle exec rake test", ("lib/**", "app/**", "Gemfile", "Gemfile.lock"), ("test/**",)),
+    ("composer.json", "PHP", "vendor/bin/phpunit", ("src/**", "app/**", "composer.*"), ("tests/**",)),
     ("dune-project", "OCaml", "dune test", ("src/**", "lib/**", "bin/**"), ("test/**",)),
     ("stack.yaml", "Haskell", "stack test", ("src/**", "app/**"), ("test/**",)),
-    ("CMakeLists.txt", "C or C++", "ctest --test-dir build", ("src/**", "include/**", "CMakeLists.txt"), ("test*/**",)),
-    ("meson.build", "C or C++", "meson test -C build", ("src/**", "include/**", "meson.build"), ("test*/**",)),
-)
+    (
+        "CMakeLists.txt", "C or C++",
+        "sh -c 'cmake -S . -B build && cmake --build build && ctest --test-dir build --output-on-failure'",
+        ("src/**", "include/**", "lib/**", "*.c", "*.cpp", "*.h", "*.hpp", "CMakeLists.txt"), ("test*/**",),
+    ),
+    (
+        "meson.build", "C or C++", "sh -c 'meson setup build && meson test -C build'",
+        ("src/**", "include/**", "lib/**", "*.c", "*.cpp", "*.h", "meson.build"), ("test*/**",),
+    ),
+)  # fmt: skip
 _MAKEFILES = ("Makefile", "makefile", "GNUmakefile")
+_NOT_CODE = frozenset({"docs", "doc", "agents", "examples", "example"})
+_CODE = frozenset({".c", ".cc", ".cpp", ".h", ".hpp", ".sh", ".pl", ".lua", ".py", ".js", ".zig", ".el", ".awk"})
 
 
 def find_go(look: Look) -> Iterator[Part]:
     """Go through the modules of Go."""
-    for folder in look.named("go.mod"):
+    folders = look.named("go.mod")
+    for folder in folders:
+        files = look.below(folder, folders)
+        if not any(path.endswith(".go") for path in files):
+            continue
         yield Part(
             name=folder.rpartition("/")[2] or look.root.name,
             language="Go",
@@ -31,61 +48,87 @@ def find_go(look: Look) -> Iterator[Part]:
             command="go test ./...",
             checks=("go vet ./...",),
             format=("gofmt -w {files}",),
-            setup=(f"cd {folder} && go mod download" if folder else "go mod download",) if _needs(look, folder) else (),
+            setup=(f"{cd(folder)}go mod download",) if "require" in look.text(within(folder, "go.mod")) else (),
+            is_tested=any(path.endswith("_test.go") for path in files),
             why=f"{within(folder, 'go.mod')} is there",
         )
 
 
-def _needs(look: Look, folder: str) -> bool:
-    return "require" in look.text(within(folder, "go.mod"))
-
-
 def find_rust(look: Look) -> Iterator[Part]:
-    """Go through Rust's packages and workspaces, the outermost of each."""
+    """Go through Rust's packages; those of a workspace are fetched together."""
     folders = look.named("Cargo.toml")
+    can_check, can_format = look.finds("cargo-clippy"), look.finds("rustfmt")
     for folder in folders:
-        if any(folder != other and folder.startswith(f"{other}/" if other else "") for other in folders):
+        manifest = look.toml(within(folder, "Cargo.toml"))
+        files = look.below(folder, folders)
+        if "package" not in manifest:
             continue
-        is_workspace = "workspace" in look.toml(within(folder, "Cargo.toml"))
-        tops = ("**/src/**", "**/Cargo.toml", "Cargo.lock") if is_workspace else ("src/**", "Cargo.toml", "Cargo.lock")
-        can_check = look.finds("cargo-clippy")
+        tests = any(path.startswith("tests/") or "#[test]" in look.text(within(folder, path)) for path in files)
+        root = next((one for one in folders if _holds(look, one, folder)), folder)
+        config = [within(folder, "Cargo.toml"), within(root, "Cargo.lock")]
         yield Part(
-            name=folder.rpartition("/")[2] or look.root.name,
+            name=str(table(manifest, "package").get("name") or folder.rpartition("/")[2] or look.root.name),
             language="Rust",
             folder=folder,
-            source=tuple(within(folder, glob) for glob in tops),
-            tests=tuple(within(folder, glob) for glob in (("**/tests/**",) if is_workspace else ("tests/**",))),
+            source=(within(folder, "src/**"), *config),
+            tests=(within(folder, "tests/**"),),
             command="cargo test",
             checks=("cargo clippy --quiet",) if can_check else (),
-            format=("rustfmt {files}",) if look.finds("rustfmt") else (),
-            setup=(f"cd {folder} && cargo fetch" if folder else "cargo fetch",),
+            format=("rustfmt {files}",) if can_format else (),
+            setup=(f"{cd(root)}cargo fetch",),
             missing=() if can_check else ("cargo clippy",),
+            package=folder or ".",
+            wants=tuple(_paths(look, folder, root)),
+            is_tested=tests,
             why=f"{within(folder, 'Cargo.toml')} is there",
         )
 
 
+def _holds(look: Look, root: str, folder: str) -> bool:
+    """Tell whether a folder is the root of the Rust workspace that another one is in."""
+    inside = root == folder or folder.startswith(f"{root}/" if root else "")
+    return inside and "workspace" in look.toml(within(root, "Cargo.toml"))
+
+
+def _paths(look: Look, folder: str, root: str) -> Iterator[str]:
+    """Go through the folders of the packages that a Rust package builds on."""
+    manifest, shared = look.toml(within(folder, "Cargo.toml")), look.toml(within(root, "Cargo.toml"))
+    for kind in ("dependencies", "dev-dependencies", "build-dependencies"):
+        for name in table(manifest, kind):
+            at, found = folder, table(manifest, kind, name)
+            if found.get("workspace"):
+                at, found = root, table(shared, "workspace", "dependencies", name)
+            if isinstance(path := found.get("path"), str):
+                yield normpath(str(PurePosixPath(at) / path))
+
+
 def find_other(look: Look) -> Iterator[Part]:
     """Find a stack by its build file in the root; of its tests only the exit status will be known."""
-    for marker, language, command, source, tests in _BY_FILE:
-        if look.has("", marker):
-            yield _other(look, language, command, source, tests, f"{marker} is there")
-            return
     makefile = look.has("", *_MAKEFILES)
-    if makefile and any(line.startswith("test:") for line in look.text(makefile).splitlines()):
+    is_made = makefile and any(line.startswith("test:") for line in look.text(makefile).splitlines())
+    for marker, language, command, source, tests in _BY_FILE:
+        if look.has("", marker) and not (is_made and marker in {"CMakeLists.txt", "meson.build"}):
+            yield _other(look, language, command, (source, tests), f"{marker} is there")
+            return
+    if is_made:
         tops = sorted({path.partition("/")[0] for path in look.files if "/" in path and path[0] != "."})
         held = [f"{top}/**" for top in tops if top.startswith(("test", "spec")) or top == "t"]
-        built = [f"{top}/**" for top in tops if f"{top}/**" not in held and top not in {"docs", "doc", "agents"}]
-        why = f"{makefile} has `test:`"
-        yield _other(look, "make", "make test", (*built, makefile), tuple(held) or ("tests/**",), why)
+        built = [f"{top}/**" for top in tops if f"{top}/**" not in held and top not in _NOT_CODE]
+        endings = {PurePosixPath(path).suffix for path in look.files if "/" not in path} & _CODE
+        all_built = (*built, *(f"*{ending}" for ending in sorted(endings)), makefile)
+        yield _other(look, "make", "make test", (all_built, tuple(held)), f"{makefile} has `test:`")
 
 
-def _other(look: Look, language: str, command: str, source: tuple[str, ...], tests: tuple[str, ...], why: str) -> Part:
+def _other(look: Look, language: str, command: str, globs: tuple[tuple[str, ...], tuple[str, ...]], why: str) -> Part:
+    """Make a part; of patterns that only may be right those are taken that match something."""
+    source, tests = ([glob for glob in of if next(look.matched([glob]), "")] for of in globs)
     return Part(
         name=look.root.name,
         language=language,
-        source=source,
-        tests=tests,
+        source=tuple(source),
+        tests=tuple(tests or globs[1] or ["tests/**"]),
         command=command,
         exit_code_only=True,
-        why=f"{why}; how its tests report is not known, so their exit status counts",
+        is_tested=bool(tests),
+        why=f"{why}; only the exit status of its tests is known",
     )

@@ -1,15 +1,16 @@
-"""Python: packages and modules, how they are tested, linted and formatted, and what brings their dependencies.
+"""Python: packages and modules, where their tests lie, and how they are run.
 
-Read are pyproject.toml (PEP 621, PEP 735, poetry, hatch, uv), setup.cfg, setup.py, tox.ini, noxfile.py and the tools'
-own files.
+Read are pyproject.toml (PEP 621, PEP 735, poetry, hatch, uv), setup.cfg, setup.py, requirement files, tox.ini,
+noxfile.py and the tools' own files.
 """
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from pipeline.survey.look import Look, Part, within
+from pipeline.survey.look import Look, Part, table, within
+from pipeline.survey.python_setup import VENV, brought_by, interpreter, is_installable
+from pipeline.survey.python_tools import tools
 
 _MARKERS = ("pyproject.toml", "setup.py", "setup.cfg")
 _NOT_SOURCE = frozenset({
@@ -19,102 +20,132 @@ _NOT_PACKAGES = frozenset({
     "tests", "test", "testing", "docs", "doc", "examples", "example", "benchmarks", "bench", "scripts", "tools", "ci",
 })  # fmt: skip
 _CONFIG = ("pyproject.toml", "setup.cfg", "setup.py", "uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
-_TEST_EXTRAS = ("test", "tests", "testing", "dev", "develop")
-_TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
-VENV = ".venv"
+_TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|tests)\.py$")
+_IS_TEST = re.compile(r"^\s*(?:async )?def test|^class \w*(?:Test|Case)", re.MULTILINE)
+_FOLDERS = ("tests", "test", "testing")
 
 
 def find(look: Look) -> Iterator[Part]:
-    """Go through the Python projects of a repository."""
-    for folder in look.named(*_MARKERS):
-        inside = folder.split("/")
-        if not _NOT_PACKAGES.isdisjoint(inside):
-            continue
-        source, tests = _source(look, folder), _tests(look, folder)
-        if source:
-            yield _part(look, folder, source, tests or ["tests/**"])
-    if not look.named(*_MARKERS) and any("/" not in path and path.endswith(".py") for path in look.files):
-        source, tests = _source(look, ""), _tests(look, "")
-        if source and tests:
-            yield _part(look, "", source, tests)
+    """Go through the Python projects of a repository; files without a project around them are one as well."""
+    folders = look.named(*_MARKERS)
+    for folder in folders:
+        files = look.below(folder, folders)
+        if source := _source(look, folder, files):
+            yield _part(look, folder, files, source)
+    if not folders and any("/" not in path or path.count("/") == 1 for path in look.files if path.endswith(".py")):
+        files = look.below("")
+        source = _source(look, "", files)
+        if source and _tests(look, "", files):
+            yield _part(look, "", files, source)
 
 
-def _part(look: Look, folder: str, source: list[str], tests: list[str]) -> Part:
-    command, why = _command(look, folder)
-    tools, checks, style = _tools(look, folder, source)
-    setup, link = _setup(look, folder, tools)
-    missing = [one for one in checks if not _comes(look, folder, one.split()[0], setup)]
-    style = [one for one in style if one.split()[0] not in {line.split()[0] for line in missing}]
+def _part(look: Look, folder: str, files: list[str], source: list[str]) -> Part:
+    tests = _tests(look, folder, files)
+    command, why = _command(look, folder, files)
+    if "-m pytest" in command and not _testpaths(look, folder) and len(files) != len(look.below(folder)):
+        command += "".join(f" {glob[:-3]}" for glob in tests if glob.endswith("/**"))
+    found = tools(look, folder, source)
+    setup, link = brought_by(look, folder, found, needs_pytest="pytest" in command)
+    checks = [one for one in found.checks if _comes(look, folder, one.split()[0], setup)]
+    missing = [one for one in found.checks if one not in checks]
+    left_out = {one.split()[0] for one in missing}
     own = [name for name in _CONFIG if look.has(folder, name)]
+    project = table(look.toml(within(folder, "pyproject.toml")), "project")
+    name = project_name(look, folder)
     return Part(
-        name=_name(look, folder),
+        name=name,
         language="Python",
         folder=folder,
         source=tuple(within(folder, glob) for glob in (*source, *own)),
-        tests=tuple(within(folder, glob) for glob in tests),
+        tests=tuple(within(folder, glob) for glob in tests or ["tests/**"]),
         command=command,
-        exit_code_only="unittest" in command,
-        checks=tuple(one for one in checks if one not in missing),
-        format=tuple(style),
+        exit_code_only="pytest" not in command,
+        checks=tuple(checks),
+        format=tuple(one for one in found.format if one.split()[0] not in left_out),
         setup=setup,
         link=link,
         missing=tuple(missing),
+        package=_plain(name) if is_installable(look, folder) else "",
+        wants=tuple(_plain(one) for one in _requirements(project)),
+        is_tested=bool(tests),
         why=why,
     )
 
 
-def _name(look: Look, folder: str) -> str:
+def project_name(look: Look, folder: str) -> str:
+    """Say what a project calls itself, else what its folder is called."""
     project = look.toml(within(folder, "pyproject.toml"))
-    name = project.get("project", {}).get("name") or project.get("tool", {}).get("poetry", {}).get("name")
+    name = table(project, "project").get("name") or table(project, "tool", "poetry").get("name")
     for file, pattern in (("setup.cfg", r"^name\s*=\s*([\w.-]+)"), ("setup.py", r"\bname\s*=\s*[\"']([\w.-]+)[\"']")):
         found = re.search(pattern, look.text(within(folder, file)), re.MULTILINE)
         name = name or (found.group(1) if found else None)
     return str(name or folder.rpartition("/")[2] or look.root.name)
 
 
-def _source(look: Look, folder: str) -> list[str]:
+def _requirements(project: dict[str, Any]) -> list[str]:
+    found = project.get("dependencies")
+    return [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in found if isinstance(one, str)] if found else []
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _source(look: Look, folder: str, files: list[str]) -> list[str]:
     """List the patterns of a project's own source: a `src` folder, packages, or single modules."""
-    files = [path for path in look.below(folder) if path.endswith(".py")]
+    files = [path for path in files if path.endswith(".py")]
     if any(path.startswith("src/") for path in files):
         return ["src/**"]
-    packages = {path.partition("/")[0] for path in files if path.count("/") >= 1}
-    own = sorted(
-        name for name in packages if name not in _NOT_PACKAGES and f"{name}/__init__.py" in files and name[0] != "."
-    )
-    if own:
-        return [f"{name}/**" for name in own]
+    tops = {path.partition("/")[0] for path in files if "/" in path}
+    tops = {top for top in tops if top not in _NOT_PACKAGES and top[0] != "." and top.isidentifier()}
+    packages = {top for top in tops if f"{top}/__init__.py" in files}
+    if not packages:  # namespace packages, and applications that are not installed at all
+        named = re.split(r"[-_.]", project_name(look, folder).lower())[0]
+        packages = {top for top in tops if top.lower() == named} or tops - {"migrations", "notebooks"}
     modules = [path for path in files if "/" not in path and path not in _NOT_SOURCE and not _TEST_NAME.search(path)]
-    return modules or (["lib/**"] if any(path.startswith("lib/") for path in files) else [])
+    if packages and is_installable(look, folder):
+        return [f"{name}/**" for name in sorted(packages)]
+    return [*(f"{name}/**" for name in sorted(packages)), *modules]
 
 
-def _tests(look: Look, folder: str) -> list[str]:
+def _tests(look: Look, folder: str, files: list[str]) -> list[str]:
     """List the patterns of a project's tests: what pytest is told, folders by their usual names, or files by theirs."""
-    files = look.below(folder)
     named = [path for path in files if _TEST_NAME.search(path)]
+    told = _testpaths(look, folder)
     found: list[str] = []
-    for path in [*_testpaths(look, folder), "tests", "test", "testing"]:
-        if any(name.startswith(f"{path}/") for name in files) and f"{path}/**" not in found:
+    for path in [*told, *_FOLDERS]:
+        if any(name.startswith(f"{path}/") for name in named) and f"{path}/**" not in found:
             found.append(f"{path}/**")
-    inside = {path[: path.index("/tests/")] for path in named if "/tests/" in path and not path.startswith("tests/")}
-    found += [f"{top}/tests/**" for top in sorted(inside) if not any(top.startswith(one[:-3]) for one in found)]
-    if not found and any("/" not in path for path in named):
-        found += ["test_*.py", "*_test.py"]
-    if not found and named:
-        found += ["**/test_*.py", "**/*_test.py"]
+    left = [] if found and told else [path for path in named if _is_test(look, folder, path, found)]
+    inside = {path[: path.index("/tests/")] for path in left if "/tests/" in path}
+    found += [f"{top}/tests/**" for top in sorted(inside)]
+    beside = [path for path in left if "/tests/" not in path]
+    for top in sorted({path.partition("/")[0] if "/" in path else "" for path in beside}):
+        names = {path.rpartition("/")[2] for path in beside if (path.startswith(f"{top}/") if top else "/" not in path)}
+        head = f"{top}/**/" if top else ""
+        found += [f"{head}test_*.py"] if any(name.startswith("test_") for name in names) else []
+        found += [f"{head}*_test.py"] if any(name.endswith("_test.py") for name in names) else []
+        found += [f"{head}tests.py"] if "tests.py" in names else []
     return [*found, "conftest.py"] if found and "conftest.py" in files else found
 
 
+def _is_test(look: Look, folder: str, path: str, found: list[str]) -> bool:
+    """Tell whether a file that is called like a test has tests, and lies in no folder that is known as theirs."""
+    if any(path.startswith(glob[:-2]) for glob in found):
+        return False
+    return bool(_IS_TEST.search(look.text(within(folder, path))))
+
+
 def _testpaths(look: Look, folder: str) -> list[str]:
-    options = _pytest_options(look, folder)
-    paths = options.get("testpaths", [])
-    words = paths.split() if isinstance(paths, str) else [str(one) for one in paths]
+    paths = _pytest_options(look, folder).get("testpaths", [])
+    words = paths.split() if isinstance(paths, str) else [str(one) for one in paths] if isinstance(paths, list) else []
     return [word.strip("/").removeprefix("./") for word in words if word.strip("./")]
 
 
 def _pytest_options(look: Look, folder: str) -> dict[str, Any]:
-    tool = look.toml(within(folder, "pyproject.toml")).get("tool", {}).get("pytest", {})
-    found = {**tool.get("ini_options", {}), **tool} if isinstance(tool, dict) else {}
-    for name in ("pytest.ini", "tox.ini", "setup.cfg"):
+    tool = table(look.toml(within(folder, "pyproject.toml")), "tool", "pytest")
+    found = {**tool, **table(tool, "ini_options")}
+    for name in ("pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg"):
         text = look.text(within(folder, name))
         for section in re.findall(r"^\[(?:tool:)?pytest\]\n((?:(?!\[).*\n?)*)", text, re.MULTILINE):
             if match := re.search(r"^testpaths\s*=\s*(.+(?:\n[ \t]+.+)*)", section, re.MULTILINE):
@@ -122,123 +153,36 @@ def _pytest_options(look: Look, folder: str) -> dict[str, Any]:
     return found
 
 
-def _command(look: Look, folder: str) -> tuple[str, str]:
+def _command(look: Look, folder: str, files: list[str]) -> tuple[str, str]:
     """Say how the tests are run, and by what that is told."""
-    python = _interpreter(look)
-    for name in ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "noxfile.py", "setup.py"):
+    python = interpreter(look)
+    pytest = f"{python} -m pytest -q"
+    names = ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "noxfile.py", "setup.py", "Pipfile")
+    for name in (*names, *(path for path in files if "requirements" in path and path.endswith(".txt"))):
         if "pytest" in look.text(within(folder, name)):
-            return f"{python} -m pytest -q", f"{within(folder, name)} names pytest"
-    texts = {path: look.text(within(folder, path)) for path in look.below(folder) if _TEST_NAME.search(path)}
-    for path, text in sorted(texts.items()):
+            return pytest, f"{within(folder, name)} names pytest"
+    tests = [path for path in files if _TEST_NAME.search(path)]
+    unittest = ""
+    for path in tests:
+        text = look.text(within(folder, path))
         if "import pytest" in text or re.search(r"^def test_", text, re.MULTILINE):
-            return f"{python} -m pytest -q", f"{within(folder, path)} is written for pytest"
-    for path, text in sorted(texts.items()):
-        if "unittest" in text and not look.finds("pytest", f"{VENV}/bin"):
-            return f"{python} -m unittest", f"{within(folder, path)} is written for unittest, and there is no pytest"
-    return f"{python} -m pytest -q", "the usual runner; nothing names another"
-
-
-def _setup(look: Look, folder: str, tools: dict[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Say what brings the dependencies: commands, or folders of the checkout; `tools` are checkers, with their pins."""
-    head = f"cd {folder} && " if folder else ""
-    project = look.toml(within(folder, "pyproject.toml"))
-    for lock, tool, words in (
-        ("uv.lock", "uv", "uv sync --quiet --frozen" + _uv_extras(project)),
-        ("poetry.lock", "poetry", "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --quiet --no-interaction"),
-        ("pdm.lock", "pdm", "pdm install --quiet --frozen-lockfile"),
-    ):
-        if look.has(folder, lock) and look.finds(tool):
-            return (f"{head}{words}",), ()
-    if _is_installed(look, _name(look, folder)):
-        return (), ()
-    if (look.root / folder / VENV / "bin" / "python").exists():
-        return (), (within(folder, VENV),)
-    return (f"{head}{_pip(look, folder, project, tools)}",), ()
+            return pytest, f"{within(folder, path)} is written for pytest"
+        unittest = unittest or (within(folder, path) if "unittest" in text or "django" in text else "")
+    if unittest and "django" in look.text(within(folder, "manage.py")):
+        return f"{python} manage.py test", f"{within(folder, 'manage.py')} is there; only the exit status is known"
+    if unittest and look.holds(folder, VENV) and not look.holds(folder, f"{VENV}/bin/pytest"):
+        return f"{python} -m unittest", f"{unittest} is written for unittest, and {VENV} has no pytest"
+    if unittest:
+        return pytest, f"{unittest} is written for unittest, which pytest runs as well"
+    return pytest, "the usual runner; nothing names another"
 
 
 def _comes(look: Look, folder: str, program: str, setup: tuple[str, ...]) -> bool:
     """Tell whether a checker will be there: the set-up brings it, or it can be found already."""
     if any("pip install" in command for command in setup):
         return True
-    locks = "".join(look.text(within(folder, name)) for name in ("uv.lock", "poetry.lock", "pdm.lock"))
+    locks = "".join(
+        look.text(within(at, name)) for at in {folder, ""} for name in ("uv.lock", "poetry.lock", "pdm.lock")
+    )
     is_locked = bool(setup) and f'name = "{program}"' in locks
     return is_locked or look.finds(program, within(folder, f"{VENV}/bin"))
-
-
-def _is_installed(look: Look, name: str) -> bool:
-    """Tell whether the active virtual environment has the project installed, so that it is the one to use."""
-    active = Path(look.environ.get("VIRTUAL_ENV", ""))
-    plain = re.sub(r"[-_.]+", "_", name).lower()
-    there = active.glob("lib/python*/site-packages/*.dist-info") if active.is_absolute() else ()
-    return any(re.sub(r"[-_.]+", "_", path.name).lower().startswith(f"{plain}_") for path in there)
-
-
-def _uv_extras(project: dict[str, Any]) -> str:
-    extras = project.get("project", {}).get("optional-dependencies", {})
-    return "".join(f" --extra {name}" for name in extras if name in _TEST_EXTRAS)
-
-
-def _pip(look: Look, folder: str, project: dict[str, Any], tools: dict[str, str]) -> str:
-    """Make a virtual environment with the project, its test dependencies, pytest, and the checkers it uses."""
-    extras = [name for name in project.get("project", {}).get("optional-dependencies", {}) if name in _TEST_EXTRAS]
-    groups = [name for name in project.get("dependency-groups", {}) if name in _TEST_EXTRAS]
-    wanted = [f"-r {path}" for path in _requirements(look, folder)]
-    if look.has(folder, *_MARKERS):
-        wanted.insert(0, f"-e '.[{','.join(extras)}]'" if extras else "-e .")
-    wanted += [f"--group {name}" for name in groups]
-    brought = _brought(look, folder)
-    missing = [pin for name, pin in tools.items() if not re.search(rf"^\W*{name}\b", brought, re.MULTILINE)]
-    pytest = [] if "unittest" in _command(look, folder)[0] else ["pytest"]
-    upgrade = f"{VENV}/bin/python -m pip install -q -U 'pip>=25.1' && " if groups else ""
-    words = " ".join([*pytest, *missing, *wanted])
-    return f"{_interpreter(look)} -m venv {VENV} && {upgrade}{VENV}/bin/python -m pip install -q {words}"
-
-
-def _requirements(look: Look, folder: str) -> list[str]:
-    """List the files of requirements that tests and checks need, three at the most."""
-    pattern = r"(?:requirements/)?(?:(?:requirements|reqs?)[-_])?(?:requirements|tests?|dev|develop\w*|testing)\.txt"
-    return [path for path in look.below(folder) if re.fullmatch(pattern, path)][:3]
-
-
-def _brought(look: Look, folder: str) -> str:
-    """Return what a project's own declarations ask for, a requirement a line."""
-    project = look.toml(within(folder, "pyproject.toml"))
-    lists = {**project.get("project", {}).get("optional-dependencies", {}), **project.get("dependency-groups", {})}
-    declared = [str(one) for name in _TEST_EXTRAS for one in lists.get(name, [])]
-    return "\n".join([*declared, *(look.text(within(folder, path)) for path in _requirements(look, folder))])
-
-
-def _interpreter(look: Look) -> str:
-    return "python" if look.finds("python") else "python3"
-
-
-def _tools(look: Look, folder: str, source: list[str]) -> tuple[dict[str, str], list[str], list[str]]:
-    """List the checkers a project uses (with the version that pre-commit pins), their commands, and formatters."""
-    tool = look.toml(within(folder, "pyproject.toml")).get("tool", {})
-    hooks = look.text(within(folder, ".pre-commit-config.yaml")) or look.text(".pre-commit-config.yaml")
-    setup_cfg = look.text(within(folder, "setup.cfg"))
-    roots = " ".join(sorted({glob.partition("/")[0] for glob in source}))
-    ruff = "ruff" in tool or bool(look.has(folder, "ruff.toml", ".ruff.toml"))
-    wanted = [
-        ("ruff", "ruff check", ruff or "id: ruff\n" in hooks or "id: ruff-check" in hooks),
-        ("ruff", "ruff format --check", "format" in tool.get("ruff", {}) or "id: ruff-format" in hooks),
-        ("black", "black --check --quiet .", "black" in tool or "id: black" in hooks),
-        ("isort", "isort --check-only .", "isort" in tool or "id: isort" in hooks),
-        ("flake8", f"flake8 {roots}", bool(look.has(folder, ".flake8")) or "[flake8]" in setup_cfg),
-        ("mypy", f"mypy {roots}", "mypy" in tool or bool(look.has(folder, "mypy.ini")) or "[mypy" in setup_cfg),
-        ("pyright", "pyright", "pyright" in tool or bool(look.has(folder, "pyrightconfig.json"))),
-    ]
-    pins: dict[str, str] = {}
-    checks, style = [], []
-    for program, command, is_used in wanted:
-        if not is_used:
-            continue
-        pin = re.search(rf"repo:\s*\S*{program}\S*\s+rev:\s*[\"']?v?([\d.]+)", hooks)
-        pins[program] = f"{program}=={pin.group(1)}" if pin else program
-        checks.append(command)
-        style += {
-            "ruff format --check": ["ruff format --quiet {files}"],
-            "black --check --quiet .": ["black --quiet {files}"],
-            "isort --check-only .": ["isort --quiet {files}"],
-        }.get(command, [])
-    return pins, checks, style

@@ -35,6 +35,10 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         printer.line()
     for name in written.files:
         printer.line(f"{'would write' if dry else 'merged' if name in written.merged else 'wrote'}  {name}")
+    for name in written.kept:
+        printer.line(f"kept   {name}, as it is")
+    for one in found.additions:
+        printer.line(f"{one.path}: {one.why}")
     printer.line()
     if not found.agent:
         printer.line(f"next: install an agent, or name yours in {FLOW} (defaults: command), then: pipeline doctor")
@@ -64,4 +68,4 @@ def show_end(printer: Printer, checks: Sequence[Check]) -> None:
         printer.line(f"{failed} thing(s) to mend, then again: pipeline doctor")
     else:
         after = f" ({doubtful} to know of)" if doubtful else ""
-        printer.line(f'ready{after}. next: trigger_workflow idea_to_feature "..."')
+        printer.line(f"ready{after}. next: {checks[-1].mend}")

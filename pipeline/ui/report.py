@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.core.state import RunState
-from pipeline.engine.pr_body import summary, test_rows
+from pipeline.engine.publishing.pr_body import summary, test_rows
 from pipeline.engine.result import Result
 from pipeline.repo.store import Store
 from pipeline.ui.text import Colour, Printer, seconds

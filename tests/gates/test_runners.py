@@ -132,7 +132,7 @@ CASES = {
     "vitest": javascript("vitest run", "import { test } from 'vitest';\n", lambda: need_npm(vitest="4.1.12")),
     "jest": javascript("jest", "", lambda: need_npm(jest="30.5.2"), imports=False),
 }
-SLOW = {"cargo", "jest", "vitest"}
+SLOW = {"cargo", "go", "jest", "vitest"}
 
 
 @pytest.fixture(

@@ -1,0 +1,94 @@
+"""What brings the dependencies of a JavaScript package, and which lint, types and style it uses."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from pipeline.survey.look import Look, cd, table, within
+
+_BIN = "node_modules/.bin"
+_ESLINT = re.compile(r"(?:^|/)(?:eslint\.config\.[cm]?[jt]s|\.eslintrc(?:\.\w+)?)$")
+_PRETTIER = re.compile(r"(?:^|/)(?:\.prettierrc(?:\.\w+)?|prettier\.config\.[cm]?[jt]s)$")
+_FORMATS = {
+    "prettier --check .": "prettier --log-level=warn --write {files}",
+    "biome check": "biome format --write {files}",
+}
+_LOCKS = (
+    ("pnpm-lock.yaml", "pnpm", "pnpm install --frozen-lockfile"),
+    ("yarn.lock", "yarn", "yarn install --frozen-lockfile"),
+    ("bun.lock", "bun", "bun install --frozen-lockfile"),
+    ("bun.lockb", "bun", "bun install --frozen-lockfile"),
+    ("package-lock.json", "npm", "npm ci --no-audit --no-fund"),
+    ("npm-shrinkwrap.json", "npm", "npm ci --no-audit --no-fund"),
+)
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """Checks, formatters, and the checks whose program nothing brings."""
+
+    checks: tuple[str, ...]
+    format: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def dependencies(package: dict[str, Any]) -> dict[str, Any]:
+    """Return what a package asks for, by name."""
+    kinds = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
+    return {name: version for kind in kinds for name, version in table(package, kind).items()}
+
+
+def manager(look: Look, folder: str) -> str:
+    """Name the package manager whose lock file lies in the folder, else in the root; npm where there is none."""
+    found = (name for at in dict.fromkeys((folder, "")) for lock, name, _ in _LOCKS if look.has(at, lock))
+    return next(found, "npm")
+
+
+def is_pnp(look: Look, folder: str) -> bool:
+    """Tell whether yarn keeps packages out of `node_modules`, so that their programs are reached by way of it."""
+    at = next((at for at in (folder, "") if look.has(at, "yarn.lock")), None)
+    if at is None:
+        return False
+    text = look.text(within(at, ".yarnrc.yml"))
+    is_berry = bool(look.has(at, ".yarnrc.yml")) or "__metadata:" in look.text(within(at, "yarn.lock"))
+    return is_berry and "nodeLinker: node-modules" not in text and "nodeLinker: pnpm" not in text
+
+
+def setup(look: Look, folder: str) -> tuple[str, ...]:
+    """Say what brings the dependencies: the package manager whose lock file lies there, here or in the root."""
+    if not any(dependencies(look.json(within(at, "package.json"))) for at in {folder, ""}):
+        return ()
+    for at in dict.fromkeys((folder, "")):
+        for lock, name, command in _LOCKS:
+            if not look.has(at, lock):
+                continue
+            berry = name == "yarn" and "__metadata:" in look.text(within(at, lock))
+            berry = berry or (name == "yarn" and bool(look.has(at, ".yarnrc.yml")))
+            return (f"{cd(at)}{'yarn install --immutable' if berry else command}",)
+    at = "" if look.json("package.json").get("workspaces") else folder
+    return (f"{cd(at)}npm install --no-audit --no-fund --no-package-lock",)
+
+
+def tools(look: Look, folder: str, package: dict[str, Any]) -> Tools:
+    """List what a package uses, by its own configuration or the root's."""
+    root = look.json("package.json")
+    wanted = {**dependencies(root), **dependencies(package)}
+    files = [path for path in look.below("") if "/" not in path] + look.below(folder)
+    prettier = any(map(_PRETTIER.search, files)) or "prettier" in package or "prettier" in root
+    uses = [
+        ("eslint", "eslint .", any(map(_ESLINT.search, files)) or "eslintConfig" in package),
+        ("prettier", "prettier --check .", prettier),
+        ("typescript", "tsc --noEmit", bool(look.has(folder, "tsconfig.json"))),
+        ("@biomejs/biome", "biome check", bool(look.has(folder, "biome.json", "biome.jsonc"))),
+    ]
+    head = "yarn " if is_pnp(look, folder) else ""
+    checks, style, missing = [], [], []
+    for name, command, is_used in uses:
+        if not is_used:
+            continue
+        if name not in wanted and not look.finds(command.split()[0], _BIN):
+            missing.append(command)
+            continue
+        checks.append(head + command)
+        style += [head + _FORMATS[command]] if command in _FORMATS else []
+    return Tools(checks=tuple(checks), format=tuple(style), missing=tuple(missing))
