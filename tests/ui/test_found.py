@@ -18,7 +18,7 @@ PART = Part(
 def shown(agent: str = "claude", *, dry: bool = False, merged: tuple[str, ...] = ()) -> str:
     stream = io.StringIO()
     fact = Fact(what="style", value="conventional", why="8 of 10 commits")
-    survey = Survey(parts=(PART,), facts=(fact,), agent=agent, command=(), pass_env=())
+    survey = Survey(parts=(PART,), facts=(fact,), agent=agent, command=(), pass_env=(), additions=())
     written = Written(found=survey, files=("agents/flow.yaml",), merged=merged, flow="version: 1\n")
     found.show(Printer(stream, {}), written, dry=dry)
     return stream.getvalue()
@@ -65,6 +65,7 @@ def checked(*verdicts: Verdict) -> str:
     stream = io.StringIO()
     printer = Printer(stream, {})
     checks = [Check(name="git", verdict=verdict, text="2.40", mend="Install git\nand again") for verdict in verdicts]
+    checks.append(Check(name="flow", verdict=Verdict.OK, text="can be run", mend="trigger_workflow main"))
     for check in checks:
         found.show_check(printer, check)
     found.show_end(printer, checks)
@@ -79,6 +80,6 @@ def test_a_mend_is_printed_for_what_is_not_well_and_for_nothing_else() -> None:
 
 
 def test_the_end_says_what_to_type_next() -> None:
-    assert checked(Verdict.OK).splitlines()[-1].startswith("ready. next: trigger_workflow")
+    assert checked(Verdict.OK).splitlines()[-1] == "ready. next: trigger_workflow main"
     assert "ready (1 to know of). next: trigger_workflow" in checked(Verdict.OK, Verdict.WARN)
     assert "1 thing(s) to mend, then again: pipeline doctor" in checked(Verdict.WARN, Verdict.FAIL)
