@@ -21,7 +21,7 @@ def list_pulls(*, as_json: bool, start: Path) -> int:
     """List all pull requests, the newest first."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import pulls
+    from pipeline.engine.publishing import pulls
     from pipeline.forges.local import sort_newest
     from pipeline.ui import text
 
@@ -42,7 +42,7 @@ def show(*, number: int, as_json: bool, start: Path) -> int:
     """Show one pull request: its text and where it stands."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import pulls
+    from pipeline.engine.publishing import pulls
     from pipeline.ui import text
 
     pull = pulls.forge(wiring.world(start)).get(number)
@@ -62,7 +62,7 @@ def show(*, number: int, as_json: bool, start: Path) -> int:
 def diff(*, number: int, start: Path) -> int:
     """Print the change of one pull request."""
     from pipeline import wiring
-    from pipeline.engine import pulls
+    from pipeline.engine.publishing import pulls
     from pipeline.ui import text
 
     world = wiring.world(start)
@@ -77,7 +77,7 @@ def diff(*, number: int, start: Path) -> int:
 def merge(*, number: int, start: Path) -> int:
     """Merge one pull request into its base branch, on the remote."""
     from pipeline import wiring
-    from pipeline.engine import pulls
+    from pipeline.engine.publishing import pulls
     from pipeline.ui import text
 
     world = wiring.world(start)

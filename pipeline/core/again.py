@@ -30,6 +30,7 @@ def _take_back_failed(run: Progress, stage: str) -> None:
     state = run.nodes[stage]
     state.status, state.over, state.red, state.reason = Status.PENDING, False, False, ""
     state.wonders, state.revisions = False, 0
+    run.asked.pop(stage, None)
     state.parked, state.not_before = False, None
     state.tries = state.losses = state.waits = 0
     for dependent in run.dependents.get(stage, ()):
@@ -50,7 +51,8 @@ def take_back(run: Progress, stages: Iterable[str], told: tuple[str, ...]) -> No
         run.nodes[name] = NodeState(
             unmet=1, remaining=0, attempts=old.attempts, told=told, value=old.value,
             unfolded=old.unfolded and not whole,
-            revisions=old.revisions,
+            revisions=old.revisions if node.kind is Kind.APPROVAL else 0,
+            replies=old.replies,
         )  # fmt: skip
         run.asked.pop(name, None)
     _skip_old_items(run)

@@ -208,6 +208,10 @@ def _alone(state: RunState, stage: str, now: datetime) -> list[Command]:
         return []
     if memory.parked:
         return [Park(f"{stage} {memory.reason}")]
+    if stage in state.asked:
+        return [Park(f"{stage} waits for an answer", Waits.PERSON)]
+    if memory.wonders:
+        return [Ask(stage, None)]
     if memory.status not in OPEN:
         return [Rest()]
     if memory.not_before is not None and memory.not_before > now:
@@ -278,10 +282,14 @@ def _starts(state: RunState, now: datetime, parallel: int) -> list[Command]:
 
 
 def _asks(state: RunState, now: datetime) -> tuple[list[Command], list[datetime | None]]:
-    """Ask persons, again when the tree is another; return also until when they have time."""
+    """Ask persons, for approval again when the tree is another; return also until when they have time."""
     nodes = state.plan.nodes
     commands: list[Command] = [Ask(stage, _deadline(nodes[stage], now)) for stage in state.questions]
-    commands += [Ask(stage, asked.until) for stage, asked in state.asked.items() if asked.tree != state.tree]
+    commands += [
+        Ask(stage, asked.until)
+        for stage, asked in state.asked.items()
+        if asked.tree != state.tree and not state.nodes[stage].wonders
+    ]
     return commands, [asked.until for asked in state.asked.values()]
 
 

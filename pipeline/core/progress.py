@@ -8,11 +8,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from pipeline.core.events import Answered, ApprovalAsked, Outcome, RunEnd
+from pipeline.core.events import Answered, ApprovalAsked, Outcome, RunEnd, StageFinished
 from pipeline.core.memory import OPEN, NodeState, Status
 from pipeline.core.ready import ready_of
 from pipeline.language.flow import CONTINUE, FAIL
 from pipeline.language.plan import Kind, Node, Plan
+
+ASKED_MAX = 3
+"""How often a stage may ask persons before it fails."""
 
 _NUMBERS = re.compile(r"\b0x[0-9a-f]+\b|\b\d+(\.\d+)?\b")
 
@@ -27,6 +30,7 @@ class Progress:
         self.dependents: dict[str, list[str]] = {}
         self.doomed: str | None = None
         self.doomed_by = ""
+        self.needless: str | None = None
         self.follow_up: str | None = None
         self.follow_up_reason = ""
         self.followed: set[str] = set()
@@ -54,7 +58,7 @@ class Progress:
         """Begin a node's state, with the attempts it had in an earlier round."""
         fresh = NodeState(unmet=len(node.needs) + 1, remaining=len(node.children))
         if old is not None:
-            fresh.attempts, fresh.last = old.attempts, old.last
+            fresh.attempts, fresh.last, fresh.replies = old.attempts, old.last, old.replies
         else:
             for need in node.needs:
                 self.dependents.setdefault(need, []).append(node.id)
@@ -75,9 +79,13 @@ class Progress:
         self.conditions, self.unfolding, self.questions, self.verdicts = [], [], [], []
 
     def meet(self, node_id: str) -> None:
-        """One thing that the node waited for is there; with the last one its condition is asked, if it has one."""
+        """One thing that the node waited for is there."""
+        self.nodes[node_id].unmet -= 1
+        self.go_on(node_id)
+
+    def go_on(self, node_id: str) -> None:
+        """Let a node go on that waits for nothing any more; its condition is asked first, if it has one."""
         state = self.nodes[node_id]
-        state.unmet -= 1
         if state.unmet or state.status not in OPEN or node_id in self.asked:
             return
         node = self.plan.nodes[node_id]
@@ -133,6 +141,25 @@ class Progress:
             self.make_ready(node)
         else:
             self.settle_failure(node, Status.FAILED)
+
+    def said_instead(self, node: Node, event: StageFinished) -> None:
+        """Have a person asked what the stage wants to know, or end the run because there is nothing to do.
+
+        What looks for the cause of a failure cannot say so of the run: there the stage has failed.
+        """
+        state = self.nodes[node.id]
+        if event.outcome is Outcome.ASKS:
+            state.revisions += 1
+            state.wonders = state.revisions <= ASKED_MAX
+            if not state.wonders:
+                state.reason = f"it asked for the {state.revisions}th time; last: {state.reason}"
+            self.again_or_failed(node, again=state.wonders)
+        elif node.workflow != self.plan.workflow:
+            self.settle_failure(node, Status.FAILED)
+        else:
+            self.unready(node)
+            state.status, self.needless = Status.DONE, f"{node.id}: {event.reason}"
+            self.put_aside.add(node.id)
 
     def settle_failure(self, node: Node, status: Status) -> None:
         """A stage failed for good: go on without it if it may be missed, else the run cannot succeed."""

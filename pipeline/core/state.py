@@ -48,9 +48,6 @@ from pipeline.core.unfold import unfolded
 from pipeline.language.flow import FailureKind, GateName
 from pipeline.language.plan import Kind, Node, Plan
 
-ASKED_MAX = 3
-"""How often a stage may ask persons before it fails."""
-
 _NO = (Answer.STOP, Answer.EXPIRED)
 
 
@@ -65,7 +62,6 @@ class RunState(Progress):
         self.reason = ""
         self.finished_at: datetime | None = None
         self.cancel: str | None = None
-        self.needless: str | None = None
         self.only: str | None = None
         self.publish = True
         self.ending: dict[str, str] = {}
@@ -202,22 +198,9 @@ class RunState(Progress):
                 state.not_before = event.retry_after
                 self.again_or_failed(node, again=True)
             case Outcome.ASKS | Outcome.NEEDLESS:
-                self._said_instead(node, event)
+                self.said_instead(node, event)
             case Outcome.CANCELLED:
                 state.status = Status.CANCELLED
-
-    def _said_instead(self, node: Node, event: StageFinished) -> None:
-        """Ask a person what the stage wants to know, or end the run because there is nothing to do."""
-        if event.outcome is Outcome.NEEDLESS:
-            self.unready(node)
-            self.nodes[node.id].status, self.needless = Status.DONE, f"{node.id}: {event.reason}"
-            return
-        state = self.nodes[node.id]
-        state.revisions += 1
-        state.wonders = state.revisions <= ASKED_MAX
-        if not state.wonders:
-            state.reason = f"it asked for the {state.revisions}th time; last: {state.reason}"
-        self.again_or_failed(node, again=state.wonders)
 
     def _failed(self, node: Node, event: StageFinished) -> None:
         state = self.nodes[node.id]
@@ -284,8 +267,9 @@ class RunState(Progress):
                 self._revise(node, event)
             case Answer.REPLY:
                 state.wonders, state.status = False, Status.WAITING
-                state.told = (f"You asked: {asked.question}", f"The answer of a person: {event.comment}")
-                self.make_ready(node)
+                said = f"You asked: {asked.question} The answer of a person: {event.comment}"
+                state.replies = (*state.replies, said)
+                self.go_on(node.id)
             case Answer.STOP | Answer.EXPIRED:
                 state.wonders = False
                 self.settle_failure(node, Status.FAILED)
@@ -371,14 +355,15 @@ class RunState(Progress):
     def _opened(self) -> None:
         self.parked = None
         self.worked_s, self._awake_s = self.worked_s + self._awake_s, 0.0
-        if self.only is not None:
+        if self.only is not None and not self.nodes[self.only].wonders:
             self.only = None
             again.rebuild(self)
-        for stage in list(self.ready.later):
-            if self.nodes[stage].parked:
-                self.nodes[stage].parked, self.nodes[stage].not_before = False, None
-                self.unready(self.plan.nodes[stage])
-                self.make_ready(self.plan.nodes[stage])
+        for stage, state in self.nodes.items():
+            if state.parked:
+                state.parked, state.not_before = False, None
+                if stage in self.ready.later:
+                    self.unready(self.plan.nodes[stage])
+                    self.make_ready(self.plan.nodes[stage])
 
     def _run_finished(self, event: RunFinished) -> None:
         self.end, self.reason, self.finished_at = event.end, event.reason, event.at

@@ -145,7 +145,7 @@ def _inherited(events: Iterable[Event], state: RunState, plan: Plan, gone: set[s
         elif isinstance(event, _OF_STAGES):
             if event.stage in gone or state.plan.nodes[event.stage].workflow != state.plan.workflow:
                 continue
-            if not _is_known(plan, event.stage):
+            if not _is_known(plan, event.stage) or _is_question(state, event):
                 continue
             if isinstance(event, StageStarted | StageFinished) and accepted.get(event.stage) != event.attempt:
                 continue
@@ -153,6 +153,11 @@ def _inherited(events: Iterable[Event], state: RunState, plan: Plan, gone: set[s
                 yield msgspec.structs.replace(event, inherited=event.inherited or name)
             elif not isinstance(event, StageStarted):
                 yield event
+
+
+def _is_question(state: RunState, event: Event) -> bool:
+    """Tell whether an event asks or answers what an agent wanted to know: that belongs to its attempt alone."""
+    return isinstance(event, ApprovalAsked | Answered) and state.plan.nodes[event.stage].approval is None
 
 
 def _is_known(plan: Plan, stage: str, gone: Collection[str] = ()) -> bool:

@@ -7,7 +7,6 @@ stage found becomes true in this order: commit, ref, event. Killed in between, t
 import contextlib
 import queue
 import threading
-import time
 from datetime import datetime, timedelta
 
 from pipeline.core.decide import Cancel, Command, Finish, Park, Rest, Start, TakeBack, Waits, WaitUntil, decide
@@ -29,7 +28,7 @@ from pipeline.engine import inbox, person, sound
 from pipeline.engine.basis import Bases
 from pipeline.engine.carry import event_of, mend_for_person
 from pipeline.engine.commits import recompose, stage_commit, stage_ref
-from pipeline.engine.publish import Publisher
+from pipeline.engine.publishing.publish import Publisher
 from pipeline.engine.stage import StageRunner
 from pipeline.engine.task import Found, Task, task_of
 from pipeline.engine.views import Views
@@ -84,7 +83,7 @@ class Run:
         self._calls: dict[str, int] = {}
         self._put_off: set[str] = set()
         self._edits_wait = False
-        self._opened_at_s = time.monotonic()
+        self._opened_at_s = world.awake()
         for event in journal.events:
             self._take(event)
 
@@ -219,7 +218,7 @@ class Run:
 
     def _awake_s(self) -> float:
         """Say how long this process has been awake with the run; sleep does not count."""
-        return time.monotonic() - self._opened_at_s
+        return self.world.awake() - self._opened_at_s
 
     def _carry_out(self, command: Command) -> bool:
         """Do one thing; tell whether it ends the loop."""

@@ -5,7 +5,6 @@ an earlier process started is taken up where that process died: its shim is wait
 """
 
 import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from pipeline.engine.task import Found, Task, facts_of
 from pipeline.engine.world import World
 from pipeline.errors import Busy, Interrupted, Problem
 from pipeline.files import atomic
+from pipeline.files.awake import awake_s
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir, copy_outputs
 from pipeline.gates.base import GateContext
@@ -88,10 +88,10 @@ class StageRunner:
 
         A cancel of an earlier attempt is over; whoever wants this one to end says so again.
         """
-        started = time.monotonic()
+        started = awake_s()
         self._cancelled.discard(task.node.id)
         found = self._guarded(task)
-        return msgspec.structs.replace(found, duration_s=round(time.monotonic() - started, 3))
+        return msgspec.structs.replace(found, duration_s=round(awake_s() - started, 3))
 
     def _guarded(self, task: Task) -> Found:
         if task.problem:
@@ -369,6 +369,7 @@ class StageRunner:
                 red=None if gate is GateName.RED else self._delivered(task, gate),
                 findings=findings,
                 last_round=task.last_round,
+                awake=self.world.awake,
             )
             results.append(gates.check(gate, context))
             if not results[-1].passed:

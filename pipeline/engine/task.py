@@ -83,7 +83,8 @@ def task_of(
     brief: dict[str, object] = {}
     if node.player is not None:
         brief = {**describe(state.plan, node), **_given(state, node)}
-        brief |= {"round": event.round, "attempt": event.attempt, "told": list(dict.fromkeys([*memory.told, *told]))}
+        said = list(dict.fromkeys([*memory.told, *told]))
+        brief |= {"round": event.round, "attempt": event.attempt, "told": said, "replies": list(memory.replies)}
     return Task(
         node=node,
         attempt=event.attempt,

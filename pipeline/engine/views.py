@@ -5,7 +5,6 @@ written at most four times a second while the run goes on, less often when there
 """
 
 import os
-import time
 
 import msgspec
 
@@ -37,6 +36,7 @@ from pipeline.core.state import RunState
 from pipeline.engine.result import newest_gate, result
 from pipeline.engine.world import World
 from pipeline.files import atomic
+from pipeline.files.awake import awake_s
 from pipeline.files.rundir import PLANS, RunDir, copy_outputs
 from pipeline.language.flow import GateName
 from pipeline.language.plan import Node
@@ -63,10 +63,10 @@ class Views:
                 path = self.rundir.folder / "pipeline.log"
                 self._log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             os.write(self._log, f"{event.at:%Y-%m-%dT%H:%M:%SZ} {line}\n".encode("utf-8", "replace"))
-        if time.monotonic() >= self._next_status_at and state.started is not None:
-            began = time.monotonic()
+        if awake_s() >= self._next_status_at and state.started is not None:
+            began = awake_s()
             self._write_status(state, alive=True)
-            took = time.monotonic() - began
+            took = awake_s() - began
             self._next_status_at = began + max(_STATUS_EVERY_S, _STATUS_SHARE * took)
         if isinstance(event, StageFinished) and event.gates:
             self._write_tests(state)

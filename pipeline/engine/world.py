@@ -9,6 +9,7 @@ import msgspec
 from pipeline.core.events import Event
 from pipeline.core.settings import Settings
 from pipeline.core.state import RunState
+from pipeline.files.awake import Clock, awake_s
 from pipeline.files.rundir import RunDir
 from pipeline.repo.store import Store
 from pipeline.repo.user import UserRepo
@@ -27,7 +28,10 @@ _AGENT_BASE = (*TOOLS, "LANG", "LC_ALL", "TZ")
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """The user's repository, our folders, clock and randomness; `environ` is only ever read by name."""
+    """The user's repository, our folders, clocks and randomness; `environ` is only ever read by name.
+
+    `clock` is the time on the wall, `awake` that of deadlines: it stands still while the machine sleeps.
+    """
 
     user: UserRepo
     repo_state: Path
@@ -37,6 +41,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     randomness: Callable[[int], bytes]
     shipped: Path
     listeners: tuple[Listener, ...] = ()
+    awake: Clock = awake_s
 
     def store(self) -> Store:
         """Open the repository's trusted store."""

@@ -8,7 +8,6 @@ a lock file that is deleted while it is held lets a second holder in.
 import fcntl
 import os
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.errors import Busy
+from pipeline.files.awake import Clock, Deadline, awake_s
 
 POLL_INTERVAL_S = 0.01
 
@@ -41,23 +41,25 @@ class LockView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def hold(paths: Sequence[Path], *, run_id: str, agent: str, stage: str, timeout_s: float) -> Iterator[None]:
+def hold(
+    paths: Sequence[Path], *, run_id: str, agent: str, stage: str, timeout_s: float, clock: Clock = awake_s
+) -> Iterator[None]:
     """Hold all locks, taken in sorted order, for the length of the block.
 
-    Waits `timeout_s` in all; then raises `Busy`, which names the holder, and holds none.
+    Waits `timeout_s` of awake time in all; then raises `Busy`, which names the holder, and holds none.
     """
     if not paths:
         yield
         return
     from filelock import FileLock, Timeout  # loads asyncio; a stage without locks does without it
 
-    deadline = time.monotonic() + timeout_s
+    deadline = Deadline(timeout_s, clock)
     with ExitStack() as stack:
         for path in sorted(set(paths)):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path, fallback_to_soft=False, preserve_lock_file=True, thread_local=False)
             try:
-                lock.acquire(timeout=max(0.0, deadline - time.monotonic()), poll_interval=POLL_INTERVAL_S)
+                lock.acquire(timeout=deadline.left_s, poll_interval=POLL_INTERVAL_S)
             except Timeout as exc:
                 raise _busy(path, timeout_s) from exc
             stack.callback(lock.release)

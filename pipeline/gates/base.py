@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.core.events import GateResult
+from pipeline.files.awake import Clock, awake_s
 from pipeline.gates.bench import Bench
 from pipeline.language import globs
 from pipeline.language.flow import GateName
@@ -20,7 +21,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     """The exact tree in question, what it is held against, and the tools to find out.
 
     `red` is the run's last passed red gate; `findings` are the reviewers' files;
-    `last_round` is true when there will be no further round.
+    `last_round` is true when there will be no further round, `awake` the clock of deadlines.
     """
 
     store: Store
@@ -31,6 +32,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     red: GateResult | None
     findings: tuple[Path, ...] = ()
     last_round: bool = False
+    awake: Clock = awake_s
 
     def sources(self) -> tuple[str, ...]:
         """Return the paths of all targets' source."""

@@ -14,7 +14,7 @@ from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_AT = re.compile(r"^\s*[^\s:(]+(?::\d+|\(\d+,\d+\))(?::\d+)?:?\s*\S.*$")
+_AT = re.compile(r"^\s*(?!\d+:\d)[^\s:(]+(?::\d+|\(\d+,\d+\))(?::\d+)?:?\s*\S.*$")
 _ARROW = re.compile(r"^\s*-->\s*[^\s:]+:\d+(?::\d+)?")
 _BELOW = re.compile(r"^\s+\d+:\d+\s+\S.*$")
 _WHOLE_FILE = re.compile(r"^(?:\[warn\]|would reformat:?|unformatted:?)\s+\S+$", re.IGNORECASE)

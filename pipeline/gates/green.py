@@ -47,7 +47,8 @@ class _Target:
         self.target = target
         self.before = context.bench.baseline(context.base_tree, target)
         self.now = context.bench.run(context.tree, target)
-        self.new, self.files, self.missing = new_tests(context.red)
+        part = new_tests(context.red, target.name)
+        self.new, self.files, self.missing = part.new, part.files, sorted(part.missing)
         self.known = [name for name in self.now.failing if name in self.before.failing]
         self.flaky: list[str] = []
         self.proven: list[str] = []

@@ -4,12 +4,13 @@ First the source change is taken out as a whole: the new tests must fail again. 
 functions that were changed, one at a time (`gates/faults`); how many the tests notice is reported, with the survivors.
 """
 
-import time
 from collections.abc import Iterator
 
 import msgspec
 
 from pipeline.core.events import GateResult
+from pipeline.files.awake import Deadline
+from pipeline.gates import mutators
 from pipeline.gates.base import GateContext, verdict
 from pipeline.gates.faults import Fault, faults
 from pipeline.gates.red import new_tests
@@ -37,15 +38,16 @@ class _Tried(msgspec.Struct):
 
 def check(context: GateContext) -> GateResult:
     """Run the new tests on the tree with the source as it was on the base, then on trees with one fault each."""
-    new, files, _ = new_tests(context.red)
-    if not new and not files:
+    part = new_tests(context.red)
+    of = len(part.new) + len(part.files)
+    if not of:
         return verdict(context, GateName.PROOF, ["no red gate came before, so nothing is known to be new"], "")
     without = context.store.graft(context.tree, context.base_tree, context.sources())
     if without == context.tree:
         return verdict(context, GateName.PROOF, ["the source is unchanged"], "")
-    still, failed = _without(context, without, set(new), set(files))
-    good = f"without the source change, {failed} of {len(new) + len(files)} new test(s) or file(s) fail again"
-    evidence: dict[str, object] = {"failed_again": failed, "of": len(new) + len(files)}
+    still, failed = _without(context, without)
+    good = f"without the source change, {failed} of {of} new test(s) or file(s) fail again"
+    evidence: dict[str, object] = {"failed_again": failed, "of": of}
     if still:
         return verdict(context, GateName.PROOF, still, good, evidence)
     problems: list[str] = []
@@ -57,7 +59,8 @@ def check(context: GateContext) -> GateResult:
     return verdict(context, GateName.PROOF, problems, good + _told(tried), evidence)
 
 
-def _without(context: GateContext, without: str, new: set[str], files: set[str]) -> tuple[list[str], int]:
+def _without(context: GateContext, without: str) -> tuple[list[str], int]:
+    """Run the tests without the change; return the new ones that pass still, and how many fail again."""
     still: list[str] = []
     failed = 0
     for target in context.affected():
@@ -65,12 +68,13 @@ def _without(context: GateContext, without: str, new: set[str], files: set[str])
         if run.problem:
             still.append(run.problem)
         before = context.bench.baseline(context.base_tree, target)
+        part = new_tests(context.red, target.name)
         still += [
             f"{name}: passes without the source change"
             for name in run.named(TestOutcome.PASSED)
-            if name in new or (run.tests[name].file in files and name not in before.tests)
+            if name in part.new or (run.tests[name].file in part.files and name not in before.tests)
         ]
-        failed += len(new.intersection(run.failing)) + len(files.intersection(run.uncollected))
+        failed += len(part.new.keys() & set(run.failing)) + len(part.files.keys() & run.uncollected.keys())
     return still, failed
 
 
@@ -82,14 +86,14 @@ def _told(tried: _Tried) -> str:
 
 def _try_faults(context: GateContext, target: Target, tried: _Tried) -> list[str]:
     """Try one target's faults within its limits; return what makes the gate fail."""
-    wanted = list(_planned(context, target, tried))
+    wanted = list(_planned(context, target))
     rules = target.proof
-    deadline = time.monotonic() + rules.timeout
+    deadline = Deadline(rules.timeout, context.awake)
     baseline = context.bench.baseline(context.base_tree, target)
     only = [] if baseline.duration_s < _WHOLE_SUITE_S else _new_test_files(context, target)
-    noticed = survived = 0
+    noticed, missed = _mutated(context, target, tried)
     for number, (path, fault) in enumerate(wanted):
-        if number >= rules.faults or time.monotonic() > deadline:
+        if number >= rules.faults or not deadline.left_s:
             tried.left_out += len(wanted) - number
             break
         tree = context.store.with_file(context.tree, path, fault.text.encode())
@@ -97,27 +101,39 @@ def _try_faults(context: GateContext, target: Target, tried: _Tried) -> list[str
         if run.failing or run.uncollected or run.problem:
             noticed += 1
         else:
-            survived += 1
-            tried.survivors.append(f"{path}:{fault.line}: {fault.what}")
+            missed.append(f"{path}:{fault.line}: {fault.what}")
     tried.noticed += noticed
-    if noticed + survived and noticed < rules.min * (noticed + survived):
-        asked = f"{noticed} of {noticed + survived} faults were noticed, `proof.min` asks for {rules.min:g} of them"
-        return [asked, *(f"not noticed: {line}" for line in tried.survivors[-survived:])]
+    tried.survivors += missed
+    if noticed < rules.min * (noticed + len(missed)):
+        asked = f"{noticed} of {noticed + len(missed)} faults were noticed, `proof.min` asks for {rules.min:g} of them"
+        return [asked, *(f"not noticed: {line}" for line in missed)]
     return []
 
 
-def _planned(context: GateContext, target: Target, tried: _Tried) -> Iterator[tuple[str, Fault]]:
-    """Go through the faults of a target's changed source files, the files taking turns."""
-    queues: list[tuple[str, list[Fault]]] = []
+def _mutated(context: GateContext, target: Target, tried: _Tried) -> tuple[int, list[str]]:
+    """Have the faults of other languages than Python made by a mutator that the project has, if there is one."""
+    if not target.proof.faults:
+        return 0, []
+    texts = dict(_texts(context, target, _CODE))
+    known = {path: both for path, both in texts.items() if path.endswith(mutators.ENDINGS)}
+    found = mutators.stryker(context.bench, context.tree, target, known) if known else mutators.Mutated()
+    tried.skipped += [f"{path} (only Python is known)" for path in texts if path not in known]
+    tried.skipped += [f"{path} ({found.problem})" for path in known if found.problem]
+    return found.noticed, list(found.survivors)
+
+
+def _texts(context: GateContext, target: Target, endings: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Go through the target's changed source files of some languages: path, text before, text after."""
     for change in context.store.diff(context.base_tree, context.tree):
-        if change.status == "D" or not globs.matches_any(target.source, change.path):
-            continue
-        if change.path.endswith(".py"):
-            before = context.store.read(context.base_tree, change.path) or b""
-            after = context.store.read(context.tree, change.path) or b""
-            queues.append((change.path, faults(before.decode(errors="replace"), after.decode(errors="replace"))))
-        elif change.path.endswith(_CODE) and target.proof.faults:
-            tried.skipped.append(f"{change.path} (only Python is known)")
+        path = change.path
+        if change.status != "D" and path.endswith(endings) and globs.matches_any(target.source, path):
+            before = (context.store.read(context.base_tree, path) or b"").decode(errors="replace")
+            yield path, (before, (context.store.read(context.tree, path) or b"").decode(errors="replace"))
+
+
+def _planned(context: GateContext, target: Target) -> Iterator[tuple[str, Fault]]:
+    """Go through the faults of a target's changed source files, the files taking turns."""
+    queues = [(path, faults(before, after)) for path, (before, after) in _texts(context, target, (".py",))]
     for number in range(max((len(one) for _, one in queues), default=0)):
         yield from ((path, one[number]) for path, one in queues if number < len(one))
 

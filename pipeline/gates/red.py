@@ -5,7 +5,8 @@ A syntax error, a missing fixture, a missing third-party package or a skip is no
 """
 
 import re
-from collections.abc import Mapping
+
+import msgspec
 
 from pipeline.core.events import GateResult
 from pipeline.gates.base import GateContext, verdict
@@ -22,15 +23,27 @@ _ASSERTIONS = {"AssertionError", "Failed"}
 _DECLARATIONS = ("pyproject.toml", "setup.cfg", "setup.py", "requirements*.txt", "requirements/*.txt")
 
 
+class Part(msgspec.Struct):
+    """What is new in one target: tests with the kind of their failure, files that wait for a name, missing modules."""
+
+    new: dict[str, str] = {}
+    files: dict[str, str] = {}
+    missing: set[str] = set()
+
+
 def check(context: GateContext) -> GateResult:
     """Run all tests on the tree with the new tests, and hold them against the base's."""
     problems: list[str] = []
     kinds: dict[str, str] = {}
     files: dict[str, str] = {}
     missing: set[str] = set()
+    parts: dict[str, Part] = {}
     for target in context.affected():
-        one = _Target(context, target)
-        one.check(problems, kinds, files, missing)
+        part = parts[target.name] = Part(new={}, files={}, missing=set())
+        _Target(context, target).check(problems, part.new, part.files, part.missing)
+        kinds |= part.new
+        files |= part.files
+        missing |= part.missing
     if not kinds and not files and not problems:
         problems.append("no new test was found: nothing here fails before the change")
     count = f"{len(kinds)} new test(s)" if kinds else ""
@@ -39,6 +52,7 @@ def check(context: GateContext) -> GateResult:
     good = " and ".join(part for part in (count, whole) if part) + " fail on the base"
     good += "; only the exit status is known, so the reason is not" if weakly else ", for good reasons"
     evidence: dict[str, object] = {"new": kinds, "files": files, "missing": sorted(missing)}
+    evidence["targets"] = msgspec.to_builtins(parts)
     return verdict(context, GateName.RED, problems, good, evidence)
 
 
@@ -107,7 +121,7 @@ class _Target:
         owner, name = reason.missing
         top = owner.partition(".")[0]
         if top in self.own or (not owner and name):
-            missing.update([owner] if reason.type == "ModuleNotFoundError" else [])
+            missing.update([owner] if owner and reason.type == "ModuleNotFoundError" else [])
             return MISSING_NAME
         if reason.type == "ModuleNotFoundError" and top.lower() not in self.declared:
             missing.add(owner)
@@ -142,12 +156,10 @@ def _says(reason: Reason) -> str:
     return f"{reason.type}: {reason.text.splitlines()[0][:200] if reason.text else ''}"
 
 
-def new_tests(red: GateResult | None) -> tuple[Mapping[str, str], Mapping[str, str], list[str]]:
-    """Take a red gate's evidence apart: kinds of new tests, of new files, and missing modules."""
-    evidence: Mapping[str, object] = red.evidence if red is not None else {}
-    new, files, missing = evidence.get("new"), evidence.get("files"), evidence.get("missing")
-    return (
-        new if isinstance(new, dict) else {},
-        files if isinstance(files, dict) else {},
-        [str(name) for name in missing] if isinstance(missing, list | tuple) else [],
-    )
+def new_tests(red: GateResult | None, target: str = "") -> Part:
+    """Take a red gate's evidence apart: of one target, or of all of them together."""
+    found = red.evidence if red is not None else {}
+    parts = found.get("targets")
+    if target and isinstance(parts, dict):
+        found = parts.get(target, {})
+    return msgspec.convert({name: found[name] for name in ("new", "files", "missing") if name in found}, type=Part)

@@ -2,8 +2,8 @@
 
 It holds the stage's locks and the attempt's own, starts the command in a session of its own, keeps
 its output under a cap, ends it on time, on request or when the orchestrator is gone, kills whatever is
-left, and writes a durable record. Deadlines use the monotonic clock, which stands still while
-a laptop sleeps. The socket to the orchestrator is a lifeline in both directions.
+left, and writes a durable record. Deadlines count awake time (`files/awake`): nothing is ended for
+having slept. The socket to the orchestrator is a lifeline in both directions.
 """
 
 import contextlib
@@ -13,7 +13,6 @@ import selectors
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +22,7 @@ import msgspec
 from pipeline.core import redact
 from pipeline.errors import Busy
 from pipeline.files import atomic, locks
+from pipeline.files.awake import Clock, Deadline, awake_s
 from pipeline.process import tree
 from pipeline.process.spec import (
     ABANDONED,
@@ -42,8 +42,8 @@ _DRAIN_S = 1.0
 _LOCK_SLICE_S = 0.2
 
 
-def run(spec: LaunchSpec, lifeline: socket.socket) -> None:
-    """Be the shim of one attempt; returns when everything is over and recorded."""
+def run(spec: LaunchSpec, lifeline: socket.socket, clock: Clock = awake_s) -> None:
+    """Be the shim of one attempt; returns when everything is over and recorded. `clock` is that of all deadlines."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -58,7 +58,7 @@ def run(spec: LaunchSpec, lifeline: socket.socket) -> None:
             return
         line = _Lifeline(lifeline, wakeup)
         signal.signal(signal.SIGTERM, lambda *_: line.cancel())
-        record = _under_locks(spec, line)
+        record = _under_locks(spec, line, clock)
         atomic.write_bytes(folder / RECORD, msgspec.json.encode(record))
 
 
@@ -100,17 +100,17 @@ class _Lifeline:
         self.orphaned = not data
 
 
-def _under_locks(spec: LaunchSpec, line: _Lifeline) -> ExitRecord:
+def _under_locks(spec: LaunchSpec, line: _Lifeline, clock: Clock) -> ExitRecord:
     """Take the stage's locks, waiting in slices so that a cancel is heard, and run the command."""
-    deadline = time.monotonic() + spec.lock_timeout_s
+    deadline = Deadline(spec.lock_timeout_s, clock)
     paths = [Path(path) for path in spec.locks]
     while True:
-        left = max(0.0, deadline - time.monotonic())
+        left = deadline.left_s
         try:
             with locks.hold(
                 paths, run_id=spec.run_id, agent=spec.agent, stage=spec.stage, timeout_s=min(_LOCK_SLICE_S, left)
             ):
-                return _Command(spec, line).run()
+                return _Command(spec, line, clock).run()
         except Busy as busy:
             line.look()
             if line.cancelled:
@@ -124,8 +124,9 @@ def _under_locks(spec: LaunchSpec, line: _Lifeline) -> ExitRecord:
 class _Command:
     """One running command: its pipes, its clocks, its end."""
 
-    def __init__(self, spec: LaunchSpec, line: _Lifeline) -> None:
+    def __init__(self, spec: LaunchSpec, line: _Lifeline, clock: Clock) -> None:
         self.spec = spec
+        self.clock = clock
         self.line = line
         self.selector = selectors.DefaultSelector()
         self.subreaper = not spec.portable and tree.become_subreaper()
@@ -135,7 +136,7 @@ class _Command:
         self.next_signal_at = 0.0
 
     def run(self) -> ExitRecord:
-        started = time.monotonic()
+        started = self.clock()
         try:
             process = self._start()
         except OSError as exc:
@@ -149,7 +150,7 @@ class _Command:
         return ExitRecord(
             ending=self.ending,
             code=process.returncode,
-            duration_s=round(time.monotonic() - started, 3),
+            duration_s=round(self.clock() - started, 3),
             dropped_bytes=self.dropped_bytes,
             swept=swept,
         )
@@ -190,17 +191,17 @@ class _Command:
     def _pump(self, process: "subprocess.Popen[bytes]", started: float) -> None:
         last_output = started
         while process.poll() is None:
-            now = time.monotonic()
+            now = self.clock()
             soonest = min(started + self.spec.timeout_s, last_output + self.spec.idle_timeout_s)
             if self.signals:
                 soonest = self.next_signal_at
             wait = max(0.0, soonest - now) if self.has_pidfd else min(_TICK_S, max(0.0, soonest - now))
             if self._read(wait):
-                last_output = time.monotonic()
+                last_output = self.clock()
             self._check_time(process, started, last_output)
 
     def _check_time(self, process: "subprocess.Popen[bytes]", started: float, last_output: float) -> None:
-        now = time.monotonic()
+        now = self.clock()
         if self.signals:
             if now >= self.next_signal_at:
                 self._end(process)
@@ -222,7 +223,7 @@ class _Command:
         else:
             tree.signal_group(process.pid, signal.SIGKILL)
         self.signals += 1
-        self.next_signal_at = time.monotonic() + self.spec.grace_s
+        self.next_signal_at = self.clock() + self.spec.grace_s
 
     def _read(self, wait_s: float) -> bool:
         """Take in what is there, waiting at most `wait_s`; tell whether it was output."""
@@ -253,8 +254,8 @@ class _Command:
 
     def _drain(self) -> None:
         """Take what is left in the pipes; a grandchild that keeps them open is not waited for long."""
-        deadline = time.monotonic() + _DRAIN_S
-        while self._has_pipes() and time.monotonic() < deadline:
+        deadline = Deadline(_DRAIN_S, self.clock)
+        while self._has_pipes() and deadline.left_s:
             if not self._read(0.02) and self._has_pipes():
                 return
 

@@ -11,6 +11,8 @@ import signal
 import time
 from pathlib import Path
 
+from pipeline.files.awake import Deadline
+
 _PR_SET_CHILD_SUBREAPER = 36
 _SWEEP_S = 5.0
 
@@ -45,8 +47,8 @@ def sweep(group: int, *, subreaper: bool) -> int:
         _reap()
         return 0
     ended = 0
-    deadline = time.monotonic() + _SWEEP_S
-    while _reap() and time.monotonic() < deadline:
+    deadline = Deadline(_SWEEP_S)
+    while _reap() and deadline.left_s:
         for pid in _descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

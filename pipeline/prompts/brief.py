@@ -6,7 +6,7 @@ from pipeline.language.schemas import example_of
 NAMES = (
     "idea", "feature", "run_id", "base_branch", "stage", "mode", "role", "writes", "reads", "must_change", "may",
     "outputs", "gates", "later_gates", "max_rounds", "tests", "source", "test_commands", "inputs", "given", "item",
-    "item_text", "round", "attempt", "told",
+    "item_text", "round", "attempt", "told", "replies",
 )  # fmt: skip
 """All variables of a prompt; a flow whose prompts name others is refused."""
 

@@ -5,7 +5,6 @@ scrolls up as one line each. Elsewhere every event is one line, with the time.
 """
 
 import threading
-import time
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -31,6 +30,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.state import RunState
 from pipeline.engine.views import describe
+from pipeline.files.awake import awake_s
 from pipeline.ui.text import Colour, Printer, seconds
 
 _REFRESH_PER_S = 5
@@ -71,7 +71,7 @@ class Board:
         with self._lock:
             match event:
                 case StageStarted():
-                    self._running[event.stage] = (time.monotonic(), _round(event, state))
+                    self._running[event.stage] = (awake_s(), _round(event, state))
                 case StageFinished():
                     self._running.pop(event.stage, None)
                 case _:
@@ -91,7 +91,7 @@ class Board:
         """Draw what runs now, one line a stage."""
         from rich.text import Text
 
-        now = time.monotonic()
+        now = awake_s()
         with self._lock:
             running = dict(self._running)
         lines = [

@@ -3,7 +3,7 @@
 from pipeline.core.events import ApprovalAsked
 from pipeline.core.state import RunState
 from pipeline.engine.explain import Explanation, Reason
-from pipeline.engine.pr_body import summary
+from pipeline.engine.publishing.pr_body import summary
 from pipeline.files.rundir import RunDir
 from pipeline.language.codes import Code
 from pipeline.repo.store import Store

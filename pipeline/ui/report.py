@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from pipeline.core.state import RunState
-from pipeline.engine.pr_body import summary, test_rows
+from pipeline.engine.publishing.pr_body import summary, test_rows
 from pipeline.engine.result import Result
 from pipeline.repo.store import Store
 from pipeline.ui.text import Colour, Printer, seconds
 
+_SURVIVORS_MAX = 5
 _TESTS_MAX = 12
 
 
@@ -53,6 +54,7 @@ def show_outcome(printer: Printer, found: Result, state: RunState, store: Store,
         printer.table(["new test", "before", "after"], shown)
         if len(rows) > _TESTS_MAX:
             printer.line(f"and {len(rows) - _TESTS_MAX} more")
+    _show_proof(printer, found)
     if found.head:
         printer.line()
         changes = summary(store, found.base, store.tree_of(found.head))
@@ -67,6 +69,20 @@ def show_outcome(printer: Printer, found: Result, state: RunState, store: Store,
         printer.line(f"{label:<13} {value}")
     for hint in next_steps(found) if hints else []:
         printer.line(f"{'next':<13} {hint}")
+
+
+def _show_proof(printer: Printer, found: Result) -> None:
+    """Say how many faults the tests noticed, and name the others: that is where a reviewer looks first."""
+    proof = found.tests.proof
+    if not proof or not proof.get("faults"):
+        return
+    survivors = proof.get("survivors")
+    printer.line()
+    more = f" ({proof['not_tried']} more not tried)" if proof.get("not_tried") else ""
+    count = f"{proof['noticed']} of {proof['faults']}"
+    printer.line(f"proof: {count} faults put into the change were noticed by its tests{more}")
+    for line in survivors[:_SURVIVORS_MAX] if isinstance(survivors, list) else ():
+        printer.line(f"  not noticed: {line}")
 
 
 def next_steps(found: Result) -> list[str]:

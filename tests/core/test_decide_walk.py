@@ -63,6 +63,7 @@ from pipeline.core.events import (
     decode,
     encode,
 )
+from pipeline.core.progress import ASKED_MAX
 from pipeline.core.state import RunState, fold
 from pipeline.core.values import closure, in_the_way
 from pipeline.language.compiler import compile_plan, kind_of
@@ -75,6 +76,7 @@ from pipeline.language.flow import (
     Limits,
     Lock,
     Loop,
+    May,
     Output,
     Publish,
     Retry,
@@ -129,6 +131,9 @@ class Ledger:
         self.usd = plan.usd
         self.wall_s = plan.wall_s
         self.ending: set[str] = set()
+        self.wonders: set[str] = set()
+        self.questions: Counter[str] = Counter()
+        self.needless = False
         self.awake_s = 0.0
 
     def below(self, node_id: str) -> Iterator[str]:
@@ -244,7 +249,7 @@ class Ledger:
                 self.usd = self.usd if event.usd is None else event.usd
                 self.wall_s = self.wall_s if event.wall_s is None else event.wall_s
             case RunOpened():
-                self.only = None
+                self.only = self.only if self.only in self.wonders else None
                 for stage in self.parked:
                     self.later.pop(stage, None)
                 self.parked.clear()
@@ -252,6 +257,8 @@ class Ledger:
                 self._invoked(stage)
             case CancelRequested():
                 self.cancelled = True
+            case RunFinished():
+                self.asked.clear()
             case _:
                 pass
 
@@ -263,14 +270,24 @@ class Ledger:
             return False
         return not inside and not any(stage in book for book in books) and not self.is_forgotten(stage)
 
+    def answers_to(self, stage: str) -> set[Answer]:
+        """List what a stage can be answered: an agent's question a reply, an approval yes or no."""
+        own = {Answer.REPLY} if self.plan.nodes[stage].kind is Kind.AGENT else {Answer.APPROVE, Answer.REVISE}
+        return {*own, Answer.STOP, Answer.EXPIRED}
+
     def _answered(self, event: Answered) -> None:
         asked = self.asked.get(event.stage)
         if asked is None or asked.tree != event.tree:
             return
         if event.answer is Answer.APPROVE and event.tree != self.tree:
             return
+        if event.answer not in self.answers_to(event.stage):
+            return
         del self.asked[event.stage]
+        self.wonders.discard(event.stage)
         match event.answer:
+            case Answer.REPLY:
+                pass
             case Answer.APPROVE:
                 self.done.add(event.stage)
             case Answer.REVISE if self._is_until(event.stage):
@@ -287,9 +304,11 @@ class Ledger:
         taken = set(event.stages)
         for name in taken & self.asked.keys():
             del self.asked[name]
-        for book in (self.done, self.skipped, self.missed, self.red, self.not_retried, self.parked):
+        for book in (self.done, self.skipped, self.missed, self.red, self.not_retried, self.parked, self.wonders):
             book.difference_update(taken)
-        for table in (self.tries, self.losses, self.waits, self.rounds, self.later, self.verdicts, self.judged):
+        for table in (
+            self.tries, self.losses, self.waits, self.rounds, self.later, self.verdicts, self.judged, self.questions
+        ):  # fmt: skip
             for node_id in taken & table.keys():
                 del table[node_id]
         for foreach in taken & self.unfolded:
@@ -302,15 +321,22 @@ class Ledger:
                 if node.workflow != self.plan.workflow:
                     self._forget_one(node.id)
         self.failed, self.cancelled = bool(self.final or self.workflow != self.plan.workflow), False
+        self.needless = False
         self.tree = event.tree
 
     def _invoked(self, stage: str) -> None:
         self.only = stage
-        self.failed = self.cancelled = False
+        self.failed = self.cancelled = self.needless = False
         self.final, self.exhausted = [], []
-        self.done.discard(stage)
-        self.not_retried.discard(stage)
-        for table in (self.tries, self.losses):
+        self.asked.pop(stage, None)
+        if self.workflow != self.plan.workflow:
+            self.asked.clear()
+        if self.plan.nodes[stage].workflow == self.plan.workflow:
+            self.wonders = {one for one in self.wonders if self.plan.nodes[one].workflow == self.plan.workflow}
+            self.workflow = self.plan.workflow
+        for book in (self.done, self.not_retried, self.wonders):
+            book.discard(stage)
+        for table in (self.tries, self.losses, self.questions):
             table.pop(stage, None)
 
     def _forget(self, loop: str) -> None:
@@ -320,11 +346,14 @@ class Ledger:
             self._forget_one(node_id)
 
     def _forget_one(self, node_id: str) -> None:
-        for book in (self.done, self.red, self.not_retried, self.parked, self.skipped, self.missed, self.unfolded):
+        for book in (
+            self.done, self.red, self.not_retried, self.parked, self.skipped, self.missed, self.unfolded, self.wonders
+        ):  # fmt: skip
             book.discard(node_id)
         self.asked.pop(node_id, None)
         for table in (
-            self.tries, self.losses, self.rounds, self.later, self.verdicts, self.judged, self.waits, self.revisions
+            self.tries, self.losses, self.rounds, self.later, self.verdicts, self.judged, self.waits, self.revisions,
+            self.questions,
         ):  # fmt: skip
             table.pop(node_id, None)
         self.final = [one for one in self.final if one != node_id]
@@ -357,7 +386,14 @@ class Ledger:
             case Outcome.PARKED:
                 self.parked.add(node.id)
                 self._not_before(event)
-            case Outcome.CANCELLED | Outcome.ASKS | Outcome.NEEDLESS:
+            case Outcome.ASKS if self.questions[node.id] < ASKED_MAX:
+                self.questions[node.id] += 1
+                self.wonders.add(node.id)
+            case Outcome.NEEDLESS if node.workflow == self.plan.workflow:
+                self.needless = True
+            case Outcome.ASKS | Outcome.NEEDLESS:
+                self._fail_for_good(node.id)
+            case Outcome.CANCELLED:
                 pass
 
     def _pay(self, event: StageFinished) -> None:
@@ -389,6 +425,8 @@ class Ledger:
     def _turn_red(self, node_id: str, failures: tuple[str, ...], tree: str) -> None:
         loop = str(self.plan.nodes[node_id].parent)
         self.red.add(loop)
+        for inside in self.below(loop):
+            self.asked.pop(inside, None)
         self.told[loop] = failures
         self.verdicts.setdefault(loop, []).append((tuple(sorted(failures)), tree))
 
@@ -481,15 +519,16 @@ def nothing_starts_that_is_in_vain(seen: Ledger, event: Event) -> None:
         assert not seen.final
         assert not seen.cancelled
         assert not seen.draining
+        assert not seen.needless
         assert seen.red.isdisjoint(seen.chain(node_id)), "the round is lost already"
 
 
 def an_invoked_stage_runs_alone(seen: Ledger, event: Event) -> None:
-    by_a_person = RunOpened | CancelRequested | Answered | LimitsRaised
+    by_a_person = RunOpened | CancelRequested | Answered | LimitsRaised | Invoked
     if seen.only is not None and not isinstance(event, by_a_person | StageFinished):
-        assert isinstance(event, StageStarted | RunFinished)
+        assert isinstance(event, StageStarted | RunFinished | ApprovalAsked)
         assert not seen.running
-        assert isinstance(event, StageStarted) or seen.cancelled
+        assert not isinstance(event, RunFinished) or seen.cancelled or seen.needless
         assert isinstance(event, RunFinished) or event.stage == seen.only
 
 
@@ -524,6 +563,25 @@ def answers_count_for_the_tree_that_was_shown(seen: Ledger, event: Event) -> Non
         kinds = {seen.plan.nodes[need].kind for need in seen.plan.nodes[event.stage].needs}
         if Kind.APPROVAL in kinds:
             assert all(seen.is_done(need) for need in seen.plan.nodes[event.stage].needs)
+
+
+def what_an_agent_asks_is_asked_and_awaited(seen: Ledger, event: Event) -> None:
+    if isinstance(event, ApprovalAsked):
+        assert event.stage in seen.wonders or seen.plan.nodes[event.stage].kind is Kind.APPROVAL
+    if isinstance(event, StageStarted):
+        assert event.stage not in seen.wonders
+
+
+def what_an_agent_asks_is_asked_once(seen: Ledger, event: Event) -> None:
+    if isinstance(event, ApprovalAsked) and event.stage in seen.asked:
+        assert seen.plan.nodes[event.stage].kind is Kind.APPROVAL
+        assert seen.asked[event.stage].tree != event.tree
+
+
+def where_there_is_nothing_to_do_nothing_is_done(seen: Ledger, event: Event) -> None:
+    by_a_person = RunOpened | CancelRequested | Answered | LimitsRaised | StageCancelled | TakenBack | Invoked
+    if seen.needless:
+        assert isinstance(event, StageFinished | RunFinished | by_a_person)
 
 
 def never_over_the_budget(seen: Ledger, event: Event) -> None:
@@ -568,7 +626,8 @@ def the_end_tells_the_truth(seen: Ledger, event: Event) -> None:
     if isinstance(event, RunFinished):
         assert not seen.running
         assert seen.cancelled == (event.end is RunEnd.CANCELLED)
-        assert seen.cancelled or seen.failed == (event.end is RunEnd.FAILED)
+        assert seen.cancelled or seen.needless == (event.end is RunEnd.NEEDLESS)
+        assert seen.cancelled or seen.needless or seen.failed == (event.end is RunEnd.FAILED)
 
 
 def follow_ups_start_once(seen: Ledger, event: Event) -> None:
@@ -578,7 +637,7 @@ def follow_ups_start_once(seen: Ledger, event: Event) -> None:
         assert not seen.running
         assert not seen.cancelled
         assert not seen.draining
-    if isinstance(event, RunFinished) and event.end is not RunEnd.CANCELLED:
+    if isinstance(event, RunFinished) and event.end not in {RunEnd.CANCELLED, RunEnd.NEEDLESS}:
         assert not seen.exhausted, "nobody looked for the cause"
 
 
@@ -601,8 +660,13 @@ ORACLES: tuple[Callable[[Ledger, Event], None], ...] = (
     what_is_taken_back_is_all_that_builds_on_it,
     never_beyond_the_time_for_the_run,
     revisions_are_bounded,
+    what_an_agent_asks_is_asked_and_awaited,
+    what_an_agent_asks_is_asked_once,
+    where_there_is_nothing_to_do_nothing_is_done,
 )
 ORACLES_OF_INVOKING = (
+    what_an_agent_asks_is_asked_and_awaited,
+    where_there_is_nothing_to_do_nothing_is_done,
     never_more_than_parallel,
     never_two_holders,
     an_invoked_stage_runs_alone,
@@ -622,6 +686,7 @@ def nothing_waits_without_a_cause(seen: Ledger, commands: list[Command], now: da
         or seen.only
         or seen.final
         or seen.cancelled
+        or seen.needless
         or seen.draining
         or len(seen.running) == seen.plan.parallel
     ):
@@ -630,7 +695,7 @@ def nothing_waits_without_a_cause(seen: Ledger, commands: list[Command], now: da
         idle = stage in seen.parked or seen.later.get(stage, now) > now
         lost_round = not seen.red.isdisjoint(seen.chain(stage))
         node = seen.plan.nodes[stage]
-        if node.kind is Kind.APPROVAL:
+        if node.kind is Kind.APPROVAL or stage in seen.wonders:
             assert not seen.may_start(stage) or lost_round or stage in seen.asked, f"nobody was asked about {stage}"
             continue
         if node.kind is Kind.AGENT and seen.usd is not None:
@@ -750,6 +815,7 @@ class Walk:
             case Park(reason, waits):
                 assert reason
                 assert not self.seen.running
+                assert waits is Waits.OTHERS or self.waits_for_a_person()
                 self.parks_left -= 1
                 self.open_again()
                 if waits is Waits.PERSON and not self.deaf:
@@ -759,10 +825,10 @@ class Walk:
                 self.open_again()
             case Cancel(stage, park):
                 assert stage in self.seen.running
-                self.to_end[stage] = Outcome.PARKED if park else Outcome.CANCELLED
+                self.to_end[stage] = Outcome.PARKED if park or self.seen.needless else Outcome.CANCELLED
             case Finish(end, reason):
                 self.write(RunFinished(at=self.now, end=end, reason=reason))
-                return self.invocations_left > 0 and self.open_again()
+                return self.go_back() or (self.invocations_left > 0 and self.open_again())
         return True
 
     def open_again(self) -> bool:
@@ -774,25 +840,42 @@ class Walk:
             self.write(Invoked(at=self.now, stage=self.rnd.choice(leaves)))
         return self.state.end is None
 
+    def waits_for_a_person(self) -> bool:
+        return bool(self.seen.asked) or self.seen.usd is not None or self.seen.wall_s is not None
+
     def help_on(self) -> None:
         """Do what a person does for whom a run waits: answer, or raise the limits."""
-        assert self.seen.asked or self.seen.usd is not None or self.seen.wall_s is not None
         if self.seen.asked:
             self.reply(self.rnd.choice(list(Answer)) if self.rnd else Answer.APPROVE)
         else:
             self.write(LimitsRaised(at=self.now, usd=(self.seen.usd or 0.0) + 5.0, wall_s=1e9))
 
+    def go_back(self) -> bool:
+        """Let a person have a stage of a run that is over run again, now and then: the one that failed, or any."""
+        if self.rnd is None or self.oracles is not ORACLES or not self.persons_left or self.rnd.randint(0, 2) == 0:
+            return False
+        self.persons_left -= 1
+        taken = closure(self.state, [self.rnd.choice(self.seen.final or self.everyone())])
+        if in_the_way(self.state, taken):
+            return False
+        self.write(TakenBack(at=self.now, stages=tuple(taken), reason="again", tree="t"))
+        return self.open_again()
+
+    def everyone(self) -> list[str]:
+        """List the stages of the main workflow that a person can name."""
+        names = sorted(node.id for node in self.state.plan.leaves() if node.workflow == self.plan.workflow)
+        return [stage for stage in names if not self.seen.is_forgotten(stage)]
+
     def reply(self, answer: Answer) -> None:
-        stage = min(self.seen.asked)
+        """Answer an open question, now and then with a word that does not answer it."""
+        stage = self.rnd.choice(sorted(self.seen.asked)) if self.rnd else min(self.seen.asked)
         tree = self.seen.asked[stage].tree
         self.write(Answered(at=self.now, stage=stage, answer=answer, tree=tree, comment="smaller"))
 
     def step_in(self, rnd: Random) -> None:
         """Let a person do something out of the blue."""
         self.persons_left -= 1
-        everyone = sorted(node.id for node in self.state.plan.leaves() if node.workflow == self.plan.workflow)
-        everyone = [stage for stage in everyone if not self.seen.is_forgotten(stage)]
-        stage = rnd.choice(everyone)
+        stage = rnd.choice(self.everyone())
         match rnd.randint(0, 3):
             case 0 if not self.seen.running and not in_the_way(self.state, taken := closure(self.state, [stage])):
                 self.write(TakenBack(at=self.now, stages=tuple(taken), reason="again", tree="t"))
@@ -933,6 +1016,7 @@ def random_doer(rnd: Random, shape: str, follow_ups: list[str]) -> Stage:
         outputs=OUT,
         on_failure=on_failure,
         limits=limits,
+        may=tuple(word for word in May if shape == "agent" and rnd.randint(0, 2) == 0),
     )
 
 
@@ -973,6 +1057,8 @@ def random_answer(walk: Walk, stage: str) -> StageFinished:
         usage=Usage(cost_usd=rnd.choice((None, 0.0, 0.5, 1.5))),
     )
     is_gated = bool(walk.state.plan.nodes[stage].gates)
+    if (instead := random_word(walk, stage)) is not None:
+        return msgspec.structs.replace(finished, outcome=instead, tree="", values={}, reason="well")
     if rnd.random() > walk.mishap * (2 if is_gated else 1):
         return finished
     failure = rnd.choice(("red a", "red b", "red c"))
@@ -992,6 +1078,15 @@ def random_answer(walk: Walk, stage: str) -> StageFinished:
             return msgspec.structs.replace(
                 finished, outcome=Outcome.FAILED, kind=kind, reason=failure, retry_after=after
             )
+
+
+def random_word(walk: Walk, stage: str) -> Outcome | None:
+    """Let an agent ask a person, or say that there is nothing to do, if it may."""
+    rnd, node = walk.rnd, walk.state.plan.nodes[stage]
+    assert rnd is not None
+    if May.ASK in node.may and rnd.random() < 0.4:
+        return Outcome.ASKS
+    return Outcome.NEEDLESS if May.DECLINE in node.may and rnd.random() < 0.2 else None
 
 
 def red(walk: Walk, stage: str, *, failure: str, tree: str) -> StageFinished:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import owners, wording
+from pipeline.engine.publishing import owners, wording
 from pipeline.language.flow import Style
 from pipeline.repo.store import Store
 

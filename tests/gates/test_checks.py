@@ -53,6 +53,7 @@ def test_old_findings_are_left_aside_and_new_ones_fail(tmp_path, form):
         assert "src/app/new.py:1:8" in worse.failures[0]
 
 
+@pytest.mark.slow
 def test_types_and_layout_of_the_real_checkers_are_told_apart(tmp_path):
     base = {**BASE, "src/app/old.py": "def old(a: int) -> str:\n    return a\n"}
     checks = with_checks("mypy --no-incremental src", "ruff format --no-cache --check src")
@@ -136,19 +137,27 @@ def test_only_targets_that_a_change_can_concern_are_tested(tmp_path, changed, wa
         assert [target.name for target in context.affected()] == wanted
 
 
-def test_a_target_in_a_folder_of_its_own_is_tested_there(tmp_path):
+def test_each_target_is_tested_in_its_folder_and_answers_for_its_own_new_tests(tmp_path):
     targets = two_targets()
     test = "from app.money import double\n\n\ndef test_double():\n    assert double(2) == 4\n"
-    source = MONO["api/src/app/money.py"] + "\n\ndef double(a):\n    return 2 * a\n"
+    tests = {"api/tests/test_new.py": test, "web/tests/test_other.py": test}
+    source = {
+        f"{name}/src/app/money.py": MONO[f"{name}/src/app/money.py"] + "\n\ndef double(a):\n    return 2 * a\n"
+        for name in ("api", "web")
+    }
     with trees(tmp_path, MONO, targets) as work:
-        red = gates.check(GateName.RED, work.context(work.plus(**{"api/tests/test_new.py": test})))
+        red = gates.check(GateName.RED, work.context(work.plus(**tests)))
         assert red.passed, red.failures
-        assert red.evidence["files"] == {"api/tests/test_new.py": "missing name"}
-        tree = work.plus(**{"api/tests/test_new.py": test, "api/src/app/money.py": source})
+        assert red.evidence["files"] == dict.fromkeys(tests, "missing name")
+        tree = work.plus(**tests, **source)
         green = gates.check(GateName.GREEN, work.context(tree, red))
         assert green.passed, green.failures
-        assert green.evidence["new"] == ["api/tests.test_new::test_double"]
-        assert green.evidence["tests_passed"] == 2
+        assert green.evidence["new"] == ["api/tests.test_new::test_double", "web/tests.test_other::test_double"]
+        assert green.evidence["tests_passed"] == 4
+        half = gates.check(GateName.GREEN, work.context(work.plus(**tests, **dict(list(source.items())[:1])), red))
+        assert [line.partition(":")[0] for line in half.failures] == ["web/tests/test_other.py"]
+        proof = gates.check(GateName.PROOF, work.context(tree, red))
+        assert (proof.evidence["failed_again"], proof.evidence["of"]) == (2, 2)
 
 
 def test_an_editable_install_of_another_checkout_does_not_decide_what_is_tested(tmp_path):

@@ -3,12 +3,15 @@
 import ast
 import textwrap
 
+import msgspec
 import pytest
 
 from pipeline import gates
 from pipeline.gates.faults import changed_lines, faults
 from pipeline.language.flow import GateName
 from pipeline.language.target import Proof, Target
+from pipeline.language.words import Duration
+from tests.helpers.laptop import NIGHT_S, Laptop
 from tests.helpers.trees import BASE, TARGET, trees
 
 BEFORE = "def old(a):\n    return a < 1\n"
@@ -77,13 +80,24 @@ WEAK_TEST = "from app.money import half\n\n\ndef test_half():\n    assert half(4
 HALF = BASE["src/app/money.py"] + "\n\ndef half(a):\n    if a < 0:\n        raise ValueError(a)\n    return a // 2\n"
 
 
-@pytest.mark.parametrize(("least", "passed"), [(0.0, True), (0.5, True), (0.9, False)])
-def test_proof_counts_the_faults_that_tests_notice_and_names_the_others(tmp_path, least, passed):
-    asked = Target(name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=Proof(min=least))
-    with trees(tmp_path, BASE, (asked,)) as work:
+@pytest.fixture(scope="module")
+def half(tmp_path_factory):
+    """A red gate's result, and the tree that turned it green with a test that is too weak."""
+    with trees(tmp_path_factory.mktemp("faults")) as work:
         red = gates.check(GateName.RED, work.context(work.plus(tests__test_new=WEAK_TEST)))
-        tree = work.plus(tests__test_new=WEAK_TEST, src__app__money=HALF)
-        proof = gates.check(GateName.PROOF, work.context(tree, red))
+        yield work, red, work.plus(tests__test_new=WEAK_TEST, src__app__money=HALF)
+
+
+def proof_of(half, rules, **more):
+    work, red, tree = half
+    asked = Target(name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=rules)
+    context = msgspec.structs.replace(work.context(tree, red, **more), targets=(asked,))
+    return gates.check(GateName.PROOF, context)
+
+
+@pytest.mark.parametrize(("least", "passed"), [(0.0, True), (0.5, True), (0.9, False)])
+def test_proof_counts_the_faults_that_tests_notice_and_names_the_others(half, least, passed):
+    proof = proof_of(half, Proof(min=least))
     assert proof.evidence["faults"] == 4
     assert proof.evidence["noticed"] == 3
     assert proof.evidence["survivors"] == ["src/app/money.py:6: `<` made `<=` in half"]
@@ -94,11 +108,22 @@ def test_proof_counts_the_faults_that_tests_notice_and_names_the_others(tmp_path
         assert "`proof.min` asks for 0.9" in proof.failures[0]
 
 
-def test_faults_beyond_the_limit_are_counted_as_not_tried(tmp_path):
-    asked = Target(name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=Proof(faults=1))
-    with trees(tmp_path, BASE, (asked,)) as work:
-        red = gates.check(GateName.RED, work.context(work.plus(tests__test_new=WEAK_TEST)))
-        tree = work.plus(tests__test_new=WEAK_TEST, src__app__money=HALF)
-        proof = gates.check(GateName.PROOF, work.context(tree, red))
-    assert (proof.evidence["faults"], proof.evidence["not_tried"]) == (1, 3)
-    assert "3 not tried" in proof.detail
+def passing(slept_s, worked_s):
+    """A clock: after each look at it the machine sleeps, and works."""
+    laptop = Laptop()
+
+    def clock():
+        before = laptop.awake_s()
+        laptop.sleep(slept_s)
+        laptop.work(worked_s)
+        return before
+
+    return clock
+
+
+@pytest.mark.parametrize(("slept_s", "worked_s", "tried"), [(NIGHT_S, 1.0, 1), (0.0, 61.0, 0)])
+def test_faults_beyond_the_limit_of_number_or_of_awake_time_are_counted_as_not_tried(half, slept_s, worked_s, tried):
+    rules = Proof(faults=1, timeout=Duration(60.0))
+    proof = proof_of(half, rules, awake=passing(slept_s, worked_s))
+    assert (proof.evidence["faults"], proof.evidence["not_tried"]) == (tried, 4 - tried)
+    assert f"{4 - tried} not tried" in proof.detail

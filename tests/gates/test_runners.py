@@ -65,9 +65,11 @@ def need(program: str) -> Mapping[str, str]:
     return {"CARGO_HOME": str(home / ".cargo"), "RUSTUP_HOME": str(home / ".rustup")} if program == "cargo" else {}
 
 
-def need_npm(name: str, version: str) -> Mapping[str, str]:
+def need_npm(**packages: str) -> Mapping[str, str]:
+    wanted = {name.replace("__", "/").replace("_", "-"): version for name, version in packages.items()}
+    wanted = {f"@{name}" if "/" in name else name: version for name, version in wanted.items()}
     try:
-        modules, node = npm_packages(cache_folder(os.environ), os.environ, {name: version})
+        modules, node = npm_packages(cache_folder(os.environ), os.environ, wanted)
     except MissingCli as missing:
         pytest.skip(str(missing))
     return {"PATH": os.pathsep.join([str(modules / ".bin"), str(node), os.environ["PATH"]]), "MODULES": str(modules)}
@@ -126,11 +128,11 @@ CASES = {
         ("tests/money.rs", RUST["tests/money.rs"].replace("3", "4")),
         lambda: need("cargo"),
     ),
-    "node": javascript("node --test", "import { test } from 'node:test';\n", lambda: need_npm("left-pad", "1.3.0")),
-    "vitest": javascript("vitest run", "import { test } from 'vitest';\n", lambda: need_npm("vitest", "4.1.12")),
-    "jest": javascript("jest", "", lambda: need_npm("jest", "30.5.2"), imports=False),
+    "node": javascript("node --test", "import { test } from 'node:test';\n", lambda: need_npm(left_pad="1.3.0")),
+    "vitest": javascript("vitest run", "import { test } from 'vitest';\n", lambda: need_npm(vitest="4.1.12")),
+    "jest": javascript("jest", "", lambda: need_npm(jest="30.5.2"), imports=False),
 }
-SLOW = {"cargo", "jest", "vitest"}
+SLOW = {"cargo", "go", "jest", "vitest"}
 
 
 @pytest.fixture(
@@ -163,7 +165,30 @@ def test_a_new_test_is_red_then_green_then_proven(at_work):
     proof = check(GateName.PROOF, work, tree, red)
     assert proof.passed, proof.failures
     assert (proof.evidence["failed_again"], proof.evidence["faults"]) == (1, 0)
-    assert "only Python is known" in proof.detail
+    told = "no mutator is installed" if case.source[0].endswith(".js") else "only Python is known"
+    assert told in proof.detail
+
+
+def test_a_test_file_that_waits_for_a_module_of_the_project_is_red_then_green(at_work):
+    case, work = at_work
+    if not case.source[0].endswith(".js"):
+        pytest.skip("a matter of JavaScript's imports")
+    use = "import { triple } from '../src/triple.js';"
+    source = "export const triple = (a) => 3 * a;\n"
+    test = case.test[1].replace("import * as money from '../src/money.js';", use)
+    if "require" in test:
+        test = test.replace(
+            "const money = require('../src/money.js');", "const { triple } = require('../src/triple.js');"
+        )
+        source = "exports.triple = (a) => 3 * a;\n"
+    test = test.replace("money.double(2) !== 4", "triple(2) !== 6")
+    red = check(GateName.RED, work, work.plus(**{"test/triple.test.js": test}))
+    assert red.passed, red.failures
+    assert red.evidence["files"] == {"test/triple.test.js": "missing name"}
+    green = check(GateName.GREEN, work, work.plus(**{"test/triple.test.js": test, "src/triple.js": source}), red)
+    assert green.passed, green.failures
+    elsewhere = test.replace("../src/triple.js", "no-such-package")
+    assert not check(GateName.RED, work, work.plus(**{"test/triple.test.js": elsewhere})).passed
 
 
 def test_an_old_test_that_fails_now_is_told(at_work):
@@ -246,3 +271,20 @@ def test_a_command_that_writes_junit_itself(tmp_path, status, problem):
         now = work.bench.run(work.plus(**{"src/a": "2\n"}), own)
         assert now.problem == problem
         assert problem or now.failing == ["t::one"]
+
+
+@pytest.mark.slow
+def test_faults_in_javascript_are_made_by_the_stryker_that_the_project_has(tmp_path):
+    case = CASES["vitest"]
+    env = dict(need_npm(vitest="3.2.4", stryker_mutator__core="9.6.1", stryker_mutator__vitest_runner="9.6.1"))
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "node_modules").symlink_to(env.pop("MODULES"))
+    source = case.base["src/money.js"] + "export function double(a) {\n  if (a < 0) return 0;\n  return 2 * a;\n}\n"
+    with trees(tmp_path, case.base, (case.target,), **env) as work:
+        red = check(GateName.RED, work, work.plus(**dict([case.test])))
+        assert red.passed, red.failures
+        proof = check(GateName.PROOF, work, work.plus(**dict([case.test]), **{"src/money.js": source}), red)
+    assert proof.passed, proof.failures
+    assert proof.evidence["skipped"] == []
+    assert proof.evidence["noticed"] >= 2
+    assert any(line.startswith("src/money.js:5: EqualityOperator") for line in proof.evidence["survivors"])

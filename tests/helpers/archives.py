@@ -55,7 +55,7 @@ class Archive:
         if self.kind == "npm":
             argv = ["npm", "pack", "--silent", f"{self.name}@{self.version}"]
         try:
-            done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+            done = subprocess.run(argv, check=False, cwd=folder, capture_output=True, text=True, timeout=300)
         except (OSError, subprocess.TimeoutExpired) as exc:
             raise MissingArchive(f"{self.name} {self.version} cannot be downloaded: {exc}") from exc
         files = [path for path in folder.iterdir() if path.name.endswith((".tar.gz", ".tgz"))]

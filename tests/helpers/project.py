@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.demo import stage_set
+from pipeline.files.awake import awake_s
 
 ROOT = Path(__file__).parents[2]
 AGENT = Path(__file__).parent / "scripted_agent.py"
@@ -181,9 +182,9 @@ def begin(command: str, *arguments: str, cwd: Path, env: Mapping[str, str]) -> "
 
 def wait_for(condition: Callable[[], bool], what: str, within_s: float = 60.0) -> None:
     """Wait until something is so; fail with `what` when it does not become so."""
-    deadline = time.monotonic() + within_s
+    deadline = awake_s() + within_s
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        assert awake_s() < deadline, f"waited in vain: {what}"
         time.sleep(0.02)
 
 

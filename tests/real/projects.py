@@ -75,6 +75,8 @@ def _dedent(root: Path) -> None:
 
 def _monorepo(root: Path) -> None:
     _python(INICONFIG, root / "services" / "ini")
+    settings = root / "services" / "ini" / "pyproject.toml"
+    settings.write_text(settings.read_text().replace("[tool.setuptools_scm]", '[tool.setuptools_scm]\nroot = "../.."'))
     (root / "web").mkdir(parents=True)
     _dedent(root / "web")
     (root / "README.md").write_text("# Both\n")
@@ -101,7 +103,7 @@ from __future__ import annotations
 
 def peek(token: str | bytes, sep: bytes = b".") -> bytes:
     """Return the payload of a signed token without checking its signature."""
-    raw = token.encode() if isinstance(token, str) else token
+    raw = token.encode() if isinstance(token, str) else bytes(token)
     payload, found, _ = raw.{how}(sep)
     if not found:
         raise ValueError("there is no signature")
@@ -154,9 +156,13 @@ PROJECTS = (
             "    def test_nothing(self):\n        self.assertEqual(changes([]), 0)\n"
             "        self.assertEqual(changes([1]), 0)\n"
         },
-        {"more_itertools/changes.py": "def changes(iterable):\n    return len(set(iterable))\n"},
         {
-            "more_itertools/changes.py": "from itertools import pairwise\n\n\ndef changes(iterable):\n"
+            "more_itertools/changes.py": "from collections.abc import Iterable\n\n\n"
+            "def changes(iterable: Iterable[object]) -> int:\n    return len(set(iterable))\n"
+        },
+        {
+            "more_itertools/changes.py": "from collections.abc import Iterable\nfrom itertools import pairwise\n\n\n"
+            "def changes(iterable: Iterable[object]) -> int:\n"
             '    """Count how often an item differs from the one before it."""\n'
             "    return sum(one != other for one, other in pairwise(iterable))\n"
         },

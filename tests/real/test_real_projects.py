@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.archives import MissingArchive
-from tests.helpers.project import AGENT
+from tests.helpers.project import AGENT, BIN
 from tests.helpers.wild import Wild
 from tests.real.projects import PROJECTS, Real
 
@@ -34,7 +34,9 @@ class Copy(Wild):
         agent.parent.mkdir()
         agent.write_text(f"#!/bin/sh\nexec {sys.executable} {AGENT} {self.takes}\n")
         agent.chmod(0o755)
-        tools = [str(agent.parent), *(str(Path(sys.base_prefix) / "bin"),)]
+        for command in ("pipeline", "trigger_workflow"):  # ours, but not the Python and the tools beside them
+            (agent.parent / command).symlink_to(BIN / command)
+        tools = [str(agent.parent), str(Path(sys.base_prefix) / "bin")]
         node = shutil.which("node")
         tools += [str(Path(node).parent)] if node else []
         self.env = {

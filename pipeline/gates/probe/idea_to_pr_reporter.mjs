@@ -1,8 +1,11 @@
 // A reporter for `node --test` that writes what vitest and jest write as JSON. It stands alone, because it runs in the
 // tested project's own environment: node --test --test-reporter=<this file> --test-reporter-destination=<report>.
+import { resolve } from "node:path";
+
 export default async function* report(source) {
   const files = new Map();
-  const at = (name) => {
+  const at = (given) => {
+    const name = resolve(given); // Node 22 names files in two ways
     if (!files.has(name)) files.set(name, { name, status: "passed", message: "", assertionResults: [], printed: "" });
     return files.get(name);
   };
@@ -15,7 +18,7 @@ export default async function* report(source) {
     const error = data.details?.error;
     const cause = error?.cause ?? error;
     const text = cause instanceof Error || cause?.stack ? `${cause.stack}` : `${cause ?? ""}`;
-    const isFile = data.nesting === 0 && (data.name === data.file || data.file?.endsWith(`/${data.name}`));
+    const isFile = data.nesting === 0 && (data.file !== undefined && resolve(data.name) === resolve(data.file));
     if (isFile || data.details?.type === "suite") {
       if (isFile && type === "test:fail") Object.assign(file, { status: "failed", message: file.printed || text });
       continue;

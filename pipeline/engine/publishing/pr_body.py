@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.core.events import GateResult
 from pipeline.core.state import RunState
-from pipeline.engine.owners import owners
+from pipeline.engine.publishing.owners import owners
 from pipeline.engine.result import newest_gate
 from pipeline.language import globs
 from pipeline.language.flow import GateName

@@ -11,7 +11,7 @@ import msgspec
 
 from pipeline.core.events import PersonEdited, RunStarted
 from pipeline.core.state import RunState
-from pipeline.engine import wording
+from pipeline.engine.publishing import wording
 from pipeline.engine.result import Commit, newest_gate
 from pipeline.engine.world import World
 from pipeline.errors import UsageProblem

@@ -11,8 +11,8 @@ import msgspec
 
 from pipeline.core.events import Effect, EffectDone, EffectIntended, Event, Noted, RunStarted
 from pipeline.core.state import RunState
-from pipeline.engine import large, moved, pr_body
-from pipeline.engine.compose import Composer
+from pipeline.engine.publishing import large, moved, pr_body
+from pipeline.engine.publishing.compose import Composer
 from pipeline.engine.result import Commit, newest_gate
 from pipeline.engine.world import World
 from pipeline.errors import UsageProblem, WorkFailed
