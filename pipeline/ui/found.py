@@ -53,7 +53,10 @@ def _short(text: str) -> str:
 def show_check(printer: Printer, check: Check) -> None:
     """Print one answer with its mend."""
     sign, colour = _SIGNS[check.verdict]
-    printer.line(f"{printer.paint(sign, colour)} {check.name:<22} {check.text}")
+    first, *more = check.text.splitlines() or [""]
+    printer.line(f"{printer.paint(sign, colour)} {check.name:<22} {first}")
+    for line in more:
+        printer.line(f"  {'':<22} {line}" if line else "")
     if check.verdict is not Verdict.OK:
         for line in check.mend.splitlines():
             printer.line(f"  {'':<22} {line}")
