@@ -80,7 +80,7 @@ def update(world: World, *, eject_prompts: bool, dry: bool) -> Written:
     if not dry:
         _write(world, merge.changed | {f"{name}.new": text for name, text in merge.clashes.items()})
     if merge.clashes:
-        raise _clash(merge)
+        raise _clash(merge, dry=dry)
     if not merge.changed:
         left = ", ".join(f"{name}.new" for name in wanted if (root / f"{name}.new").exists())
         mend = f"Still there from an earlier update: {left}" if left else ""
@@ -264,9 +264,14 @@ def _merge(ours: str, base: str, theirs: str) -> tuple[str, bool]:
         return done.stdout.decode("utf-8", "surrogateescape"), done.returncode == 0
 
 
-def _clash(merge: _Merge) -> UsageProblem:
+def _clash(merge: _Merge, *, dry: bool) -> UsageProblem:
     names = ", ".join(f"{name}.new" for name in merge.clashes)
     written = [name for name in merge.changed if not name.startswith(KEPT)]
+    if dry:
+        return UsageProblem(
+            f"{', '.join(merge.clashes)}: you changed what is new in this version; yours would be left as it is",
+            f"Have what is new put beside it as {names}: pipeline init --update",
+        )
     also = f"; brought up to date: {', '.join(written)}" if written else ""
     return UsageProblem(
         f"{', '.join(merge.clashes)}: you changed what is new in this version; yours is left as it is{also}",

@@ -66,7 +66,8 @@ def _set_up_and_tested(plan: Plan, places: Places, tree: str) -> Iterator[Check]
     try:
         places.setups.of(tree)
     except UsageProblem as exc:
-        yield Check(name="set-up", verdict=Verdict.FAIL, text=exc.what, mend=exc.mend)
+        said = exc.what.partition(" (all of it: ")[0]  # that file goes with the folder of this look
+        yield Check(name="set-up", verdict=Verdict.FAIL, text=said, mend=exc.mend)
         return
     if places.setups.is_wanted:
         yield Check(name="set-up", verdict=Verdict.OK, text="; ".join((*plan.workspace.setup, *plan.workspace.link)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.survey.look import Look, cd, table, within
+from pipeline.survey.look import Addition, Look, cd, table, within
 
 _BIN = "node_modules/.bin"
 _ESLINT = re.compile(r"(?:^|/)(?:eslint\.config\.[cm]?[jt]s|\.eslintrc(?:\.\w+)?)$")
@@ -74,7 +74,7 @@ def tools(look: Look, folder: str, package: dict[str, Any]) -> Tools:
     root = look.json("package.json")
     wanted = {**dependencies(root), **dependencies(package)}
     files = [path for path in look.below("") if "/" not in path] + look.below(folder)
-    prettier = any(map(_PRETTIER.search, files)) or "prettier" in package or "prettier" in root
+    prettier = _has_prettier(files, package) or "prettier" in root
     uses = [
         ("eslint", "eslint .", any(map(_ESLINT.search, files)) or "eslintConfig" in package),
         ("prettier", "prettier --check .", prettier),
@@ -92,3 +92,16 @@ def tools(look: Look, folder: str, package: dict[str, Any]) -> Tools:
         checks.append(head + command)
         style += [head + _FORMATS[command]] if command in _FORMATS else []
     return Tools(checks=tuple(checks), format=tuple(style), missing=tuple(missing))
+
+
+def additions(look: Look) -> list[Addition]:
+    """Keep prettier, where it looks at the whole repository, from files that it has not written."""
+    files = [path for path in look.below("") if "/" not in path]
+    if not _has_prettier(files, look.json("package.json")) or "agents" in look.text(".prettierignore"):
+        return []
+    why = "prettier would find fault with agents/, which it has not written"
+    return [Addition(path=".prettierignore", text="/agents/\n", why=why)]
+
+
+def _has_prettier(files: list[str], package: dict[str, Any]) -> bool:
+    return any(map(_PRETTIER.search, files)) or "prettier" in package

@@ -8,7 +8,7 @@ import msgspec
 from pipeline.errors import UsageProblem
 from pipeline.language import globs
 from pipeline.repo.user import UserRepo
-from pipeline.survey import customs, javascript, others, python, python_setup
+from pipeline.survey import customs, javascript, javascript_setup, others, python, python_setup
 from pipeline.survey.look import Addition, Fact, Look, Part, within
 
 _HISTORY = 50
@@ -41,7 +41,7 @@ def survey(user: UserRepo, environ: dict[str, str]) -> Survey:
     return Survey(
         parts=tuple(found),
         facts=(*left_out, *customs.facts(look, remote, _branch(user)), *history.facts()),
-        additions=tuple(python_setup.additions(look)),
+        additions=(*python_setup.additions(look), *javascript_setup.additions(look)),
         agent=known[0] if known else "",
         command=known[1] if known else (),
         pass_env=known[2] if known else (),

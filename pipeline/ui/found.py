@@ -18,12 +18,13 @@ _SIGNS = {
 def show(printer: Printer, written: Written, *, dry: bool) -> None:
     """Print what was found, by what it was told, what was written, and what to type next."""
     found = written.found
-    rows = []
+    rows: list[list[str]] = []
     for part in found.parts:
         rows.append([f"target {part.name}", part.command, f"{part.language}: {part.why}"])
-        rows += [["  check", command, "the repository's own"] for command in part.checks]
+        rows += [["  check", command, "must find nothing new"] for command in part.checks]
         rows += [["  check left out", command, "its program is not installed"] for command in part.missing]
-        rows += [["  set-up", _short(command), "run once for each state of the lock files"] for command in part.setup]
+        setup = [["  set-up", _short(command), "run once for each state of the lock files"] for command in part.setup]
+        rows += [row for row in setup if row not in rows]
         rows += [["  lent", folder, "your environment, as a copy"] for folder in part.link]
     rows += [[fact.what, fact.value, fact.why] for fact in found.facts]
     agent = [found.agent, "is installed"] if found.agent else ["none", "neither claude nor codex is on the PATH"]
@@ -33,8 +34,10 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         for line in written.flow.splitlines():
             printer.line(line)
         printer.line()
+    longer = {".gitignore", *(one.path for one in found.additions)}
     for name in written.files:
-        printer.line(f"{'would write' if dry else 'merged' if name in written.merged else 'wrote'}  {name}")
+        act = ("would add to" if name in longer else "would write") if dry else _done(name, longer, written)
+        printer.line(f"{act}  {name}")
     for name in written.kept:
         printer.line(f"kept   {name}, as it is")
     for one in found.additions:
@@ -46,6 +49,10 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         printer.line(f"next: look at {FLOW}, then: pipeline doctor")
 
 
+def _done(name: str, longer: set[str], written: Written) -> str:
+    return "added to" if name in longer else "merged" if name in written.merged else "wrote"
+
+
 def _short(text: str) -> str:
     return text if len(text) <= _WIDTH else text[: _WIDTH - 4] + " ..."
 
@@ -53,7 +60,10 @@ def _short(text: str) -> str:
 def show_check(printer: Printer, check: Check) -> None:
     """Print one answer with its mend."""
     sign, colour = _SIGNS[check.verdict]
-    printer.line(f"{printer.paint(sign, colour)} {check.name:<22} {check.text}")
+    first, *more = check.text.splitlines() or [""]
+    printer.line(f"{printer.paint(sign, colour)} {check.name:<22} {first}")
+    for line in more:
+        printer.line(f"  {'':<22} {line}" if line else "")
     if check.verdict is not Verdict.OK:
         for line in check.mend.splitlines():
             printer.line(f"  {'':<22} {line}")

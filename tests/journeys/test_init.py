@@ -221,6 +221,16 @@ def test_doctor_shows_each_failure_with_its_mend(repo):
     assert "2 thing(s) to mend, then again: pipeline doctor" in said
 
 
+def test_doctor_shows_what_a_set_up_said_and_names_no_file_that_is_gone(repo):
+    repo.flow()
+    repo.write(
+        {"agents/flow.yaml": repo.read("agents/flow.yaml") + 'workspace: {setup: ["echo no such thing; exit 3"]}\n'}
+    )
+    said = repo.says("pipeline", "doctor", status=2)
+    assert "failed: exit status 3: no such thing\n" in said
+    assert "Make it work in a fresh clone" in said
+
+
 def test_a_run_is_refused_before_it_starts_when_its_agent_is_missing(repo):
     (repo.programs / "claude").unlink()
     repo.says("pipeline", "init")
@@ -233,9 +243,9 @@ def test_a_run_is_refused_before_it_starts_when_its_agent_is_missing(repo):
 
 
 def test_a_run_says_what_earlier_ones_took(repo):
-    repo.flow()
+    repo.write({"agents/flow.yaml": FLOW.replace(", gates: [green, checks]", "").replace("AGENT", "claude")})
     assert "price: no earlier run of greet to tell from" in repo.says("trigger_workflow", "greet", "hello")
-    said = repo.says("trigger_workflow", "greet", "hello")
+    said = repo.says("pipeline", "doctor", "--quick")
     assert "going by 1 earlier run(s), the cost is not known; no limit is set" in said
 
 

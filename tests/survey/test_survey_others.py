@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pipeline.survey import javascript_setup
 from tests.helpers.looks import PYTHON, Tree
 
 SOURCE = {"src/one.js": "", "test/one.test.js": ""}
@@ -52,6 +53,14 @@ def test_a_runner_that_is_not_known_counts_by_its_exit_status(tmp_path):
 def test_the_lock_file_says_what_brings_the_dependencies(tmp_path, lock, text, command):
     files = {"package.json": package(test="jest", devDependencies={"jest": "30"}), lock: text, **SOURCE}
     assert Tree(tmp_path, files).part.setup == (command,)
+
+
+def test_prettier_is_kept_from_agents_once(tmp_path):
+    files = {"package.json": package(test="jest"), ".prettierrc": "{}", **SOURCE}
+    added = javascript_setup.additions(Tree(tmp_path, files).look)
+    assert [(one.path, one.text) for one in added] == [(".prettierignore", "/agents/\n")]
+    assert javascript_setup.additions(Tree(tmp_path, {**files, ".prettierignore": "/agents/\n"}).look) == []
+    assert javascript_setup.additions(Tree(tmp_path, {"package.json": package(), **SOURCE}).look) == []
 
 
 def test_packages_of_a_workspace_are_targets_that_build_on_each_other(tmp_path):
