@@ -106,3 +106,14 @@ def differing(before: Scan, after: Scan) -> list[str]:
         return []
     changed = [path for path, seen in after.files.items() if before.files.get(path) != seen]
     return sorted(changed + [path for path in before.files if path not in after.files])
+
+
+def packed(value: msgspec.Struct) -> bytes | None:
+    """Write what a walk found for the next process; None when it holds a name that is no text.
+
+    Then it is not kept, and found out anew: slower, and as right.
+    """
+    try:
+        return msgspec.msgpack.encode(value)
+    except UnicodeEncodeError:
+        return None

@@ -21,7 +21,7 @@ from pipeline.language.target import Workspace as Wants
 from pipeline.repo.clone import Cloner, remove
 from pipeline.repo.git import Git
 from pipeline.repo.lend import SetUp
-from pipeline.repo.scan import Scan, scan
+from pipeline.repo.scan import Scan, packed, scan
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
@@ -188,7 +188,8 @@ class Setups:
             digest=digest, root=str(root), products=products, files=scan(root, only=products), clone=self.wants.clone
         )
         atomic.write_text(folder / "size", str(scan(root).size_bytes), durable=False)
-        atomic.write_bytes(folder / "done", msgspec.msgpack.encode(made))
+        if (data := packed(made)) is not None:
+            atomic.write_bytes(folder / "done", data)
         return made
 
     def _give_tags(self, root: Path) -> None:

@@ -22,7 +22,7 @@ from pipeline.repo.clone import remove
 from pipeline.repo.filters import Filtered
 from pipeline.repo.git import Git, GitError
 from pipeline.repo.lend import Included, Lender, Lent, SetUp, parents
-from pipeline.repo.scan import Scan, differing, scan
+from pipeline.repo.scan import Scan, differing, packed, scan
 from pipeline.repo.sparse import Sparse
 from pipeline.repo.store import LITTER, Store, TreeChange
 
@@ -129,7 +129,8 @@ class Workspace:
     def _remember(self, tree: str, seen: Scan) -> None:
         self._take(tree, seen)
         kept = _Kept(tree=tree, sparse=self._sparse.folders, seen=seen, lent=self._lender.lent)
-        atomic.write_bytes(self._kept, msgspec.msgpack.encode(kept), durable=False)
+        if (data := packed(kept)) is not None:
+            atomic.write_bytes(self._kept, data, durable=False)
 
     def _take(self, tree: str, seen: Scan) -> None:
         self.tree, self._seen = tree, seen
@@ -175,9 +176,10 @@ class Workspace:
                 (self.folder / path).rmdir()
 
     def _tracked(self, *, checked_out: bool) -> set[str]:
-        """List what of the index is checked out, or what is not."""
-        lines = self._git("ls-files", "-z", "--cached", "-t").split("\0")
-        return {line[2:] for line in lines if line and (line[0] != "S") is checked_out}
+        """List what of the index is checked out, or what is not; submodules are neither."""
+        lines = self._git("ls-files", "-z", "--stage", "-t").split("\0")
+        heads = (line.partition("\t") for line in lines if line)
+        return {path for head, _, path in heads if (head[0] != "S") is checked_out and head[2:8] != "160000"}
 
     def _make_git(self, commit: str) -> None:
         git = self.folder / ".git"

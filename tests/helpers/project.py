@@ -53,7 +53,7 @@ class Project:
         lines = path.read_text().splitlines()
         at = next(index for index, line in enumerate(lines) if line.startswith("  command:"))
         lines[at] = f"  command: {json.dumps(list(command))}"
-        if not any("faults:" in line for line in lines):
+        if "    proof: {faults: 1}" not in lines:
             at = next(index for index, line in enumerate(lines) if line.startswith("    test: "))
             lines.insert(at + 1, "    proof: {faults: 1}")
         path.write_text("\n".join(lines) + "\n")

@@ -53,7 +53,7 @@ def test_without_a_flow_file(project):
     process = project.trigger("an idea")
     assert process.returncode == 2
     assert "has no agents/flow.yaml" in process.stderr
-    assert "pipeline flow show --shipped > agents/flow.yaml" in process.stderr
+    assert "Write one for this repository: pipeline init" in process.stderr
 
 
 def test_the_mend_for_a_missing_flow_file_works(project):
