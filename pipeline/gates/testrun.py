@@ -94,7 +94,7 @@ def believed(seen: Seen, *, tree: str, root: Path, canary: str, command: str, du
     witnesses = [seen.tests.pop(name) for name in list(seen.tests) if canary in name]
     top = os.path.realpath(root)
     problem = seen.unreadable
-    fooled = not witnesses or any(one.outcome is TestOutcome.PASSED for one in witnesses)
+    fooled = not witnesses or any(one.outcome is not TestOutcome.FAILED for one in witnesses)
     if not problem and fooled and not seen.weak and not _all_blocked(seen):
         problem = "the engine's own failing test is not in the report as failed: the report is not believed"
     return TestRun(

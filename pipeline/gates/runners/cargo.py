@@ -52,8 +52,13 @@ def read(ask: Ask, left: Left) -> Seen:
 def _case(outcome: TestOutcome, message: str, file: str) -> TestCase:
     if outcome is not TestOutcome.FAILED:
         return TestCase(outcome=outcome, file=file)
-    kind = "AssertionError" if re.search(r"assertion|panicked", message) else "failure"
-    return TestCase(outcome=outcome, message=message[:600], reason=Reason(kind, message[:500], None, file), file=file)
+    return TestCase(outcome=outcome, message=message[:600], reason=told(message, file), file=file)
+
+
+def told(message: str, file: str) -> Reason:
+    """Tell an assertion from any other panic."""
+    asserted = re.search(r"assertion|did not panic as expected", message) is not None
+    return Reason("AssertionError" if asserted else "panic", message[:500], None, file)
 
 
 def _panics(said: list[str]) -> dict[str, str]:

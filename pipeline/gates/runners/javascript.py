@@ -17,7 +17,7 @@ from pipeline.language.target import Runner
 _TEST_FILE = re.compile(r"(?:[._-](?:test|spec))\.([cm]?[jt]sx?)$")
 _ENDINGS = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 _STATUS = {"passed": TestOutcome.PASSED, "failed": TestOutcome.FAILED}
-_ASSERTS = re.compile(r"AssertionError|expect\(|Expected|JestAssertionError")
+_ASSERTS = re.compile(r"(?:Jest)?AssertionError|Error: expect\(")
 _NAMED = re.compile(r"^(?:\w*Error|\[?\w+Error)[^:\n]*")
 _MODULE = re.compile(r"(?:Cannot find (?:module|package)|Failed to (?:load url|resolve import)) ['\"]?([^'\"\s]+)")
 _NAME = re.compile(
@@ -76,17 +76,17 @@ def read(ask: Ask, left: Left) -> Seen:
         for one in file.assertionResults:
             message = "\n".join(one.failureMessages)
             outcome = _STATUS.get(one.status, TestOutcome.SKIPPED)
-            reason = _reason(message, path, own) if outcome is TestOutcome.FAILED else None
+            reason = told(message, path, own) if outcome is TestOutcome.FAILED else None
             case = TestCase(outcome=outcome, message=message[:600], reason=reason, file=path)
             seen.tests[f"{path}::{one.fullName}"] = case
         if file.status == "failed" and not file.assertionResults:
-            seen.uncollected[path] = _reason(file.message or "", path, own)
+            seen.uncollected[path] = told(file.message or "", path, own)
             blocked.append(f"{path}::")
     seen.blocked = tuple(blocked)
     return seen
 
 
-def _reason(text: str, file: str, own: set[str]) -> Reason:
+def told(text: str, file: str, own: set[str]) -> Reason:
     """Tell an assertion from a name that is missing, and that from all else."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
     if (module := _MODULE.search(plain)) is not None:
@@ -96,7 +96,7 @@ def _reason(text: str, file: str, own: set[str]) -> Reason:
     if (found := _NAME.search(plain)) is not None:
         name = next(group for group in found.groups() if group)
         return Reason("missing name", plain[:500], ("", name), file)
-    if _ASSERTS.search(plain[:300]):
+    if _ASSERTS.match(plain.partition("\n")[0]):
         return Reason("AssertionError", plain[:500], None, file)
     named = _NAMED.match(plain)
     return Reason(named.group().split(" ")[0].strip("[") if named else "Error", plain[:500], None, file)

@@ -52,14 +52,15 @@ def _case(element: ET.Element, reason: Reason | None, file: str) -> TestCase:
         found = element.find(tag)
         if found is not None:
             message = (found.get("message") or found.text or "").strip()[:600]
-            given = reason or (None if outcome is TestOutcome.SKIPPED else _guessed(found, message))
+            given = reason or (None if outcome is TestOutcome.SKIPPED else guessed(found, message))
             return TestCase(outcome=outcome, message=message, reason=given, file=file)
     return TestCase(outcome=TestOutcome.PASSED, file=file)
 
 
-def _guessed(found: ET.Element, message: str) -> Reason:
-    """Take a failure's kind from its `type`, else from its text: frameworks call assertions by that word."""
+def guessed(found: ET.Element, message: str) -> Reason:
+    """Take a failure's kind from its `type`; only where it has none from its words."""
     kind = (found.get("type") or "").rpartition(".")[2]
-    if "assert" in f"{kind} {message}".lower() or "expected" in message.lower():
+    words = kind or message
+    if "assert" in words.lower() or (not kind and "expected" in message.lower()):
         kind = "AssertionError"
     return Reason(kind or "failure", message)
