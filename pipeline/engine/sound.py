@@ -14,7 +14,6 @@ from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
 _TESTED = {GateName.RED, GateName.GREEN, GateName.PROOF}
-_NOT_THERE = (126, 127)
 _NAMED = 5
 
 
@@ -82,7 +81,7 @@ def _tests(target: Target, run: TestRun) -> Check:
 def _check(bench: Bench, target: Target, tree: str, command: str) -> Check:
     """Say whether a check can be run, and whether it finds something already."""
     done = bench.checked(tree, command, target)
-    if done.problem or done.code in _NOT_THERE:
+    if done.cannot_run:
         said = done.problem or done.output.strip()[-200:]
         return Check(
             name=f"check of {target.name}",

@@ -29,6 +29,10 @@ _FORM = 2
 """Which form `TestRun` has in the cache of base results; another one is not read."""
 
 
+_NOT_THERE = (126, 127)
+"""How a shell says that it cannot run a command."""
+
+
 class Executed(msgspec.Struct, frozen=True, kw_only=True):
     """What a shell command on an exact tree came to; `tree` is what it left behind."""
 
@@ -36,6 +40,11 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
     output: str
     tree: str
     problem: str = ""
+
+    @property
+    def cannot_run(self) -> bool:
+        """A command that is not installed, or did not end by itself, is not one that found something."""
+        return bool(self.problem) or self.code in _NOT_THERE
 
 
 class Bench:

@@ -9,7 +9,6 @@ from collections import Counter
 
 from pipeline.core.events import GateResult
 from pipeline.gates.base import GateContext, verdict
-from pipeline.gates.bench import Executed
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
@@ -19,7 +18,6 @@ _ARROW = re.compile(r"^\s*-->\s*[^\s:]+:\d+(?::\d+)?")
 _BELOW = re.compile(r"^\s+\d+:\d+\s+\S.*$")
 _WHOLE_FILE = re.compile(r"^(?:\[warn\]|would reformat:?|unformatted:?)\s+\S+$", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+")
-_NOT_THERE = (126, 127)
 
 
 def check(context: GateContext) -> GateResult:
@@ -38,20 +36,15 @@ def check(context: GateContext) -> GateResult:
     return verdict(context, GateName.CHECKS, problems, good, {"checks": ran, "known": known})
 
 
-def cannot_run(done: Executed) -> bool:
-    """Tell a check that is not installed from one that found something."""
-    return bool(done.problem) or done.code in _NOT_THERE
-
-
 def _worse(context: GateContext, target: Target, command: str) -> tuple[list[str], int]:
     """Return what a check finds on the tree and not on the base, and how much of it was there before."""
     now = context.bench.checked(context.tree, command, target)
-    if cannot_run(now):
+    if now.cannot_run:
         return [now.problem or f"cannot be run: {now.output.strip()[-200:]}"], 0
     if now.code == 0:
         return [], 0
     before = context.bench.checked(context.base_tree, command, target)
-    if before.code == 0 or cannot_run(before):
+    if before.code == 0 or before.cannot_run:
         return findings(now.output) or [f"exit status {now.code}: {now.output.strip()[-300:]}"], 0
     left = Counter(map(_key, findings(before.output)))
     found = findings(now.output)

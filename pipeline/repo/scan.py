@@ -6,6 +6,8 @@ kind, mode, size, times of change and inode does not miss them. Links are never 
 
 import os
 import stat
+import tempfile
+import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import msgspec
 Print = tuple[int, int, int, int, int]
 _SIZE = 1
 _READABLE = 0o500
+_TICK_S = 0.001
 _KIND = 0o170000
 _FILES = frozenset({stat.S_IFREG, stat.S_IFLNK})
 
@@ -98,6 +101,23 @@ class _Walk:
         else:
             self.special.append(path)
         return kind == stat.S_IFDIR
+
+
+def settle(beside: Path) -> None:
+    """Wait until a change made from now on gets another time than everything that was there when this was called.
+
+    A file system tells times in steps, of a few milliseconds as a rule: what is changed within the step of
+    its checkout, and keeps its size, would look untouched. Most newer kernels give each change that follows a
+    look at the file a time of its own; there this costs nothing. `beside` is a folder of the same file system.
+    """
+    with tempfile.TemporaryFile(dir=beside, buffering=0) as probe:
+        probe.write(b".")
+        first = os.fstat(probe.fileno()).st_ctime_ns
+        while True:
+            probe.write(b".")
+            if os.fstat(probe.fileno()).st_ctime_ns != first:
+                return
+            time.sleep(_TICK_S)  # noqa: TID251 - nothing signals that the clock of a file system has moved
 
 
 def differing(before: Scan, after: Scan) -> list[str]:

@@ -22,7 +22,7 @@ from pipeline.repo.clone import remove
 from pipeline.repo.filters import Filtered
 from pipeline.repo.git import Git, GitError
 from pipeline.repo.lend import Included, Lender, Lent, SetUp, parents
-from pipeline.repo.scan import Scan, differing, packed, scan
+from pipeline.repo.scan import Scan, differing, packed, scan, settle
 from pipeline.repo.sparse import Sparse
 from pipeline.repo.store import LITTER, Store, TreeChange
 
@@ -112,6 +112,7 @@ class Workspace:
             self._lender.lend(needed, seen)
             if not parents(self._lender.tops) <= seen.folders.keys():
                 seen = scan(self.folder, without=self._lender.tops)
+            settle(self.folder.parent)
             self._remember(tree, seen)
         if with_git:
             self._make_git(commit)
@@ -195,7 +196,7 @@ class Workspace:
         if self._sparse.folders:
             (git / "info" / "sparse-checkout").write_text(self._sparse.patterns)
         (git / "objects" / "info" / "alternates").write_text(f"{self.store.folder / 'objects'}\n")
-        shutil.copyfile(self._index, git / "index")
+        shutil.copy2(self._index, git / "index")
         if (shallow := self.store.folder / "shallow").exists():
             shutil.copyfile(shallow, git / "shallow")
 
@@ -240,7 +241,7 @@ class Workspace:
     def _write_tree(self, touched: list[str], now: Scan, violations: list[str]) -> str:
         """Make a tree of what was touched; what may not be in any tree is left out, and told."""
         with self.store.private_index() as env:
-            shutil.copyfile(self._index, env["GIT_INDEX_FILE"])
+            shutil.copy2(self._index, env["GIT_INDEX_FILE"])  # with its time: git holds younger files for unsure
             tracked = (self._seen or Scan({}, (), ())).files
             hidden = self._tracked(checked_out=False) if self._sparse.folders else set()
             ignored = self._ignored([path for path in touched if path not in tracked and path not in hidden])

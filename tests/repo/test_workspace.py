@@ -3,10 +3,12 @@
 import os
 import socket
 import subprocess
+import time
+from types import SimpleNamespace
 
 import pytest
 
-from pipeline.repo import objects
+from pipeline.repo import objects, scan
 from pipeline.repo.git import Git, GitError
 from pipeline.repo.store import NO_COMMIT, Store, repo_id
 from pipeline.repo.user import FALLBACK_AUTHOR, UserRepo
@@ -81,6 +83,27 @@ def test_a_change_with_the_same_size_and_a_forged_time_is_found(ready):
     path.write_text("eno\n")
     os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
     assert paths(workspace.harvest(("src/**",), tree)) == [("M", "src/a.py")]
+
+
+def test_a_change_of_the_same_size_in_the_second_of_the_checkout_is_found(tmp_path, user, store):
+    commit = user.base("").commit
+    workspace = Workspace(tmp_path / "ws" / "0", store)
+    time.sleep(1 - time.time() % 1)
+    workspace.prepare(commit, tree := store.tree_of(commit))
+    (workspace.folder / "src/a.py").write_text("ONE\n")
+    time.sleep(1 - time.time() % 1)
+    assert sh(workspace.folder, "git", "status", "--porcelain") == "M src/a.py"
+    assert paths(workspace.harvest(("src/**",), tree)) == [("M", "src/a.py")]
+
+
+def test_a_folder_is_handed_over_when_a_change_in_it_is_sure_to_get_a_new_time(tmp_path, monkeypatch):
+    times = iter([7, 7, 7, 8])
+    slept: list[float] = []
+    info = SimpleNamespace(fstat=lambda _: SimpleNamespace(st_ctime_ns=next(times)))
+    monkeypatch.setattr("pipeline.repo.scan.os", info)
+    monkeypatch.setattr("pipeline.repo.scan.time", SimpleNamespace(sleep=slept.append))
+    scan.settle(tmp_path)
+    assert (len(slept), list(times), list(tmp_path.iterdir())) == (2, [], [])
 
 
 @pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
