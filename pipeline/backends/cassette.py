@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.backends import cassette_player
 from pipeline.backends.base import Answer, Command, Request, failed_ending
+from pipeline.core.gist import gist
 from pipeline.errors import UsageProblem
 from pipeline.ids import stage_folder
 from pipeline.language.flow import FailureKind
@@ -29,7 +30,7 @@ class CassetteBackend:
         if ended := failed_ending(record):
             return Answer(text=stdout, agent="cassette", failure=ended[0], reason=ended[1])
         if record.code != 0:
-            reason = f"take {request.call} of {request.stage}: {stderr.strip()[-300:]}"
+            reason = f"take {request.call} of {request.stage}: {gist(stderr)}"
             return Answer(text=stdout, agent="cassette", failure=FailureKind.AGENT, reason=reason)
         return Answer(text=stdout, agent="cassette")
 

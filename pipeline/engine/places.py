@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.core import redact
+from pipeline.core.gist import gist
 from pipeline.core.state import fold
 from pipeline.engine.look import load_plan
 from pipeline.engine.world import World
@@ -24,7 +25,7 @@ from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace, tools_in
 
 _GATE = "gate"
-_SHOWN_BYTES = 1500
+_SHOWN = 1500
 
 
 class Places:
@@ -139,7 +140,7 @@ class Places:
             raise Interrupted("stopped while it was set up")
         if record is None or record.ending is not Ending.EXITED:
             return record.reason or record.ending.value if record is not None else "its shim died"
-        said = _tail(folder / STDERR) or _tail(folder / STDOUT)
+        said = _gist(folder / STDERR) or _gist(folder / STDOUT)
         return f"exit status {record.code}: {said} (all of it: {folder})" if record.code else ""
 
     def _is_over(self, run_id: str, root: str) -> bool:
@@ -151,8 +152,8 @@ class Places:
         return True
 
 
-def _tail(path: Path) -> str:
+def _gist(path: Path) -> str:
     try:
-        return path.read_bytes()[-_SHOWN_BYTES:].decode("utf-8", "replace").strip()
+        return gist(path.read_text(errors="replace"), _SHOWN)
     except OSError:
         return ""

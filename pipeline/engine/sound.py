@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from pipeline.core.events import Noted, RunEnd, RunFinished, RunParked
+from pipeline.core.gist import gist
 from pipeline.core.state import RunState
 from pipeline.engine.preflight import Check, Verdict
 from pipeline.engine.stage import StageRunner
@@ -82,7 +83,7 @@ def _check(bench: Bench, target: Target, tree: str, command: str) -> Check:
     """Say whether a check can be run, and whether it finds something already."""
     done = bench.checked(tree, command, target)
     if done.cannot_run:
-        said = done.problem or done.output.strip()[-200:]
+        said = done.problem or gist(done.output)
         return Check(
             name=f"check of {target.name}",
             verdict=Verdict.FAIL,

@@ -14,6 +14,7 @@ from pipeline import backends, gates, prompts
 from pipeline.backends.base import Answer, Backend, Request, failed_ending
 from pipeline.core import redact
 from pipeline.core.events import GateResult, Outcome, RunStarted
+from pipeline.core.gist import gist
 from pipeline.engine import instead, outputs
 from pipeline.engine.places import Places
 from pipeline.engine.style import formatted
@@ -258,7 +259,7 @@ class StageRunner:
         if ended := failed_ending(record):
             return Answer(text=stdout, agent="sh", failure=ended[0], reason=ended[1])
         if record.code != 0:
-            said = (stderr or stdout).strip()[-400:]
+            said = gist(stderr or stdout)
             reason = f"exit status {record.code}" + (f": {said}" if said else "")
             return Answer(text=stdout, agent="sh", failure=FailureKind.AGENT, reason=reason)
         return Answer(text=stdout, agent="sh")

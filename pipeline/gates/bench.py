@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.core.gist import gist
 from pipeline.errors import Interrupted
 from pipeline.files import atomic
 from pipeline.files.rundir import remove_tree
@@ -157,8 +158,9 @@ class Bench:
         if record.ending is not Ending.EXITED:
             problem = f"{command}: {record.reason or record.ending.value}"
             return TestRun(tree=tree, problem=problem, command=command)
-        tail = _tail(folder / STDERR) or _tail(folder / STDOUT)
-        left = Left(code=record.code, stdout=folder / STDOUT, stderr=folder / STDERR, tail=tail)
+        stdout, stderr = folder / STDOUT, folder / STDERR
+        printed = gist(_whole(stderr)) or gist(_whole(stdout))
+        left = Left(code=record.code, stdout=stdout, stderr=stderr, gist=printed)
         seen = runner.read(ask, left)
         remove_tree(folder / "home")
         return believed(seen, tree=tree, root=root, canary=ask.canary, command=command, duration_s=record.duration_s)
@@ -193,12 +195,5 @@ class Bench:
 def _whole(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-def _tail(path: Path) -> str:
-    try:
-        return path.read_bytes()[-2000:].decode("utf-8", "replace")
     except OSError:
         return ""

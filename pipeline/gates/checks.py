@@ -8,6 +8,7 @@ import re
 from collections import Counter
 
 from pipeline.core.events import GateResult
+from pipeline.core.gist import gist
 from pipeline.gates.base import GateContext, verdict
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
@@ -40,12 +41,12 @@ def _worse(context: GateContext, target: Target, command: str) -> tuple[list[str
     """Return what a check finds on the tree and not on the base, and how much of it was there before."""
     now = context.bench.checked(context.tree, command, target)
     if now.cannot_run:
-        return [now.problem or f"cannot be run: {now.output.strip()[-200:]}"], 0
+        return [now.problem or f"cannot be run: {gist(now.output)}"], 0
     if now.code == 0:
         return [], 0
     before = context.bench.checked(context.base_tree, command, target)
     if before.code == 0 or before.cannot_run:
-        return findings(now.output) or [f"exit status {now.code}: {now.output.strip()[-300:]}"], 0
+        return findings(now.output) or [f"exit status {now.code}: {gist(now.output)}"], 0
     left = Counter(map(_key, findings(before.output)))
     found = findings(now.output)
     if not found:

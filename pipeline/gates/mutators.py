@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from pipeline.core.gist import gist
 from pipeline.gates.bench import Bench
 from pipeline.gates.faults import changed_lines
 from pipeline.language.runners import runner_of
@@ -69,7 +70,7 @@ def stryker(bench: Bench, tree: str, target: Target, files: Mapping[str, tuple[s
     try:
         found = msgspec.json.decode(_report_in(done.output), type=_Report)
     except msgspec.DecodeError:
-        return Mutated(problem=f"Stryker left no report: {done.output.strip()[-200:]}")
+        return Mutated(problem=f"Stryker left no report: {gist(done.output)}")
     return _read(target, found)
 
 

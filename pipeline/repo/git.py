@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pipeline.core.gist import gist
 from pipeline.errors import Problem, UsageProblem
 
 TIMEOUT_S = 300.0
@@ -31,7 +32,7 @@ class GitError(Problem):
         self.status = status
         self.stderr = stderr
         command = " ".join(arguments)
-        super().__init__(f"git {command} failed with status {status}: {stderr.strip()[-600:]}")
+        super().__init__(f"git {command} failed with status {status}: {gist(stderr)}")
 
 
 class Git:

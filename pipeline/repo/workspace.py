@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.core.gist import gist
 from pipeline.files import atomic
 from pipeline.language import globs
 from pipeline.repo import filters
@@ -292,7 +293,7 @@ class Workspace:
             config = _CONFIG + self.store.format_section()
             blob = filters.clean(self.store.folder, config, self.store.filters(), path, data, how)
         except GitError as exc:
-            violations.append(f"{path}: its filter {how.filter} cannot store it: {exc.stderr.strip()[-200:]}")
+            violations.append(f"{path}: its filter {how.filter} cannot store it: {gist(exc.stderr)}")
             return
         stdin = f"{_mode(path, now)} {blob}\t{path}\0".encode("utf-8", "surrogateescape")
         self._git("update-index", "-z", "--add", "--replace", "--index-info", stdin=stdin, env=env)

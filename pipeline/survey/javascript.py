@@ -109,7 +109,7 @@ def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str
         return " ".join([f"{_env(script)}{head}jest", *_words(script, "jest")]), "", f"{where} names jest"
     if re.search(r"\bnode\b.*--test\b", script):
         plain = re.search(r"node\s[^&|;]*--test[^&|;]*", script)
-        return f"{_env(script)}{plain.group().strip() if plain else 'node --test'}", "", told
+        return f"{_env(script)}{head}{plain.group().strip() if plain else 'node --test'}", "", told
     if re.search(r"\bmocha\b", script):
         words = [*_words(script, "mocha"), "--reporter xunit", "--reporter-option output={report}"]
         return " ".join([f"{_env(script)}{head}mocha", *words]), "", told

@@ -1,5 +1,6 @@
 """What brings the dependencies of a Python project: its lock file's tool, an environment that is there, or pip."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -78,12 +79,17 @@ def _pip(look: Look, folder: str, tools: Tools, *, needs_pytest: bool) -> str:
     brought = "\n".join([_declared(look, folder, project), *others])
     first = ["pytest"] if needs_pytest else []
     first += [pin for name, pin in tools.pins.items()]
-    first = [pin for pin in first if not re.search(rf"^\W*{re.split('[<>=]', pin)[0]}\b", brought, re.MULTILINE)]
+    first = [pin for pin in first if not _names(brought, re.split("[<>=]", pin)[0])]
     python = f"{VENV}/bin/python"
     upgrade = f"{python} -m pip install -q -U 'pip>=25.1' && " if groups else ""
     words = " ".join([*map(shlex.quote, [*first, *others]), *wanted])
     install = f" && {upgrade}{python} -m pip install -q {words}" if words else ""
     return f"{interpreter(look)} -m venv {VENV}{install}"
+
+
+def _names(lines: str, package: str) -> bool:
+    """Tell whether one of the requirements, a line each, is for this package."""
+    return bool(re.search(rf"^\W*{re.escape(package)}(?![\w.-])", lines, re.MULTILINE))
 
 
 def requirement_files(look: Look, folder: str) -> list[str]:
@@ -100,7 +106,7 @@ def _declared(look: Look, folder: str, project: dict[str, Any]) -> str:
 
 
 def _of_other_tools(look: Look, folder: str, project: dict[str, Any]) -> list[str]:
-    """List what tests need by the word of poetry (by name only), hatch or tox, as pip takes it."""
+    """List what tests need by the word of poetry (by name only), hatch, tox or nox, as pip takes it."""
     groups = table(project, "tool", "poetry", "group")
     found = [name for group in _TEST_EXTRAS for name in table(groups, group, "dependencies")]
     found += list(table(project, "tool", "poetry", "dev-dependencies"))
@@ -114,8 +120,26 @@ def _of_other_tools(look: Look, folder: str, project: dict[str, Any]) -> list[st
         r"^\[testenv\]\n(?:(?!\[).*\n)*?deps\s*=[ \t]*((?:.*\n?)(?:[ \t]+.*\n?)*)", text, re.MULTILINE
     ):
         found += [line.strip() for line in deps.group(1).splitlines()]
+    found += _of_nox(look.text(within(folder, "noxfile.py")))
     plain = [one.replace(" ", "") for one in found if _REQUIREMENT.fullmatch(one.replace(" ", ""))]
     return [one for one in dict.fromkeys(plain) if one != "python"][:_OF_TOOLS_MAX]
+
+
+def _of_nox(text: str) -> list[str]:
+    """List what the sessions that run pytest install by name; the file is read, not run."""
+    try:
+        functions = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    found: list[str] = []
+    for function in functions:
+        said: dict[str, list[str]] = {"install": [], "run": []}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in said:
+                words = [word.value for word in node.args if isinstance(word, ast.Constant)]
+                said[node.func.attr] += [word for word in words if isinstance(word, str)]
+        found += said["install"] if "pytest" in said["run"] else []
+    return found
 
 
 def additions(look: Look) -> list[Addition]:

@@ -1,4 +1,4 @@
-"""Real agent command lines for tests: installed once, at exact versions, into a cache folder.
+"""Real command lines for tests, agents' and package managers': installed once, at exact versions, into a cache folder.
 
 Claude Code comes from npm together with the Node it wants, because npm on an older Node silently
 picks an older release of a package that is not pinned. Nothing of the user's own npm or agent
@@ -110,6 +110,24 @@ def npm_packages(cache: Path, environ: Mapping[str, str], packages: Mapping[str,
                     _install(made, name, version, {**environ, "PATH": path})
                 (made / "installed").touch()
     return folder / "node_modules", node / "node_modules" / "node" / "bin"
+
+
+def pypi_program(cache: Path, environ: Mapping[str, str], package: str, version: str) -> Path:
+    """A program of PyPI at an exact version, in an environment of its own; it is named like its package.
+
+    Made once under `cache`; may be called by several processes at once. Raises MissingCli.
+    """
+    name = package.partition("[")[0]
+    folder = cache / f"pypi-{name}-{version}-{platform.system()}-{platform.machine()}".lower()
+    env = {**environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    with _locked(folder.with_name(f"{folder.name}.lock")):
+        if not (folder / "installed").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            python = str(Path(sys.base_prefix) / "bin" / "python3")
+            _run([python, "-m", "venv", str(folder)], cache, env)
+            _run([str(folder / "bin/python"), "-m", "pip", "install", "--quiet", f"{package}=={version}"], cache, env)
+            (folder / "installed").touch()
+    return folder / "bin" / name
 
 
 def claude_argv(cli: AgentCli, *options: str) -> list[str]:

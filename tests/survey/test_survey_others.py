@@ -55,6 +55,14 @@ def test_the_lock_file_says_what_brings_the_dependencies(tmp_path, lock, text, c
     assert Tree(tmp_path, files).part.setup == (command,)
 
 
+def test_programs_are_reached_by_way_of_yarn_where_it_keeps_packages_to_itself(tmp_path):
+    for number, (script, command) in enumerate([("node --test", "yarn node --test"), ("jest", "yarn jest")]):
+        files = {"package.json": package(test=script), "yarn.lock": "__metadata:\n", **SOURCE}
+        tree = Tree(tmp_path / str(number), files)
+        assert (tree.part.command, tree.part.exit_code_only) == (command, False)
+        tree.flow()
+
+
 def test_prettier_is_kept_from_agents_once(tmp_path):
     files = {"package.json": package(test="jest"), ".prettierrc": "{}", **SOURCE}
     added = javascript_setup.additions(Tree(tmp_path, files).look)

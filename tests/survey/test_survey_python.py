@@ -117,6 +117,27 @@ def test_what_tox_and_poetry_ask_for_is_brought_by_pip(tmp_path):
     assert part.setup[0].endswith("pip install -q freezegun 'pytest>=7' attrs -e .")
 
 
+@pytest.mark.parametrize(
+    ("text", "brought"),
+    [
+        (
+            '@nox.session\ndef t(session):\n    session.install("-e", ".[x]", "attrs>=22")\n    session.run("pytest")\n',
+            ["'attrs>=22'"],
+        ),
+        ('@nox.session\ndef docs(session):\n    session.install("sphinx")\n    session.run("sphinx-build")\n', []),
+        ("def broken(:\n", []),
+    ],
+)
+def test_what_the_test_sessions_of_nox_install_is_brought_by_pip(tmp_path, text, brought):
+    part = Tree(tmp_path, {**PYTHON, "noxfile.py": text}).part
+    assert part.setup[0].partition("install -q ")[2].split() == ["pytest", *brought, "-e", "."]
+
+
+def test_a_plugin_of_pytest_is_not_taken_for_pytest(tmp_path):
+    part = Tree(tmp_path, {**PYTHON, "requirements-dev.txt": "pytest-cov\n"}).part
+    assert part.setup[0].endswith("pip install -q pytest -e . -r requirements-dev.txt")
+
+
 def test_checks_take_the_versions_that_pre_commit_pins(tmp_path):
     hooks = (
         "repos:\n- repo: https://github.com/astral-sh/ruff-pre-commit\n  rev: v0.6.9\n  hooks: [\n    id: ruff\n  ]\n"

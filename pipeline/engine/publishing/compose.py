@@ -10,6 +10,7 @@ from datetime import timedelta
 import msgspec
 
 from pipeline.core.events import PersonEdited, RunStarted
+from pipeline.core.gist import gist
 from pipeline.core.state import RunState
 from pipeline.engine.publishing import wording
 from pipeline.engine.result import Commit, newest_gate
@@ -161,7 +162,7 @@ class Composer:
     def _unsigned(self, exc: GitError) -> UsageProblem:
         run = self.started.run_id
         return UsageProblem(
-            f"git could not sign a commit: {exc.stderr.strip()[-300:]}",
+            f"git could not sign a commit: {gist(exc.stderr)}",
             "Mend that (git config --get-regexp 'gpg|sign' shows what is set; unlock the key), or do without: "
             f"git config commit.gpgsign false\nThen type: pipeline resume {run}",
         )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pipeline.core.events import Effect, EffectDone, EffectIntended, Event, Noted, RunStarted
+from pipeline.core.gist import gist
 from pipeline.core.state import RunState
 from pipeline.engine.publishing import large, moved, pr_body
 from pipeline.engine.publishing.compose import Composer
@@ -164,9 +165,7 @@ class Publisher:
                 f"{self.started.remote} has a branch {self.branch} at {there[:12]}, which this run did not push",
                 f"It is left as it is. Look at it; rename or delete it, {again}",
             )
-        return UsageProblem(
-            f"{self.started.remote} did not take the push: {exc.stderr.strip()[-400:]}", f"Mend that, {again}"
-        )
+        return UsageProblem(f"{self.started.remote} did not take the push: {gist(exc.stderr)}", f"Mend that, {again}")
 
     def _pull_request(self, head: str, title: str, *, draft: bool) -> PullRequest:
         if not self.state.effects.get(Effect.PULL_REQUEST):

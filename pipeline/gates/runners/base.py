@@ -64,12 +64,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run left besides its report: exit status, all output, and its end for messages."""
+    """What a run left besides its report: exit status, all output, and the gist of it for messages."""
 
     code: int
     stdout: Path
     stderr: Path
-    tail: str
+    gist: str
 
     def lines(self) -> list[str]:
         """Return all that was printed to stdout, as lines."""
@@ -97,4 +97,4 @@ def after(words: Sequence[str], word: str) -> int:
 def no_report(exc: Exception, left: Left) -> Seen:
     """Say that there is no report to read."""
     what = f"the tests left no report ({type(exc).__name__}), exit status {left.code}"
-    return Seen(unreadable=f"{what}: {left.tail.strip()[-500:]}")
+    return Seen(unreadable=f"{what}: {left.gist}")

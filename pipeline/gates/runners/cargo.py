@@ -36,7 +36,7 @@ def read(ask: Ask, left: Left) -> Seen:
     files = [found.group(1) or f"doc {found.group(2)}" for line in stderr if (found := _RUNNING.match(line))]
     if not files:
         broken = _compiler(ask, stderr)
-        problem = "" if broken else f"cargo ran no tests, exit status {left.code}: {left.tail.strip()[-500:]}"
+        problem = "" if broken else f"cargo ran no tests, exit status {left.code}: {left.gist}"
         return Seen(uncollected=broken, blocked=("",) if broken else (), unreadable=problem)
     tests: dict[str, TestCase] = {}
     panics = _panics(said)

@@ -62,7 +62,7 @@ def read(ask: Ask, left: Left) -> Seen:
     unbuilt = filter(None, map(_UNBUILT.match, left.lines()))
     blocked += [f"{_folder(ask, one.group(1), module)}::" for one in unbuilt]
     if not events and not blocked:
-        seen.unreadable = f"go test left no events, exit status {left.code}: {left.tail.strip()[-500:]}"
+        seen.unreadable = f"go test left no events, exit status {left.code}: {left.gist}"
     if blocked:
         seen.uncollected = _compiler(ask, left, tuple(blocked))
     seen.blocked = tuple(blocked)
@@ -101,7 +101,7 @@ def _compiler(ask: Ask, left: Left, blocked: tuple[str, ...]) -> dict[str, Reaso
             missing = ("", text) if _MISSING.search(text) else None
             if file not in found or (missing and found[file].missing is None):
                 found[file] = Reason("compile error", text, missing, file)
-    return found or {package.removesuffix("::"): Reason("compile error", left.tail[-300:]) for package in blocked}
+    return found or {package.removesuffix("::"): Reason("compile error", left.gist) for package in blocked}
 
 
 def _plain(line: str) -> str:

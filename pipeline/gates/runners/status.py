@@ -12,6 +12,6 @@ def call(ask: Ask) -> Call:
 def read(ask: Ask, left: Left) -> Seen:
     """Call the whole command one test, named after its target."""
     outcome = TestOutcome.PASSED if left.code == 0 else TestOutcome.FAILED
-    message = "" if left.code == 0 else f"exit status {left.code}: {left.tail.strip()[-400:]}"
+    message = "" if left.code == 0 else f"exit status {left.code}: {left.gist}"
     reason = None if left.code == 0 else Reason("exit status", str(left.code))
     return Seen(tests={f"{ask.target.name}::all": TestCase(outcome=outcome, message=message, reason=reason)}, weak=True)

@@ -1,0 +1,18 @@
+"""What a program printed, short enough for a message."""
+
+_CUT = "[...]"
+
+
+def gist(text: str, limit: int = 400) -> str:
+    """Return a text of at most about `limit` characters: its first and last lines, a third and two thirds of it.
+
+    Most programs say at one of the two ends why they failed; npm prints a page about its options after the reason.
+    """
+    text = text.strip()
+    if len(text) <= limit:
+        return text
+    first = text[: limit // 3]
+    first = first.rpartition("\n")[0].rstrip() or first
+    last = text[len(first) - limit :]
+    last = last.partition("\n")[2].lstrip("\n") or last
+    return f"{first}\n{_CUT}\n{last}" if "\n" in text else f"{first} {_CUT} {last}"
