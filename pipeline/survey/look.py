@@ -4,6 +4,7 @@ Nothing is run but `git`, and nothing is written; what a person has not committe
 written for the checkout as it lies there.
 """
 
+import configparser
 import json
 import shlex
 import shutil
@@ -105,6 +106,14 @@ class Look:
         """Return a JSON file's content, empty when it is not there, cannot be read or is no object."""
         return self._parsed(path, json.loads)
 
+    def yaml(self, path: str) -> dict[str, Any]:
+        """Return a YAML file's content, empty when it is not there, cannot be read or is no mapping."""
+        return self._parsed(path, _yaml)
+
+    def ini(self, path: str) -> dict[str, Any]:
+        """Return the sections of an INI file, empty when it is not there or cannot be read."""
+        return self._parsed(path, _ini)
+
     def _parsed(self, path: str, parse: Callable[[str], object]) -> dict[str, Any]:
         if path not in self._known and (text := self.text(path)):
             try:
@@ -154,6 +163,24 @@ class Look:
     @cached_property
     def _sorted(self) -> list[str]:
         return sorted(self.files)
+
+
+def _ini(text: str) -> object:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error as exc:
+        raise ValueError(str(exc)) from exc
+    return {name: dict(parser[name]) for name in parser.sections()}
+
+
+def _yaml(text: str) -> object:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        raise ValueError(str(exc)) from exc
 
 
 def within(folder: str, path: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.survey.look import Look, Part, table, within
+from pipeline.survey.python_pytest import testpaths
 from pipeline.survey.python_setup import VENV, brought_by, interpreter, is_installable
 from pipeline.survey.python_tools import tools
 
@@ -42,7 +43,7 @@ def find(look: Look) -> Iterator[Part]:
 def _part(look: Look, folder: str, files: list[str], source: list[str]) -> Part:
     tests = _tests(look, folder, files)
     command, why = _command(look, folder, files)
-    if "-m pytest" in command and not _testpaths(look, folder) and len(files) != len(look.below(folder)):
+    if "-m pytest" in command and not testpaths(look, folder) and len(files) != len(look.below(folder)):
         command += "".join(f" {glob[:-3]}" for glob in tests if glob.endswith("/**"))
     found = tools(look, folder, source)
     setup, link = brought_by(look, folder, found, needs_pytest="pytest" in command)
@@ -111,7 +112,7 @@ def _source(look: Look, folder: str, files: list[str]) -> list[str]:
 def _tests(look: Look, folder: str, files: list[str]) -> list[str]:
     """List the patterns of a project's tests: what pytest is told, folders by their usual names, or files by theirs."""
     named = [path for path in files if _TEST_NAME.search(path)]
-    told = _testpaths(look, folder)
+    told = testpaths(look, folder)
     found: list[str] = []
     for path in [*told, *_FOLDERS]:
         if any(name.startswith(f"{path}/") for name in named) and f"{path}/**" not in found:
@@ -134,23 +135,6 @@ def _is_test(look: Look, folder: str, path: str, found: list[str]) -> bool:
     if any(path.startswith(glob[:-2]) for glob in found):
         return False
     return bool(_IS_TEST.search(look.text(within(folder, path))))
-
-
-def _testpaths(look: Look, folder: str) -> list[str]:
-    paths = _pytest_options(look, folder).get("testpaths", [])
-    words = paths.split() if isinstance(paths, str) else [str(one) for one in paths] if isinstance(paths, list) else []
-    return [word.strip("/").removeprefix("./") for word in words if word.strip("./")]
-
-
-def _pytest_options(look: Look, folder: str) -> dict[str, Any]:
-    tool = table(look.toml(within(folder, "pyproject.toml")), "tool", "pytest")
-    found = {**tool, **table(tool, "ini_options")}
-    for name in ("pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg"):
-        text = look.text(within(folder, name))
-        for section in re.findall(r"^\[(?:tool:)?pytest\]\n((?:(?!\[).*\n?)*)", text, re.MULTILINE):
-            if match := re.search(r"^testpaths\s*=\s*(.+(?:\n[ \t]+.+)*)", section, re.MULTILINE):
-                found.setdefault("testpaths", match.group(1))
-    return found
 
 
 def _command(look: Look, folder: str, files: list[str]) -> tuple[str, str]:

@@ -3,10 +3,12 @@
 import ast
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pipeline.survey.look import Addition, Look, cd, table, within
+from pipeline.survey.python_pytest import plugins
 from pipeline.survey.python_tools import Tools
 
 VENV = ".venv"
@@ -48,8 +50,8 @@ def _locked(look: Look, folder: str, at: str) -> str:
     """Return the command of the tool whose lock file lies in a folder; empty when there is none, or no such tool."""
     project = look.toml(within(folder, "pyproject.toml"))
     if look.has(at, "uv.lock") and look.finds("uv"):
-        extras = [name for name in table(project, "project", "optional-dependencies") if name in _TEST_EXTRAS]
-        groups = [name for name in table(project, "dependency-groups") if name in _TEST_EXTRAS and name != "dev"]
+        extras = _of_tests(table(project, "project", "optional-dependencies"))
+        groups = [name for name in _of_tests(table(project, "dependency-groups")) if name != "dev"]
         words = [f"--extra {name}" for name in extras] + [f"--group {name}" for name in groups]
         return " ".join(["uv sync --quiet --frozen", *(words if at == folder else ["--all-packages"])])
     if look.has(folder, "poetry.lock") and at == folder and look.finds("poetry"):
@@ -70,14 +72,14 @@ def _is_active(look: Look, folder: str) -> bool:
 def _pip(look: Look, folder: str, tools: Tools, *, needs_pytest: bool) -> str:
     """Make a virtual environment with the project, its test dependencies, pytest, and the checkers it uses."""
     project = look.toml(within(folder, "pyproject.toml"))
-    extras = [name for name in table(project, "project", "optional-dependencies") if name in _TEST_EXTRAS]
-    groups = [name for name in table(project, "dependency-groups") if name in _TEST_EXTRAS]
+    extras = _of_tests(table(project, "project", "optional-dependencies"))
+    groups = _of_tests(table(project, "dependency-groups"))
     wanted = [f"-e '.[{','.join(extras)}]'" if extras else "-e ."] if is_installable(look, folder) else []
     wanted += [f"-r {shlex.quote(path)}" for path in requirement_files(look, folder)]
     wanted += [f"--group {name}" for name in groups]
     others = _of_other_tools(look, folder, project)
     brought = "\n".join([_declared(look, folder, project), *others])
-    first = ["pytest"] if needs_pytest else []
+    first = ["pytest", *plugins(look, folder)] if needs_pytest else []
     first += [pin for name, pin in tools.pins.items()]
     first = [pin for pin in first if not _names(brought, re.split("[<>=]", pin)[0])]
     python = f"{VENV}/bin/python"
@@ -92,16 +94,28 @@ def _names(lines: str, package: str) -> bool:
     return bool(re.search(rf"^\W*{re.escape(package)}(?![\w.-])", lines, re.MULTILINE))
 
 
+def _of_tests(names: Iterable[str]) -> list[str]:
+    """Choose the extras or groups that bring what tests need; those for development only where there are no others."""
+    known = [name for name in names if name in _TEST_EXTRAS]
+    return [name for name in known if not name.startswith("dev")] or known
+
+
 def requirement_files(look: Look, folder: str) -> list[str]:
-    """List the files of requirements that the project, its tests and its checks need, four at the most."""
-    return [path for path in look.below(folder) if _REQUIREMENTS.fullmatch(path)][:4]
+    """List the files of requirements that the project and its tests need, four at the most.
+
+    Those for development are left out where there are some for tests: they pin much besides, even the project itself.
+    """
+    found = [path for path in look.below(folder) if _REQUIREMENTS.fullmatch(path)]
+    if any("test" in path for path in found):
+        found = [path for path in found if not re.search(r"(?:^|[/_-])dev", path)]
+    return found[:4]
 
 
 def _declared(look: Look, folder: str, project: dict[str, Any]) -> str:
     """Return what a project's own declarations ask for, a requirement a line."""
-    lists = {**table(project, "project", "optional-dependencies"), **table(project, "dependency-groups")}
-    found = [lists[name] for name in _TEST_EXTRAS if isinstance(lists.get(name), list)]
-    lines = [str(one) for each in found for one in each]
+    extras, groups = table(project, "project", "optional-dependencies"), table(project, "dependency-groups")
+    found = [lists[name] for lists in (extras, groups) for name in _of_tests(lists)]
+    lines = [str(one) for each in found if isinstance(each, list) for one in each]
     return "\n".join([*lines, *(look.text(within(folder, path)) for path in requirement_files(look, folder))])
 
 
@@ -115,11 +129,8 @@ def _of_other_tools(look: Look, folder: str, project: dict[str, Any]) -> list[st
         for key in ("dependencies", "extra-dependencies"):
             lines = env.get(key)
             found += [str(one) for one in lines] if isinstance(lines, list) else []
-    text = look.text(within(folder, "tox.ini"))
-    if deps := re.search(
-        r"^\[testenv\]\n(?:(?!\[).*\n)*?deps\s*=[ \t]*((?:.*\n?)(?:[ \t]+.*\n?)*)", text, re.MULTILINE
-    ):
-        found += [line.strip() for line in deps.group(1).splitlines()]
+    deps = table(look.ini(within(folder, "tox.ini")), "testenv").get("deps", "")
+    found += [line.strip() for line in deps.splitlines()]
     found += _of_nox(look.text(within(folder, "noxfile.py")))
     plain = [one.replace(" ", "") for one in found if _REQUIREMENT.fullmatch(one.replace(" ", ""))]
     return [one for one in dict.fromkeys(plain) if one != "python"][:_OF_TOOLS_MAX]

@@ -1,16 +1,22 @@
 """The checkers and formatters that a Python project uses, by its own configuration and its pre-commit hooks."""
 
-import re
+import shlex
+from typing import Any
 
 import msgspec
 
 from pipeline.survey.look import Look, table, within
 
 _FORMATS = {
-    "ruff format --check": "ruff format --quiet {files}",
-    "black --check --quiet .": "black --quiet {files}",
-    "isort --check-only .": "isort --quiet {files}",
+    "ruff format --check{args}": "ruff format --quiet{args} {files}",
+    "black --check --quiet{args} .": "black --quiet{args} {files}",
+    "isort --check-only{args} .": "isort --quiet{args} {files}",
 }
+_OF_HOOKS = frozenset({
+    "--fix", "--exit-non-zero-on-fix", "--unsafe-fixes", "--show-fixes", "--check", "--check-only", "--diff", "--quiet",
+    "-q", "--verbose", "-v", "--filter-files", "--force-exclude",
+})  # fmt: skip
+"""What a hook says to a tool about fixing, printing and files; ours say that themselves."""
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,29 +27,57 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     format: list[str]
 
 
+class _Hook(msgspec.Struct, frozen=True):
+    """One hook of pre-commit: its repository's revision, and what it says to its program."""
+
+    rev: str = ""
+    args: str = ""
+
+
 def tools(look: Look, folder: str, source: list[str]) -> Tools:
     """List what a project uses."""
     tool = table(look.toml(within(folder, "pyproject.toml")), "tool")
-    hooks = look.text(within(folder, ".pre-commit-config.yaml")) or look.text(".pre-commit-config.yaml")
+    hooks = _hooks(look, folder) or _hooks(look, "")
     texts = look.text(within(folder, "setup.cfg")) + look.text(within(folder, "tox.ini"))
     roots = " ".join(sorted({glob.partition("/")[0] for glob in source}))
     ruff = "ruff" in tool or bool(look.has(folder, "ruff.toml", ".ruff.toml"))
     mypy = bool(look.has(folder, "mypy.ini", ".mypy.ini")) or "[mypy" in texts
     named = {"files", "packages", "modules"} & set(table(tool, "mypy"))
-    wanted = [
-        ("ruff", "ruff check", ruff or re.search(r"id: ruff(?:-check)?\s*$", hooks, re.MULTILINE)),
-        ("ruff", "ruff format --check", "format" in table(tool, "ruff") or "id: ruff-format" in hooks),
-        ("black", "black --check --quiet .", "black" in tool or "id: black" in hooks),
-        ("isort", "isort --check-only .", "isort" in tool or "id: isort" in hooks),
-        ("flake8", f"flake8 {roots}", look.has(folder, ".flake8") or "[flake8]" in texts),
-        ("mypy", "mypy" if named else f"mypy {roots}", "mypy" in tool or mypy),
-        ("pyright", "pyright", "pyright" in tool or look.has(folder, "pyrightconfig.json")),
+    wanted: list[tuple[str, bool, tuple[str, ...]]] = [
+        ("ruff check{args}", ruff, ("ruff-check", "ruff")),
+        ("ruff format --check{args}", "format" in table(tool, "ruff"), ("ruff-format",)),
+        ("black --check --quiet{args} .", "black" in tool, ("black", "black-jupyter")),
+        ("isort --check-only{args} .", "isort" in tool, ("isort",)),
+        (f"flake8 {roots}", bool(look.has(folder, ".flake8")) or "[flake8]" in texts, ()),
+        ("mypy" if named else f"mypy {roots}", "mypy" in tool or mypy, ()),
+        ("pyright", "pyright" in tool or bool(look.has(folder, "pyrightconfig.json")), ()),
     ]
     pins: dict[str, str] = {}
-    checks = []
-    for program, command, is_used in wanted:
-        if is_used:
-            pin = re.search(rf"repo:\s*\S*{program}\S*\s+rev:\s*[\"']?v?([\d.]+)", hooks)
-            pins[program] = f"{program}=={pin.group(1)}" if pin else program
-            checks.append(command)
-    return Tools(pins=pins, checks=checks, format=[_FORMATS[one] for one in checks if one in _FORMATS])
+    checks, style = [], []
+    for command, is_configured, ids in wanted:
+        hook = next((hooks[name] for name in ids if name in hooks), None)
+        if is_configured or hook is not None:
+            program = command.split()[0]
+            rev = (hook or hooks.get(program) or _Hook()).rev
+            pins[program] = f"{program}=={rev}" if rev else pins.get(program, program)
+            args = hook.args if hook is not None else ""
+            checks.append(command.replace("{args}", args))
+            style += [_FORMATS[command].replace("{args}", args)] if command in _FORMATS else []
+    return Tools(pins=pins, checks=checks, format=style)
+
+
+def _hooks(look: Look, folder: str) -> dict[str, _Hook]:
+    """Read a folder's hooks by their ids; of several with one id the first."""
+    found: dict[str, _Hook] = {}
+    for repo in _tables(look.yaml(within(folder, ".pre-commit-config.yaml")).get("repos")):
+        rev = str(repo.get("rev", "")).removeprefix("v")
+        for hook in _tables(repo.get("hooks")):
+            args = hook.get("args")
+            words = [str(word) for word in args] if isinstance(args, list) else []
+            said = "".join(f" {shlex.quote(word)}" for word in words if word not in _OF_HOOKS)
+            found.setdefault(str(hook.get("id", "")), _Hook(rev if rev[:1].isdigit() else "", said))
+    return found
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -138,13 +138,80 @@ def test_a_plugin_of_pytest_is_not_taken_for_pytest(tmp_path):
     assert part.setup[0].endswith("pip install -q pytest -e . -r requirements-dev.txt")
 
 
-def test_checks_take_the_versions_that_pre_commit_pins(tmp_path):
-    hooks = (
-        "repos:\n- repo: https://github.com/astral-sh/ruff-pre-commit\n  rev: v0.6.9\n  hooks: [\n    id: ruff\n  ]\n"
+HOOKS = """\
+repos:
+- repo: https://github.com/astral-sh/ruff-pre-commit
+  rev: v0.6.9
+  hooks: [{id: ruff, args: [--fix, --select=I]}]
+- repo: https://github.com/psf/black-pre-commit-mirror
+  rev: 25.1.0
+  hooks: [{id: black, args: ["--line-length=100"]}]
+- repo: https://github.com/adamchainz/blacken-docs
+  rev: 1.20.0
+  hooks: [{id: blacken-docs}]
+- repo: https://github.com/pre-commit/mirrors-mypy
+  rev: v1.17.0
+  hooks: [{id: mypy}]
+- repo: local
+  hooks: [{id: isort, language: system}, nonsense]
+"""
+
+
+def test_checks_take_the_versions_and_words_of_pre_commit(tmp_path):
+    project = {"pyproject.toml": PROJECT + "[tool.mypy]\nfiles = ['src']\n"}
+    part = Tree(tmp_path, {**PYTHON, **project, ".pre-commit-config.yaml": HOOKS}).part
+    assert part.checks == (
+        "ruff check --select=I",
+        "black --check --quiet --line-length=100 .",
+        "isort --check-only .",
+        "mypy",
     )
-    part = Tree(tmp_path, {**PYTHON, ".pre-commit-config.yaml": hooks}).part
-    assert part.checks == ("ruff check",)
-    assert "ruff==0.6.9" in part.setup[0]
+    assert part.format == ("black --quiet --line-length=100 {files}", "isort --quiet {files}")
+    assert "install -q pytest ruff==0.6.9 black==25.1.0 isort mypy==1.17.0 -e ." in part.setup[0]
+
+
+@pytest.mark.parametrize("text", ["repos: [", "repos: 3\n", "- a\n", "repos:\n- hooks: {id: black}\n", "a: &a [*a]\n"])
+def test_hooks_that_say_nonsense_do_not_stop_the_survey(tmp_path, text):
+    assert Tree(tmp_path, {**PYTHON, ".pre-commit-config.yaml": text}).part.checks == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyproject.toml", PROJECT + '[tool.pytest.ini_options]\naddopts = ["--cov=thing", "-n", "auto"]\n'),
+        ("pytest.ini", "[pytest]\naddopts =\n    -v --cov\n    -n 4\n\n[other]\ntimeout = 3\n"),
+    ],
+)
+def test_plugins_that_the_options_of_pytest_need_are_brought(tmp_path, name, text):
+    part = Tree(tmp_path, {**PYTHON, "pyproject.toml": PROJECT, name: text}).part
+    assert part.setup[0].endswith("pip install -q pytest pytest-cov pytest-xdist -e .")
+
+
+def test_settings_tell_plugins_as_well(tmp_path):
+    settings = '[tool.pytest.ini_options]\nasyncio_mode = "auto"\ntimeout = 10\n'
+    part = Tree(tmp_path, {**PYTHON, "pyproject.toml": PROJECT + settings}).part
+    assert part.setup[0].endswith("pip install -q pytest pytest-asyncio pytest-timeout -e .")
+
+
+@pytest.mark.parametrize(
+    ("text", "brought"),
+    [
+        ("[dependency-groups]\ndev = ['sphinx']\ntests = ['pytest']\n", "-e . --group tests"),
+        ("[dependency-groups]\ndev = ['pytest']\n", "-e . --group dev"),
+        ("[project.optional-dependencies]\ndev = ['sphinx']\ntest = ['pytest']\n", "-e '.[test]'"),
+        ("[project.optional-dependencies]\ndev = ['pytest']\n", "-e '.[dev]'"),
+        ("[dependency-groups]\ndev = ['pytest']\ntest = ['attrs']\n", "pytest -e . --group test"),
+    ],
+)
+def test_extras_and_groups_for_tests_go_before_those_for_development(tmp_path, text, brought):
+    part = Tree(tmp_path, {**PYTHON, "pyproject.toml": PROJECT + text}).part
+    assert part.setup[0].endswith(f"pip install -q {brought}")
+
+
+def test_requirements_for_tests_go_before_those_for_development(tmp_path):
+    files = {f"requirements/{name}.txt": "pytest\n" for name in ("dev", "tests", "docs")}
+    part = Tree(tmp_path, {**PYTHON, **files}).part
+    assert part.setup[0].endswith("pip install -q -e . -r requirements/tests.txt")
 
 
 def test_a_project_inside_of_another_is_a_target_of_its_own(tmp_path):
