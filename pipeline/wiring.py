@@ -1,7 +1,6 @@
 """Settings into live objects: the one module that reads the environment, the clock and randomness."""
 
 import os
-import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,7 +60,7 @@ def world(start: Path, *listeners: Listener, extra: Mapping[str, str] | None = N
         settings=found,
         environ=env,
         clock=now,
-        randomness=secrets.token_bytes,
+        randomness=os.urandom,
         shipped=shipped(),
         listeners=listeners,
     )

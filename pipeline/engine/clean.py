@@ -14,7 +14,8 @@ from pipeline.engine.open import exclusive
 from pipeline.engine.rescue import Rescued, is_elsewhere, rescue
 from pipeline.engine.world import World
 from pipeline.errors import Problem
-from pipeline.files.rundir import LATEST, LOCKS, PLANS, RUNS, RunDir, remove_tree
+from pipeline.files.rundir import LATEST, LOCKS, PLANS, RUNS, RunDir
+from pipeline.files.trees import remove
 from pipeline.ids import is_run_id
 from pipeline.repo.store import Store
 
@@ -54,7 +55,7 @@ def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
     for folder in _orphans(world, older_than_s):
         removed.append(Removed(run_id=folder.name, bytes=_size(folder)))
         if not dry:
-            remove_tree(folder)
+            remove(folder)
     if removed and not dry:
         _repack(world.store())
     return Cleaned(removed=tuple(removed), kept=tuple(kept))
@@ -102,7 +103,7 @@ def take_away(world: World, store: Store, rundir: RunDir, state: RunState) -> No
         if branch := detail.get("branch"):
             store.delete_ref(f"refs/heads/{branch}")
     for folder in (world.user.root / PLANS / name, rundir.work, rundir.folder):
-        remove_tree(folder)
+        remove(folder)
 
 
 def remove_locks(world: World, name: str) -> None:

@@ -7,7 +7,7 @@ from pipeline.engine.places import Places
 from pipeline.engine.preflight import Check, Verdict
 from pipeline.engine.world import TOOLS, World
 from pipeline.errors import Problem, UsageProblem
-from pipeline.files.rundir import remove_tree
+from pipeline.files.trees import remove
 from pipeline.ids import run_id
 from pipeline.language.plan import Plan
 from pipeline.process.launch import Launcher
@@ -59,7 +59,7 @@ def _base(world: World, plan: Plan, base: Base) -> Iterator[Check]:
             finally:
                 places.close(over=True)
     finally:
-        remove_tree(rundir.work)
+        remove(rundir.work)
 
 
 def _set_up_and_tested(plan: Plan, places: Places, tree: str) -> Iterator[Check]:

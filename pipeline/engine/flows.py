@@ -14,7 +14,8 @@ from pipeline import __version__, backends, prompts
 from pipeline.engine.world import World
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
-from pipeline.files.rundir import RunDir, remove_tree
+from pipeline.files.rundir import RunDir
+from pipeline.files.trees import remove
 from pipeline.ids import same_name
 from pipeline.language import compiler
 from pipeline.language.diagnostics import did_you_mean
@@ -138,10 +139,10 @@ def _keep(world: World, folder: Path, flow: Flow) -> None:
     try:
         making.rename(folder)
     except OSError:
-        remove_tree(making)
+        remove(making)
     others = sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in others[_KEPT:]:
-        remove_tree(old)
+        remove(old)
 
 
 def _digest(world: World, text: str, templates: Mapping[str, str]) -> str:

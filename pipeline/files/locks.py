@@ -7,7 +7,6 @@ a lock file that is deleted while it is held lets a second holder in.
 
 import fcntl
 import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -125,7 +124,7 @@ def _write_holder(path: Path, run_id: str, agent: str, stage: str) -> None:
         timestamp=datetime.now(UTC).isoformat(timespec="seconds"),
         pid=os.getpid(),
         stage=stage,
-        host=socket.gethostname(),
+        host=os.uname().nodename,
     )
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:

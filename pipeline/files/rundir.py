@@ -4,7 +4,6 @@ The run folder (`docs/status/runs/<run_id>/`) is for people; the journal in it i
 working folder holds what agents touch: attempts, outputs as accepted. Runs take workspaces in turn.
 """
 
-import contextlib
 import shutil
 from pathlib import Path
 
@@ -105,14 +104,3 @@ def copy_outputs(source: Path, *targets: Path) -> list[str]:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target / name)
     return names
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder and everything in it, also what an agent made read-only."""
-    if not folder.exists():
-        return
-    for path in (folder, *folder.rglob("*")):
-        if path.is_dir() and not path.is_symlink():
-            with contextlib.suppress(OSError):
-                path.chmod(0o700)
-    shutil.rmtree(folder)

@@ -4,7 +4,7 @@ One checkout for each run, used by one test run at a time. The command sees the 
 who started the run, a private HOME, and nothing else of their environment.
 """
 
-import secrets
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -15,7 +15,7 @@ import msgspec
 from pipeline.core.gist import gist
 from pipeline.errors import Interrupted
 from pipeline.files import atomic
-from pipeline.files.rundir import remove_tree
+from pipeline.files.trees import remove
 from pipeline.gates import runners
 from pipeline.gates.runners.base import Ask, Left
 from pipeline.gates.testrun import TestRun, believed
@@ -129,7 +129,7 @@ class Bench:
     def _at(self, tree: str) -> Path:
         """Bring the checkout to a tree, and make a folder for what a command leaves."""
         self._count += 1
-        folder = self._folder / "runs" / f"{self._count}-{secrets.token_hex(3)}"
+        folder = self._folder / "runs" / f"{self._count}-{os.urandom(3).hex()}"
         (folder / "home").mkdir(parents=True)
         self._workspace.prepare("", tree, with_git=False)
         return folder
@@ -148,7 +148,7 @@ class Bench:
             only=tuple(only),
             root=root,
             folder=folder,
-            canary=secrets.token_hex(6),
+            canary=os.urandom(6).hex(),
         )
         runner = runners.load(target.test)
         call = runner.call(ask)
@@ -162,7 +162,7 @@ class Bench:
         printed = gist(_whole(stderr)) or gist(_whole(stdout))
         left = Left(code=record.code, stdout=stdout, stderr=stderr, gist=printed)
         seen = runner.read(ask, left)
-        remove_tree(folder / "home")
+        remove(folder / "home")
         return believed(seen, tree=tree, root=root, canary=ask.canary, command=command, duration_s=record.duration_s)
 
     def _launch(

@@ -4,12 +4,10 @@ A copy lies elsewhere than what it was made of, and some tools write down where 
 environment, editable installs, pnpm's shims. In those files, and in absolute links, the old root is put right.
 """
 
-import contextlib
 import errno
 import fcntl
 import os
 import re
-import shutil
 import stat
 from collections.abc import Collection
 from pathlib import Path
@@ -125,24 +123,3 @@ class Cloner:
                 raise UsageProblem(what, "Write: workspace: {clone: auto}, or: copy") from exc
             return False
         return True
-
-
-def remove(path: Path) -> None:
-    """Remove whatever is at a path, itself and not what a link points to; nothing there is fine."""
-    try:
-        mode = path.lstat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    if stat.S_ISDIR(mode):
-        shutil.rmtree(path, onerror=_unlock)
-    else:
-        path.unlink()
-
-
-def _unlock(function: object, path: str, _info: object) -> None:
-    """Make a folder writable that an agent left read-only, and try once more."""
-    os.chmod(os.path.dirname(path), 0o700)  # noqa: PTH101, PTH120 - rmtree gives text
-    with contextlib.suppress(OSError):
-        os.chmod(path, 0o700, follow_symlinks=False)  # noqa: PTH101
-    if callable(function):
-        function(path)

@@ -8,7 +8,7 @@ import msgspec
 
 from pipeline.errors import Busy
 from pipeline.files import locks
-from pipeline.repo.clone import remove
+from pipeline.files.trees import remove
 from pipeline.repo.pool import IsOver, owners
 
 WORKSPACES, SETUPS = "workspaces", "setups"

@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from pipeline.core import redact
+from pipeline.files.trees import remove
 from pipeline.language import globs
 from pipeline.language.target import Clone
-from pipeline.repo.clone import Cloner, remove
+from pipeline.repo.clone import Cloner
 from pipeline.repo.git import Git
 from pipeline.repo.scan import Print, Scan, scan
 

@@ -11,7 +11,7 @@ import msgspec
 
 from pipeline.errors import Busy
 from pipeline.files import atomic, locks
-from pipeline.repo.clone import remove
+from pipeline.files.trees import remove
 
 AGENTS, GATES = "agents", "gates"
 FIRST_PORT, PORTS_EACH = 20_000, 100

@@ -16,9 +16,10 @@ import msgspec
 
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic, locks
+from pipeline.files.trees import remove
 from pipeline.language import globs
 from pipeline.language.target import Workspace as Wants
-from pipeline.repo.clone import Cloner, remove
+from pipeline.repo.clone import Cloner
 from pipeline.repo.git import Git
 from pipeline.repo.lend import SetUp
 from pipeline.repo.scan import Scan, packed, scan

@@ -17,9 +17,9 @@ import msgspec
 
 from pipeline.core.gist import gist
 from pipeline.files import atomic
+from pipeline.files.trees import remove
 from pipeline.language import globs
 from pipeline.repo import filters
-from pipeline.repo.clone import remove
 from pipeline.repo.filters import Filtered
 from pipeline.repo.git import Git, GitError
 from pipeline.repo.lend import Included, Lender, Lent, SetUp, parents
