@@ -14,6 +14,7 @@ from pipeline.core.events import Basis
 from pipeline.core.memory import Status
 from pipeline.core.state import RunState
 from pipeline.files.rundir import RunDir
+from pipeline.files.trees import files_below
 from pipeline.language.plan import Node
 
 _INCLUDED = re.compile(r"\{%-?\s*(?:extends|include|import|from)\s+[\"']([^\"']+)[\"']")
@@ -71,8 +72,7 @@ class Bases:
         """Digest a stage's accepted files; empty when there are none."""
         if stage not in self._delivered:
             folder = self._rundir.accepted(stage)
-            files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
-            parts = [f"{path.relative_to(folder)}\0{_digest(path.read_bytes())}\0" for path in files]
+            parts = [f"{name}\0{_digest((folder / name).read_bytes())}\0" for name in files_below(folder)]
             self._delivered[stage] = _digest(stage + "".join(parts)) if parts else ""
         return self._delivered[stage]
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from pipeline.files import atomic
+from pipeline.files.rundir import outputs_in
 from pipeline.language import schemas
 from pipeline.language.plan import Node
 
@@ -16,15 +17,17 @@ SHAPED_MAX_BYTES = 256 * 1024
 
 def fill(node: Node, out: Path, answer: str) -> list[str]:
     """Complain about missing or misshapen outputs; one that is missing is taken from the answer if it can be."""
-    missing = [output for output in node.outputs.values() if not (out / output.file).is_file()]
+    there = outputs_in(out)
+    missing = [output for output in node.outputs.values() if output.file not in there]
     if len(missing) == 1 and answer.strip():
         data = _from_answer(answer, missing[0].file)
         if data is not None:
             atomic.write_bytes(out / missing[0].file, data, durable=False)
+            there = outputs_in(out)
     problems = []
     for output in node.outputs.values():
         path = out / output.file
-        if path.is_symlink() or not path.is_file():
+        if output.file not in there:
             problems.append(f"the output {output.file} was not delivered")
         elif (output.schema or output.fields) and path.stat().st_size > SHAPED_MAX_BYTES:
             problems.append(f"{output.file} has a shape and is larger than {SHAPED_MAX_BYTES // 1024} KiB")

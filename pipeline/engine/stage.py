@@ -24,7 +24,7 @@ from pipeline.errors import Busy, Interrupted, Problem
 from pipeline.files import atomic
 from pipeline.files.awake import awake_s
 from pipeline.files.failpoints import reached
-from pipeline.files.rundir import RunDir, copy_outputs
+from pipeline.files.rundir import RunDir, copy_outputs, outputs_in
 from pipeline.gates.base import GateContext
 from pipeline.gates.bench import Bench
 from pipeline.ids import lock_file_name
@@ -332,11 +332,10 @@ class StageRunner:
         copied = [f"{path}: a copy of a file that git ignores" for path in included.copies(blobs)]
         if not values:
             return copied
-        written = self.store.patch(task.tree, tree) if tree != task.tree else b""
-        files = [path for path in out.rglob("*") if path.is_file() and not path.is_symlink()]
-        written += b"".join(path.read_bytes()[:_ANSWER_MAX_BYTES] for path in files)
-        told = [f"the value of ${name} stands in what the stage wrote" for name in redact.held_in(written, values)]
-        return [*copied, *told]
+        held = set(redact.held_in(self.store.patch(task.tree, tree) if tree != task.tree else b"", values))
+        for name in outputs_in(out):
+            held.update(redact.held_in((out / name).read_bytes(), values))
+        return [*copied, *(f"the value of ${name} stands in what the stage wrote" for name in sorted(held))]
 
     def _keep(self, task: Task, answer: Answer, tree: str, *, rejected: bool) -> None:
         """Keep the attempt's answer and its change for people, whatever becomes of them."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.journal import NAME as JOURNAL
+from pipeline.files.trees import files_below
 from pipeline.ids import stage_folder
 
 RUNS = "docs/status/runs"
@@ -87,20 +88,16 @@ def _is_ours(folder: Path) -> bool:
     return (folder / "README.md").exists()
 
 
-def copy_outputs(source: Path, *targets: Path) -> list[str]:
-    """Copy an attempt's output files, replacing what is there; links and huge files are left out.
+def outputs_in(folder: Path) -> list[str]:
+    """List what counts of an attempt's output files; links and huge files do not."""
+    return [name for name in files_below(folder) if (folder / name).stat().st_size <= _COPY_MAX_BYTES]
 
-    Returns the names of what was copied.
-    """
-    names: list[str] = []
-    if not source.is_dir():
-        return names
-    for path in sorted(source.rglob("*")):
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > _COPY_MAX_BYTES:
-            continue
-        name = path.relative_to(source).as_posix()
-        names.append(name)
+
+def copy_outputs(source: Path, *targets: Path) -> list[str]:
+    """Copy what counts of an attempt's output files, replacing what is there; return the names."""
+    names = outputs_in(source)
+    for name in names:
         for target in targets:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / name)
+            shutil.copyfile(source / name, target / name)
     return names

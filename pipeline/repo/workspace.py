@@ -1,7 +1,7 @@
 """A workspace: a folder an agent works in, checked out from the store, and never trusted.
 
-Its `.git` is made by hand before every stage and thrown away after it: agents see a correct log and
-status, have no remote, and what they plant there dies. We never run git with it: our own index
+Its `.git` is made by hand before every stage, and only one that nobody touched is used again: agents see a correct
+log and status, have no remote, and what they plant there dies. We never run git with it: our own index
 lies beside the folder, and our git directory is the store. What the last walk saw is kept beside it too, so
 that another process, or the next run, goes on with the folder and touches only what differs.
 """
@@ -80,6 +80,8 @@ class Workspace:
         self._lender = Lender(folder, included)
         self._sparse = Sparse(folder.with_name(folder.name + ".git"), store.folder, sparse)
         self._seen: Scan | None = None
+        self._git_of: tuple[str, ...] = ()
+        self._git_seen = Scan({}, (), ())
         env = {
             "GIT_DIR": str(self._sparse.git_dir),
             "GIT_WORK_TREE": str(folder),
@@ -99,7 +101,8 @@ class Workspace:
             self.folder.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(self.folder.stat().st_mode | 0o700)
-        remove(self.folder / ".git")
+        if not (with_git and self._has_git(commit, tree)):
+            self._drop_git()
         self._lender.reads = reads
         needed = self._set_up(whole or tree) if self._set_up is not None else None
         if self._seen is None:
@@ -107,6 +110,7 @@ class Workspace:
         now = scan(self.folder, without=self._lender.tops)
         stale = self._seen is None or self.tree != tree or now != self._seen
         if stale or self._lender.is_stale(needed):
+            self._drop_git()
             self._kept.unlink(missing_ok=True)
             stale = self._lender.drop(needed) or stale
             seen = self._restore(tree, now) if stale else now
@@ -115,8 +119,18 @@ class Workspace:
                 seen = scan(self.folder, without=self._lender.tops)
             settle(self.folder.parent)
             self._remember(tree, seen)
-        if with_git:
+        if with_git and not self._git_of:
             self._make_git(commit)
+            self._git_of, self._git_seen = (commit, tree), scan(self.folder, only=[".git"])
+            settle(self.folder.parent)
+
+    def _has_git(self, commit: str, tree: str) -> bool:
+        """Tell whether the `.git` of the last stage is the right one, and nobody touched anything in it."""
+        return self._git_of == (commit, tree) and scan(self.folder, only=[".git"]) == self._git_seen
+
+    def _drop_git(self) -> None:
+        remove(self.folder / ".git")
+        self._git_of = ()
 
     def _recall(self) -> None:
         """Take up what an earlier process saw of the folder."""

@@ -75,6 +75,16 @@ def test_a_key_that_an_agent_writes_into_a_file_stops_the_stage_and_is_not_commi
     assert not list((project.run_dir() / "patches").glob("developer*"))
 
 
+def test_a_key_deep_in_a_large_output_stops_the_stage_as_well(project):
+    with_key(project)
+    code = "import os; path = os.environ['PIPELINE_OUTPUT_DIR'] + '/notes.txt'; "
+    code += "open(path, 'w').write('x' * 3_000_000 + os.environ['MODEL_API_KEY'] + 'x' * 3_000_000)"
+    project.script("planner", 1, code)
+    assert project.trigger("an idea", MODEL_API_KEY=KEY).returncode == 1
+    assert "the value of $MODEL_API_KEY" in project.result()["stages"]["planner"]["reason"]
+    assert not (project.run_dir() / "planner" / "notes.txt").exists()
+
+
 def test_a_flow_that_would_hand_out_a_push_credential_is_refused(project):
     project.edit_flow("pass_env: [HOME, USER, ", "pass_env: [GITHUB_TOKEN, ")
     process = project.trigger("an idea", GITHUB_TOKEN=PUSH)

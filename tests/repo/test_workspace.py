@@ -106,6 +106,49 @@ def test_a_folder_is_handed_over_when_a_change_in_it_is_sure_to_get_a_new_time(t
     assert (len(slept), list(times), list(tmp_path.iterdir())) == (2, [], [])
 
 
+def test_a_git_folder_that_nobody_touched_is_used_again(ready):
+    workspace, commit, tree = ready
+    made = (workspace.folder / ".git").stat().st_ino
+    workspace.prepare(commit, tree)
+    assert (workspace.folder / ".git").stat().st_ino == made
+    (workspace.folder / "src/a.py").write_text("ONE\n")
+    workspace.prepare(commit, tree)
+    assert sh(workspace.folder, "git", "status", "--porcelain") == ""
+    workspace.prepare(commit, tree, with_git=False)
+    assert not (workspace.folder / ".git").exists()
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda git: (git / "hooks").mkdir(),
+        lambda git: (git / "config").write_text((git / "config").read_text().replace("false", "true ")),
+        lambda git: (git / "HEAD").chmod(0o600),
+        lambda git: (git / "objects").rename(git / "objets"),
+        lambda git: git.rename(git.with_name("planted")),
+    ],
+    ids=["hooks", "config of the same size", "a mode", "a folder away", "all away"],
+)
+def test_a_git_folder_that_somebody_touched_is_made_anew(ready, plant):
+    workspace, commit, tree = ready
+    git = workspace.folder / ".git"
+    before = {path.relative_to(git): path.read_bytes() for path in git.rglob("*") if path.is_file()}
+    plant(git)
+    workspace.prepare(commit, tree)
+    assert {path.relative_to(git): path.read_bytes() for path in git.rglob("*") if path.is_file()} == before
+    assert not (workspace.folder / "planted").exists()
+    assert not (git / "hooks").exists()
+
+
+def test_a_git_folder_of_another_commit_is_made_anew(ready, user):
+    workspace, commit, tree = ready
+    sh(user.root, "git", "-c", "user.name=P", "-c", "user.email=p@q", "commit", "-qm", "second", "--allow-empty")
+    second = user.base("").commit
+    assert second != commit
+    workspace.prepare(second, tree)
+    assert sh(workspace.folder, "git", "rev-parse", "HEAD") == second
+
+
 @pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
 def test_hiding_bits_in_the_agents_index_hide_nothing(ready, flag):
     workspace, _, tree = ready
