@@ -115,6 +115,9 @@ def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list
     composed = recompose(world.store(), old, state, TakeBack(left, (), f"forked from {name}"), now)
     if composed.commit:
         world.store().set_ref(f"refs/runs/{new.run_id}/inherited", composed.commit, "")
+    for event in kept:  # their trees are needed as long as this run is, also when the other one is gone
+        if isinstance(event, StageFinished | PersonEdited) and event.commit:
+            world.store().set_ref(f"refs/runs/{new.run_id}/from/{event.commit}", event.commit, "")
     begun = msgspec.structs.replace(composed, stages=())
     note = Noted(at=now, text=f"forked from {name} at {stage}; inherited: {', '.join(done) or 'nothing'}")
     request = rundir.folder / "feature_request.md"

@@ -101,4 +101,5 @@ def _flow_part(node: Node) -> str:
 
 
 def _digest(data: str | bytes) -> str:
-    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()[:_LENGTH]
+    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    return hashlib.sha256(raw).hexdigest()[:_LENGTH]

@@ -1,6 +1,5 @@
 """Taking away runs that are over for longer than they are kept, and nothing that anyone needs."""
 
-import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,12 +10,13 @@ from pipeline.core.state import RunState
 from pipeline.engine import person
 from pipeline.engine.look import holder, load_state, run_ids
 from pipeline.engine.open import exclusive
-from pipeline.engine.rescue import Rescued, is_elsewhere, rescue
+from pipeline.engine.rescue import Rescued, is_elsewhere, rescue, work_of
 from pipeline.engine.world import World
 from pipeline.errors import Problem
 from pipeline.files.rundir import LATEST, LOCKS, PLANS, RUNS, RunDir
-from pipeline.files.trees import remove
+from pipeline.files.trees import files_below, remove
 from pipeline.ids import is_run_id
+from pipeline.repo import objects
 from pipeline.repo.store import Store
 
 
@@ -58,6 +58,7 @@ def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
             remove(folder)
     if removed and not dry:
         _repack(world.store())
+        objects.keep(world.user.objects, world.store().folder / "objects")  # a repack lets go of what is borrowed too
     return Cleaned(removed=tuple(removed), kept=tuple(kept))
 
 
@@ -88,7 +89,8 @@ def _clean_run(world: World, name: str, older_than_s: float, *, dry: bool) -> Re
         return Removed(run_id=name, bytes=size)
     with exclusive(world, rundir):
         store = world.store()
-        found = None if is_elsewhere(world, state) else rescue(world, store, rundir, state)
+        made = bool(work_of(state))
+        found = None if made and is_elsewhere(world, state) else rescue(world, store, rundir, state)
         take_away(world, store, rundir, state)
     remove_locks(world, name)
     return Removed(run_id=name, bytes=size, rescued=found)
@@ -141,6 +143,8 @@ def _orphans(world: World, older_than_s: float) -> Iterator[Path]:
         return
     lines = world.user.git("worktree", "list", "--porcelain").splitlines()
     roots = [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
+    if "bare" not in lines[:3] and not (roots[0] / ".git").exists():
+        return  # git does not know where the main checkout is: its git folder lies elsewhere
     for folder in sorted(base.iterdir()):
         known = any((root / RUNS / folder.name).exists() for root in roots)
         young = world.clock().timestamp() - folder.stat().st_mtime < older_than_s
@@ -155,10 +159,7 @@ def _repack(store: Store) -> None:
 
 
 def _size(folder: Path) -> int:
-    total = 0
-    for root, _, names in os.walk(folder):
-        total += sum(os.lstat(os.path.join(root, name)).st_size for name in names)  # noqa: PTH118 - thousands of them
-    return total
+    return sum((folder / name).lstat().st_size for name in files_below(folder))
 
 
 def _megabytes(removed: list[Removed] | tuple[Removed, ...]) -> str:

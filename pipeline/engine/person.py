@@ -59,13 +59,18 @@ def open_folder(world: World, name: str, *, mine: bool = False) -> tuple[Path, s
     opened, edited = _edited(workspace, rundir)
     if opened is not None and edited != opened.tree:
         if mine:
-            workspace.prepare(newest.commit, _on_top(store, opened.tree, edited, newest.tree))
+            tree = _on_top(store, opened.tree, edited, newest.tree)
+            put_aside(rundir)
+            workspace.prepare(newest.commit, tree)
             _remember(rundir, newest)
             return folder(rundir), "your edits are on top of the run's newest tree"
         moved = " (the run has moved on since it was opened)" if opened.tree != newest.tree else ""
         return folder(rundir), f"it holds edits that are not taken in yet{moved}"
-    workspace.prepare(newest.commit, newest.tree)
-    _remember(rundir, newest)
+    if opened is not None and opened != newest:
+        put_aside(rundir)
+    if opened != newest:
+        workspace.prepare(newest.commit, newest.tree)
+        _remember(rundir, newest)
     return folder(rundir), "it has the run's newest tree"
 
 
@@ -96,7 +101,8 @@ def take_in(world: World, store: Store, rundir: RunDir, state: RunState) -> Pers
     _require_apart(store, opened.tree, edited, current, where=where, run=run)
     tree = _on_top(store, opened.tree, edited, current)
     changes = store.diff(current, tree)
-    if not changes:
+    if not changes:  # it was taken in before a kill, or the run made the same
+        put_aside(rundir)
         return None
     author = world.user.author()
     now = world.clock()

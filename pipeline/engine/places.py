@@ -25,7 +25,7 @@ from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace, tools_in
 
 _GATE = "gate"
-_SHOWN = 1500
+_SHOWN = 900
 
 
 class Places:

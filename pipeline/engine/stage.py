@@ -35,6 +35,8 @@ from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord, Launc
 from pipeline.repo.workspace import Workspace
 
 _ANSWER_MAX_BYTES = 1024 * 1024
+_RULES = ("**/.gitattributes", "**/.gitignore")
+"""What decides how files are stored, and which are, is there whatever a stage may read."""
 
 
 class StageRunner:
@@ -210,10 +212,10 @@ class StageRunner:
         reads = task.node.reads
         if reads is None:
             return task.commit, task.start_tree
-        before = self.store.only(task.tree, reads)
+        before = self.store.only(task.tree, (*reads, *_RULES))
         author, at = (self.started.author, self.started.at) if self.started else ("", self.world.clock())
         commit = self.store.commit(before, task.commit, "What this stage may read\n", author=author, at=at)
-        return commit, before if task.start_tree == task.tree else self.store.only(task.start_tree, reads)
+        return commit, before if task.start_tree == task.tree else self.store.only(task.start_tree, (*reads, *_RULES))
 
     def _lock_paths(self, node: Node) -> list[Path]:
         run_id = self.rundir.run_id
@@ -267,7 +269,7 @@ class StageRunner:
     def _judge(self, task: Task, folder: Path, workspace: Workspace, answer: Answer) -> Found:
         """Hold what was done against what the stage may and must do; then ask the gates."""
         reads = task.node.reads
-        since = task.tree if reads is None else self.store.only(task.tree, reads)
+        since = task.tree if reads is None else self.store.only(task.tree, (*reads, *_RULES))
         harvest = workspace.harvest(task.node.writes, since)
         reached("stage.harvested", task.node.id)
         changed = tuple(change.path for change in harvest.changes)
@@ -332,7 +334,8 @@ class StageRunner:
         copied = [f"{path}: a copy of a file that git ignores" for path in included.copies(blobs)]
         if not values:
             return copied
-        held = set(redact.held_in(self.store.patch(task.tree, tree) if tree != task.tree else b"", values))
+        written = self.store.patch(task.tree, tree, as_text=True) if tree != task.tree else b""
+        held = set(redact.held_in(written, values))
         for name in outputs_in(out):
             held.update(redact.held_in((out / name).read_bytes(), values))
         return [*copied, *(f"the value of ${name} stands in what the stage wrote" for name in sorted(held))]

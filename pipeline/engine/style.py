@@ -6,6 +6,7 @@ from the formatter, whatever else it touches.
 
 import shlex
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from pipeline.gates.bench import Bench
 from pipeline.language import globs
@@ -21,7 +22,7 @@ def formatted(
 ) -> tuple[str, tuple[str, ...]]:
     """Return the tree with the changed files as the targets' formatters leave them, and which those changed.
 
-    A formatter that fails (on a file that does not parse, most often) changes nothing: the gates say what is wrong.
+    Where a formatter fails (on a file that does not parse, most often) it changes nothing: the gates say what is wrong.
     """
     if not any(target.format for target in targets):
         return tree, ()
@@ -30,8 +31,19 @@ def formatted(
         own = (*target.source, *target.tests)
         files = [path for path in changed if path in there and globs.matches_any(own, path)]
         for command in target.format if files else ():
-            local = [path.removeprefix(f"{target.folder}/") if target.folder else path for path in files]
-            done = bench.execute(tree, command.replace(FILES, shlex.join(local)), target.folder, _TIMEOUT_S)
-            if done.code == 0 and not done.problem:
-                tree = store.graft_paths(tree, done.tree, set(files))
+            tree = _apply(store, bench, target, command, tree, files)
     return tree, tuple(change.path for change in store.diff(before, tree))
+
+
+def _apply(store: Store, bench: Bench, target: Target, command: str, tree: str, files: list[str]) -> str:
+    """Run one formatter on all files; where it fails, on those of each ending by themselves: some are not its own."""
+    local = [path.removeprefix(f"{target.folder}/") if target.folder else path for path in files]
+    done = bench.execute(tree, command.replace(FILES, shlex.join(local)), target.folder, _TIMEOUT_S)
+    if done.code == 0 and not done.problem:
+        return store.graft_paths(tree, done.tree, set(files))
+    endings = sorted({PurePosixPath(path).suffix for path in files})
+    if len(endings) > 1 and FILES in command and not done.cannot_run:
+        for ending in endings:
+            alike = [path for path in files if PurePosixPath(path).suffix == ending]
+            tree = _apply(store, bench, target, command, tree, alike)
+    return tree

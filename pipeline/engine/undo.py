@@ -7,7 +7,7 @@ import msgspec
 from pipeline.core.events import CancelRequested, Effect, Outcome, RunEnd, RunFinished, StageCancelled, StageFinished
 from pipeline.core.memory import Status
 from pipeline.core.state import RunState, fold
-from pipeline.engine import inbox, rescue
+from pipeline.engine import inbox, person, rescue
 from pipeline.engine.clean import remove_locks, take_away
 from pipeline.engine.look import holder, load_plan, load_state, require_run
 from pipeline.engine.open import exclusive, open_journal
@@ -62,8 +62,12 @@ def roll_back(world: World, name: str) -> list[str]:
         for stage, attempt in state.running.items():
             launch.end_orphan(rundir.attempt(stage, attempt))
         store = world.store()
+        kept = world.repo_state / "rescued" / name
+        person.keep_edits(store, rundir, kept)
         if not _is_merged(world, state) and (found := rescue.rescue(world, store, rundir, state)) is not None:
             done.append(str(found))
+        elif kept.is_dir():
+            done.append(f"what was edited or refused is kept in {kept}")
         detail = {**state.intended.get(Effect.PUSH, {}), **state.effects.get(Effect.BRANCH, {})}
         if detail.get("branch") and detail.get("head"):
             done += _remove_branch(world, state, detail["branch"], detail["head"])
@@ -82,7 +86,7 @@ def _is_merged(world: World, state: RunState) -> bool:
     """Tell whether the base branch has the run's work, as far as is known here."""
     started = state.started
     if started is None or not (head := rescue.work_of(state)):
-        return True
+        return False
     base = (
         f"refs/remotes/{started.remote}/{started.base_branch}"
         if started.remote

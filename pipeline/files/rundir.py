@@ -4,13 +4,14 @@ The run folder (`docs/status/runs/<run_id>/`) is for people; the journal in it i
 working folder holds what agents touch: attempts, outputs as accepted. Runs take workspaces in turn.
 """
 
+import os
 import shutil
 from pathlib import Path
 
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.journal import NAME as JOURNAL
-from pipeline.files.trees import files_below
+from pipeline.files.trees import files_below, remove
 from pipeline.ids import stage_folder
 
 RUNS = "docs/status/runs"
@@ -90,7 +91,11 @@ def _is_ours(folder: Path) -> bool:
 
 def outputs_in(folder: Path) -> list[str]:
     """List what counts of an attempt's output files; links and huge files do not."""
-    return [name for name in files_below(folder) if (folder / name).stat().st_size <= _COPY_MAX_BYTES]
+    return [
+        name
+        for name in files_below(folder)
+        if (folder / name).stat().st_size <= _COPY_MAX_BYTES and os.access(folder / name, os.R_OK)
+    ]
 
 
 def copy_outputs(source: Path, *targets: Path) -> list[str]:
@@ -98,6 +103,11 @@ def copy_outputs(source: Path, *targets: Path) -> list[str]:
     names = outputs_in(source)
     for name in names:
         for target in targets:
+            for up in (target / name).relative_to(target).parents:
+                if (target / up).is_file():
+                    (target / up).unlink()
+            if (target / name).is_dir():
+                remove(target / name)
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, target / name)
     return names

@@ -3,7 +3,11 @@
 import os
 import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
+
+_DEPTH_MAX = 10
+"""How deep folders are removed as they lie: Python 3.11 goes into them by recursion, and a path can be too long."""
 
 
 def files_below(folder: Path) -> list[str]:
@@ -13,17 +17,16 @@ def files_below(folder: Path) -> list[str]:
     """
     if folder.is_symlink():
         return []
-    root = os.fspath(folder)
-    return sorted(
-        f"{at}/{name}"[len(root) + 1 :] for at, _, names in os.walk(root) for name in names if _is_file(f"{at}/{name}")
-    )
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except FileNotFoundError:  # gone since the folder was listed
-        return False
+    found, waiting = [], [""]
+    while waiting:
+        at = waiting.pop()
+        with suppress(OSError), os.scandir(folder / at) as entries:  # gone meanwhile, closed to us, too deep for a path
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{at}{entry.name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    found.append(f"{at}{entry.name}")
+    return sorted(found)
 
 
 def remove(path: Path) -> None:
@@ -40,15 +43,18 @@ def remove(path: Path) -> None:
         return
     try:
         shutil.rmtree(path)
-    except PermissionError:
-        _unlock(path)
+    except (OSError, RecursionError):
+        _flatten(path)
         shutil.rmtree(path)
 
 
-def _unlock(folder: Path) -> None:
-    """Let us into a folder and all those in it, from the top down."""
-    folder.chmod(0o700)
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                _unlock(Path(entry.path))
+def _flatten(folder: Path) -> None:
+    """Let us into a folder and all those in it, and bring up what lies deeper than can be removed."""
+    waiting, moved = [(folder, 0)], 0
+    while waiting:
+        at, depth = waiting.pop()
+        at.chmod(0o700)
+        if depth > _DEPTH_MAX:
+            at, depth, moved = at.rename(folder / f".moved.{moved}"), 1, moved + 1
+        with os.scandir(at) as entries:
+            waiting += [(Path(entry.path), depth + 1) for entry in entries if entry.is_dir(follow_symlinks=False)]

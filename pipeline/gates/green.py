@@ -116,4 +116,6 @@ class _Target:
 def _told(name: str, run: TestRun) -> str:
     case = run.tests[name]
     lines = case.message.splitlines() or [case.reason.text if case.reason else ""]
+    if run.weak:  # the whole of what was printed is all there is, and what matters stands at its end
+        return f"{name}: {' | '.join(line.strip() for line in lines)[-1200:]}"
     return f"{name}: {' | '.join(line.strip() for line in lines[:4])[:400]}"

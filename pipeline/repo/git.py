@@ -19,6 +19,8 @@ _SAFE = (
     "-c", "gc.auto=0",
     "-c", "maintenance.auto=false",
     "-c", "protocol.ext.allow=never",
+    "-c", "push.followTags=false",
+    "-c", "push.recurseSubmodules=no",
     "-c", "core.quotePath=false",
     "-c", "advice.detachedHead=false",
 )  # fmt: skip

@@ -59,6 +59,8 @@ class Included:
             self.paths = tuple(
                 str(path.relative_to(root)) for path in whole if path.is_file() and not path.is_symlink()
             )
+        self._at_first = self._assigned()
+        self._blobs = {how: self._named(how) for how in ("sha1", "sha256")}
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -67,18 +69,26 @@ class Included:
 
     def copies(self, blobs: Mapping[str, str]) -> list[str]:
         """Name the paths of a tree (path -> blob) that are byte for byte one of these files."""
-        known = {_blob(self.root / path) for path in self.watched} - {""}
+        how = "sha256" if any(len(blob) == 64 for blob in blobs.values()) else "sha1"
+        known = (self._blobs[how] | self._named(how)) - {""}  # an agent may have what the file was when the run began
         return sorted(path for path, blob in blobs.items() if blob in known)
 
     def secrets(self) -> dict[str, str]:
-        """Return the secret values that these files assign, with their names."""
+        """Return the secret values that these files assign, or did when the run began, with their names."""
+        now = redact.secrets(self._assigned())
+        return {**redact.secrets(self._at_first), **now}
+
+    def _named(self, how: str) -> set[str]:
+        return {_blob(self.root / path, how) for path in self.watched}
+
+    def _assigned(self) -> dict[str, str]:
         assigned: dict[str, str] = {}
         for path in self.watched:
             for line in _text(self.root / path).splitlines():
                 name, sign, value = line.strip().removeprefix("export ").partition("=")
                 if sign:
                     assigned[name.strip()] = value.strip().strip("\"'")
-        return redact.secrets(assigned)
+        return assigned
 
 
 class Lender:
@@ -127,6 +137,12 @@ class Lender:
 
     def _take_away(self, gone: Collection[str]) -> None:
         for top in gone:
+            above = [self.folder / up for up in sorted(parents([top]))]
+            if any(up.is_symlink() for up in above):  # an agent's doing: what lies behind it is not ours
+                continue
+            for up in above:
+                if up.is_dir():
+                    up.chmod(up.stat().st_mode | 0o700)
             remove(self.folder / top)
         if gone:
             tops = tuple(top for top in self.lent.tops if top not in gone)
@@ -212,13 +228,13 @@ def _below(found: Scan, tops: Iterable[str]) -> Scan:
     )
 
 
-def _blob(path: Path) -> str:
+def _blob(path: Path, how: str) -> str:
     """Return the name git gives to a file's content, or an empty text for one that is gone or empty."""
     try:
         data = path.read_bytes()
     except OSError:
         return ""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() if data else ""
+    return hashlib.new(how, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() if data else ""
 
 
 def _text(path: Path) -> str:

@@ -191,9 +191,10 @@ class Store:
             changes.append(TreeChange(path=path, status=status, mode=mode, blob=blob, old_mode=old_mode[1:]))
         return changes
 
-    def patch(self, old: str, new: str) -> bytes:
-        """Return the change between two trees as a binary patch."""
-        return self.git.raw("diff-tree", "-r", "-p", "--binary", "--no-ext-diff", "--no-textconv", old, new)
+    def patch(self, old: str, new: str, *, as_text: bool = False) -> bytes:
+        """Return the change between two trees as a binary patch; `as_text` with all bytes as they are, to search."""
+        how = "--text" if as_text else "--binary"
+        return self.git.raw("diff-tree", "-r", "-p", how, "--no-ext-diff", "--no-textconv", old, new)
 
     def read(self, tree: str, path: str) -> bytes | None:
         """Return a file of a tree, or None when it has none of that name."""

@@ -97,8 +97,8 @@ class Workspace:
         Then lend it what set-up made, of the tree `whole` if this one is only a part, and of the files that a person
         named those that match `reads`. Raises what `set_up` raises.
         """
-        if self.folder.is_symlink():
-            self.folder.unlink()
+        if self.folder.is_symlink() or not self.folder.is_dir():
+            remove(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(self.folder.stat().st_mode | 0o700)
         if not (with_git and self._has_git(commit, tree)):
@@ -107,7 +107,10 @@ class Workspace:
         needed = self._set_up(whole or tree) if self._set_up is not None else None
         if self._seen is None:
             self._recall()
-        now = scan(self.folder, without=self._lender.tops)
+        try:
+            now = scan(self.folder, without=self._lender.tops)
+        except OSError:  # a path longer than the system takes: nothing of it can be looked at
+            self._seen, now = None, Scan({}, (), ())
         stale = self._seen is None or self.tree != tree or now != self._seen
         if stale or self._lender.is_stale(needed):
             self._drop_git()
@@ -145,8 +148,13 @@ class Workspace:
     def _remember(self, tree: str, seen: Scan) -> None:
         self._take(tree, seen)
         kept = _Kept(tree=tree, sparse=self._sparse.folders, seen=seen, lent=self._lender.lent)
-        if (data := packed(kept)) is not None:
+        if (data := packed(kept) or packed(self._bare())) is not None:
             atomic.write_bytes(self._kept, data, durable=False)
+
+    def _bare(self) -> _Kept:
+        """Say only what is lent, where a name in the folder is no text: what it looked like is found out anew then."""
+        lent = msgspec.structs.replace(self._lender.lent, files=Scan({}, (), ()))
+        return _Kept(tree="", sparse=self._sparse.folders, seen=Scan({}, (), ()), lent=lent)
 
     def _take(self, tree: str, seen: Scan) -> None:
         self.tree, self._seen = tree, seen
@@ -270,9 +278,12 @@ class Workspace:
             if plain:
                 if again := hidden.intersection(plain):
                     self._git("update-index", "-z", "--no-skip-worktree", "--stdin", stdin=_lines(again), env=env)
-                self._git(
-                    "update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=_lines(plain), env=env
-                )
+                gone = [path for path in plain if path not in now.files]  # forced: it may lie behind a link now
+                there = [path for path in plain if path in now.files]
+                if gone:
+                    self._git("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone), env=env)
+                if there:
+                    self._git("update-index", "-z", "--add", "--replace", "--stdin", stdin=_lines(there), env=env)
             for path, how in filtered.items():
                 self._clean(path, how, now, env, violations)
             return self._git("write-tree", env=env)

@@ -1,9 +1,11 @@
 """JavaScript and TypeScript: the packages of package.json and its workspaces, their runner, lint, types and style."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.language.runners import words_of
 from pipeline.survey.javascript_setup import dependencies, is_pnp, manager, setup, tools
 from pipeline.survey.look import Look, Part, table, within
 
@@ -19,6 +21,9 @@ _CONFIG = (
     "tsconfig.json",
 )  # fmt: skip
 _OTHER_SCRIPT = re.compile(r"(?:npm|pnpm|yarn|bun)(?: run)? ([\w:.-]+)")
+_WITH_ONE = ("--reporter", "-R", "--outputFile")
+_WITH_MANY = re.compile(r"--reporters|--coverage(?:\.\w+|[A-Z]\w*)")
+"""Options that are left out with the values that stand in words of their own after them."""
 _NOT_KEPT = re.compile(
     r"^(?:--coverage|--watch|--ui|--reporter|--json|--outputFile|--ci$|--silent$|-w$|--passWithNoTests$)"
 )
@@ -50,7 +55,7 @@ def _part(
         name=name.rpartition("/")[2],
         language="TypeScript" if typed else "JavaScript",
         folder=folder,
-        source=tuple(within(folder, glob) for glob in (*_source(code, tests), *config)),
+        source=tuple(within(folder, glob) for glob in (*_source(code, tests, _named(package)), *config)),
         tests=tuple(within(folder, glob) for glob in tests or ["test/**"]),
         command=command,
         exit_code_only=runner == "exit-code",
@@ -78,11 +83,22 @@ def _tests(code: list[str]) -> list[str]:
     return found
 
 
-def _source(code: list[str], tests: list[str]) -> list[str]:
+def _named(package: dict[str, Any]) -> set[str]:
+    """List the files that a package names as what others load or run."""
+    found: list[Any] = [package.get("main"), package.get("module"), package.get("exports"), package.get("bin")]
+    names = set()
+    while found:
+        one = found.pop()
+        found += one.values() if isinstance(one, dict) else one if isinstance(one, list) else []
+        names |= {one.removeprefix("./")} if isinstance(one, str) else set()
+    return names
+
+
+def _source(code: list[str], tests: list[str], named: set[str]) -> list[str]:
     tops = {path.partition("/")[0] for path in code if "/" in path and not _is_in(path, tests)}
     own = [f"{top}/**" for top in sorted(tops) if top[0] != "." and top not in _NOT_SOURCE and f"{top}/**" not in tests]
     if "src/**" in own or "lib/**" in own:
-        return own
+        return [*own, *(path for path in code if path in named and "/" not in path)]
     endings = sorted({path.rpartition(".")[2] for path in code if "/" not in path})
     return [*own, *(f"*.{ending}" for ending in endings)]
 
@@ -107,10 +123,10 @@ def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str
         return "env CI=true react-scripts test", "jest", told
     if "jest" in script or ("jest" in wanted and not re.search(r"\b(?:mocha|--test)\b", script)):
         return " ".join([f"{_env(script)}{head}jest", *_words(script, "jest")]), "", f"{where} names jest"
-    if re.search(r"\bnode\b.*--test\b", script):
+    if re.search(r"\bnode\b.*--test\b", script) and not _is_built(look, folder, script):
         plain = re.search(r"node\s[^&|;]*--test[^&|;]*", script)
         return f"{_env(script)}{head}{plain.group().strip() if plain else 'node --test'}", "", told
-    if re.search(r"\bmocha\b", script):
+    if re.search(r"(?:^|[\s/])mocha\b", script):
         words = [*_words(script, "mocha"), "--reporter xunit", "--reporter-option output={report}"]
         return " ".join([f"{_env(script)}{head}mocha", *words]), "", told
     if script and "no test specified" not in script:
@@ -119,11 +135,18 @@ def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str
     return "", "", ""
 
 
+def _is_built(look: Look, folder: str, script: str) -> bool:
+    """Tell whether `node --test` is given what only a build step before it makes."""
+    paths = [word.strip("\"'").removeprefix("./").rstrip("/") for word in script.partition("--test")[2].split()]
+    named = [path for path in paths if path and path[0] != "-" and not re.search(r"[*&|;=]", path)]
+    return any(not look.below(within(folder, path)) and not look.has(folder, path) for path in named)
+
+
 def _script(package: dict[str, Any]) -> str:
-    """Return the script `test`; where it only calls another one, that."""
+    """Return the script `test`; where all it does, or the last thing, is to call another one, that."""
     scripts = table(package, "scripts")
     script = str(scripts.get("test") or "")
-    other = _OTHER_SCRIPT.fullmatch(script.strip())
+    other = _OTHER_SCRIPT.fullmatch(script.rpartition("&&")[2].strip())
     return str(scripts.get(other.group(1)) or script) if other else script
 
 
@@ -131,14 +154,18 @@ def _words(script: str, program: str) -> list[str]:
     """List what a script says to a program, but for what is about its report; nothing when it needs a shell to read."""
     found = re.search(rf"(?:^|[\s/]){program}((?:\s+[^&|;]*)?)(?:$|[&|;])", script)
     said = found.group(1) if found else ""
-    if re.search(r"[\"'`$<>(){}\\]", said):
+    if re.search(r"[`$<>(){}\\]", said):
         return []
-    words = said.split()
     kept: list[str] = []
-    for number, word in enumerate(words):
-        is_value = number > 0 and words[number - 1] in {"--reporter", "-R", "--outputFile"}
-        if not is_value and not _NOT_KEPT.match(word) and word != "-R":
-            kept.append(word)
+    values = 0
+    for word in words_of(said):
+        if word.startswith("-"):
+            values = 1 if word in _WITH_ONE else len(said) if _WITH_MANY.fullmatch(word) else 0
+        elif values:
+            values -= 1
+            continue
+        if not _NOT_KEPT.match(word) and word not in _WITH_ONE:
+            kept.append(shlex.quote(word) if re.search(r"[^\w@%+=:,./*-]", word) else word)
     return kept
 
 

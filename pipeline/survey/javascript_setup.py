@@ -11,7 +11,7 @@ _BIN = "node_modules/.bin"
 _ESLINT = re.compile(r"(?:^|/)(?:eslint\.config\.[cm]?[jt]s|\.eslintrc(?:\.\w+)?)$")
 _PRETTIER = re.compile(r"(?:^|/)(?:\.prettierrc(?:\.\w+)?|prettier\.config\.[cm]?[jt]s)$")
 _FORMATS = {
-    "prettier --check .": "prettier --log-level=warn --write {files}",
+    "prettier --check .": "prettier --log-level=warn --ignore-unknown --write {files}",
     "biome check": "biome format --write {files}",
 }
 _LOCKS = (

@@ -1,8 +1,10 @@
 """Go and Rust with their own tools; every other stack by the command that its build file stands for."""
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from posixpath import normpath
+from typing import Any
 
 from pipeline.survey.look import Look, Part, cd, table, within
 
@@ -47,8 +49,10 @@ def find_go(look: Look) -> Iterator[Part]:
             tests=(within(folder, "**/*_test.go"), within(folder, "**/testdata/**")),
             command="go test ./...",
             checks=("go vet ./...",),
-            format=("gofmt -w {files}",),
+            format=("gofmt -w .",),
             setup=(f"{cd(folder)}go mod download",) if "require" in look.text(within(folder, "go.mod")) else (),
+            package=next(iter(_modules(look, folder, "module")), ""),
+            wants=tuple(_modules(look, folder, "require", "replace")),
             is_tested=any(path.endswith("_test.go") for path in files),
             why=f"{within(folder, 'go.mod')} is there",
         )
@@ -70,11 +74,11 @@ def find_rust(look: Look) -> Iterator[Part]:
             name=str(table(manifest, "package").get("name") or folder.rpartition("/")[2] or look.root.name),
             language="Rust",
             folder=folder,
-            source=(within(folder, "src/**"), *config),
+            source=(*(within(folder, glob) for glob in _rust_source(look, folder, manifest)), *config),
             tests=(within(folder, "tests/**"),),
             command="cargo test",
-            checks=("cargo clippy --quiet",) if can_check else (),
-            format=("rustfmt {files}",) if can_format else (),
+            checks=("cargo clippy --quiet -- -D warnings",) if can_check else (),
+            format=("cargo fmt",) if can_format else (),
             setup=(f"{cd(root)}cargo fetch",),
             missing=() if can_check else ("cargo clippy",),
             package=folder or ".",
@@ -82,6 +86,27 @@ def find_rust(look: Look) -> Iterator[Part]:
             is_tested=tests,
             why=f"{within(folder, 'Cargo.toml')} is there",
         )
+
+
+def _rust_source(look: Look, folder: str, manifest: dict[str, Any]) -> list[str]:
+    """List the patterns of a package's own code: `src`, its build script, and the folders that it names itself."""
+    products = [table(manifest, "lib"), *(one for one in manifest.get("bin", ()) if isinstance(one, dict))]
+    named = [str(PurePosixPath(path).parent) for one in products if isinstance(path := one.get("path"), str)]
+    found = ["src/**", *(f"{top}/**" if top != "." else "*.rs" for top in named), "build.rs"]
+    wanted = [glob for glob in dict.fromkeys(found) if next(look.matched([within(folder, glob)]), "")]
+    return wanted or ["src/**"]
+
+
+def _modules(look: Look, folder: str, *words: str) -> Iterator[str]:
+    """Go through the module paths that go.mod names after these words, in a line or in brackets."""
+    around = ""
+    for raw in look.text(within(folder, "go.mod")).splitlines():
+        first, *rest = raw.partition("//")[0].split() or [""]
+        if first in words and rest and rest[0] != "(":
+            yield rest[0]
+        elif around in words and first not in {"", ")"}:
+            yield first
+        around = first if rest[:1] == ["("] else "" if first == ")" else around
 
 
 def _holds(look: Look, root: str, folder: str) -> bool:
@@ -105,7 +130,7 @@ def _paths(look: Look, folder: str, root: str) -> Iterator[str]:
 def find_other(look: Look) -> Iterator[Part]:
     """Find a stack by its build file in the root; of its tests only the exit status will be known."""
     makefile = look.has("", *_MAKEFILES)
-    is_made = makefile and any(line.startswith("test:") for line in look.text(makefile).splitlines())
+    is_made = makefile and re.search(r"^(?:[\w.-]+ +)*test *:(?!=)", look.text(makefile), re.MULTILINE)
     for marker, language, command, source, tests in _BY_FILE:
         if look.has("", marker) and not (is_made and marker in {"CMakeLists.txt", "meson.build"}):
             yield _other(look, language, command, (source, tests), f"{marker} is there")
@@ -115,7 +140,9 @@ def find_other(look: Look) -> Iterator[Part]:
         held = [f"{top}/**" for top in tops if top.startswith(("test", "spec")) or top == "t"]
         built = [f"{top}/**" for top in tops if f"{top}/**" not in held and top not in _NOT_CODE]
         endings = {PurePosixPath(path).suffix for path in look.files if "/" not in path} & _CODE
-        all_built = (*built, *(f"*{ending}" for ending in sorted(endings)), makefile)
+        scripts = [path for path in look.files if "/" not in path and look.text(path).startswith("#!")]
+        alone = sorted(path for path in scripts if PurePosixPath(path).suffix not in endings)
+        all_built = (*built, *(f"*{ending}" for ending in sorted(endings)), *alone, makefile)
         yield _other(look, "make", "make test", (all_built, tuple(held)), f"{makefile} has `test:`")
 
 

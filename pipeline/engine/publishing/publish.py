@@ -231,6 +231,7 @@ def title_from(plan_text: str, idea: str) -> str:
     """Take the plan's first heading as title, else the idea's first words; lower-case, 68 letters at most."""
     heading = next((line.lstrip("# ").strip() for line in plan_text.splitlines() if line.startswith("#")), "")
     text = " ".join((heading or idea).split()).rstrip(".")
+    text = "".join(letter for letter in text if letter.isprintable())
     if len(text) > _SUBJECT_MAX:
         text = text[:_SUBJECT_MAX].rpartition(" ")[0] or text[:_SUBJECT_MAX]
     first = text.split(" ", 1)[0]

@@ -73,10 +73,18 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """Return all that was printed to stdout, as lines."""
-        try:
-            return self.stdout.read_text(errors="replace").splitlines()
-        except OSError:
-            return []
+        return _lines(self.stdout)
+
+    def errors(self) -> list[str]:
+        """Return all that was printed to stderr, as lines."""
+        return _lines(self.stderr)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 class TestRunner(Protocol):

@@ -17,7 +17,8 @@ _UNBUILT = re.compile(r"^FAIL\s+(\S+) \[(?:build|setup) failed\]")
 
 _MISSING = re.compile(
     r"undefined|not declared|unknown field|too many arguments|not enough arguments|has no field or method"
-    r"|missing method|is not in (?:GOROOT|std)|no required module provides|cannot find (?:module|package)"
+    r"|in argument to|missing method|is not in (?:GOROOT|std)|no required module provides"
+    r"|cannot find (?:module|package)"
 )
 _TEST = re.compile(rb"^func (Test\w+|Fuzz\w+|Example\w*)\(", re.MULTILINE)
 _OUTCOMES = {"pass": TestOutcome.PASSED, "fail": TestOutcome.FAILED, "skip": TestOutcome.SKIPPED}
@@ -91,8 +92,7 @@ def _case(outcome: TestOutcome, output: str, file: str) -> TestCase:
 def _compiler(ask: Ask, left: Left, blocked: tuple[str, ...]) -> dict[str, Reason]:
     """Find the files that the compiler complains about; a missing name of the project's own wins over the rest."""
     found: dict[str, Reason] = {}
-    said = [*left.lines(), *left.stderr.read_text(errors="replace").splitlines()] if left.stderr.exists() else []
-    for raw in said:
+    for raw in (*left.lines(), *left.errors()):
         for line in _plain(raw).splitlines():
             match = _WHERE.match(line.strip())
             if match is None:
@@ -149,7 +149,9 @@ def _test_files(ask: Ask) -> list[str]:
 
 def _canaries(ask: Ask) -> dict[str, str]:
     files: dict[str, str] = {}
-    for path in _test_files(ask):
+    below = f"{ask.target.folder}/" if ask.target.folder else ""
+    code = [path for path in ask.paths if path.endswith(".go") and path.startswith(below)]
+    for path in _test_files(ask) or code[:1]:
         folder = str(PurePosixPath(path).parent)
         package = re.search(rb"^package\s+(\w+)", ask.read(path) or b"", re.MULTILINE)
         name = f"{folder}/idea_to_pr_{ask.canary}_test.go".removeprefix("./")

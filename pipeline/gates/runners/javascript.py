@@ -5,12 +5,14 @@ test failed is told by the error's name and words (vitest 4, jest 30, Node 20 to
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import msgspec
 
 from pipeline.gates.runners.base import PROBE, Ask, Call, Left, after, no_report
 from pipeline.gates.testrun import Reason, Seen, TestCase, TestOutcome
+from pipeline.language import globs
 from pipeline.language.runners import runner_of
 from pipeline.language.target import Runner
 
@@ -47,8 +49,8 @@ class _Report(msgspec.Struct):
 def call(ask: Ask) -> Call:
     """Add the report and the canary's file to the target's command."""
     runner = runner_of(ask.target.test) or Runner.NODE
-    file, files = _canary(ask, runner)
-    only = [ask.local(path) for path in (*ask.only, file)] if ask.only or _names_files(ask, runner) else []
+    files = _canary(ask, runner)
+    only = [ask.local(path) for path in (*ask.only, *files)] if ask.only or _names_files(ask, runner) else []
     match runner:
         case Runner.VITEST:
             words = [*ask.words, *([] if {"run", "--run"} & set(ask.words) else ["--run"]), *only]
@@ -58,8 +60,18 @@ def call(ask: Ask) -> Call:
         case _:
             options = [f"--test-reporter={PROBE / 'idea_to_pr_reporter.mjs'}", "--test-reporter-destination"]
             at = after(ask.words, "--test")
-            argv = (*ask.words[:at], *options, str(ask.report), *ask.words[at:], *only)
+            argv = (*ask.words[:at], *options, str(ask.report), *_spread(ask, ask.words[at:]), *only)
     return Call(argv=argv, files=files)
+
+
+def _spread(ask: Ask, words: Sequence[str]) -> list[str]:
+    """Put the files in the place of a pattern, which before Node 21 only a shell does."""
+    out: list[str] = []
+    for word in words:
+        pattern = str(PurePosixPath(ask.target.folder) / word)
+        files = [ask.local(path) for path in ask.paths if globs.matches_any([pattern], path)] if "*" in word else []
+        out += files or [word]
+    return out
 
 
 def read(ask: Ask, left: Left) -> Seen:
@@ -114,21 +126,22 @@ def _own_packages(ask: Ask) -> set[str]:
     return {name for name in names if isinstance(name, str) and name}
 
 
-def _canary(ask: Ask, runner: Runner) -> tuple[str, dict[str, str]]:
-    """Make the file of the test that must fail, named and placed like the project's own test files."""
+def _canary(ask: Ask, runner: Runner) -> dict[str, str]:
+    """Make files with the test that must fail, one beside each kind of test file in each folder.
+
+    Some of them may be no tests to the runner (helpers, those of another runner): one that is run is enough.
+    """
     models = [path for path in (*ask.only, *ask.tests()) if path.endswith(_ENDINGS)]
-    named = [path for path in models if _TEST_FILE.search(path)]
-    model = PurePosixPath((named or models or ["test/x.test.js"])[0])
-    found = _TEST_FILE.search(model.name)
-    ending = found.group() if found else model.suffix
-    stem = f"idea_to_pr_{ask.canary}" if found else f"test_idea_to_pr_{ask.canary}"
-    path = str(model.with_name(f"{stem}{ending}"))
-    head = {
-        Runner.VITEST: 'import { test } from "vitest";\n',
-        Runner.NODE: _node_import(ask, path),
-    }.get(runner, "")
+    files: dict[str, str] = {}
     body = f'test("{ask.canary}", () => {{ throw new Error("this test of the engine\'s own always fails"); }});\n'
-    return path, {path: f"// @ts-nocheck\n{head}{body}"}
+    for model in map(PurePosixPath, models or ["test/x.test.js"]):
+        found = _TEST_FILE.search(model.name)
+        ending = found.group() if found else model.suffix
+        stem = f"idea_to_pr_{ask.canary}" if found else f"test_idea_to_pr_{ask.canary}"
+        path = str(model.with_name(f"{stem}{ending}"))
+        head = {Runner.VITEST: 'import { test } from "vitest";\n', Runner.NODE: _node_import(ask, path)}.get(runner, "")
+        files[path] = f"// @ts-nocheck\n{head}{body}"
+    return files
 
 
 def _node_import(ask: Ask, path: str) -> str:
