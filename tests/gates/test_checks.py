@@ -99,6 +99,15 @@ def test_the_formatter_is_applied_to_what_a_stage_changed_and_to_nothing_else(tm
         assert formatted(work.store, work.bench, targets, broken, ["src/app/new.py"]) == (broken, ())
 
 
+def test_a_file_that_the_formatter_cannot_read_keeps_it_from_no_other(tmp_path):
+    fails_on_data = 'sh -c \'case "$*" in *.dat*) exit 1;; esac; sed -i s/ugly/fine/ "$@"\' sh {files}'
+    with trees(tmp_path, BASE, with_checks(style=(fails_on_data,))) as work:
+        tree = work.plus(src__app__new="ugly = 1\n", **{"src/app/x.dat": "ugly\n"})
+        styled, files = formatted(work.store, work.bench, work.targets, tree, ["src/app/new.py", "src/app/x.dat"])
+        assert files == ("src/app/new.py",)
+        assert work.store.read(styled, "src/app/new.py") == b"fine = 1\n"
+
+
 def two_targets(**more) -> tuple[Target, ...]:
     return tuple(
         Target(

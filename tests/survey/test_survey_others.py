@@ -24,6 +24,14 @@ def package(name="thing", test="", **more):
         ("cross-env CI=1 node --test test/", "env CI=1 node --test test/"),
         ("nyc mocha -R dot test/**", "mocha test/** --reporter xunit --reporter-option output={report}"),
         ("npm run unit", "jest"),
+        ("npm run lint && npm run unit", "jest"),
+        ("jest --coverage --coverageDirectory reports", "jest"),
+        ("jest --coverageReporters text lcov --runInBand", "jest --runInBand"),
+        ("vitest run --coverage --coverage.reporter text --dir src", "vitest run --dir src"),
+        (
+            'mocha --import=tsx "test/**/*.spec.ts"',
+            "mocha --import=tsx test/**/*.spec.ts --reporter xunit --reporter-option output={report}",
+        ),
     ],
 )
 def test_a_script_is_read_for_its_runner(tmp_path, script, command):
@@ -31,6 +39,18 @@ def test_a_script_is_read_for_its_runner(tmp_path, script, command):
     tree = Tree(tmp_path, {"package.json": text, **SOURCE})
     assert (tree.part.command, tree.part.exit_code_only) == (command, False)
     tree.flow()
+
+
+@pytest.mark.parametrize("script", ["ts-mocha -p tsconfig.json test/*.ts", "tsc && node --test dist/test/"])
+def test_what_needs_a_build_or_another_program_counts_by_its_exit_status(tmp_path, script):
+    tree = Tree(tmp_path, {"package.json": package(test=script), **SOURCE})
+    assert (tree.part.command, tree.part.exit_code_only) == ("npm test --silent", True)
+
+
+def test_files_that_package_json_names_are_source(tmp_path):
+    more = {"main": "./index.js", "bin": {"thing": "cli.js"}, "exports": {".": {"import": "./index.js"}}}
+    files = {"package.json": package(test="jest", **more), "index.js": "", "cli.js": "", "other.js": "", **SOURCE}
+    assert Tree(tmp_path, files).part.source == ("src/**", "cli.js", "index.js", "package.json")
 
 
 def test_a_runner_that_is_not_known_counts_by_its_exit_status(tmp_path):
@@ -107,6 +127,15 @@ def test_go_modules_leave_each_other_alone(tmp_path):
     tree.flow()
 
 
+def test_go_modules_build_on_each_other(tmp_path):
+    uses = "module acme.org/app\n\nrequire (\n\tacme.org/lib v0.0.0 // indirect\n)\nreplace acme.org/lib => ../lib\n"
+    files = {"lib/go.mod": "module acme.org/lib\n", "app/go.mod": uses}
+    files |= {f"{at}/{name}": "" for at in ("lib", "app") for name in ("x.go", "x_test.go")}
+    tree = Tree(tmp_path, files)
+    assert {part.name: part.depends for part in tree.parts} == {"lib": (), "app": ("lib",)}
+    tree.flow()
+
+
 def test_a_part_without_tests_beside_one_with_tests_is_left_out_and_said(tmp_path):
     tree = Tree(tmp_path, {"go.mod": "", "x.go": "", "x_test.go": "", "tools/go.mod": "", "tools/t.go": ""})
     assert tree.names == ["repo"]
@@ -133,6 +162,20 @@ def test_a_makefile_with_a_test_target_will_do(tmp_path):
     tree = Tree(tmp_path, {"Makefile": "test: all\n\tsh t/run.sh\n", "a.c": "", "t/run.sh": ""})
     assert (tree.part.source, tree.part.tests) == (("*.c", "Makefile"), ("t/**",))
     tree.flow()
+
+
+def test_a_makefile_may_name_test_among_others_and_a_script_may_have_no_ending(tmp_path):
+    files = {"Makefile": "check test: all\n\tsh t/run.sh\n", "greet": "#!/bin/sh\n", "LICENSE": "", "t/run.sh": ""}
+    assert Tree(tmp_path, files).part.source == ("greet", "Makefile")
+    assert Tree(tmp_path / "other", {"Makefile": "test := x\n", "a.c": ""}).parts == []
+
+
+def test_source_of_a_crate_is_what_it_names(tmp_path):
+    manifest = '[package]\nname = "a"\n[lib]\npath = "lib/a.rs"\n[[bin]]\nname = "b"\npath = "tool/b.rs"\n'
+    files = {"Cargo.toml": manifest, "lib/a.rs": "", "tool/b.rs": "", "build.rs": "", "tests/t.rs": "#[test]"}
+    tree = Tree(tmp_path, files, "cargo-clippy rustfmt")
+    assert tree.part.source == ("lib/**", "tool/**", "build.rs", "Cargo.toml", "Cargo.lock")
+    assert (tree.part.checks, tree.part.format) == (("cargo clippy --quiet -- -D warnings",), ("cargo fmt",))
 
 
 def test_patterns_that_match_nothing_are_not_written(tmp_path):
