@@ -3,9 +3,9 @@
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
-from pipeline.language.runners import words_of
 from pipeline.survey.javascript_setup import dependencies, is_pnp, manager, setup, tools
 from pipeline.survey.look import Look, Part, table, within
 
@@ -137,9 +137,13 @@ def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str
 
 def _is_built(look: Look, folder: str, script: str) -> bool:
     """Tell whether `node --test` is given what only a build step before it makes."""
-    paths = [word.strip("\"'").removeprefix("./").rstrip("/") for word in script.partition("--test")[2].split()]
-    named = [path for path in paths if path and path[0] != "-" and not re.search(r"[*&|;=]", path)]
-    return any(not look.below(within(folder, path)) and not look.has(folder, path) for path in named)
+    found = re.search(r"--test(?=\s)([^&|;]*)", script)
+    words = [word.strip("\"'") for word in found.group(1).split()] if found else []
+    paths = [
+        word for before, word in pairwise(["", *words]) if word[:1] != "-" and (before[:1] != "-" or "=" in before)
+    ]
+    named = [path.removeprefix("./").rstrip("/") for path in paths if "*" not in path]
+    return any(path and not look.below(within(folder, path)) and not look.has(folder, path) for path in named)
 
 
 def _script(package: dict[str, Any]) -> str:
@@ -154,11 +158,13 @@ def _words(script: str, program: str) -> list[str]:
     """List what a script says to a program, but for what is about its report; nothing when it needs a shell to read."""
     found = re.search(rf"(?:^|[\s/]){program}((?:\s+[^&|;]*)?)(?:$|[&|;])", script)
     said = found.group(1) if found else ""
-    if re.search(r"[`$<>(){}\\]", said):
+    try:
+        words = [] if re.search(r"[`$<>(){}\\]", said) else shlex.split(said)
+    except ValueError:  # a quote that goes on behind a `&`, say
         return []
     kept: list[str] = []
     values = 0
-    for word in words_of(said):
+    for word in words:
         if word.startswith("-"):
             values = 1 if word in _WITH_ONE else len(said) if _WITH_MANY.fullmatch(word) else 0
         elif values:
