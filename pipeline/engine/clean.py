@@ -51,7 +51,10 @@ def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
             done = _clean_run(world, name, older_than_s, dry=dry)
         except Problem as exc:
             done = Kept(run_id=name, reason=exc.what)
-        (removed if isinstance(done, Removed) else kept).append(done)  # type: ignore[arg-type]
+        if isinstance(done, Removed):
+            removed.append(done)
+        else:
+            kept.append(done)
     for folder in _orphans(world, older_than_s):
         removed.append(Removed(run_id=folder.name, bytes=_size(folder)))
         if not dry:

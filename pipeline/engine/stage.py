@@ -15,7 +15,7 @@ from pipeline.backends.base import Answer, Backend, Request, failed_ending
 from pipeline.core import redact
 from pipeline.core.events import GateResult, Outcome, RunStarted
 from pipeline.core.gist import gist
-from pipeline.engine import instead, outputs
+from pipeline.engine import instead, keys, outputs
 from pipeline.engine.places import Places
 from pipeline.engine.style import formatted
 from pipeline.engine.task import Found, Task, facts_of
@@ -24,7 +24,7 @@ from pipeline.errors import Busy, Interrupted, Problem
 from pipeline.files import atomic
 from pipeline.files.awake import awake_s
 from pipeline.files.failpoints import reached
-from pipeline.files.rundir import RunDir, copy_outputs, outputs_in
+from pipeline.files.rundir import RunDir, copy_outputs
 from pipeline.gates.base import GateContext
 from pipeline.gates.bench import Bench
 from pipeline.ids import lock_file_name
@@ -36,7 +36,7 @@ from pipeline.repo.workspace import Workspace
 
 _ANSWER_MAX_BYTES = 1024 * 1024
 _RULES = ("**/.gitattributes", "**/.gitignore")
-"""What decides how files are stored, and which are, is there whatever a stage may read."""
+"""They decide which files are stored, and how."""
 
 
 class StageRunner:
@@ -131,7 +131,8 @@ class StageRunner:
             return Found(outcome=Outcome.PARKED, reason=record.reason, mend=record.mend)
         if record.ending in {Ending.CANCELLED, Ending.ORPHANED}:
             return Found(outcome=Outcome.CANCELLED, reason="ended on request")
-        answer = self._without_keys(task, self._answer(folder, backend, request, record), folder)
+        answer = self._answer(folder, backend, request, record)
+        answer = keys.without(self._keys(task), answer, folder / "result.json")
         return self._judge(task, folder, workspace, answer)
 
     def _backend_name(self, node: Node) -> str:
@@ -209,13 +210,17 @@ class StageRunner:
 
     def _seen(self, task: Task) -> tuple[str, str]:
         """Return commit and tree that the stage sees: the run's, or only what it may read of it."""
-        reads = task.node.reads
-        if reads is None:
+        if task.node.reads is None:
             return task.commit, task.start_tree
-        before = self.store.only(task.tree, (*reads, *_RULES))
+        before = self._readable(task, task.tree)
         author, at = (self.started.author, self.started.at) if self.started else ("", self.world.clock())
         commit = self.store.commit(before, task.commit, "What this stage may read\n", author=author, at=at)
-        return commit, before if task.start_tree == task.tree else self.store.only(task.start_tree, (*reads, *_RULES))
+        return commit, self._readable(task, task.start_tree)
+
+    def _readable(self, task: Task, tree: str) -> str:
+        """Return what the stage may read of a tree; the rules of git are always of it."""
+        reads = task.node.reads
+        return tree if reads is None else self.store.only(tree, (*reads, *_RULES))
 
     def _lock_paths(self, node: Node) -> list[Path]:
         run_id = self.rundir.run_id
@@ -268,12 +273,12 @@ class StageRunner:
 
     def _judge(self, task: Task, folder: Path, workspace: Workspace, answer: Answer) -> Found:
         """Hold what was done against what the stage may and must do; then ask the gates."""
-        reads = task.node.reads
-        since = task.tree if reads is None else self.store.only(task.tree, (*reads, *_RULES))
-        harvest = workspace.harvest(task.node.writes, since)
+        harvest = workspace.harvest(task.node.writes, self._readable(task, task.tree))
         reached("stage.harvested", task.node.id)
         changed = tuple(change.path for change in harvest.changes)
-        tree = harvest.tree if reads is None else self.store.graft_paths(task.tree, harvest.tree, set(changed))
+        tree = (
+            harvest.tree if task.node.reads is None else self.store.graft_paths(task.tree, harvest.tree, set(changed))
+        )
         styled: tuple[str, ...] = ()
         if changed and not harvest.violations:
             tree, styled = formatted(self.store, self.bench, self.plan.targets, tree, changed)
@@ -285,7 +290,8 @@ class StageRunner:
             usage=answer.usage,
             agent=answer.agent,
         )
-        violations = [*harvest.violations, *self._leaks(task, tree, folder / "out")]
+        leaks = keys.leaks(self.store, (task.tree, tree), folder / "out", self.places.included, self._keys(task))
+        violations = [*harvest.violations, *leaks]
         if not any("the value of" in violation for violation in violations):
             self._keep(task, answer, tree, rejected=bool(violations))
         fail = msgspec.structs.replace
@@ -314,31 +320,8 @@ class StageRunner:
     def _keys(self, task: Task) -> dict[str, str]:
         """Return the keys that the stage was given, as variables or in files, with their names."""
         player = task.node.player
-        keys = redact.secrets(self.world.child_env(player.pass_env)) if player is not None else {}
-        return {**self.places.included.secrets(), **keys}
-
-    def _without_keys(self, task: Task, answer: Answer, folder: Path) -> Answer:
-        """Take keys out of what an agent says in its result file; its output was looked through as it came."""
-        keys, result = self._keys(task), folder / "result.json"
-        if not keys or not result.is_file() or not redact.held_in(result.read_bytes(), keys):
-            return answer
-        result.unlink()
-        text, reason = redact.redacted(answer.text, keys), redact.redacted(answer.reason, keys)
-        return msgspec.structs.replace(answer, text=text, reason=reason, agent=redact.redacted(answer.agent, keys))
-
-    def _leaks(self, task: Task, tree: str, out: Path) -> list[str]:
-        """Find keys that the agent was given in what it wrote; their values are never kept or committed."""
-        values = self._keys(task)
-        included = self.places.included
-        blobs = {change.path: change.blob for change in self.store.diff(task.tree, tree)} if included.watched else {}
-        copied = [f"{path}: a copy of a file that git ignores" for path in included.copies(blobs)]
-        if not values:
-            return copied
-        written = self.store.patch(task.tree, tree, as_text=True) if tree != task.tree else b""
-        held = set(redact.held_in(written, values))
-        for name in outputs_in(out):
-            held.update(redact.held_in((out / name).read_bytes(), values))
-        return [*copied, *(f"the value of ${name} stands in what the stage wrote" for name in sorted(held))]
+        given = redact.secrets(self.world.child_env(player.pass_env)) if player is not None else {}
+        return {**self.places.included.secrets(), **given}
 
     def _keep(self, task: Task, answer: Answer, tree: str, *, rejected: bool) -> None:
         """Keep the attempt's answer and its change for people, whatever becomes of them."""

@@ -102,6 +102,8 @@ def test_a_link_in_the_place_of_a_folder_is_taken_in(tmp_path):
     shutil.rmtree(folder / "tests")
     (folder / "tests").symlink_to("src")
     run(wild, "pipeline", "resume", name, code=3)
+    run(wild, "pipeline", "answer", name, "approve", code=0)
+    assert wild.git("ls-tree", wild.result()["head"], "tests").startswith("120000 blob")
 
 
 def test_a_file_of_the_person_survives_an_agent_that_links_to_its_folder(tmp_path):
@@ -233,7 +235,9 @@ def test_a_key_that_the_person_changed_meanwhile_is_known_still(tmp_path):
     wild.add(".gitignore", ".env\n")
     wild.add(".worktreeinclude", ".env\n")
     (wild.root / ".env").write_text(f"MY_API_KEY={KEY}\n")
-    run(wild, "trigger_workflow", "main", "an idea", code=1)
+    told = run(wild, "trigger_workflow", "main", "an idea", code=1)
+    assert "src/k.txt: a copy of a file that git ignores" in told
+    assert "the value of $MY_API_KEY" in wild.result()["stages"]["work"]["reason"]
 
 
 @pytest.mark.parametrize("kind", ["sha1", "sha256"])
