@@ -1,7 +1,10 @@
-"""What a decision costs: whole runs of layered graphs through `decide` and `RunState`, without engine or disk.
+"""What a decision costs.
 
-Each stage needs three of the layer before it, so 10,000 stages have 30,000 edges. The cost of a stage is the
-time of the whole run divided by the stages; near-linear means that it hardly grows with the graph.
+Whole runs of layered graphs through `decide` and `RunState`, without engine or disk.
+
+Each stage needs three of the layer before it, so 10,000 stages have 30,000 edges. The cost of a
+stage is the time of the whole run divided by the stages; near-linear means that it hardly grows
+with the graph.
 """
 
 import argparse
@@ -21,12 +24,19 @@ WIDTH = 50
 
 
 def layered(stages: int, *, locks: int) -> Plan:
-    """Make layers of 50 stages, each needing three of the layer before; with locks, every stage wants one of them."""
+    """Make layers of 50 stages, each needing three of the layer before.
+
+    With locks, every stage wants one of them.
+    """
     names = [f"s{number}" for number in range(stages)]
     found: dict[str, Stage] = {}
     for number, name in enumerate(names):
         before = number - number % WIDTH - WIDTH
-        needs = [Name(names[before + (number + step) % WIDTH]) for step in (0, 7, 19)] if before >= 0 else []
+        needs = (
+            [Name(names[before + (number + step) % WIDTH]) for step in (0, 7, 19)]
+            if before >= 0
+            else []
+        )
         lock = (Name(f"lock{number % locks}"),) if locks else ()
         found[name] = Stage(run="true", needs=tuple(dict.fromkeys(needs)), lock=lock)
     flow = Flow(
@@ -44,7 +54,9 @@ def run(plan: Plan) -> float:
     started = time.perf_counter()
     state = RunState(plan)
     apply = state.apply
-    begun = RunStarted(at=NOON, run_id="r", workflow="main", feature="f", idea="i", base="b", base_branch="main")
+    begun = RunStarted(
+        at=NOON, run_id="r", workflow="main", feature="f", idea="i", base="b", base_branch="main"
+    )
     first: Event = begun
     apply(first)
     while state.end is None:
@@ -61,7 +73,9 @@ def run(plan: Plan) -> float:
 
 def main() -> None:
     """Measure and print, the smallest graph as 1.0."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default 3); the best counts")
     given = parser.parse_args()
     for locks in (0, 1, 40):

@@ -1,7 +1,10 @@
-"""The floors: the least that a runner of a given kind has to do for each stage, and nothing besides.
+"""The floors.
 
-Run as a process of its own: `python -I -S floors.py KIND LAYERS FOLDER`, where LAYERS is for example `1,1000,1`: the
-stages of a layer run side by side, eight at most, once the layer before is done. A stage is `sh -c true`.
+The least that a runner of a given kind has to do for each stage, and nothing besides.
+
+Run as a process of its own: `python -I -S floors.py KIND LAYERS FOLDER`, where LAYERS is for
+example `1,1000,1`: the stages of a layer run side by side, eight at most, once the layer before is
+done. A stage is `sh -c true`.
 
 - `spawn`: start the process, wait for it.
 - `fsync`: and before and after it, an event appended to a journal and synced.
@@ -80,7 +83,9 @@ class Shims:
         folder.mkdir()
         ours, theirs = socket.socketpair()
         with theirs:
-            socket.send_fds(self._control, [os.fsencode(folder).ljust(_NAME_BYTES)], [theirs.fileno()])
+            socket.send_fds(
+                self._control, [os.fsencode(folder).ljust(_NAME_BYTES)], [theirs.fileno()]
+            )
         self._waiting.register(ours, selectors.EVENT_READ, stage)
 
     def wait(self) -> list[int]:

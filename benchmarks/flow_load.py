@@ -17,7 +17,10 @@ JOBS = {"neither": "pass", "load": "flows.compiled(world, 'no_ops')", "check": "
 def contender(name: str, place: Path, code: str) -> Contender:
     """Start Python in the repository and do one thing with its flow."""
     argv = [sys.executable, "-c", _HEAD + _WORLD + code]
-    return Contender(name, lambda _: Command(argv, place / "repository", {"PIPELINE_STATE_DIR": str(place / "state")}))
+    return Contender(
+        name,
+        lambda _: Command(argv, place / "repository", {"PIPELINE_STATE_DIR": str(place / "state")}),
+    )
 
 
 def main() -> None:
@@ -28,7 +31,9 @@ def main() -> None:
         repository = repositories.make(place, LAYERS, 3)
         everyone = [contender(name, place, code) for name, code in JOBS.items()]
         first = everyone[1].prepare(place)
-        subprocess.run(first.argv, cwd=repository, env={**environment(place), **first.env}, check=True)
+        subprocess.run(
+            first.argv, cwd=repository, env={**environment(place), **first.env}, check=True
+        )
         show_machine(given.rounds)
         walls = measure(everyone, given.rounds)
     show(f"a flow of {sum(LAYERS)} stages and 2,850 edges, whole processes", walls, ["neither"])

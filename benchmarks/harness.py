@@ -1,7 +1,8 @@
 """Whole processes, measured in interleaved rounds (A B C, A B C): medians, their range, and ratios.
 
-A benchmark names contenders; each makes itself ready in a folder of its own, is timed from the start of its
-process to its end, and is then asked whether it really did its work. Nothing here judges a figure.
+A benchmark names contenders; each makes itself ready in a folder of its own, is timed from the
+start of its process to its end, and is then asked whether it really did its work. Nothing here
+judges a figure.
 """
 
 import argparse
@@ -42,8 +43,8 @@ def _nothing_missing(_folder: Path) -> str:
 class Contender:
     """Something to measure.
 
-    `prepare` makes everything ready in a new folder and is not timed. `check` looks at the folder afterwards and
-    says what is missing of the work; an empty text means that all of it is there.
+    `prepare` makes everything ready in a new folder and is not timed. `check` looks at the folder
+    afterwards and says what is missing of the work; an empty text means that all of it is there.
     """
 
     name: str
@@ -54,13 +55,20 @@ class Contender:
 def options(about: str, rounds: int) -> argparse.ArgumentParser:
     """Make the parser for what all benchmarks share: `--rounds` and `--json`."""
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"rounds of all contenders (default {rounds})")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="append every figure as a line of JSON")
+    parser.add_argument(
+        "--rounds", type=int, default=rounds, help=f"rounds of all contenders (default {rounds})"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="append every figure as a line of JSON"
+    )
     return parser
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Build the environment of all contenders: this Python's commands first, a state folder and HOME of their own."""
+    """Build the environment of all contenders.
+
+    This Python's commands first, a state folder and HOME of their own.
+    """
     return {
         "PATH": f"{COMMANDS}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "HOME": str(folder),
@@ -73,7 +81,10 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def measure(contenders: Sequence[Contender], rounds: int) -> dict[str, list[float]]:
-    """Run all contenders in turn, `rounds` times; return their seconds. Ends the benchmark when one fails."""
+    """Run all contenders in turn, `rounds` times; return their seconds.
+
+    Ends the benchmark when one fails.
+    """
     seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for number in range(rounds):
         for contender in contenders:
@@ -89,7 +100,10 @@ def _progress(text: str) -> None:
 
 
 def _once(contender: Contender) -> float:
-    """Time one run in a folder of its own; what earlier runs left to be written is on the disk before it starts."""
+    """Time one run in a folder of its own.
+
+    What earlier runs left to be written is on the disk before it starts.
+    """
     folder = Path(tempfile.mkdtemp(prefix="idea-to-pr-bench-")).resolve()
     try:
         command = contender.prepare(folder)
@@ -130,11 +144,16 @@ def show_machine(rounds: int) -> None:
     """Print what the figures below depend on."""
     load = os.getloadavg()[0]
     system = f"{platform.system()} {platform.release().partition('-')[0]}"
-    print(f"{os.cpu_count()} cores, load {load:.1f}, {system}, Python {platform.python_version()}, {rounds} round(s)")
+    print(
+        f"{os.cpu_count()} cores, load {load:.1f}, {system}, Python {platform.python_version()}, {rounds} round(s)"
+    )
 
 
 def show(title: str, series: Series, references: Sequence[str]) -> None:
-    """Print a table: milliseconds as median (min-max), and how many times each reference that is."""
+    """Print a table.
+
+    Milliseconds as median (min-max), and how many times each reference that is.
+    """
     heads = "".join(f"  {'x ' + name:>22}" for name in references)
     print(f"\n{title}\n{'':<24}{'ms':>10}  {'(min-max)':<19}{heads}")
     for name, values in series.items():

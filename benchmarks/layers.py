@@ -1,14 +1,25 @@
 """What a stage costs in a graph with many edges, against one in a single wide layer.
 
-2,000 no-op stages in layers of 50, each needing three of the layer before it (some 6,000 edges), and 1,000 side by
-side. The cost of a stage is (wall of the flow - wall of a flow with one stage) / (stages - 1), round by round.
+2,000 no-op stages in layers of 50, each needing three of the layer before it (some 6,000 edges),
+and 1,000 side by side. The cost of a stage is (wall of the flow - wall of a flow with one stage) /
+(stages - 1), round by round.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import repositories
-from harness import COMMANDS, Command, Contender, keep, measure, options, per_stage, show, show_machine
+from harness import (
+    COMMANDS,
+    Command,
+    Contender,
+    keep,
+    measure,
+    options,
+    per_stage,
+    show,
+    show_machine,
+)
 
 FAN_IN = 3
 LAYER = 50
@@ -19,7 +30,9 @@ def ours(name: str, layers: Sequence[int], fan_in: int = 0) -> Contender:
 
     def prepare(folder: Path) -> Command:
         repository = repositories.make(folder, layers, fan_in)
-        return Command([str(COMMANDS / "trigger_workflow"), "no_ops", "Do nothing, many times"], repository)
+        return Command(
+            [str(COMMANDS / "trigger_workflow"), "no_ops", "Do nothing, many times"], repository
+        )
 
     return Contender(name, prepare, lambda folder: repositories.missing(folder, layers))
 

@@ -1,6 +1,7 @@
 """Little repositories with a flow of no-op stages, in the shape of layers.
 
-A shape is a list of layers: `[1, 1000, 1]` is one stage, a thousand that need it, and one that needs them all.
+A shape is a list of layers: `[1, 1000, 1]` is one stage, a thousand that need it, and one that
+needs them all.
 """
 
 import json
@@ -35,7 +36,9 @@ def flow(layers: Sequence[int], fan_in: int = 0) -> str:
         names = [f"s{number + index}" for index in range(size)]
         for index, name in enumerate(names):
             picked = (
-                [before[(index + step * 7) % len(before)] for step in range(fan_in)] if fan_in and before else before
+                [before[(index + step * 7) % len(before)] for step in range(fan_in)]
+                if fan_in and before
+                else before
             )
             needs = f", needs: [{', '.join(dict.fromkeys(picked))}]" if picked else ""
             lines.append(f'      {name}: {{run: "true"{needs}}}\n')

@@ -1,6 +1,9 @@
-"""What a no-op stage costs, against three floors: ten stages cold, one layer of many, one long chain.
+"""What a no-op stage costs, against three floors.
 
-The cost of a stage is (wall of the flow - wall of a flow with one stage) / (stages - 1), round by round.
+Ten stages cold, one layer of many, one long chain.
+
+The cost of a stage is (wall of the flow - wall of a flow with one stage) / (stages - 1), round by
+round.
 """
 
 import sys
@@ -9,7 +12,17 @@ from pathlib import Path
 
 import repositories
 from floors import KINDS
-from harness import COMMANDS, Command, Contender, keep, measure, options, per_stage, show, show_machine
+from harness import (
+    COMMANDS,
+    Command,
+    Contender,
+    keep,
+    measure,
+    options,
+    per_stage,
+    show,
+    show_machine,
+)
 
 OURS = "trigger_workflow"
 EVERYONE = (OURS, *(f"floor-{kind}" for kind in KINDS))
@@ -27,14 +40,18 @@ def ours(shape: str, layers: Sequence[int]) -> Contender:
         repository = repositories.make(folder, layers)
         return Command([str(COMMANDS / OURS), "no_ops", "Do nothing, many times"], repository)
 
-    return Contender(_name(OURS, shape), prepare, lambda folder: repositories.missing(folder, layers))
+    return Contender(
+        _name(OURS, shape), prepare, lambda folder: repositories.missing(folder, layers)
+    )
 
 
 def floor(kind: str, shape: str, layers: Sequence[int]) -> Contender:
     """Do the least for a flow of this shape."""
     words = ",".join(str(size) for size in layers)
     command = [sys.executable, "-I", "-S", str(_FLOORS), kind, words]
-    return Contender(_name(f"floor-{kind}", shape), lambda folder: Command([*command, str(folder)], folder))
+    return Contender(
+        _name(f"floor-{kind}", shape), lambda folder: Command([*command, str(folder)], folder)
+    )
 
 
 def contenders(shape: str, layers: Sequence[int]) -> list[Contender]:
@@ -52,12 +69,17 @@ def main() -> None:
     parser.add_argument("--wide", type=int, default=1000, help="stages side by side (default 1000)")
     parser.add_argument("--chain", type=int, default=500, help="stages in a row (default 500)")
     given = parser.parse_args()
-    long = {f"one layer of {given.wide}": (1, given.wide, 1), f"a chain of {given.chain}": (1,) * given.chain}
+    long = {
+        f"one layer of {given.wide}": (1, given.wide, 1),
+        f"a chain of {given.chain}": (1,) * given.chain,
+    }
     shapes = {**SHAPES, **long}
     references = EVERYONE[:0:-1]
     measure(contenders(ONE, SHAPES[ONE]), 1)
     show_machine(given.rounds)
-    walls = measure([one for shape, layers in shapes.items() for one in contenders(shape, layers)], given.rounds)
+    walls = measure(
+        [one for shape, layers in shapes.items() for one in contenders(shape, layers)], given.rounds
+    )
     for shape, layers in shapes.items():
         whole = {who: walls[_name(who, shape)] for who in EVERYONE}
         keep(given.json, "stages", f"{shape}, whole", whole)

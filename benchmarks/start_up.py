@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import repositories
-from harness import COMMANDS, Command, Contender, environment, keep, measure, options, show, show_machine
+from harness import (
+    COMMANDS,
+    Command,
+    Contender,
+    environment,
+    keep,
+    measure,
+    options,
+    show,
+    show_machine,
+)
 
 NOTHING = "python -c pass"
 _COMMANDS = (
@@ -39,7 +49,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="idea-to-pr-bench-") as folder:
         place = Path(folder).resolve()
         make_place(place)
-        python = Contender(NOTHING, lambda scratch: Command([sys.executable, "-c", "pass"], scratch))
+        python = Contender(
+            NOTHING, lambda scratch: Command([sys.executable, "-c", "pass"], scratch)
+        )
         everyone = [python, *(command(words, place) for words in _COMMANDS)]
         measure(everyone, 1)
         show_machine(given.rounds)

@@ -27,7 +27,9 @@ _FOLDERS = 100
 def main() -> None:
     """Measure and print."""
     parser = options(__doc__ or "", rounds=3)
-    parser.add_argument("--files", type=int, nargs="+", default=[2_000, 20_000], help="sizes (default 2000 20000)")
+    parser.add_argument(
+        "--files", type=int, nargs="+", default=[2_000, 20_000], help="sizes (default 2000 20000)"
+    )
     given = parser.parse_args()
     show_machine(given.rounds)
     for files in given.files:
@@ -36,11 +38,17 @@ def main() -> None:
             for _ in range(given.rounds):
                 for name, took_s in bench.round():
                     seconds.setdefault(name, []).append(took_s)
-            ready = {name: values for name, values in seconds.items() if "harvest" not in name and name != ADD}
+            ready = {
+                name: values
+                for name, values in seconds.items()
+                if "harvest" not in name and name != ADD
+            }
             taken = {name: values for name, values in seconds.items() if name not in ready}
             show(f"{files} files: the workspace is ready", ready, [WORKTREE])
             show(f"{files} files: the tree with one changed file", taken, [ADD])
-            print(f"a workspace takes {bench.size_mb:.0f} MB on the disk; a sparse one {bench.sparse_mb:.0f} MB")
+            print(
+                f"a workspace takes {bench.size_mb:.0f} MB on the disk; a sparse one {bench.sparse_mb:.0f} MB"
+            )
             keep(given.json, "workspace", f"{files} files", seconds)
 
 
@@ -68,11 +76,23 @@ class _Bench:
     def round(self) -> Iterator[tuple[str, float]]:
         """Time everything once."""
         worktree = self.folder / "worktree"
-        yield WORKTREE, _timed(lambda: self.git("worktree", "add", "--quiet", "--detach", str(worktree), self.commit))
+        yield (
+            WORKTREE,
+            _timed(
+                lambda: self.git(
+                    "worktree", "add", "--quiet", "--detach", str(worktree), self.commit
+                )
+            ),
+        )
         yield from self._ours("", ())
         yield from self._ours("sparse, ", _SPARSE)
         (worktree / "p7" / "d0" / "f7.txt").write_text("changed\n")
-        yield ADD, _timed(lambda: (self.git("add", "-A", cwd=worktree), self.git("write-tree", cwd=worktree)))
+        yield (
+            ADD,
+            _timed(
+                lambda: (self.git("add", "-A", cwd=worktree), self.git("write-tree", cwd=worktree))
+            ),
+        )
         self.git("worktree", "remove", "--force", str(worktree))
 
     def _ours(self, word: str, sparse: tuple[str, ...]) -> Iterator[tuple[str, float]]:
@@ -91,7 +111,14 @@ class _Bench:
             yield f"{word}{name}", _timed(lambda at=workspace, c=commit, t=wanted: at.prepare(c, t))
         (folder / "tree" / "p7" / "d0" / "f7.txt").write_text("changed\n")
         yield f"{word}harvest", _timed(lambda: workspace.harvest(("**",), other))
-        used = int(subprocess.run(["du", "-sk", str(folder)], capture_output=True, check=True).stdout.split()[0]) / 1e3
+        used = (
+            int(
+                subprocess.run(
+                    ["du", "-sk", str(folder)], capture_output=True, check=True
+                ).stdout.split()[0]
+            )
+            / 1e3
+        )
         self.size_mb, self.sparse_mb = (self.size_mb, used) if sparse else (used, self.sparse_mb)
         shutil.rmtree(folder)
 
@@ -109,9 +136,13 @@ def _repository(files: int) -> Iterator[_Bench]:
     try:
         root = folder / "repository"
         env = environment(folder)
-        subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(root)], env=env, check=True)
+        subprocess.run(
+            ["git", "init", "--quiet", "--initial-branch=main", str(root)], env=env, check=True
+        )
         stream = "\n".join(_stream(files)).encode()
-        subprocess.run(["git", "fast-import", "--quiet"], cwd=root, env=env, input=stream, check=True)
+        subprocess.run(
+            ["git", "fast-import", "--quiet"], cwd=root, env=env, input=stream, check=True
+        )
         yield _Bench(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -60,7 +60,13 @@ def _flow() -> str:
         *_kinds(), "",
     ]  # fmt: skip
     for kind in _SHOWN:
-        out += [f"## {kind.__name__}", "", (kind.__doc__ or "").strip(), "", "| key | value | default | meaning |"]
+        out += [
+            f"## {kind.__name__}",
+            "",
+            (kind.__doc__ or "").strip(),
+            "",
+            "| key | value | default | meaning |",
+        ]
         out += ["| --- | --- | --- | --- |"]
         out += [_field(kind, field) for field in msgspec.structs.fields(kind)]
         out.append("")
@@ -102,7 +108,12 @@ def _flow() -> str:
         "`pass_env` of its role names.",
         "",
     ]
-    out += ["## Variables of a prompt", "", "A prompt in `agent_prompts/` is a Jinja2 template and can name:", ""]
+    out += [
+        "## Variables of a prompt",
+        "",
+        "A prompt in `agent_prompts/` is a Jinja2 template and can name:",
+        "",
+    ]
     out += [", ".join(f"`{name}`" for name in NAMES) + ".", ""]
     for enum in _ENUMS:
         out += [f"## {enum.__name__}", "", (enum.__doc__ or "").strip(), ""]
@@ -118,16 +129,36 @@ def _kinds() -> list[str]:
 
 
 def _flow_errors() -> str:
-    out = ["# Error codes of a flow", "", _NOTE.strip(), "", "`pipeline explain CODE` prints the same.", ""]
+    out = [
+        "# Error codes of a flow",
+        "",
+        _NOTE.strip(),
+        "",
+        "`pipeline explain CODE` prints the same.",
+        "",
+    ]
     for code in CODES.values():
-        out += [f"## {code.code}: {code.title}", "", code.meaning, "", "Wrong:", "", "```yaml", code.wrong, "```", ""]
+        out += [
+            f"## {code.code}: {code.title}",
+            "",
+            code.meaning,
+            "",
+            "Wrong:",
+            "",
+            "```yaml",
+            code.wrong,
+            "```",
+            "",
+        ]
         out += ["Right:", "", "```yaml", code.right, "```", ""]
     return "\n".join(out)
 
 
 def _field(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> str:
     hint = typing.get_type_hints(kind, include_extras=True)[field.name]
-    meta = next((part for part in getattr(hint, "__metadata__", ()) if isinstance(part, msgspec.Meta)), None)
+    meta = next(
+        (part for part in getattr(hint, "__metadata__", ()) if isinstance(part, msgspec.Meta)), None
+    )
     says = meta.description if meta is not None and meta.description else ""
     default = "required" if field.required else _default(field)
     return f"| `{field.name}` | {_type(hint)} | {default} | {says} |"
@@ -141,7 +172,11 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
         return "see there"
     if isinstance(value, tuple):
         return ", ".join(f"`{item}`" for item in value)
-    return "" if value in (None, "", {}) else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return (
+        ""
+        if value in (None, "", {})
+        else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    )
 
 
 def _type(hint: Any) -> str:
@@ -173,17 +208,41 @@ def _type(hint: Any) -> str:
 
 def _settings() -> str:
     rows = [f"| `{name}` | {says} |" for name, (_, says) in VARIABLES.items()]
-    head = ["# Settings", "", _NOTE.strip(), "", "Environment variables; a flag of a command goes before them.", ""]
-    more = ["", "A repository can name its own state folder: `git config idea-to-pr.stateDir DIR`.", ""]
-    points = ["Failpoints, for `PIPELINE_FAILPOINT`: " + ", ".join(f"`{name}`" for name in failpoints.NAMES) + ".", ""]
+    head = [
+        "# Settings",
+        "",
+        _NOTE.strip(),
+        "",
+        "Environment variables; a flag of a command goes before them.",
+        "",
+    ]
+    more = [
+        "",
+        "A repository can name its own state folder: `git config idea-to-pr.stateDir DIR`.",
+        "",
+    ]
+    points = [
+        "Failpoints, for `PIPELINE_FAILPOINT`: "
+        + ", ".join(f"`{name}`" for name in failpoints.NAMES)
+        + ".",
+        "",
+    ]
     return "\n".join([*head, "| variable | meaning |", "| --- | --- |", *rows, *more, *points])
 
 
 def _exit_codes() -> str:
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.Problem)]
-    named = {kind.exit_code: (kind.__doc__ or "").strip() for kind in kinds if kind is not errors.Problem}
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.Problem)
+    ]
+    named = {
+        kind.exit_code: (kind.__doc__ or "").strip() for kind in kinds if kind is not errors.Problem
+    }
     rows = ["| 0 | Done. |", *(f"| {code} | {says} |" for code, says in sorted(named.items()))]
-    return "\n".join(["# Exit codes", "", _NOTE.strip(), "", "| code | meaning |", "| --- | --- |", *rows, ""])
+    return "\n".join(
+        ["# Exit codes", "", _NOTE.strip(), "", "| code | meaning |", "| --- | --- |", *rows, ""]
+    )
 
 
 def _commands() -> str:
@@ -192,7 +251,10 @@ def _commands() -> str:
     from pipeline.cli.trigger import trigger
 
     out = ["# Commands", "", _NOTE.strip(), ""]
-    commands: list[tuple[str, click.Command]] = [("trigger_workflow", trigger), ("invoke_agent", invoke)]
+    commands: list[tuple[str, click.Command]] = [
+        ("trigger_workflow", trigger),
+        ("invoke_agent", invoke),
+    ]
     for name in main.COMMANDS:
         command = main.group.get_command(click.Context(main.group), name)
         if isinstance(command, click.Group):

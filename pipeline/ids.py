@@ -58,7 +58,9 @@ def branch_complaint(template: str) -> str:
         return "only {feature} and {run_id} can stand in braces"
     if not _BRANCH.fullmatch(name) or any(part in name for part in ("..", "//", "/.", "./", "/-")):
         return "git, or a forge, would not take this name"
-    return "" if not name.endswith((".lock", ".", "/")) else "git would not take a name with this end"
+    return (
+        "" if not name.endswith((".lock", ".", "/")) else "git would not take a name with this end"
+    )
 
 
 def lock_file_name(resource: str, run: str | None) -> str:

@@ -1,4 +1,7 @@
-"""Settings into live objects: the one module that reads the environment, the clock and randomness."""
+"""Settings into live objects.
+
+The one module that reads the environment, the clock and randomness.
+"""
 
 import os
 from collections.abc import Mapping
@@ -34,7 +37,10 @@ def settings() -> Settings:
 
 
 def state_folder(found: Settings, user: UserRepo) -> Path:
-    """Return the folder for stores and workspaces: the variable's, the repository's setting, the user's."""
+    """Return the folder for stores and workspaces.
+
+    The variable's, the repository's setting, the user's.
+    """
     if chosen := found.state_dir or user.config(STATE_KEY):
         return Path(chosen).expanduser().resolve()
     from platformdirs import user_state_path
@@ -50,7 +56,10 @@ def shipped() -> Path:
 
 
 def world(start: Path, *listeners: Listener, extra: Mapping[str, str] | None = None) -> World:
-    """Look at the repository around `start` and get everything ready. Raises `UsageProblem` when there is none."""
+    """Look at the repository around `start` and get everything ready.
+
+    Raises `UsageProblem` when there is none.
+    """
     found = settings()
     env = {**environ(), **(extra or {})}
     user = UserRepo(start, env)

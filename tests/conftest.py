@@ -9,7 +9,9 @@ from hypothesis import settings
 
 from tests.helpers.project import Project
 
-settings.register_profile("default", deadline=None, derandomize=True, print_blob=True, database=None)
+settings.register_profile(
+    "default", deadline=None, derandomize=True, print_blob=True, database=None
+)
 settings.load_profile("default")
 
 _KEPT = {"PIPELINE_TEST_CLIS", "PIPELINE_PORTABLE"}

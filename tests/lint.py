@@ -16,7 +16,10 @@ def main() -> int:
     status = 0
     for name, command in CHECKS:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        print(f"{name:<8} {'ok' if done.returncode == 0 else 'FAILED: ' + ' '.join(command)}", flush=True)
+        print(
+            f"{name:<8} {'ok' if done.returncode == 0 else 'FAILED: ' + ' '.join(command)}",
+            flush=True,
+        )
         if done.returncode:
             print(done.stdout + done.stderr)
             status = status or done.returncode

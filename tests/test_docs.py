@@ -13,7 +13,9 @@ PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").rglob("
 
 @pytest.mark.parametrize("name", sorted(build.pages()))
 def test_a_reference_page_is_as_the_code_makes_it(name):
-    assert (build.REFERENCE / name).read_text() == build.pages()[name], "make it anew: ./run reference"
+    assert (build.REFERENCE / name).read_text() == build.pages()[name], (
+        "make it anew: ./run reference"
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

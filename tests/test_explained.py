@@ -40,13 +40,21 @@ def test_a_stage_is_told_what_the_reference_says(tmp_path: Path) -> None:
     bare = Bare(tmp_path, FLOW)
     done = bare.run("trigger_workflow", "main", "an idea")
     assert done.returncode == 0, done.stderr
-    told = (bare.root / "docs" / "status" / "runs" / bare.newest() / "a" / "names.txt").read_text().split()
+    told = (
+        (bare.root / "docs" / "status" / "runs" / bare.newest() / "a" / "names.txt")
+        .read_text()
+        .split()
+    )
     assert set(told) == set(STAGE_VARIABLES)
 
 
 def test_the_examples_of_the_how_to_are_sound(tmp_path: Path) -> None:
     page = Path("docs/how-to/write-a-workflow.md").read_text()
-    whole = [text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if text.startswith("version:")]
+    whole = [
+        text
+        for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+        if text.startswith("version:")
+    ]
     assert len(whole) == 2
     for number, text in enumerate(whole):
         bare = Bare(tmp_path / str(number), text)
@@ -57,6 +65,10 @@ def test_the_examples_of_the_how_to_are_sound(tmp_path: Path) -> None:
 def test_every_test_that_the_scheduling_page_names_is_there() -> None:
     page = Path("docs/reference/scheduling.md").read_text()
     tests = "".join(path.read_text() for path in Path("tests/core").glob("*.py"))
-    named = set(re.findall(r"\| `((?:test|never|starts|conditions|answers|nothing|replay)_\w+)\b(?!\.py)", page))
+    named = set(
+        re.findall(
+            r"\| `((?:test|never|starts|conditions|answers|nothing|replay)_\w+)\b(?!\.py)", page
+        )
+    )
     assert len(named) > 50
     assert [name for name in named if f"def {name}(" not in tests] == []

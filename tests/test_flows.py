@@ -31,7 +31,9 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 WRONG = [path for path in FILES if "# error " in path.read_text()]
 RIGHT = [path for path in FILES if path not in WRONG]
 FIRST = '$ trigger_workflow main "an idea"'
-COMPLAINT = re.compile(r"^error\[(F\d+)\]: (.*)\n +--> agents/flow\.yaml:(\d+):(\d+)((?:\n.+)*)", re.MULTILINE)
+COMPLAINT = re.compile(
+    r"^error\[(F\d+)\]: (.*)\n +--> agents/flow\.yaml:(\d+):(\d+)((?:\n.+)*)", re.MULTILINE
+)
 
 
 class Step(msgspec.Struct):
@@ -97,7 +99,9 @@ def test_a_right_flow_does_what_it_says(path: Path, tmp_path: Path) -> None:
             hold(bare, word, rest, done, shown)
 
 
-def hold(bare: Bare, word: str, rest: list[str], done: "subprocess.CompletedProcess[str]", shown: str) -> None:
+def hold(
+    bare: Bare, word: str, rest: list[str], done: "subprocess.CompletedProcess[str]", shown: str
+) -> None:
     """Hold one expectation."""
     match word:
         case "exit":
@@ -105,7 +109,9 @@ def hold(bare: Bare, word: str, rest: list[str], done: "subprocess.CompletedProc
         case "says":
             assert rest[0] in shown, shown
         case "stage":
-            assert bare.result()["stages"][rest[0]]["state"] == rest[1], json.dumps(bare.result()["stages"], indent=1)
+            assert bare.result()["stages"][rest[0]]["state"] == rest[1], json.dumps(
+                bare.result()["stages"], indent=1
+            )
         case "order":
             first = list(dict.fromkeys(bare.started()))
             assert [stage for stage in first if stage in rest] == rest, first

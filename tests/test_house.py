@@ -33,7 +33,9 @@ HEAVY = {
 
 def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     tree = ast.parse(path.read_text())
-    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -60,7 +62,11 @@ def test_packages_hold_tables_and_doors_but_no_modules_of_their_own():
 
 def test_the_bands_are_kept():
     done = subprocess.run(
-        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
+        [Path(sys.executable).parent / "lint-imports"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
@@ -77,7 +83,9 @@ def test_help_loads_nothing_heavy(command):
 
 
 def test_no_file_names_a_persons_folder_or_unfinished_work():
-    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     banned = re.compile(r"/(home|Users|root)/[a-z]|\bTODO\b|\bFIXME\b|\bXXX\b")
     for name in names:
         path = ROOT / name

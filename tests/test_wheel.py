@@ -15,7 +15,17 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_wheel_alone_plays_the_demo(tmp_path):
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)]
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
     built = subprocess.run(build, capture_output=True, text=True, check=False)
     if built.returncode:
         pytest.skip(f"the wheel cannot be built here: {built.stderr.strip()[-300:]}")
@@ -26,8 +36,16 @@ def test_the_wheel_alone_plays_the_demo(tmp_path):
     wheel = next(tmp_path.glob("*.whl"))
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", str(wheel)], check=True)
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"}
-    command = [tmp_path / "venv" / "bin" / "pipeline", "demo", "--json", "--keep", str(tmp_path / "demo")]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    command = [
+        tmp_path / "venv" / "bin" / "pipeline",
+        "demo",
+        "--json",
+        "--keep",
+        str(tmp_path / "demo"),
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["state"], result["pr"]["number"]) == ("done", 1)

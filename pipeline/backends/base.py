@@ -16,7 +16,10 @@ from pipeline.process.spec import Ending, ExitRecord
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of an agent. `call` counts the calls of this stage in the run, lost ones left out."""
+    """One call of an agent.
+
+    `call` counts the calls of this stage in the run, lost ones left out.
+    """
 
     stage: str
     mode: str
@@ -36,7 +39,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back. An answer without `failure` is a claim, not a fact; `retry_after_s` goes with a quota."""
+    """What came back. An answer without `failure` is a claim, not a fact.
+
+    `retry_after_s` goes with a quota.
+    """
 
     text: str = ""
     agent: str = ""
@@ -72,11 +78,17 @@ class Backend(Protocol):
     """One way to have an agent work. Both methods are pure but for reading files they are given."""
 
     def command(self, request: Request) -> Command:
-        """Say what to run. May be called twice for one request. Raises `UsageProblem` when it cannot."""
+        """Say what to run. May be called twice for one request.
+
+        Raises `UsageProblem` when it cannot.
+        """
         ...
 
     def answer(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> Answer:
-        """Read what the command left: its record, its output, `request.result_file`. Never raises."""
+        """Read what the command left: its record, its output, `request.result_file`.
+
+        Never raises.
+        """
         ...
 
 

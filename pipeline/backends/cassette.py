@@ -1,8 +1,10 @@
-"""A cassette plays a scripted run: no model is called, but its edits are real edits by a real process.
+"""A cassette plays a scripted run.
 
-A cassette is a folder: `STAGE/N/` holds the n-th take of a stage, with `answer.md` (standard output),
-`files/` (laid over the workspace), `outputs/` (laid into the output folder) and `delete` (paths, one a
-line). A stage called more often than there are takes gets the last one again.
+No model is called, but its edits are real edits by a real process.
+
+A cassette is a folder: `STAGE/N/` holds the n-th take of a stage, with `answer.md` (standard
+output), `files/` (laid over the workspace), `outputs/` (laid into the output folder) and `delete`
+(paths, one a line). A stage called more often than there are takes gets the last one again.
 """
 
 import sys
@@ -36,7 +38,10 @@ class CassetteBackend:
 
 
 def find_take(cassette: Path, stage: str, call: int) -> Path:
-    """Return the folder of a stage's n-th take, or of its last one. Raises `UsageProblem` when it has none."""
+    """Return the folder of a stage's n-th take, or of its last one.
+
+    Raises `UsageProblem` when it has none.
+    """
     folder = cassette / stage_folder(stage)
     takes = sorted((int(path.name), path) for path in folder.glob("[0-9]*") if path.name.isdigit())
     if not takes:

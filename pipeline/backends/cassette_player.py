@@ -1,4 +1,7 @@
-"""Play one take of a cassette; run as a script of its own: `python -I -S cassette_player.py TAKE`."""
+"""Play one take of a cassette; run as a script of its own.
+
+`python -I -S cassette_player.py TAKE`.
+"""
 
 import os
 import shutil

@@ -1,10 +1,11 @@
 """Any command line as an agent: prompt on standard input, answer on standard output.
 
-A command may also write a JSON object to `$PIPELINE_RESULT`: `{"status": "done" | "failed" | "quota" |
-"questions" | "exists", "summary": TEXT, "model": NAME, "input_tokens": N, "output_tokens": N, "cost_usd": X,
-"retry_after_s": N, "questions": [TEXT], "where": ["FILE:LINE"]}`,
-all but `status` optional. `quota` means that nothing was done: the stage waits `retry_after_s` and is
-started again, which costs it no retry. Exit status 0 alone proves nothing; it only means that the gates are asked.
+A command may also write a JSON object to `$PIPELINE_RESULT`: `{"status": "done" | "failed" |
+"quota" | "questions" | "exists", "summary": TEXT, "model": NAME, "input_tokens": N,
+"output_tokens": N, "cost_usd": X, "retry_after_s": N, "questions": [TEXT], "where":
+["FILE:LINE"]}`, all but `status` optional. `quota` means that nothing was done: the stage waits
+`retry_after_s` and is started again, which costs it no retry. Exit status 0 alone proves nothing;
+it only means that the gates are asked.
 """
 
 from typing import Literal
@@ -52,13 +53,20 @@ class CommandBackend:
 
     def answer(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> Answer:
         """Take the result file if there is one, else standard output."""
-        agent = request.player.command[0].rpartition("/")[2] if request.player.command else "command"
+        agent = (
+            request.player.command[0].rpartition("/")[2] if request.player.command else "command"
+        )
         if ended := failed_ending(record):
             return Answer(text=stdout, agent=agent, failure=ended[0], reason=ended[1])
         if record.code != 0 and not _is_quota(request):
             kind = FailureKind.TRANSIENT if record.code == EX_TEMPFAIL else FailureKind.AGENT
             tail = (stderr or stdout).strip()[-_TAIL:]
-            return Answer(text=stdout, agent=agent, failure=kind, reason=f"{agent} ended with {record.code}: {tail}")
+            return Answer(
+                text=stdout,
+                agent=agent,
+                failure=kind,
+                reason=f"{agent} ended with {record.code}: {tail}",
+            )
         if not request.result_file.exists():
             return Answer(text=stdout, agent=agent)
         return _read(request, agent, stdout)
@@ -74,7 +82,11 @@ def _read(request: Request, agent: str, stdout: str) -> Answer:
             failure=FailureKind.PROTOCOL,
             reason=f"$PIPELINE_RESULT is not as described: {exc}",
         )
-    usage = Usage(input_tokens=result.input_tokens, output_tokens=result.output_tokens, cost_usd=result.cost_usd)
+    usage = Usage(
+        input_tokens=result.input_tokens,
+        output_tokens=result.output_tokens,
+        cost_usd=result.cost_usd,
+    )
     failure = {"failed": FailureKind.AGENT, "quota": FailureKind.QUOTA}.get(result.status)
     return Answer(
         text=result.summary or stdout,
@@ -88,7 +100,10 @@ def _read(request: Request, agent: str, stdout: str) -> Answer:
 
 
 def _is_quota(request: Request) -> bool:
-    """Tell whether the command says that its quota is used up; then its exit status says nothing more."""
+    """Tell whether the command says that its quota is used up.
+
+    Then its exit status says nothing more.
+    """
     try:
         return msgspec.json.decode(request.result_file.read_bytes(), type=_Result).status == "quota"
     except (OSError, msgspec.DecodeError):

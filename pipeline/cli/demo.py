@@ -16,7 +16,9 @@ _WORKFLOW = "idea_to_feature"
 
 
 @click.command()
-@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Make it in this new folder.")
+@click.option(
+    "--keep", type=click.Path(file_okay=False, path_type=Path), help="Make it in this new folder."
+)
 @click.option(
     "--crash-after",
     default="",
@@ -25,7 +27,10 @@ _WORKFLOW = "idea_to_feature"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
-    """Turn one idea into one pull request in a sample repository. No key, server or account is needed."""
+    """Turn one idea into one pull request in a sample repository.
+
+    No key, server or account is needed.
+    """
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.demo import stage_set
@@ -41,11 +46,17 @@ def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
     repository, remote = stage_set.set_up(folder, wiring.shipped())
     world = wiring.world(repository, extra=tools)
     runs.require_stage(world, _WORKFLOW, crash_after)
-    for label, value in (("repository", repository), ("remote", remote), ("idea", stage_set.idea())):
+    for label, value in (
+        ("repository", repository),
+        ("remote", remote),
+        ("idea", stage_set.idea()),
+    ):
         say.line(f"{label:<13} {value}")
     say.line()
     cassette = str(stage_set.CASSETTE)
-    order = runs.Order(workflow=_WORKFLOW, idea=stage_set.idea(), feature="risk-monitor", cassette=cassette)
+    order = runs.Order(
+        workflow=_WORKFLOW, idea=stage_set.idea(), feature="risk-monitor", cassette=cassette
+    )
     name = runs.start(world, order)
     if crash_after:
         _crash(repository, name, crash_after, tools)
@@ -54,7 +65,11 @@ def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
         return _finish_json(repository, remote, name, tools)
     status = work_on(repository, name, as_json=False, hints=False, extra=tools)
     command = wiring.environ().get("PIPELINE_COMMAND", "pipeline")
-    for label, words in (("the text", "pr show 1"), ("the change", "pr diff 1"), ("the run", f"show {name}")):
+    for label, words in (
+        ("the text", "pr show 1"),
+        ("the change", "pr diff 1"),
+        ("the run", f"show {name}"),
+    ):
         say.line(f"{label:<13} {command} {words} -C {repository}")
     say.line(f"{'merge it':<13} {command} pr merge 1 -C {repository}")
     say.line(f'{"your own":<13} README.md, "Your own repository"')
@@ -85,7 +100,10 @@ def _folder(keep: Path | None) -> Path:
 
 
 def _tools(environ: Mapping[str, str]) -> dict[str, str]:
-    """Put this Python first on the PATH: it has the pytest that the sample needs, and none of the plugins around it."""
+    """Put this Python first on the PATH.
+
+    It has the pytest that the sample needs, and none of the plugins around it.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{environ.get('PATH', os.defpath)}"
     return {"PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-_START = click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+_START = click.option(
+    "-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder."
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
 
@@ -45,13 +47,22 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
             print_json({"schema_version": 1, "pair": pair, "workflows": answers})
             return 0
         for answer in answers:
-            printer.line(f"{answer.workflow}: {'yes, they may run at once' if answer.parallel else 'no'}")
+            printer.line(
+                f"{answer.workflow}: {'yes, they may run at once' if answer.parallel else 'no'}"
+            )
             for reason in answer.reasons:
                 printer.line(f"  {reason}")
         return 0
     stages = sum(1 for name in found.workflows for _ in flows.compiled(world, name).leaves())
     if as_json:
-        print_json({"schema_version": 1, "sound": True, "workflows": list(found.workflows), "stages": stages})
+        print_json(
+            {
+                "schema_version": 1,
+                "sound": True,
+                "workflows": list(found.workflows),
+                "stages": stages,
+            }
+        )
         return 0
     printer.line(f"{flows.FLOW} is sound: {len(found.workflows)} workflow(s), {stages} stage(s)")
     return 0
@@ -59,11 +70,18 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
 
 @flow.command()
 @click.argument("workflow", required=False)
-@click.option("--shipped", is_flag=True, help="The flow that comes with this version, as a start for your own.")
+@click.option(
+    "--shipped",
+    is_flag=True,
+    help="The flow that comes with this version, as a start for your own.",
+)
 @_JSON
 @_START
 def show(*, workflow: str | None, shipped: bool, as_json: bool, start: Path) -> int:
-    """Show a workflow's plan in order: who, what it may write, gates, limits; without one, print the flow file."""
+    """Show a workflow's plan in order: who, what it may write, gates, limits.
+
+    Without one, print the flow file.
+    """
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine import flows
@@ -86,7 +104,13 @@ def show(*, workflow: str | None, shipped: bool, as_json: bool, start: Path) -> 
 
 @flow.command()
 @click.argument("workflow")
-@click.option("--format", "form", type=click.Choice(["tree", "mermaid", "svg"]), default="tree", help="As what.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "mermaid", "svg"]),
+    default="tree",
+    help="As what.",
+)
 @_START
 def graph(*, workflow: str, form: str, start: Path) -> int:
     """Draw a workflow: as a tree on the terminal, as Mermaid, or as an SVG picture."""
@@ -103,7 +127,11 @@ def graph(*, workflow: str, form: str, start: Path) -> int:
         return 0
     from pipeline.ui import flow_view
 
-    lines = flow_view.mermaid(plan) if form == "mermaid" else flow_view.tree(plan, unicode=printer.unicode)
+    lines = (
+        flow_view.mermaid(plan)
+        if form == "mermaid"
+        else flow_view.tree(plan, unicode=printer.unicode)
+    )
     for line in lines:
         printer.line(line)
     return 0

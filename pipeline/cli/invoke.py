@@ -19,13 +19,20 @@ from pipeline.errors import UsageProblem
     help="Folder of extra inputs.",
 )
 @click.option(
-    "--output", "output_dir", type=click.Path(file_okay=False, path_type=Path), help="Copy the outputs there."
+    "--output",
+    "output_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Copy the outputs there.",
 )
 @click.option("--base-branch", default="", help="Branch to start from, for a new run.")
-@click.option("--create-pr", type=bool, default=None, help="Whether publishing opens a pull request.")
+@click.option(
+    "--create-pr", type=bool, default=None, help="Whether publishing opens a pull request."
+)
 @click.option("--retry", type=bool, default=False, help="true: again, although it is done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's result as JSON on stdout.")
-@click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+@click.option(
+    "-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder."
+)
 def invoke(
     *,
     agent: str,
@@ -61,10 +68,14 @@ def invoke(
         idea = runs.prepared_idea(world, run_id) or feature
         if not idea.strip():
             raise UsageProblem(
-                f"there is no run {run_id}, and nothing says what a new one is about", "Add --feature NAME"
+                f"there is no run {run_id}, and nothing says what a new one is about",
+                "Add --feature NAME",
             )
         order = runs.Order(workflow="idea_to_feature", idea=idea, feature=feature, run_id=run_id)
-        runs.start(world, msgspec.structs.replace(order, base_branch=base_branch, publish=create_pr is not False))
+        runs.start(
+            world,
+            msgspec.structs.replace(order, base_branch=base_branch, publish=create_pr is not False),
+        )
     stage = find_stage(look.load_state(world, run_id), agent, mode, retry=retry)
     if input_dir is not None:
         copy_outputs(input_dir, rundir.accepted(GIVEN))
@@ -72,5 +83,8 @@ def invoke(
     status = work_on(start, run_id, as_json=as_json, first=[invoked])
     if output_dir is not None:
         copy_outputs(rundir.accepted(stage), output_dir)
-    click.echo(f"{stage}: see {rundir.stage(stage)}; go on with the run: pipeline resume {run_id}", err=True)
+    click.echo(
+        f"{stage}: see {rundir.stage(stage)}; go on with the run: pipeline resume {run_id}",
+        err=True,
+    )
     return status

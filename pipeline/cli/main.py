@@ -17,19 +17,28 @@ from pipeline.errors import Problem
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("pipeline.cli.setup:init", "Look at a repository and write its agents/flow.yaml."),
     "doctor": ("pipeline.cli.setup:doctor", "Check that everything a run needs is there."),
-    "demo": ("pipeline.cli.demo:demo", "See it work: sample repository, scripted agents, a real pull request."),
+    "demo": (
+        "pipeline.cli.demo:demo",
+        "See it work: sample repository, scripted agents, a real pull request.",
+    ),
     "status": ("pipeline.cli.runs:status", "Where a run stands; without a run: what is going on."),
     "list": ("pipeline.cli.runs:list_runs", "All runs, the newest first."),
     "show": ("pipeline.cli.runs:show", "Everything about one run."),
     "logs": ("pipeline.cli.runs:logs", "The log of a run, or what one stage printed."),
-    "explain": ("pipeline.cli.runs:explain", "Why a run or stage stands where it stands; what an error code means."),
+    "explain": (
+        "pipeline.cli.runs:explain",
+        "Why a run or stage stands where it stands; what an error code means.",
+    ),
     "open": ("pipeline.cli.open:open_run", "A folder to edit what a run has made so far."),
     "resume": ("pipeline.cli.steer:resume", "Go on with a run that was stopped, parked or killed."),
     "answer": ("pipeline.cli.steer:answer", "Answer an approval: approve, revise or stop."),
     "retry": ("pipeline.cli.steer:retry", "Run a stage again, with everything that builds on it."),
     "fork": ("pipeline.cli.steer:fork", "Go on from a stage in a run of its own."),
     "cancel": ("pipeline.cli.steer:cancel", "End a run, or one stage of it."),
-    "rollback": ("pipeline.cli.runs:rollback", "Remove a run's branch, pull request, workspaces and folder."),
+    "rollback": (
+        "pipeline.cli.runs:rollback",
+        "Remove a run's branch, pull request, workspaces and folder.",
+    ),
     "clean": ("pipeline.cli.clean:clean", "Remove folders of runs that are over for long."),
     "locks": ("pipeline.cli.runs:show_locks", "Which locks are held, by whom, since when."),
     "pr": ("pipeline.cli.pr:pr", "Pull requests: list, show, diff, merge."),
@@ -62,7 +71,9 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, name="pipeline", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, name="pipeline", context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="idea-to-pr")
 def group() -> None:
     """From an idea to a reviewed pull request, by a declared pipeline of coding agents.

@@ -7,11 +7,20 @@ import click
 
 @click.command("open")
 @click.argument("run")
-@click.option("--mine", is_flag=True, help="Put the edits in the folder on top of what the run made of the same files.")
+@click.option(
+    "--mine",
+    is_flag=True,
+    help="Put the edits in the folder on top of what the run made of the same files.",
+)
 @click.option("--print-path", is_flag=True, help="Print nothing but the folder.")
-@click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+@click.option(
+    "-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder."
+)
 def open_run(*, run: str, mine: bool, print_path: bool, start: Path) -> int:
-    """Make a folder with the run's newest tree; what you edit in it becomes a commit of yours on resume."""
+    """Make a folder with the run's newest tree.
+
+    What you edit in it becomes a commit of yours on resume.
+    """
     from pipeline import wiring
     from pipeline.engine import person
     from pipeline.ui import text

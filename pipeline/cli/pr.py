@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-_START = click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+_START = click.option(
+    "-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder."
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 _NUMBER = click.argument("number", type=int)
 
@@ -29,7 +31,10 @@ def list_pulls(*, as_json: bool, start: Path) -> int:
     if as_json:
         print_json({"schema_version": 1, "pull_requests": found})
         return 0
-    rows = [[str(one.number), one.state + (", draft" if one.draft else ""), one.title, one.head] for one in found]
+    rows = [
+        [str(one.number), one.state + (", draft" if one.draft else ""), one.title, one.head]
+        for one in found
+    ]
     text.out(wiring.environ()).table(["number", "state", "title", "branch"], rows)
     return 0
 
@@ -50,7 +55,9 @@ def show(*, number: int, as_json: bool, start: Path) -> int:
         print_json(pull)
         return 0
     printer = text.out(wiring.environ())
-    printer.line(f"{pull.title}  ({pull.state}{', draft' if pull.draft else ''}, {pull.head} into {pull.base})")
+    printer.line(
+        f"{pull.title}  ({pull.state}{', draft' if pull.draft else ''}, {pull.head} into {pull.base})"
+    )
     printer.line()
     printer.line(pull.body)
     return 0

@@ -1,4 +1,7 @@
-"""`pipeline status | list | show | logs | explain | rollback | locks`: looking at runs, and taking them away."""
+"""`pipeline status | list | show | logs | explain | rollback | locks`.
+
+Looking at runs, and taking them away.
+"""
 
 from pathlib import Path
 
@@ -8,7 +11,9 @@ from pipeline.errors import NothingToDo, UsageProblem
 
 _RUN = click.argument("run")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-_START = click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+_START = click.option(
+    "-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder."
+)
 
 
 @click.command()
@@ -64,10 +69,18 @@ def list_runs(*, as_json: bool, start: Path) -> int:
         print_json({"schema_version": 1, "runs": found})
         return 0
     rows = [
-        [one.run_id, one.state, one.feature, text.seconds(one.duration_s), one.pr.url if one.pr else one.reason[:80]]
+        [
+            one.run_id,
+            one.state,
+            one.feature,
+            text.seconds(one.duration_s),
+            one.pr.url if one.pr else one.reason[:80],
+        ]
         for one in found
     ]
-    text.out(wiring.environ()).table(["run", "state", "feature", "took", "pull request or reason"], rows)
+    text.out(wiring.environ()).table(
+        ["run", "state", "feature", "took", "pull request or reason"], rows
+    )
     return 0
 
 
@@ -115,7 +128,11 @@ def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
     state = look.load_state(world, run)
     if stage is not None and stage not in state.nodes:
         raise UsageProblem(f"run {run} has no stage {stage}", did_you_mean(stage, state.nodes))
-    wanted = [stage] if stage else [name for name, node in state.nodes.items() if node.status.value == "failed"]
+    wanted = (
+        [stage]
+        if stage
+        else [name for name, node in state.nodes.items() if node.status.value == "failed"]
+    )
     for name in wanted:
         attempt = rundir.attempt(name, state.nodes[name].attempts)
         for file in ("stdout.log", "stderr.log"):
@@ -137,7 +154,10 @@ def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
 @_JSON
 @_START
 def explain(*, what: str, as_json: bool, start: Path) -> int:
-    """Say why a run or stage stands where it stands and what to do; or what an error code of a flow means."""
+    """Say why a run or stage stands where it stands and what to do.
+
+    Or what an error code of a flow means.
+    """
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine import again, look
@@ -204,8 +224,14 @@ def show_locks(*, as_json: bool, start: Path) -> int:
             [
                 view.name,
                 "held" if view.held else "free",
-                *((who.agent, who.run_id, str(who.pid), who.timestamp) if who else ("", "", "", "")),
+                *(
+                    (who.agent, who.run_id, str(who.pid), who.timestamp)
+                    if who
+                    else ("", "", "", "")
+                ),
             ]
         )
-    text.out(wiring.environ()).table(["lock", "state", "by (or last by)", "run", "pid", "since"], rows)
+    text.out(wiring.environ()).table(
+        ["lock", "state", "by (or last by)", "run", "pid", "since"], rows
+    )
     return 0

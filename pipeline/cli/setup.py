@@ -5,17 +5,30 @@ from pathlib import Path
 import click
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-_START = click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+_START = click.option(
+    "-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder."
+)
 
 
 @click.command()
-@click.option("--update", is_flag=True, help="Merge what this version would write into what is there.")
-@click.option("--eject-prompts", is_flag=True, help="Copy the shipped prompts into agent_prompts/, to change them.")
-@click.option("--dry-run", is_flag=True, help="Show what was found and what would be written; write nothing.")
+@click.option(
+    "--update", is_flag=True, help="Merge what this version would write into what is there."
+)
+@click.option(
+    "--eject-prompts",
+    is_flag=True,
+    help="Copy the shipped prompts into agent_prompts/, to change them.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Show what was found and what would be written; write nothing."
+)
 @_JSON
 @_START
 def init(*, update: bool, eject_prompts: bool, dry_run: bool, as_json: bool, start: Path) -> int:
-    """Look at a repository and write its agents/flow.yaml. Asks nothing, and overwrites nothing of yours."""
+    """Look at a repository and write its agents/flow.yaml.
+
+    Asks nothing, and overwrites nothing of yours.
+    """
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine import adopt
@@ -32,12 +45,19 @@ def init(*, update: bool, eject_prompts: bool, dry_run: bool, as_json: bool, sta
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Leave out what takes long: set-up, tests and checks of the base.")
-@click.option("--base-branch", default="", metavar="BRANCH", help="Branch that runs are to start from.")
+@click.option(
+    "--quick", is_flag=True, help="Leave out what takes long: set-up, tests and checks of the base."
+)
+@click.option(
+    "--base-branch", default="", metavar="BRANCH", help="Branch that runs are to start from."
+)
 @_JSON
 @_START
 def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
-    """Check everything a run needs: git, flow, agents, push, disk; then set-up, tests and checks of the base."""
+    """Check everything a run needs: git, flow, agents, push, disk.
+
+    Then set-up, tests and checks of the base.
+    """
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine import doctor as engine
@@ -52,7 +72,10 @@ def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
             found.show_check(printer, check)
     status = engine.exit_code(checks)
     if as_json:
-        rows = [{"name": one.name, "verdict": one.verdict, "text": one.text, "mend": one.mend} for one in checks]
+        rows = [
+            {"name": one.name, "verdict": one.verdict, "text": one.text, "mend": one.mend}
+            for one in checks
+        ]
         print_json({"schema_version": 1, "exit_code": status, "checks": rows})
     else:
         found.show_end(printer, checks)

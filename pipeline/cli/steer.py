@@ -7,10 +7,17 @@ import click
 from pipeline.errors import UsageProblem
 
 _RUN = click.argument("run")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the run's result as JSON on stdout.")
-_START = click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+_JSON = click.option(
+    "--json", "as_json", is_flag=True, help="Print the run's result as JSON on stdout."
+)
+_START = click.option(
+    "-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder."
+)
 _RELOAD = click.option(
-    "--reload", "reloaded", is_flag=True, help="Take flow and prompts as they are in the checkout now."
+    "--reload",
+    "reloaded",
+    is_flag=True,
+    help="Take flow and prompts as they are in the checkout now.",
 )
 
 
@@ -23,7 +30,14 @@ _RELOAD = click.option(
 @_JSON
 @_START
 def resume(
-    *, run: str, usd: float | None, tokens: str | None, wall: str | None, reloaded: bool, as_json: bool, start: Path
+    *,
+    run: str,
+    usd: float | None,
+    tokens: str | None,
+    wall: str | None,
+    reloaded: bool,
+    as_json: bool,
+    start: Path,
 ) -> int:
     """Go on with a run; finished stages do not run again, unless what they stand on has changed."""
     from pipeline import wiring
@@ -45,13 +59,25 @@ def resume(
 @click.command()
 @_RUN
 @click.argument("word", required=False, type=click.Choice(["approve", "revise", "reply", "stop"]))
-@click.option("-m", "--comment", default="", help="What is to be revised, or why; the reply to an agent's question.")
+@click.option(
+    "-m",
+    "--comment",
+    default="",
+    help="What is to be revised, or why; the reply to an agent's question.",
+)
 @click.option("--stage", default="", help="Which question, when several are open.")
-@click.option("--later", is_flag=True, help="Only write the answer down; go on with: pipeline resume RUN.")
+@click.option(
+    "--later", is_flag=True, help="Only write the answer down; go on with: pipeline resume RUN."
+)
 @_JSON
 @_START
-def answer(*, run: str, word: str | None, comment: str, stage: str, later: bool, as_json: bool, start: Path) -> int:
-    """Answer the approval or the question that a run waits for, and go on with it; without WORD: reply."""
+def answer(
+    *, run: str, word: str | None, comment: str, stage: str, later: bool, as_json: bool, start: Path
+) -> int:
+    """Answer the approval or the question that a run waits for, and go on with it; without WORD.
+
+    Reply.
+    """
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.core.events import Answer
@@ -87,26 +113,38 @@ def retry(*, run: str, stage: str, reloaded: bool, as_json: bool, start: Path) -
 
 @click.command()
 @_RUN
-@click.option("--from", "stage", required=True, help="The first stage that runs again; those before it are inherited.")
+@click.option(
+    "--from",
+    "stage",
+    required=True,
+    help="The first stage that runs again; those before it are inherited.",
+)
 @_RELOAD
 @_JSON
 @_START
 def fork(*, run: str, stage: str, reloaded: bool, as_json: bool, start: Path) -> int:
-    """Go on from a stage in a new run, which inherits the results of the stages before it; RUN stays as it is."""
+    """Go on from a stage in a new run, which inherits the results of the stages before it.
+
+    RUN stays as it is.
+    """
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.engine import again
     from pipeline.ui import text
 
     name, inherited = again.fork(wiring.world(start), run, stage, reload=reloaded)
-    text.err(wiring.environ()).line(f"run {name}: inherits {', '.join(inherited) or 'nothing'} from {run}")
+    text.err(wiring.environ()).line(
+        f"run {name}: inherits {', '.join(inherited) or 'nothing'} from {run}"
+    )
     return work_on(start, name, as_json=as_json)
 
 
 @click.command()
 @_RUN
 @click.argument("stage", required=False)
-@click.option("-m", "--reason", default="cancelled by a person", help="Why; it is kept with the run.")
+@click.option(
+    "-m", "--reason", default="cancelled by a person", help="Why; it is kept with the run."
+)
 @_START
 def cancel(*, run: str, stage: str | None, reason: str, start: Path) -> int:
     """End a run and every process of it; with STAGE only that stage."""
@@ -116,7 +154,9 @@ def cancel(*, run: str, stage: str | None, reason: str, start: Path) -> int:
 
     world = wiring.world(start)
     if stage:
-        said = undo.cancel_stage(world, run, again.find_node(look.load_state(world, run), stage), reason)
+        said = undo.cancel_stage(
+            world, run, again.find_node(look.load_state(world, run), stage), reason
+        )
     else:
         said = undo.cancel(world, run, reason)
     text.err(wiring.environ()).line(said)

@@ -13,13 +13,27 @@ from pipeline.errors import UsageProblem
 @click.command("trigger_workflow", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("workflow")
 @click.argument("words", nargs=-1, metavar="[IDEA | - | RUN_ID FEATURE_NAME]")
-@click.option("--idea-file", type=click.Path(dir_okay=False, path_type=Path), help="Read the idea from a file.")
+@click.option(
+    "--idea-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Read the idea from a file.",
+)
 @click.option("--feature", default="", help="Name of the feature (default: made from the idea).")
 @click.option(
-    "--base-branch", default="", help="Branch to start from (default: BASE_BRANCH, the remote's, the current)."
+    "--base-branch",
+    default="",
+    help="Branch to start from (default: BASE_BRANCH, the remote's, the current).",
 )
-@click.option("--input", "given", multiple=True, metavar="NAME=VALUE", help="A value for an input of the workflow.")
-@click.option("--dry-run", is_flag=True, help="Show the plan and the prompts; start nothing, change nothing.")
+@click.option(
+    "--input",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A value for an input of the workflow.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Show the plan and the prompts; start nothing, change nothing."
+)
 @click.option("--no-pr", is_flag=True, help="Branch and push, but open no pull request.")
 @click.option(
     "--cassette",
@@ -27,7 +41,9 @@ from pipeline.errors import UsageProblem
     help="Play the agents from a folder; no model is called.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-@click.option("-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder.")
+@click.option(
+    "-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder."
+)
 def trigger(
     *,
     workflow: str,
@@ -56,7 +72,9 @@ def trigger(
     from pipeline.engine import clean, flows, preflight, runs
 
     world = wiring.world(start)
-    run_id, idea, feature = _ask(words, idea_file, feature, lambda name: runs.prepared_idea(world, name))
+    run_id, idea, feature = _ask(
+        words, idea_file, feature, lambda name: runs.prepared_idea(world, name)
+    )
     order = runs.Order(
         workflow=workflow,
         idea=idea,
@@ -82,7 +100,9 @@ def trigger(
 
 def _require_cassette(folder: Path | None) -> None:
     if folder is not None and not folder.is_dir():
-        raise UsageProblem(f"there is no cassette {folder}", "A cassette is a folder: STAGE/1/answer.md and so on")
+        raise UsageProblem(
+            f"there is no cassette {folder}", "A cassette is a folder: STAGE/1/answer.md and so on"
+        )
 
 
 def _rehearse(world: Any, order: Any, *, as_json: bool) -> int:
@@ -118,13 +138,18 @@ def _inputs(given: tuple[str, ...]) -> dict[str, str]:
 def _ask(
     words: tuple[str, ...], idea_file: Path | None, feature: str, prepared: Callable[[str], str]
 ) -> tuple[str, str, str]:
-    """Take run id, idea and feature name out of what was typed; `prepared` reads a run's prepared request."""
+    """Take run id, idea and feature name out of what was typed.
+
+    `prepared` reads a run's prepared request.
+    """
     from pipeline.ids import is_run_id
 
     run_id = words[0] if words and is_run_id(words[0]) else ""
     rest = words[1:] if run_id else words
     if len(rest) > 1:
-        raise UsageProblem(f"{len(rest)} words where one idea was expected", "Put the idea in quotes")
+        raise UsageProblem(
+            f"{len(rest)} words where one idea was expected", "Put the idea in quotes"
+        )
     typed = rest[0] if rest else ""
     if typed == "-":
         return run_id, sys.stdin.read(), feature
@@ -132,7 +157,11 @@ def _ask(
         if typed and not run_id:
             raise UsageProblem("an idea and --idea-file", "Give one of them")
         try:
-            return run_id, idea_file.read_text(errors="replace"), feature or (typed if run_id else "")
+            return (
+                run_id,
+                idea_file.read_text(errors="replace"),
+                feature or (typed if run_id else ""),
+            )
         except OSError as exc:
             raise UsageProblem(f"{idea_file} cannot be read: {exc.strerror}") from exc
     if run_id:

@@ -42,7 +42,9 @@ def work_on(
     else:
         printed = text.out(wiring.environ())
         if shown and invoked is None:
-            report.show_outcome(printed, found, run.state, run.store, hints=hints and not run.state.asked)
+            report.show_outcome(
+                printed, found, run.state, run.store, hints=hints and not run.state.asked
+            )
         explaining.show_questions(printed, run.state, run.store, run.rundir)
     if found.exit_code == 1 and run.mend:
         printer.line(run.mend)
@@ -64,7 +66,9 @@ def _signals(stop: Any, name: str, printer: Any) -> Iterator[None]:
                 f"\nstopping after what runs now; once more ends it at once. Go on later: pipeline resume {name}"
             )
 
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
@@ -91,4 +95,6 @@ def print_json(value: object) -> None:
     from pipeline import wiring
     from pipeline.ui import text
 
-    text.out(wiring.environ()).stream.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+    text.out(wiring.environ()).stream.write(
+        msgspec.json.format(msgspec.json.encode(value)).decode() + "\n"
+    )

@@ -1,4 +1,7 @@
-"""Going back: stages that are to run again, and all indexes of a run made anew from where its nodes then stand."""
+"""Going back.
+
+Stages that are to run again, and all indexes of a run made anew from where its nodes then stand.
+"""
 
 from collections.abc import Iterable
 
@@ -45,7 +48,9 @@ def take_back(run: Progress, stages: Iterable[str], told: tuple[str, ...]) -> No
     for name in taken:
         node = run.plan.nodes[name]
         old = run.nodes[name]
-        whole = node.kind is Kind.FOREACH and taken.issuperset(inner.id for inner in run.plan.below(name))
+        whole = node.kind is Kind.FOREACH and taken.issuperset(
+            inner.id for inner in run.plan.below(name)
+        )
         if whole:
             run.plan.nodes[name] = msgspec.structs.replace(node, children=())
         run.nodes[name] = NodeState(
@@ -70,7 +75,9 @@ def _skip_old_items(run: Progress) -> None:
 
 def _return_to_main(run: Progress, stage: str) -> None:
     """Let the main workflow go on, and let what looks for causes look anew."""
-    if run.plan.nodes[stage].workflow != run.plan.workflow or not (run.followed or run.active != run.plan.workflow):
+    if run.plan.nodes[stage].workflow != run.plan.workflow or not (
+        run.followed or run.active != run.plan.workflow
+    ):
         return
     run.active = run.plan.workflow
     run.followed.clear()
@@ -90,7 +97,11 @@ def rebuild(run: Progress) -> None:
         if state.status is Status.RUNNING and not node.is_leaf and node.id not in run.running:
             state.status = Status.PENDING
     active = run.active
-    of_others = {name: asked for name, asked in run.asked.items() if run.plan.nodes[name].workflow != run.plan.workflow}
+    of_others = {
+        name: asked
+        for name, asked in run.asked.items()
+        if run.plan.nodes[name].workflow != run.plan.workflow
+    }
     run.asked = {name: asked for name, asked in run.asked.items() if name not in of_others}
     run.activate(run.plan.workflow)
     if _find_failures(run) and active != run.plan.workflow:
@@ -100,7 +111,10 @@ def rebuild(run: Progress) -> None:
 
 
 def _find_failures(run: Progress) -> bool:
-    """Doom a run whose main workflow has a failure that no loop has yet to judge; tell whether it has."""
+    """Doom a run whose main workflow has a failure that no loop has yet to judge.
+
+    Tell whether it has.
+    """
     run.doomed, run.doomed_by = None, ""
     for node in run.plan.nodes.values():
         state = run.nodes[node.id]
@@ -114,7 +128,12 @@ def _judge_failure(run: Progress, node: Node, state: NodeState) -> None:
     loop = run.plan.decides_loop(node.id)
     if loop is None or not state.red:
         run.follow_failure(node, state.reason)
-        run.doom(node, f"{node.id}: {state.reason}" if node.loop else f"{node.id} {state.status.value}: {state.reason}")
+        run.doom(
+            node,
+            f"{node.id}: {state.reason}"
+            if node.loop
+            else f"{node.id} {state.status.value}: {state.reason}",
+        )
     elif run.nodes[loop.id].status is not Status.FAILED:
         run.verdicts.append(loop.id)
         for inner in run.below(loop.id):

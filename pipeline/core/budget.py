@@ -48,11 +48,29 @@ class Budget(msgspec.Struct):
         if node.kind is not Kind.AGENT:
             return ""
         usd = sum(limits.usd or 0.0 for limits in self.reserved.values())
-        if self.usd is not None and not _fits(self.usd, self.spent_usd, usd, node.limits.usd or 0.0):
-            return _refusal(node, "USD", f"{self.usd:.2f}", f"{self.spent_usd:.2f}", f"{usd:.2f}", node.limits.usd)
+        if self.usd is not None and not _fits(
+            self.usd, self.spent_usd, usd, node.limits.usd or 0.0
+        ):
+            return _refusal(
+                node,
+                "USD",
+                f"{self.usd:.2f}",
+                f"{self.spent_usd:.2f}",
+                f"{usd:.2f}",
+                node.limits.usd,
+            )
         tokens = sum(limits.tokens or 0 for limits in self.reserved.values())
-        if self.tokens is not None and not _fits(self.tokens, self.spent_tokens, tokens, node.limits.tokens or 0):
-            return _refusal(node, "tokens", str(self.tokens), str(self.spent_tokens), str(tokens), node.limits.tokens)
+        if self.tokens is not None and not _fits(
+            self.tokens, self.spent_tokens, tokens, node.limits.tokens or 0
+        ):
+            return _refusal(
+                node,
+                "tokens",
+                str(self.tokens),
+                str(self.spent_tokens),
+                str(tokens),
+                node.limits.tokens,
+            )
         return ""
 
 
@@ -60,7 +78,9 @@ def _fits(limit: float, spent: float, reserved: float, wanted: float) -> bool:
     return spent < limit and spent + reserved + wanted <= limit
 
 
-def _refusal(node: Node, unit: str, limit: str, spent: str, reserved: str, wanted: float | None) -> str:
+def _refusal(
+    node: Node, unit: str, limit: str, spent: str, reserved: str, wanted: float | None
+) -> str:
     more = f", {node.id} reserves {wanted:g}" if wanted else ""
     held = f", {reserved} reserved by what runs" if float(reserved) else ""
     return f"the run's limit is {limit} {unit}: {spent} spent{held}{more}"

@@ -1,10 +1,10 @@
 """The whole scheduling policy: `decide(state, now, parallel) -> commands`, a pure function.
 
-The engine carries the commands out and appends events; then it asks again. The rules, each with the oracle
-and the tests that hold it, stand in `docs/reference/scheduling.md`. In short: a stage starts when everything
-it needs is over, its condition holds, its locks are free, its budget is reserved and a slot is free; nothing
-that waits keeps another from starting; what cannot be answered fails; whatever happens, there is an end or
-somebody to wait for.
+The engine carries the commands out and appends events; then it asks again. The rules, each with the
+oracle and the tests that hold it, stand in `docs/reference/scheduling.md`. In short: a stage starts
+when everything it needs is over, its condition holds, its locks are free, its budget is reserved
+and a slot is free; nothing that waits keeps another from starting; what cannot be answered fails;
+whatever happens, there is an end or somebody to wait for.
 """
 
 from collections.abc import Iterable
@@ -176,7 +176,9 @@ def _out_of_time(state: RunState, wall_s: float) -> list[Command]:
     """Put off what runs, and leave the run to a person."""
     running: list[Command] = [Cancel(stage, park=True) for stage in state.running]
     limit = f"{wall_s:g} s" if wall_s < 60 else str(timedelta(seconds=round(wall_s)))
-    return running or [Park(f"the run has been worked on for {limit}, its limit (wall)", Waits.PERSON)]
+    return running or [
+        Park(f"the run has been worked on for {limit}, its limit (wall)", Waits.PERSON)
+    ]
 
 
 def _send_back(state: RunState) -> list[Command]:
@@ -191,7 +193,10 @@ def _send_back(state: RunState) -> list[Command]:
 
 
 def _answered(state: RunState) -> list[Command]:
-    """Answer one condition that is asked now, or find the items of one foreach; each may change what is asked next."""
+    """Answer one condition that is asked now, or find the items of one foreach.
+
+    Each may change what is asked next.
+    """
     if state.conditions:
         stage = state.conditions[0]
         return [Judge(stage, *values.judge(state, state.plan.nodes[stage]))]
@@ -235,7 +240,9 @@ def _verdict(state: RunState, node: Node) -> Command:
         return EndLoop(node.id, passed=True, reason=f"passed in round {memory.round}")
     recent = memory.history[-loop.no_progress :]
     if memory.round >= loop.max:
-        return EndLoop(node.id, passed=False, reason=f"still not passed after {memory.round} round(s)")
+        return EndLoop(
+            node.id, passed=False, reason=f"still not passed after {memory.round} round(s)"
+        )
     if len(recent) >= loop.no_progress:
         if len({failure for failure, _ in recent}) == 1:
             reason = f"no progress: the same failure in {len(recent)} round(s)"
@@ -267,24 +274,40 @@ def _starts(state: RunState, now: datetime, parallel: int) -> list[Command]:
     due = {
         stage
         for stage, memory in later.items()
-        if (memory.not_before is None or memory.not_before <= now) and not (memory.parked and not state.running)
+        if (memory.not_before is None or memory.not_before <= now)
+        and not (memory.parked and not state.running)
     }
     starts, refused = _startable(state, due, parallel - len(state.running))
     commands: list[Command] = [*asks, *starts]
-    times = [memory.not_before for stage, memory in later.items() if stage not in due and not memory.parked]
+    times = [
+        memory.not_before
+        for stage, memory in later.items()
+        if stage not in due and not memory.parked
+    ]
     if state.running:
-        times += [memory.not_before for memory in later.values() if memory.parked and memory.not_before]
+        times += [
+            memory.not_before for memory in later.values() if memory.parked and memory.not_before
+        ]
     if wake := [at for at in (*times, *until) if at is not None and at > now]:
         commands.append(WaitUntil(min(wake)))
     if asks or starts or state.running or any(times):
         return commands
-    return [_wait_for_somebody(state, [stage for stage, memory in later.items() if memory.parked], refused)]
+    return [
+        _wait_for_somebody(
+            state, [stage for stage, memory in later.items() if memory.parked], refused
+        )
+    ]
 
 
 def _asks(state: RunState, now: datetime) -> tuple[list[Command], list[datetime | None]]:
-    """Ask persons, for approval again when the tree is another; return also until when they have time."""
+    """Ask persons, for approval again when the tree is another.
+
+    Return also until when they have time.
+    """
     nodes = state.plan.nodes
-    commands: list[Command] = [Ask(stage, _deadline(nodes[stage], now)) for stage in state.questions]
+    commands: list[Command] = [
+        Ask(stage, _deadline(nodes[stage], now)) for stage in state.questions
+    ]
     commands += [
         Ask(stage, asked.until)
         for stage, asked in state.asked.items()
@@ -299,7 +322,10 @@ def _deadline(node: Node, now: datetime) -> datetime | None:
 
 
 def _startable(state: RunState, due: set[str], free: int) -> tuple[list[Start], str]:
-    """Pick ready stages in declared order while slots, locks and budget last; say what the budget refused."""
+    """Pick ready stages in declared order while slots, locks and budget last.
+
+    Say what the budget refused.
+    """
     held, refused = set(state.held), ""
     budget = msgspec.structs.replace(state.budget, reserved=dict(state.budget.reserved))
     starts: list[Start] = []

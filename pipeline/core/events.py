@@ -80,7 +80,10 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Basis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a stage's result stands on, as digests: its part of the flow, its prompt, what earlier stages gave."""
+    """What a stage's result stands on, as digests.
+
+    Its part of the flow, its prompt, what earlier stages gave.
+    """
 
     flow: str = ""
     prompt: str = ""
@@ -132,8 +135,8 @@ class StageStarted(_Event, tag="stage_started", frozen=True, kw_only=True):
 class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
     """An attempt ended. `tree` and `commit` are the run's newest after a done writer.
 
-    `values` holds the outputs that the flow gives a shape, for conditions; `formatted` names the changed files that
-    the repository's formatter changed once more. `inherited` names the run that
+    `values` holds the outputs that the flow gives a shape, for conditions; `formatted` names the
+    changed files that the repository's formatter changed once more. `inherited` names the run that
     did the work, in a fork. `awake_s` is how long this process has been awake with the run.
     """
 
@@ -159,7 +162,10 @@ class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
 
 
 class ConditionAnswered(_Event, tag="condition_answered", frozen=True, kw_only=True):
-    """A stage's `when` was answered: it goes on, is skipped, or fails because there is no answer."""
+    """A stage's `when` was answered.
+
+    It goes on, is skipped, or fails because there is no answer.
+    """
 
     stage: str
     verdict: Verdict
@@ -244,7 +250,10 @@ class Invoked(_Event, tag="invoked", frozen=True, kw_only=True):
 
 
 class TakenBack(_Event, tag="taken_back", frozen=True, kw_only=True):
-    """Stages are to run again, and everything that builds on them; `tree` is the run's without their change."""
+    """Stages are to run again, and everything that builds on them.
+
+    `tree` is the run's without their change.
+    """
 
     stages: tuple[str, ...]
     reason: str

@@ -4,9 +4,12 @@ _CUT = "[...]"
 
 
 def gist(text: str, limit: int = 400) -> str:
-    """Return a text of at most about `limit` characters: its first and last lines, a third and two thirds of it.
+    """Return a text of at most about `limit` characters.
 
-    Most programs say at one of the two ends why they failed; npm prints a page about its options after the reason.
+    Its first and last lines, a third and two thirds of it.
+
+    Most programs say at one of the two ends why they failed; npm prints a page about its options
+    after the reason.
     """
     text = text.strip()
     if len(text) <= limit:

@@ -28,12 +28,13 @@ OPEN = frozenset({Status.PENDING, Status.WAITING})
 class NodeState(msgspec.Struct):
     """One node's state.
 
-    `over` means: what needs it may go on, be it done, skipped, or failed where that may be passed over.
-    `tries` counts failed attempts of this round, `losses` crashed ones, `waits` those that ended at a quota,
-    `red` means that its gates or a person sent the round back, which its loop is to judge; `wonders` that it has
-    asked a person something. `revisions` counts how often it did, or how often an approval sent its stages back;
-    `replies` is all that persons answered it, whatever became of its attempts since.
-    `done_as` is the number of this result among all of the run.
+    `over` means: what needs it may go on, be it done, skipped, or failed where that may be passed
+    over. `tries` counts failed attempts of this round, `losses` crashed ones, `waits` those that
+    ended at a quota, `red` means that its gates or a person sent the round back, which its loop is
+    to judge; `wonders` that it has asked a person something. `revisions` counts how often it did,
+    or how often an approval sent its stages back; `replies` is all that persons answered it,
+    whatever became of its attempts since. `done_as` is the number of this result among all of the
+    run.
     """
 
     unmet: int

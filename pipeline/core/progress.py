@@ -1,4 +1,6 @@
-"""How the nodes of a run go forward: what a node waits for, when a group is complete, what a failure stops.
+"""How the nodes of a run go forward.
+
+What a node waits for, when a group is complete, what a failure stops.
 
 All indexes of a run are kept here, up to date with each change, so that nothing has to be searched.
 """
@@ -84,7 +86,10 @@ class Progress:
         self.go_on(node_id)
 
     def go_on(self, node_id: str) -> None:
-        """Let a node go on that waits for nothing any more; its condition is asked first, if it has one."""
+        """Let a node go on that waits for nothing any more.
+
+        Its condition is asked first, if it has one.
+        """
         state = self.nodes[node_id]
         if state.unmet or state.status not in OPEN or node_id in self.asked:
             return
@@ -98,7 +103,8 @@ class Progress:
 
     def _is_in_vain(self, node: Node) -> bool:
         return self.stopped or (
-            bool(self.verdicts) and any(loop.id in self.verdicts for loop in self.plan.loops_around(node.id))
+            bool(self.verdicts)
+            and any(loop.id in self.verdicts for loop in self.plan.loops_around(node.id))
         )
 
     def enter(self, node: Node) -> None:
@@ -162,17 +168,28 @@ class Progress:
             self.put_aside.add(node.id)
 
     def settle_failure(self, node: Node, status: Status) -> None:
-        """A stage failed for good: go on without it if it may be missed, else the run cannot succeed."""
+        """A stage failed for good.
+
+        Go on without it if it may be missed, else the run cannot succeed.
+        """
         state = self.nodes[node.id]
         state.status, state.wonders = status, False
         if node.on_failure == CONTINUE:
             self.over(node, status)
             return
         self.follow_failure(node, state.reason)
-        self.doom(node, f"{node.id} {status.value}: {state.reason}" if state.reason else f"{node.id} {status.value}")
+        self.doom(
+            node,
+            f"{node.id} {status.value}: {state.reason}"
+            if state.reason
+            else f"{node.id} {status.value}",
+        )
 
     def doom(self, node: Node, reason: str) -> None:
-        """The run cannot succeed any more because of this one: nothing new is to start, and no question is open."""
+        """The run cannot succeed any more because of this one.
+
+        Nothing new is to start, and no question is open.
+        """
         if self.doomed is None:
             self.doomed, self.doomed_by = reason, node.id
         self.stopped = True
@@ -194,7 +211,10 @@ class Progress:
             self.unready(node)
 
     def over(self, node: Node, status: Status) -> None:
-        """A node is over, one way or another: what waits for it goes on, and its group may be complete."""
+        """A node is over, one way or another.
+
+        What waits for it goes on, and its group may be complete.
+        """
         state = self.nodes[node.id]
         state.status, state.over = status, True
         for dependent in self.dependents.get(node.id, ()):
@@ -210,7 +230,8 @@ class Progress:
     def _complete(self, group: Node) -> None:
         """All of a group is over: its loop is judged, its gates are asked, or it is done too.
 
-        The last one inside that is over, and whoever enters a group that is complete already, both come here.
+        The last one inside that is over, and whoever enters a group that is complete already, both
+        come here.
         """
         if self.nodes[group.id].over or group.id in self.verdicts:
             return
@@ -225,12 +246,22 @@ class Progress:
         """Have the workflow that looks for the cause of a failure started, if the flow names one and it was not."""
         name = node.loop.on_exhausted if node.loop is not None else node.on_failure
         if name not in {FAIL, CONTINUE} and name not in self.followed and self.follow_up is None:
-            self.follow_up, self.follow_up_reason = name, f"{node.id}: {reason}" if reason else f"{node.id} failed"
+            self.follow_up, self.follow_up_reason = (
+                name,
+                f"{node.id}: {reason}" if reason else f"{node.id} failed",
+            )
 
     def put_aside_as(self, node_id: str, end: RunEnd) -> Status:
-        """Say what becomes of a stage that is not over when the run ends; what waited to be tried again has failed."""
+        """Say what becomes of a stage that is not over when the run ends.
+
+        What waited to be tried again has failed.
+        """
         state = self.nodes[node_id]
         if end is RunEnd.CANCELLED and self.plan.nodes[node_id].workflow == self.active:
             return Status.CANCELLED
-        failed = state.status is Status.WAITING and state.last is not None and state.last.outcome is Outcome.FAILED
+        failed = (
+            state.status is Status.WAITING
+            and state.last is not None
+            and state.last.outcome is Outcome.FAILED
+        )
         return Status.FAILED if failed else Status.SKIPPED

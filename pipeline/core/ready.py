@@ -59,9 +59,14 @@ class Ready(msgspec.Struct):
     def in_order(self, due: AbstractSet[str], held: AbstractSet[str]) -> Iterator[str]:
         """Go through the stages in declared order, those of `later` only when `due`.
 
-        `held` are the locks that are taken; it may grow while this goes on, and then counts at once.
+        `held` are the locks that are taken; it may grow while this goes on, and then counts at
+        once.
         """
-        heads = [(places[0], 0, key) for key, places in self.lists.items() if places and held.isdisjoint(key)]
+        heads = [
+            (places[0], 0, key)
+            for key, places in self.lists.items()
+            if places and held.isdisjoint(key)
+        ]
         heads += [(place, -1, key) for name, (place, key) in self.later.items() if name in due]
         heapify(heads)
         while heads:

@@ -12,8 +12,15 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGN
 
 
 def secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the secret values of an environment with the names of their variables; short ones are left out."""
-    return {value: name for name, value in environ.items() if _SECRET_NAME.search(name) and len(value) >= SHORTEST}
+    """Return the secret values of an environment with the names of their variables.
+
+    Short ones are left out.
+    """
+    return {
+        value: name
+        for name, value in environ.items()
+        if _SECRET_NAME.search(name) and len(value) >= SHORTEST
+    }
 
 
 def redacted(text: str, values: Mapping[str, str]) -> str:
@@ -29,7 +36,10 @@ def held_in(data: bytes, values: Mapping[str, str]) -> list[str]:
 
 
 class Stream:
-    """Redacts bytes that come in pieces; a value that is cut by a piece's end is found all the same."""
+    """Redacts bytes that come in pieces.
+
+    A value that is cut by a piece's end is found all the same.
+    """
 
     def __init__(self, values: Iterable[str]) -> None:
         """`values` are the secrets; with none, everything passes as it is."""
@@ -43,7 +53,12 @@ class Stream:
             return data
         data = self._clean(self._held + data)
         keep = next(
-            (size for size in range(min(self._longest - 1, len(data)), 0, -1) if self._may_begin(data[-size:])), 0
+            (
+                size
+                for size in range(min(self._longest - 1, len(data)), 0, -1)
+                if self._may_begin(data[-size:])
+            ),
+            0,
         )
         self._held = data[len(data) - keep :]
         return data[: len(data) - keep]

@@ -26,18 +26,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 VARIABLES: Mapping[str, tuple[str, str]] = {
-    "AGENT_PARALLEL_MAX": ("parallel", "Stages at once; goes before `limits.parallel` of the flow (default 4)."),
-    "AGENT_LOCK_TIMEOUT": ("lock_timeout_s", "Seconds a stage waits for a lock before it is parked (default 60)."),
-    "AGENT_MAX_FILE_MB": ("file_max_mb", "Megabytes that a file written by an agent may have (default 50)."),
+    "AGENT_PARALLEL_MAX": (
+        "parallel",
+        "Stages at once; goes before `limits.parallel` of the flow (default 4).",
+    ),
+    "AGENT_LOCK_TIMEOUT": (
+        "lock_timeout_s",
+        "Seconds a stage waits for a lock before it is parked (default 60).",
+    ),
+    "AGENT_MAX_FILE_MB": (
+        "file_max_mb",
+        "Megabytes that a file written by an agent may have (default 50).",
+    ),
     "AGENT_RUN_RETENTION": (
         "retention_s",
         "How long runs that are over are kept: `12h`, `7d`; a number alone is days (default 7d).",
     ),
-    "AGENT_AUTO_CLEANUP": ("auto_cleanup", "`false` keeps runs from removing what is older than that when they start."),
-    "BASE_BRANCH": ("base_branch", "Branch that runs start from, unless `--base-branch` says otherwise."),
-    "PIPELINE_STATE_DIR": ("state_dir", "Folder for stores and workspaces (default: the user's state folder)."),
+    "AGENT_AUTO_CLEANUP": (
+        "auto_cleanup",
+        "`false` keeps runs from removing what is older than that when they start.",
+    ),
+    "BASE_BRANCH": (
+        "base_branch",
+        "Branch that runs start from, unless `--base-branch` says otherwise.",
+    ),
+    "PIPELINE_STATE_DIR": (
+        "state_dir",
+        "Folder for stores and workspaces (default: the user's state folder).",
+    ),
     "PIPELINE_PORTABLE": ("portable", "`1` does without Linux-only calls, as on other systems."),
-    "PIPELINE_FAILPOINT": ("failpoint", "Name of a step at which the process kills itself; for crash tests."),
+    "PIPELINE_FAILPOINT": (
+        "failpoint",
+        "Name of a step at which the process kills itself; for crash tests.",
+    ),
 }
 """Variable -> field and its description; `docs/reference/settings.md` is made from this."""
 
@@ -80,10 +101,15 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
 
 
 def retention_s(text: str, where: str) -> float:
-    """Read how long runs are kept: `12h`, `7d`; a number alone is days. Raises `UsageProblem` that names `where`."""
+    """Read how long runs are kept: `12h`, `7d`; a number alone is days.
+
+    Raises `UsageProblem` that names `where`.
+    """
     found = _AGE.fullmatch(text.strip())
     if found is None:
-        raise UsageProblem(f"{where} is {text!r}, which is not a time like 12h or 7d", f"For example: {where}=7d")
+        raise UsageProblem(
+            f"{where} is {text!r}, which is not a time like 12h or 7d", f"For example: {where}=7d"
+        )
     return float(found[1]) * _SECONDS[found[2] or "d"]
 
 

@@ -173,7 +173,9 @@ class RunState(Progress):
         self._awake_s = max(self._awake_s, event.awake_s)
         self.budget.settle(event)
         state.last, state.reason = event, event.reason
-        if (ending := self.ending.pop(event.stage, None)) is not None and event.outcome is not Outcome.DONE:
+        if (
+            ending := self.ending.pop(event.stage, None)
+        ) is not None and event.outcome is not Outcome.DONE:
             state.reason = ending
             self.settle_failure(node, Status.CANCELLED)
             return
@@ -205,14 +207,18 @@ class RunState(Progress):
     def _failed(self, node: Node, event: StageFinished) -> None:
         state = self.nodes[node.id]
         state.tries += 1
-        state.told = tuple(failure for gate in event.gates for failure in gate.failures) or (event.reason,)
+        state.told = tuple(failure for gate in event.gates for failure in gate.failures) or (
+            event.reason,
+        )
         loop = self.plan.decides_loop(node.id)
         if loop is not None and event.kind is FailureKind.GATE:
             state.status, state.red = Status.FAILED, True
             self.ask_verdict(loop, state.told, event.tree or self.tree)
             return
         state.not_before = event.retry_after
-        self.again_or_failed(node, again=event.kind in node.retry.on and state.tries <= node.retry.max)
+        self.again_or_failed(
+            node, again=event.kind in node.retry.on and state.tries <= node.retry.max
+        )
 
     def _condition_answered(self, event: ConditionAnswered) -> None:
         node, state = self.plan.nodes[event.stage], self.nodes[event.stage]
@@ -223,7 +229,10 @@ class RunState(Progress):
                 self.enter(node)
             case Verdict.SKIP:
                 for inner in self.below(node.id):
-                    self.nodes[inner.id].status, self.nodes[inner.id].reason = Status.SKIPPED, event.reason
+                    self.nodes[inner.id].status, self.nodes[inner.id].reason = (
+                        Status.SKIPPED,
+                        event.reason,
+                    )
                 state.reason = event.reason
                 self.over(node, Status.SKIPPED)
             case Verdict.FAIL:
@@ -251,9 +260,15 @@ class RunState(Progress):
 
     def _answered(self, event: Answered) -> None:
         asked = self.asked.get(event.stage)
-        if asked is None or asked.tree != event.tree or (self.tree != event.tree and event.answer is Answer.APPROVE):
+        if (
+            asked is None
+            or asked.tree != event.tree
+            or (self.tree != event.tree and event.answer is Answer.APPROVE)
+        ):
             return
-        if (event.answer is Answer.REPLY) is not self.nodes[event.stage].wonders and event.answer not in _NO:
+        if (event.answer is Answer.REPLY) is not self.nodes[
+            event.stage
+        ].wonders and event.answer not in _NO:
             return
         del self.asked[event.stage]
         node, state = self.plan.nodes[event.stage], self.nodes[event.stage]
@@ -274,7 +289,10 @@ class RunState(Progress):
                 self.settle_failure(node, Status.FAILED)
 
     def _revise(self, node: Node, event: Answered) -> None:
-        """Send back what a person looked at: by its loop if it decides one, else by having it run again."""
+        """Send back what a person looked at.
+
+        By its loop if it decides one, else by having it run again.
+        """
         state, loop = self.nodes[node.id], self.plan.decides_loop(node.id)
         state.revisions += 1
         state.told = (event.comment or "a person wants it revised",)
@@ -340,7 +358,13 @@ class RunState(Progress):
         again.rebuild(self)
 
     def _reopen(self) -> None:
-        self.end, self.reason, self.finished_at, self.cancel, self.needless = None, "", None, None, None
+        self.end, self.reason, self.finished_at, self.cancel, self.needless = (
+            None,
+            "",
+            None,
+            None,
+            None,
+        )
 
     def _stage_cancelled(self, event: StageCancelled) -> None:
         node, state = self.plan.nodes[event.stage], self.nodes[event.stage]
@@ -372,7 +396,9 @@ class RunState(Progress):
             if state.status not in {*OPEN, Status.RUNNING}:
                 continue
             state.status = self.put_aside_as(node_id, event.end)
-            state.reason = state.reason or ("not needed" if event.end is RunEnd.DONE else event.reason)
+            state.reason = state.reason or (
+                "not needed" if event.end is RunEnd.DONE else event.reason
+            )
             self.put_aside.add(node_id)
 
 

@@ -1,4 +1,7 @@
-"""A foreach's items: found in what an earlier stage put out, and made into nodes of the run's plan."""
+"""A foreach's items.
+
+Found in what an earlier stage put out, and made into nodes of the run's plan.
+"""
 
 from collections.abc import Mapping
 
@@ -37,7 +40,10 @@ def _key(foreach: Foreach, value: object, number: int) -> str:
 
 
 def unfolded(plan: Plan, foreach: Node, items: tuple[Item, ...]) -> list[Node]:
-    """Make the nodes of all items, the item's own before those inside it; the foreach with its children first."""
+    """Make the nodes of all items, the item's own before those inside it.
+
+    The foreach with its children first.
+    """
     rename = _Rename(foreach)
     children = tuple(f"{foreach.id}:{item.key}" for item in items)
     nodes = [msgspec.structs.replace(foreach, children=children)]
@@ -86,7 +92,10 @@ class _Rename:
             real = real.rpartition(":")[0]
 
     def __call__(self, node_id: str, key: str) -> str:
-        for old, new in [(f"{self._foreach.body}:{STAR}", f"{self._foreach.id}:{key}"), *self._around]:
+        for old, new in [
+            (f"{self._foreach.body}:{STAR}", f"{self._foreach.id}:{key}"),
+            *self._around,
+        ]:
             if node_id == old or node_id.startswith(f"{old}:"):
                 return new + node_id[len(old) :]
         return node_id

@@ -42,13 +42,21 @@ def _run(state: RunState) -> dict[str, object]:
 
 
 def inputs_of(state: RunState, node: Node) -> dict[str, object]:
-    """Give the inputs of the workflow that a stage belongs to: what it was called with, else the run's."""
+    """Give the inputs of the workflow that a stage belongs to.
+
+    What it was called with, else the run's.
+    """
     started = state.started
     if started is None:
         return {}
     declared = state.plan.inputs.get(node.workflow, {})
     given: dict[str, object] = {name: one.default for name, one in declared.items()}
-    given |= {"idea": started.idea, "feature": started.feature, "base_branch": started.base_branch, **started.inputs}
+    given |= {
+        "idea": started.idea,
+        "feature": started.feature,
+        "base_branch": started.base_branch,
+        **started.inputs,
+    }
     if not node.call:
         return given
     call = state.plan.nodes[node.call]
@@ -90,13 +98,17 @@ def items(state: RunState, node: Node) -> tuple[tuple[Item, ...], str]:
     if node.foreach is None:
         return (), "not a foreach"
     try:
-        return items_of(node.foreach, expressions.evaluate(node.foreach.over, value_of(state, node))), ""
+        return items_of(
+            node.foreach, expressions.evaluate(node.foreach.over, value_of(state, node))
+        ), ""
     except Unanswerable as exc:
         return (), str(exc)
 
 
 def closure(state: RunState, stages: Iterable[str]) -> list[str]:
-    """List what has to run again with these stages: what is inside them, what builds on them, the groups around.
+    """List what has to run again with these stages.
+
+    What is inside them, what builds on them, the groups around.
 
     Whoever held one of their locks after them has built on them too.
     """
@@ -137,5 +149,6 @@ def _later_holders(state: RunState, node: Node) -> Iterable[str]:
     return [
         other.id
         for other in state.plan.nodes.values()
-        if not set(node.locks).isdisjoint(other.locks) and state.nodes[other.id].done_as > own.done_as
+        if not set(node.locks).isdisjoint(other.locks)
+        and state.nodes[other.id].done_as > own.done_as
     ]

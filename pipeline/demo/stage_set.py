@@ -1,6 +1,7 @@
 """Setting the stage for the demo: a repository with a history, and a bare remote beside it.
 
-Everything lies in one folder; git runs with an identity of its own and without the person's configuration.
+Everything lies in one folder; git runs with an identity of its own and without the person's
+configuration.
 """
 
 import shutil
@@ -25,7 +26,10 @@ def idea() -> str:
 
 
 def set_up(folder: Path, shipped: Path) -> tuple[Path, Path]:
-    """Make repository and remote below `folder`; return both. The flow and prompts are the shipped ones."""
+    """Make repository and remote below `folder`; return both.
+
+    The flow and prompts are the shipped ones.
+    """
     repository, remote = folder / "trading", folder / "trading.git"
     shutil.copytree(SAMPLE, repository, ignore=shutil.ignore_patterns("__pycache__"))
     (repository / "gitignore").rename(repository / ".gitignore")

@@ -1,7 +1,8 @@
 """Taking a repository into use: the files that `pipeline init` writes, and their later update.
 
-The flow file is short: it extends the shipped flow and says what was found here. What was written first is kept in
-`agents/.init/`, so that an update can tell a person's changes from ours and merge both.
+The flow file is short: it extends the shipped flow and says what was found here. What was written
+first is kept in `agents/.init/`, so that an update can tell a person's changes from ours and merge
+both.
 """
 
 import tempfile
@@ -30,7 +31,9 @@ _WIDTH = 100
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """What `init` found and what it wrote (or would write); `merged` are files that both sides had changed.
+    """What `init` found and what it wrote (or would write).
+
+    `merged` are files that both sides had changed.
 
     `kept` are files of yours that are left as they are.
     """
@@ -43,7 +46,10 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def adopt(world: World, *, eject_prompts: bool, dry: bool) -> Written:
-    """Write the flow file of a repository that has none. Raises `UsageProblem` when it has one, or nothing fits."""
+    """Write the flow file of a repository that has none.
+
+    Raises `UsageProblem` when it has one, or nothing fits.
+    """
     if (world.user.root / FLOW).exists():
         raise UsageProblem(
             f"{FLOW} is there already, and is left as it is",
@@ -51,7 +57,9 @@ def adopt(world: World, *, eject_prompts: bool, dry: bool) -> Written:
         )
     found = _survey(world)
     files = _files(world, found, eject_prompts=eject_prompts)
-    kept = [name for name in files if name.startswith(PROMPTS) and (world.user.root / name).exists()]
+    kept = [
+        name for name in files if name.startswith(PROMPTS) and (world.user.root / name).exists()
+    ]
     wanted = {name: text for name, text in files.items() if name not in kept}
     if not dry:
         _write(world, wanted)
@@ -61,8 +69,9 @@ def adopt(world: World, *, eject_prompts: bool, dry: bool) -> Written:
 def update(world: World, *, eject_prompts: bool, dry: bool) -> Written:
     """Merge what this version would write into what is there, three ways.
 
-    Raises `NothingToDo` when nothing is new, and `UsageProblem` when both sides changed the same lines: then a person's
-    file is left as it is, and the attempt lies beside it; it is not made again until something else is new.
+    Raises `NothingToDo` when nothing is new, and `UsageProblem` when both sides changed the same
+    lines: then a person's file is left as it is, and the attempt lies beside it; it is not made
+    again until something else is new.
     """
     root = world.user.root
     if not (root / FLOW).is_file():
@@ -84,14 +93,22 @@ def update(world: World, *, eject_prompts: bool, dry: bool) -> Written:
     if not merge.changed:
         left = ", ".join(f"{name}.new" for name in wanted if (root / f"{name}.new").exists())
         mend = f"Still there from an earlier update: {left}" if left else ""
-        raise NothingToDo("nothing is new: the flow is what this version would write, with your changes", mend)
+        raise NothingToDo(
+            "nothing is new: the flow is what this version would write, with your changes", mend
+        )
     return Written(
-        found=found, files=tuple(merge.changed), merged=tuple(merge.merged), flow=merge.changed.get(FLOW, "")
+        found=found,
+        files=tuple(merge.changed),
+        merged=tuple(merge.merged),
+        flow=merge.changed.get(FLOW, ""),
     )
 
 
 class _Merge:
-    """What an update comes to: files to be written, those of them that both sides had changed, and clashes."""
+    """What an update comes to.
+
+    Files to be written, those of them that both sides had changed, and clashes.
+    """
 
     def __init__(self) -> None:
         self.changed: dict[str, str] = {}
@@ -116,7 +133,9 @@ def _survey(world: World) -> Survey:
     found = survey(world.user, dict(world.environ))
     if not found.parts:
         broken = "".join(
-            f"; {one.value} cannot be read: {one.why}" for one in found.facts if one.what == "not readable"
+            f"; {one.value} cannot be read: {one.why}"
+            for one in found.facts
+            if one.what == "not readable"
         )
         raise UsageProblem(
             f"nothing in {world.user.root} shows how it is tested{broken}",
@@ -133,7 +152,9 @@ def _write(world: World, files: Mapping[str, str]) -> None:
     """Write files, the flow last: when another one cannot be written, nothing is taken into use."""
     for name in sorted(files, key=lambda name: name == FLOW):
         try:
-            atomic.write_bytes(world.user.root / name, files[name].encode("utf-8", "surrogateescape"))
+            atomic.write_bytes(
+                world.user.root / name, files[name].encode("utf-8", "surrogateescape")
+            )
         except OSError as exc:
             top = world.user.root / name.partition("/")[0]
             raise UsageProblem(
@@ -145,7 +166,11 @@ def _write(world: World, files: Mapping[str, str]) -> None:
 def _files(world: World, found: Survey, *, eject_prompts: bool) -> dict[str, str]:
     """Make the text of every file to be written, by name."""
     flow = flow_text(found)
-    files = {FLOW: flow, _kept(FLOW): flow, SCHEMA: msgspec.json.encode(flow_schema()).decode() + "\n"}
+    files = {
+        FLOW: flow,
+        _kept(FLOW): flow,
+        SCHEMA: msgspec.json.encode(flow_schema()).decode() + "\n",
+    }
     if (rules := _ignore_rules(world)) is not None:
         files[".gitignore"] = rules
     for one in found.additions:
@@ -160,7 +185,11 @@ def _files(world: World, found: Survey, *, eject_prompts: bool) -> dict[str, str
 def _ignore_rules(world: World) -> str | None:
     """Return `.gitignore` with the record folders added; None when they are ignored already."""
     git = world.user.git
-    left = [rule for rule in _IGNORED if not git.works("check-ignore", "--quiet", f"{rule.strip('/')}/x")]
+    left = [
+        rule
+        for rule in _IGNORED
+        if not git.works("check-ignore", "--quiet", f"{rule.strip('/')}/x")
+    ]
     if not left:
         return None
     return _appended(_read(world.user.root / ".gitignore") or "", _RULES + "\n".join(left) + "\n")
@@ -189,9 +218,14 @@ def flow_text(found: Survey) -> str:
     setup = _once(command for part in found.parts for command in part.setup)
     link = _once(folder for part in found.parts for folder in part.link)
     if setup or link:
-        out += ["", "workspace:                     # what a fresh checkout needs before anything runs in it"]
+        out += [
+            "",
+            "workspace:                     # what a fresh checkout needs before anything runs in it",
+        ]
         out += _listed("  setup", setup) if setup else []
-        out += [f"  link: {_value(link)}         # lent as copies from your checkout"] if link else []
+        out += (
+            [f"  link: {_value(link)}         # lent as copies from your checkout"] if link else []
+        )
     if found.command and found.agent != "claude":
         out += [
             "",
@@ -219,7 +253,11 @@ def _target(part: Part) -> list[str]:
     out += [f"    test: {test}"]
     out += [f"    depends: {_value(list(part.depends))}"] if part.depends else []
     out += _listed("    checks", part.checks) if part.checks else []
-    out += [f"    # not installed here, so not checked: {', '.join(part.missing)}"] if part.missing else []
+    out += (
+        [f"    # not installed here, so not checked: {', '.join(part.missing)}"]
+        if part.missing
+        else []
+    )
     out += [f"    format: {_value(list(part.format))}"] if part.format else []
     return out
 
@@ -235,7 +273,9 @@ def _listed(key: str, values: Sequence[str]) -> list[str]:
 
 def _value(value: object) -> str:
     """Write a value as YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(
+        value, default_flow_style=True, width=10_000, sort_keys=False, allow_unicode=True
+    )
     return text.removesuffix("...\n").strip()
 
 
@@ -249,7 +289,10 @@ def _kept(name: str) -> str:
 
 
 def _read(path: Path) -> str | None:
-    """Read a file as it is, line endings and bytes that are no UTF-8 included; None when there is none."""
+    """Read a file as it is, line endings and bytes that are no UTF-8 included.
+
+    None when there is none.
+    """
     return path.read_bytes().decode("utf-8", "surrogateescape") if path.is_file() else None
 
 

@@ -44,12 +44,17 @@ def find_node(state: RunState, word: str) -> str:
     """Return the stage or group of that name. Raises `UsageProblem` when there is none."""
     found = next((name for name in state.plan.nodes if same_name(name, word)), None)
     if found is None:
-        raise UsageProblem(f"there is no stage {word!r} in this run", did_you_mean(word, state.plan.nodes))
+        raise UsageProblem(
+            f"there is no stage {word!r} in this run", did_you_mean(word, state.plan.nodes)
+        )
     return found
 
 
 def retry(world: World, name: str, word: str) -> list[str]:
-    """Take a stage and everything that builds on it back; the run can then go on. Return what was taken back."""
+    """Take a stage and everything that builds on it back; the run can then go on.
+
+    Return what was taken back.
+    """
     rundir = require_run(world, name)
     with exclusive(world, rundir):
         state = load_state(world, name)
@@ -62,16 +67,22 @@ def retry(world: World, name: str, word: str) -> list[str]:
         stages = values.closure(state, [stage])
         if others := values.in_the_way(state, stages):
             raise UsageProblem(
-                f"{', '.join(others)} failed and would end the run again", f"Type: pipeline retry {name} {others[0]}"
+                f"{', '.join(others)} failed and would end the run again",
+                f"Type: pipeline retry {name} {others[0]}",
             )
         with open_journal(rundir) as opened:
             opened.append(_end_orphans(world, rundir, state, stages), durable=True)
             command = TakeBack(tuple(stages), (), f"{stage} again, as a person asked")
-            opened.append([recompose(world.store(), opened.events, state, command, world.clock())], durable=True)
+            opened.append(
+                [recompose(world.store(), opened.events, state, command, world.clock())],
+                durable=True,
+            )
     return [one for one in stages if state.plan.nodes[one].is_leaf]
 
 
-def _end_orphans(world: World, rundir: RunDir, state: RunState, stages: Iterable[str]) -> list[Event]:
+def _end_orphans(
+    world: World, rundir: RunDir, state: RunState, stages: Iterable[str]
+) -> list[Event]:
     """End what a process that died has left running of these stages."""
     ended: list[Event] = []
     for stage in stages:
@@ -79,13 +90,21 @@ def _end_orphans(world: World, rundir: RunDir, state: RunState, stages: Iterable
             launch.end_orphan(rundir.attempt(stage, attempt))
             reason = "ended, to run again"
             ended.append(
-                StageFinished(at=world.clock(), stage=stage, attempt=attempt, outcome=Outcome.CANCELLED, reason=reason)
+                StageFinished(
+                    at=world.clock(),
+                    stage=stage,
+                    attempt=attempt,
+                    outcome=Outcome.CANCELLED,
+                    reason=reason,
+                )
             )
     return ended
 
 
 def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list[str]]:
-    """Make a run that has what this one did before a stage; return its id and the stages it inherits.
+    """Make a run that has what this one did before a stage.
+
+    Return its id and the stages it inherits.
 
     With `reload` the new run takes flow and prompts as they are in the checkout now.
     """
@@ -115,11 +134,15 @@ def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list
     composed = recompose(world.store(), old, state, TakeBack(left, (), f"forked from {name}"), now)
     if composed.commit:
         world.store().set_ref(f"refs/runs/{new.run_id}/inherited", composed.commit, "")
-    for event in kept:  # their trees are needed as long as this run is, also when the other one is gone
+    for (
+        event
+    ) in kept:  # their trees are needed as long as this run is, also when the other one is gone
         if isinstance(event, StageFinished | PersonEdited) and event.commit:
             world.store().set_ref(f"refs/runs/{new.run_id}/from/{event.commit}", event.commit, "")
     begun = msgspec.structs.replace(composed, stages=())
-    note = Noted(at=now, text=f"forked from {name} at {stage}; inherited: {', '.join(done) or 'nothing'}")
+    note = Noted(
+        at=now, text=f"forked from {name} at {stage}; inherited: {', '.join(done) or 'nothing'}"
+    )
     request = rundir.folder / "feature_request.md"
     if request.is_file():
         text = request.read_text(errors="replace").replace(name, new.run_id)
@@ -134,8 +157,13 @@ def _plan_for(world: World, rundir: RunDir, started: RunStarted, *, reload: bool
     return flows.compiled(world, started.workflow) if reload else load_plan(rundir.plan)
 
 
-def _inherited(events: Iterable[Event], state: RunState, plan: Plan, gone: set[str], name: str) -> Iterator[Event]:
-    """Go through the events of the main workflow's stages that stay: for each, the attempt that was accepted."""
+def _inherited(
+    events: Iterable[Event], state: RunState, plan: Plan, gone: set[str], name: str
+) -> Iterator[Event]:
+    """Go through the events of the main workflow's stages that stay.
+
+    For each, the attempt that was accepted.
+    """
     accepted = {
         stage: memory.last.attempt
         for stage, memory in state.nodes.items()
@@ -143,14 +171,19 @@ def _inherited(events: Iterable[Event], state: RunState, plan: Plan, gone: set[s
     }
     for event in events:
         if isinstance(event, PersonEdited | LoopFinished):
-            if isinstance(event, PersonEdited) or (event.passed and _is_known(plan, event.loop, gone)):
+            if isinstance(event, PersonEdited) or (
+                event.passed and _is_known(plan, event.loop, gone)
+            ):
                 yield event
         elif isinstance(event, _OF_STAGES):
             if event.stage in gone or state.plan.nodes[event.stage].workflow != state.plan.workflow:
                 continue
             if not _is_known(plan, event.stage) or _is_question(state, event):
                 continue
-            if isinstance(event, StageStarted | StageFinished) and accepted.get(event.stage) != event.attempt:
+            if (
+                isinstance(event, StageStarted | StageFinished)
+                and accepted.get(event.stage) != event.attempt
+            ):
                 continue
             if isinstance(event, StageFinished):
                 yield msgspec.structs.replace(event, inherited=event.inherited or name)
@@ -159,8 +192,14 @@ def _inherited(events: Iterable[Event], state: RunState, plan: Plan, gone: set[s
 
 
 def _is_question(state: RunState, event: Event) -> bool:
-    """Tell whether an event asks or answers what an agent wanted to know: that belongs to its attempt alone."""
-    return isinstance(event, ApprovalAsked | Answered) and state.plan.nodes[event.stage].approval is None
+    """Tell whether an event asks or answers what an agent wanted to know.
+
+    That belongs to its attempt alone.
+    """
+    return (
+        isinstance(event, ApprovalAsked | Answered)
+        and state.plan.nodes[event.stage].approval is None
+    )
 
 
 def _is_known(plan: Plan, stage: str, gone: Collection[str] = ()) -> bool:
@@ -169,16 +208,23 @@ def _is_known(plan: Plan, stage: str, gone: Collection[str] = ()) -> bool:
         return False
     parts = stage.split(":")
     heads = (":".join(parts[:length]) for length in range(1, len(parts)))
-    return stage in plan.nodes or any(head in plan.nodes and plan.nodes[head].body for head in heads)
+    return stage in plan.nodes or any(
+        head in plan.nodes and plan.nodes[head].body for head in heads
+    )
 
 
 def reload(world: World, rundir: RunDir) -> None:
-    """Give a run the flow and prompts of the checkout. Raises `UsageProblem` when it has stages that are gone."""
+    """Give a run the flow and prompts of the checkout.
+
+    Raises `UsageProblem` when it has stages that are gone.
+    """
     events = journal.read(rundir.journal)
     old = fold(load_plan(rundir.plan), events)
     plan = flows.compiled(world, old.plan.workflow)
     used = {event.stage for event in events if isinstance(event, StageStarted)}
-    lost = sorted(name for name in used & set(load_plan(rundir.plan).nodes) if name not in plan.nodes)
+    lost = sorted(
+        name for name in used & set(load_plan(rundir.plan).nodes) if name not in plan.nodes
+    )
     if lost:
         raise UsageProblem(
             f"the flow has no stage {lost[0]!r} any more, and this run has worked on it",
@@ -188,7 +234,10 @@ def reload(world: World, rundir: RunDir) -> None:
 
 
 def outdated(state: RunState, stale: dict[str, str]) -> TakeBack | None:
-    """Say what has to run again because of what changed since; None when nothing has, or all is published."""
+    """Say what has to run again because of what changed since.
+
+    None when nothing has, or all is published.
+    """
     if not stale or Effect.BRANCH in state.effects:
         return None
     stages = values.closure(state, stale)

@@ -12,20 +12,28 @@ from pipeline.language.diagnostics import did_you_mean
 def answer(world: World, name: str, word: Answer, stage: str, comment: str) -> str:
     """Hand an answer to the run; return what became of it, in words.
 
-    Raises `NothingToDo` when nothing is asked, `UsageProblem` when it is not clear what is answered.
+    Raises `NothingToDo` when nothing is asked, `UsageProblem` when it is not clear what is
+    answered.
     """
     state = load_state(world, name)
     asked = find_asked(state, name, stage)
     is_question = state.plan.nodes[asked.stage].approval is None
     if is_question and word in {Answer.APPROVE, Answer.REVISE}:
-        raise UsageProblem(f"{asked.stage} asks a question", f'Reply: pipeline answer {name} -m "..."; or: stop')
+        raise UsageProblem(
+            f"{asked.stage} asks a question", f'Reply: pipeline answer {name} -m "..."; or: stop'
+        )
     if not is_question and word is Answer.REPLY:
-        raise UsageProblem(f"{asked.stage} asks for approval", f"Say: pipeline answer {name} approve | revise | stop")
+        raise UsageProblem(
+            f"{asked.stage} asks for approval",
+            f"Say: pipeline answer {name} approve | revise | stop",
+        )
     if word in {Answer.REVISE, Answer.REPLY} and not comment.strip():
         what = "what is to be revised?" if word is Answer.REVISE else "what is the answer?"
         raise UsageProblem(what, f'Say it: pipeline answer {name} {word.value} -m "..."')
     by = world.user.author().partition(" <")[0]
-    event = Answered(at=world.clock(), stage=asked.stage, answer=word, tree=asked.tree, by=by, comment=comment)
+    event = Answered(
+        at=world.clock(), stage=asked.stage, answer=word, tree=asked.tree, by=by, comment=comment
+    )
     return f"{asked.stage}: {word.value}, {inbox.post(world, name, event)}"
 
 

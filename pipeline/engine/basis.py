@@ -36,7 +36,11 @@ class Bases:
         needs = [need for around in (node, *state.plan.around(node.id)) for need in around.needs]
         given = "".join(self._given(state, need) for need in needs)
         prompt = node.player.prompt if node.player is not None else ""
-        return Basis(flow=_flow_part(node), prompt=self._prompt_part(prompt), inputs=_digest(given) if given else "")
+        return Basis(
+            flow=_flow_part(node),
+            prompt=self._prompt_part(prompt),
+            inputs=_digest(given) if given else "",
+        )
 
     def accepted(self, stage: str) -> None:
         """Look at a stage's delivered files anew the next time."""
@@ -47,7 +51,11 @@ class Bases:
         found: dict[str, str] = {}
         for node in state.plan.leaves():
             memory = state.nodes[node.id]
-            if memory.status is not Status.DONE or memory.last is None or not memory.last.basis.flow:
+            if (
+                memory.status is not Status.DONE
+                or memory.last is None
+                or not memory.last.basis.flow
+            ):
                 continue
             then, now = memory.last.basis, self.of(state, node)
             changed = [
@@ -65,20 +73,28 @@ class Bases:
 
     def _given(self, state: RunState, need: str) -> str:
         node = state.plan.nodes[need]
-        stages = [need] if node.is_leaf else [inner.id for inner in state.plan.below(need) if inner.is_leaf]
+        stages = (
+            [need]
+            if node.is_leaf
+            else [inner.id for inner in state.plan.below(need) if inner.is_leaf]
+        )
         return "".join(self._delivered_by(stage) for stage in stages)
 
     def _delivered_by(self, stage: str) -> str:
         """Digest a stage's accepted files; empty when there are none."""
         if stage not in self._delivered:
             folder = self._rundir.accepted(stage)
-            parts = [f"{name}\0{_digest((folder / name).read_bytes())}\0" for name in files_below(folder)]
+            parts = [
+                f"{name}\0{_digest((folder / name).read_bytes())}\0" for name in files_below(folder)
+            ]
             self._delivered[stage] = _digest(stage + "".join(parts)) if parts else ""
         return self._delivered[stage]
 
     def _prompt_part(self, name: str) -> str:
         if name and name not in self._prompts:
-            texts = "".join(f"{one}\0{self._templates[one]}\0" for one in self._with_included(name, set()))
+            texts = "".join(
+                f"{one}\0{self._templates[one]}\0" for one in self._with_included(name, set())
+            )
             self._prompts[name] = _digest(texts)
         return self._prompts.get(name, "")
 
@@ -92,7 +108,10 @@ class Bases:
 
 
 def _flow_part(node: Node) -> str:
-    """Digest what of a stage's part of the flow its result depends on; budgets and time limits are not of it."""
+    """Digest what of a stage's part of the flow its result depends on.
+
+    Budgets and time limits are not of it.
+    """
     parts = (
         node.kind, node.needs, node.writes, node.reads, node.outputs, node.gates, node.env, node.mode, node.player,
         node.command,

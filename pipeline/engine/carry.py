@@ -38,9 +38,13 @@ def event_of(command: Command, state: RunState, now: datetime) -> Event | None: 
         case Unfold(stage=stage, items=items, problem=problem):
             return ItemsFound(at=now, stage=stage, items=items, problem=problem)
         case Ask(stage=stage, until=until):
-            return ApprovalAsked(at=now, stage=stage, tree=state.tree, question=_question(state, stage), until=until)
+            return ApprovalAsked(
+                at=now, stage=stage, tree=state.tree, question=_question(state, stage), until=until
+            )
         case Expire(stage=stage):
-            return Answered(at=now, stage=stage, answer=Answer.EXPIRED, tree=state.asked[stage].tree)
+            return Answered(
+                at=now, stage=stage, answer=Answer.EXPIRED, tree=state.asked[stage].tree
+            )
         case NextRound(loop=loop, round=number, told=told):
             return RoundStarted(at=now, loop=loop, round=number, told=told)
         case EndLoop(loop=loop, passed=passed, reason=reason):

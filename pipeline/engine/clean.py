@@ -61,12 +61,17 @@ def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
             remove(folder)
     if removed and not dry:
         _repack(world.store())
-        objects.keep(world.user.objects, world.store().folder / "objects")  # a repack lets go of what is borrowed too
+        objects.keep(
+            world.user.objects, world.store().folder / "objects"
+        )  # a repack lets go of what is borrowed too
     return Cleaned(removed=tuple(removed), kept=tuple(kept))
 
 
 def automatic(world: World) -> str:
-    """Clean up at the start of a run, if that is wanted; return a line of what was removed, or an empty text."""
+    """Clean up at the start of a run, if that is wanted.
+
+    Return a line of what was removed, or an empty text.
+    """
     if not world.settings.auto_cleanup:
         return ""
     try:
@@ -76,7 +81,11 @@ def automatic(world: World) -> str:
     if not done.removed:
         return ""
     rescued = [one.run_id for one in done.removed if one.rescued is not None]
-    where = f"; unpublished work of {', '.join(rescued)} is kept in {world.repo_state / 'rescued'}" if rescued else ""
+    where = (
+        f"; unpublished work of {', '.join(rescued)} is kept in {world.repo_state / 'rescued'}"
+        if rescued
+        else ""
+    )
     return f"removed {len(done.removed)} run(s) that were over for long ({_megabytes(done.removed)} MB){where}\n"
 
 
@@ -151,13 +160,20 @@ def _orphans(world: World, older_than_s: float) -> Iterator[Path]:
     for folder in sorted(base.iterdir()):
         known = any((root / RUNS / folder.name).exists() for root in roots)
         young = world.clock().timestamp() - folder.stat().st_mtime < older_than_s
-        if is_run_id(folder.name) and not known and not young and not (folder / "ws" / person.NAME).exists():
+        if (
+            is_run_id(folder.name)
+            and not known
+            and not young
+            and not (folder / "ws" / person.NAME).exists()
+        ):
             yield folder
 
 
 def _repack(store: Store) -> None:
     """Let go of packs that the user's repository has no more, except for what is still needed of them."""
-    if any(path.stat().st_nlink == 1 for path in (store.folder / "objects" / "pack").glob("*.pack")):
+    if any(
+        path.stat().st_nlink == 1 for path in (store.folder / "objects" / "pack").glob("*.pack")
+    ):
         store.git("repack", "-a", "-d", "-l", "-q")
 
 

@@ -10,8 +10,13 @@ from pipeline.engine.task import Task
 from pipeline.repo.store import Store
 
 
-def stage_commit(store: Store, started: RunStarted, task: Task, agent: str, tree: str, parent: str) -> str:
-    """Commit a tree on top of `parent` (the run's base, if empty); a replay makes the same commit."""
+def stage_commit(
+    store: Store, started: RunStarted, task: Task, agent: str, tree: str, parent: str
+) -> str:
+    """Commit a tree on top of `parent` (the run's base, if empty).
+
+    A replay makes the same commit.
+    """
     player = task.node.player
     trailers = {
         "Run-Id": started.run_id,
@@ -26,11 +31,16 @@ def stage_commit(store: Store, started: RunStarted, task: Task, agent: str, tree
 
 
 def stage_ref(run_id: str, task: Task) -> str:
-    """Name the ref of an accepted attempt: made once, so that a late second result of it is refused."""
+    """Name the ref of an accepted attempt.
+
+    Made once, so that a late second result of it is refused.
+    """
     return f"refs/runs/{run_id}/stages/{task.node.id.replace(':', '.')}/{task.attempt}"
 
 
-def recompose(store: Store, events: Iterable[Event], state: RunState, command: TakeBack, now: datetime) -> TakenBack:
+def recompose(
+    store: Store, events: Iterable[Event], state: RunState, command: TakeBack, now: datetime
+) -> TakenBack:
     """Make the run's tree anew without the change of some stages, path by path from those that stay.
 
     That is exact: a stage that stays wrote its paths before those taken back, or where they may not write, or
@@ -58,11 +68,18 @@ def recompose(store: Store, events: Iterable[Event], state: RunState, command: T
 
 
 def _kept(events: Iterable[Event], gone: set[str]) -> list[StageFinished | PersonEdited]:
-    """List the changes that stay, in the order they were made; what a person edited always stays."""
+    """List the changes that stay, in the order they were made.
+
+    What a person edited always stays.
+    """
     kept: list[StageFinished | PersonEdited] = []
     for event in events:
         if isinstance(event, TakenBack):
-            kept = [one for one in kept if isinstance(one, PersonEdited) or one.stage not in event.stages]
+            kept = [
+                one
+                for one in kept
+                if isinstance(one, PersonEdited) or one.stage not in event.stages
+            ]
         elif isinstance(event, PersonEdited) or (
             isinstance(event, StageFinished) and event.outcome is Outcome.DONE and event.commit
         ):

@@ -1,4 +1,7 @@
-"""Everything that a run needs, looked at on demand: the quick checks of every start, then set-up, tests and checks."""
+"""Everything that a run needs, looked at on demand.
+
+The quick checks of every start, then set-up, tests and checks.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +19,10 @@ from pipeline.repo.user import Base
 
 
 def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Check]:
-    """Go through all checks, the quick ones first; one that fails does not keep the others from being made."""
+    """Go through all checks, the quick ones first.
+
+    One that fails does not keep the others from being made.
+    """
     base = world.user.base(base_branch or world.settings.base_branch)
     text = f"{world.user.root}, base {base.branch} at {base.commit[:10]}"
     yield Check(name="repository", verdict=Verdict.OK, text="; ".join((text, *base.notes)))
@@ -24,7 +30,9 @@ def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Che
         checked = flows.check(world)
         plan = flows.compiled(world, next(iter(checked.flow.workflows)))
     except Problem as exc:
-        yield Check(name="flow", verdict=Verdict.FAIL, text=exc.what, mend=exc.mend or f"See: {flows.CHECK}")
+        yield Check(
+            name="flow", verdict=Verdict.FAIL, text=exc.what, mend=exc.mend or f"See: {flows.CHECK}"
+        )
         return
     targets = ", ".join(target.name for target in plan.targets)
     text = f"{len(checked.flow.workflows)} workflow(s), target(s): {targets}"
@@ -33,7 +41,9 @@ def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Che
     if not quick:
         yield from _base(world, plan, base)
     price = preflight.price(world, plan).removeprefix("price: ")
-    yield Check(name="price", verdict=Verdict.OK, text=price, mend=f'trigger_workflow {plan.workflow} "..."')
+    yield Check(
+        name="price", verdict=Verdict.OK, text=price, mend=f'trigger_workflow {plan.workflow} "..."'
+    )
 
 
 def exit_code(checks: Sequence[Check]) -> int:
@@ -70,5 +80,9 @@ def _set_up_and_tested(plan: Plan, places: Places, tree: str) -> Iterator[Check]
         yield Check(name="set-up", verdict=Verdict.FAIL, text=said, mend=exc.mend)
         return
     if places.setups.is_wanted:
-        yield Check(name="set-up", verdict=Verdict.OK, text="; ".join((*plan.workspace.setup, *plan.workspace.link)))
+        yield Check(
+            name="set-up",
+            verdict=Verdict.OK,
+            text="; ".join((*plan.workspace.setup, *plan.workspace.link)),
+        )
     yield from sound.examine(places.bench(), plan.targets, tree)

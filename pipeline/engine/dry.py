@@ -1,4 +1,7 @@
-"""What a run would do, without one: the plan, and every prompt as far as it is known before anything has run."""
+"""What a run would do, without one.
+
+The plan, and every prompt as far as it is known before anything has run.
+"""
 
 from pipeline import prompts
 from pipeline.core.events import RunStarted, StageStarted
@@ -12,7 +15,10 @@ from pipeline.language.plan import Plan
 
 
 def rehearse(world: World, order: Order) -> tuple[Plan, dict[str, str]]:
-    """Compile a workflow and render the prompts of its first round; nothing is written. Raises `UsageProblem`."""
+    """Compile a workflow and render the prompts of its first round; nothing is written.
+
+    Raises `UsageProblem`.
+    """
     plan = flows.compiled(world, order.workflow)
     inputs = checked_inputs(plan, order)
     base = world.user.base(order.base_branch or world.settings.base_branch)

@@ -1,4 +1,7 @@
-"""Why a run or a stage stands where it stands: what is missing, who holds it, since when, and what to do."""
+"""Why a run or a stage stands where it stands.
+
+What is missing, who holds it, since when, and what to do.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -32,7 +35,10 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """A run with the reasons for its state; `stages` are those that are not over, or the one that was asked for."""
+    """A run with the reasons for its state.
+
+    `stages` are those that are not over, or the one that was asked for.
+    """
 
     schema_version: int = 1
     run_id: str
@@ -53,7 +59,11 @@ def explain(world: World, name: str, stage: str) -> Explanation:
         state=run_state(state, alive=alive),
         reasons=tuple(_of_run(state, name, alive=alive)),
         stages=tuple(
-            Explained(stage=node.id, state=state.nodes[node.id].status.value, reasons=tuple(looker.reasons(node)))
+            Explained(
+                stage=node.id,
+                state=state.nodes[node.id].status.value,
+                reasons=tuple(looker.reasons(node)),
+            )
             for node in wanted
         ),
     )
@@ -63,14 +73,18 @@ def _open(state: RunState) -> Iterator[Node]:
     """Go through the stages of the workflow that goes on now which are not over."""
     asked = {*state.unfolding, *state.conditions}
     for node in state.plan.nodes.values():
-        is_open = node.workflow == state.active and not state.nodes[node.id].over and state.end is None
+        is_open = (
+            node.workflow == state.active and not state.nodes[node.id].over and state.end is None
+        )
         if is_open and (node.is_leaf or node.gates or node.id in asked):
             yield node
 
 
 def _of_run(state: RunState, name: str, *, alive: bool) -> Iterator[Reason]:
     if state.end is not None:
-        yield Reason(why=f"it is over: {state.end.value}" + (f"; {state.reason}" if state.reason else ""))
+        yield Reason(
+            why=f"it is over: {state.end.value}" + (f"; {state.reason}" if state.reason else "")
+        )
         return
     if state.doomed:
         yield Reason(why=f"it cannot succeed any more: {state.doomed}")
@@ -126,14 +140,21 @@ class _Looker:
             if not self.state.nodes[need].over
         ]
         if open_needs:
-            words = ", ".join(f"{need} ({self.state.nodes[need].status.value})" for need in open_needs)
-            yield Reason(why=f"it needs {words}", todo=f"pipeline explain {self.rundir.run_id}/{open_needs[0]}")
+            words = ", ".join(
+                f"{need} ({self.state.nodes[need].status.value})" for need in open_needs
+            )
+            yield Reason(
+                why=f"it needs {words}",
+                todo=f"pipeline explain {self.rundir.run_id}/{open_needs[0]}",
+            )
             return
         if self.state.stopped:
             yield Reason(why="nothing new is started, because the run cannot succeed any more")
             return
         if node.id in self.state.asked:
-            yield Reason(why=memory.reason, todo=f"pipeline answer {self.rundir.run_id} approve|revise|stop")
+            yield Reason(
+                why=memory.reason, todo=f"pipeline answer {self.rundir.run_id} approve|revise|stop"
+            )
         if node.id in self.state.conditions:
             yield Reason(why=f"its condition `{node.when}` is asked next")
         if memory.not_before is not None and memory.not_before > self.now and not memory.parked:
@@ -143,16 +164,21 @@ class _Looker:
     def _contended(self, node: Node) -> Iterator[Reason]:
         """Go through locks, budget and slots."""
         for lock in node.locks:
-            if holders := [one for one in self.state.running if lock in self.state.plan.nodes[one].locks]:
+            if holders := [
+                one for one in self.state.running if lock in self.state.plan.nodes[one].locks
+            ]:
                 yield Reason(why=f"the lock {lock} is held by {holders[0]} of this run")
             elif found := self._holder(lock):
                 yield found
         if refusal := self.state.budget.refusal(node):
-            yield Reason(why=refusal, todo=f"pipeline resume {self.rundir.run_id} --usd N (or --tokens N)")
+            yield Reason(
+                why=refusal, todo=f"pipeline resume {self.rundir.run_id} --usd N (or --tokens N)"
+            )
         if len(self.state.running) >= self.parallel and node.kind is not Kind.APPROVAL:
             running = ", ".join(self.state.running)
             yield Reason(
-                why=f"all {self.parallel} slots are taken: {running}", todo="more at once: AGENT_PARALLEL_MAX=N"
+                why=f"all {self.parallel} slots are taken: {running}",
+                todo="more at once: AGENT_PARALLEL_MAX=N",
             )
 
     def _holder(self, lock: str) -> Reason | None:

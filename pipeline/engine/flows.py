@@ -1,7 +1,7 @@
 """The checkout's flow: read, proven and compiled once for each content.
 
-A flow that passed the checks is kept, compiled, in the state folder under the digest of everything it
-was made of. A run of an unchanged flow takes it from there and reads no YAML.
+A flow that passed the checks is kept, compiled, in the state folder under the digest of everything
+it was made of. A run of an unchanged flow takes it from there and reads no YAML.
 """
 
 import hashlib
@@ -62,7 +62,9 @@ def read_text(world: World) -> str:
         return data.decode()
     except UnicodeDecodeError as exc:
         line = data[: exc.start].count(b"\n") + 1
-        raise UsageProblem(f"{FLOW}:{line} is not UTF-8 text", f"Save it as UTF-8, then: {CHECK}") from exc
+        raise UsageProblem(
+            f"{FLOW}:{line} is not UTF-8 text", f"Save it as UTF-8, then: {CHECK}"
+        ) from exc
 
 
 def shipped_text(world: World) -> str:
@@ -71,8 +73,14 @@ def shipped_text(world: World) -> str:
 
 
 def prompt_texts(world: World) -> dict[str, str]:
-    """Return the prompt templates by name: the shipped ones, and the checkout's own in their place."""
-    return {**prompts.read_all(world.shipped / PROMPTS), **prompts.read_all(world.user.root / PROMPTS)}
+    """Return the prompt templates by name.
+
+    The shipped ones, and the checkout's own in their place.
+    """
+    return {
+        **prompts.read_all(world.shipped / PROMPTS),
+        **prompts.read_all(world.user.root / PROMPTS),
+    }
 
 
 def check(world: World) -> Checked:
@@ -83,7 +91,11 @@ def check(world: World) -> Checked:
     flow, source = flow_file.parse(text, FLOW, {BUILTIN: shipped_text(world)})
     flow_check.check(flow, source, prompts=set(templates), backends=set(backends.TABLE))
     for name, role in flow.agents.items():
-        found = list(prompts.complaints(templates, role.prompt, NAMES)) if role.prompt in templates else []
+        found = (
+            list(prompts.complaints(templates, role.prompt, NAMES))
+            if role.prompt in templates
+            else []
+        )
         if found:
             mend = "known: " + ", ".join(NAMES)
             source.complain("F205", ("agents", name, "prompt"), "; ".join(found), mend)
@@ -92,7 +104,10 @@ def check(world: World) -> Checked:
 
 
 def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
-    """Say for every workflow that has both stages whether they may run at once. Raises `UsageProblem`."""
+    """Say for every workflow that has both stages whether they may run at once.
+
+    Raises `UsageProblem`.
+    """
     from pipeline.language import graph
     from pipeline.language.flow_order import Order
 
@@ -100,12 +115,17 @@ def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
     for workflow in flow.workflows:
         order = Order(flow, workflow)
         known += list(order.steps)
-        names = [next((name for name in order.steps if same_name(name, word)), "") for word in (one, other)]
+        names = [
+            next((name for name in order.steps if same_name(name, word)), "")
+            for word in (one, other)
+        ]
         if all(names):
             parallel, reasons = graph.why_parallel(order, names[0], names[1])
             answers.append(Parallel(workflow=workflow, parallel=parallel, reasons=reasons))
     if not answers:
-        missing = next((word for word in (one, other) if not any(same_name(word, name) for name in known)), one)
+        missing = next(
+            (word for word in (one, other) if not any(same_name(word, name) for name in known)), one
+        )
         raise UsageProblem(f"no workflow has both {one} and {other}", did_you_mean(missing, known))
     return answers
 
@@ -118,7 +138,9 @@ def compiled(world: World, workflow: str) -> Plan:
     path = folder / f"{workflow}.json"
     known = [path.stem for path in folder.glob("*.json")]
     if workflow not in known:
-        raise UsageProblem(f"there is no workflow {workflow!r} in {FLOW}", did_you_mean(workflow, known))
+        raise UsageProblem(
+            f"there is no workflow {workflow!r} in {FLOW}", did_you_mean(workflow, known)
+        )
     return msgspec.json.decode(path.read_bytes(), type=Plan)
 
 
@@ -131,7 +153,10 @@ def pin(world: World, rundir: RunDir, plan: Plan) -> None:
 
 
 def _keep(world: World, folder: Path, flow: Flow) -> None:
-    """Write all workflows, compiled, all or none of them; two processes may do so at once. Forget old contents."""
+    """Write all workflows, compiled, all or none of them; two processes may do so at once.
+
+    Forget old contents.
+    """
     making = folder.with_name(f"{folder.name}.{world.randomness(4).hex()}")
     for workflow in flow.workflows:
         plan = msgspec.json.encode(compiler.compile_plan(flow, workflow))
@@ -148,5 +173,11 @@ def _keep(world: World, folder: Path, flow: Flow) -> None:
 def _digest(world: World, text: str, templates: Mapping[str, str]) -> str:
     """Digest everything a compiled flow is made of, this version's own code included."""
     code = max(path.stat().st_mtime_ns for path in _LANGUAGE.glob("*.py"))
-    parts = [__version__, str(code), text, shipped_text(world), *(f"{name}\0{one}" for name, one in templates.items())]
+    parts = [
+        __version__,
+        str(code),
+        text,
+        shipped_text(world),
+        *(f"{name}\0{one}" for name, one in templates.items()),
+    ]
     return hashlib.sha256("\0\0".join(parts).encode()).hexdigest()[:32]

@@ -1,7 +1,7 @@
 """What a person asks of a run while a process works on it: handed over as an event in a file.
 
-The process that works on the run is the only writer of its journal; it takes these files in within a
-quarter of a second. When nobody works on the run, the event goes into the journal at once.
+The process that works on the run is the only writer of its journal; it takes these files in within
+a quarter of a second. When nobody works on the run, the event goes into the journal at once.
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,10 @@ def post(world: World, name: str, *events: Event) -> str:
 
 
 def waiting(rundir: RunDir) -> Iterator[tuple[Path, Event]]:
-    """Go through the events that were handed over, the oldest first; what cannot be read is removed."""
+    """Go through the events that were handed over, the oldest first.
+
+    What cannot be read is removed.
+    """
     folder = rundir.work / _FOLDER
     if not folder.is_dir():
         return

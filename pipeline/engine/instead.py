@@ -1,4 +1,6 @@
-"""What an agent says instead of doing its work: questions to a person, or that it is all there already.
+"""What an agent says instead of doing its work.
+
+Questions to a person, or that it is all there already.
 
 An agent's word is a claim here, too: the places it names must exist, or the attempt has failed.
 """
@@ -18,7 +20,10 @@ _SHOWN = 5
 
 
 def found(task: Task, so_far: Found, answer: Answer, store: Store, base_tree: str) -> Found | None:
-    """Return what becomes of the attempt when its agent says such a thing; None when it says nothing of the kind."""
+    """Return what becomes of the attempt when its agent says such a thing.
+
+    None when it says nothing of the kind.
+    """
     said = answer.instead or (last_word(answer.text) if task.node.may else None)
     if said is None:
         return None
@@ -32,18 +37,27 @@ def _asks(task: Task, so_far: Found, said: LastWord) -> Found:
     if May.ASK not in task.node.may or not questions:
         why = "it may not (`may: [ask]`)" if questions else "it asked nothing"
         return _wrong(so_far, f"the agent wants to ask a person, and {why}")
-    return msgspec.structs.replace(so_far, outcome=Outcome.ASKS, reason=" / ".join(questions[:_SHOWN]), changed=())
+    return msgspec.structs.replace(
+        so_far, outcome=Outcome.ASKS, reason=" / ".join(questions[:_SHOWN]), changed=()
+    )
 
 
 def _declines(task: Task, so_far: Found, said: LastWord, store: Store, base_tree: str) -> Found:
     if May.DECLINE not in task.node.may:
-        return _wrong(so_far, "the agent says it is there already, and it may not say so (`may: [decline]`)")
+        return _wrong(
+            so_far, "the agent says it is there already, and it may not say so (`may: [decline]`)"
+        )
     if not said.where:
         return _wrong(so_far, "the agent says it is there already, and names no place")
     for place in said.where:
         if not _exists(place, store, base_tree):
-            return _wrong(so_far, f"the agent says it is there already, in {place}, and there is no such place")
-    reason = f"it is there already: {', '.join(said.where[:_SHOWN])}" + (f" ({said.summary})" if said.summary else "")
+            return _wrong(
+                so_far,
+                f"the agent says it is there already, in {place}, and there is no such place",
+            )
+    reason = f"it is there already: {', '.join(said.where[:_SHOWN])}" + (
+        f" ({said.summary})" if said.summary else ""
+    )
     return msgspec.structs.replace(so_far, outcome=Outcome.NEEDLESS, reason=reason, changed=())
 
 
@@ -57,4 +71,6 @@ def _exists(place: str, store: Store, tree: str) -> bool:
 
 
 def _wrong(so_far: Found, reason: str) -> Found:
-    return msgspec.structs.replace(so_far, outcome=Outcome.FAILED, kind=FailureKind.PROTOCOL, reason=reason)
+    return msgspec.structs.replace(
+        so_far, outcome=Outcome.FAILED, kind=FailureKind.PROTOCOL, reason=reason
+    )

@@ -28,7 +28,9 @@ def require_run(world: World, name: str) -> RunDir:
 def run_ids(world: World) -> list[str]:
     """List the runs of this checkout, the newest first."""
     folder = world.user.root / RUNS
-    names = [path.parent.name for path in folder.glob(f"*/{journal.NAME}")] if folder.is_dir() else []
+    names = (
+        [path.parent.name for path in folder.glob(f"*/{journal.NAME}")] if folder.is_dir() else []
+    )
     return sorted((name for name in names if is_run_id(name)), reverse=True)
 
 

@@ -19,7 +19,9 @@ def exclusive(world: World, rundir: RunDir) -> Iterator[None]:
     """Be the one process that works on a run."""
     path = rundir.lock(lock_file_name("run", rundir.run_id))
     try:
-        with locks.hold([path], run_id=rundir.run_id, agent="engine", stage="", timeout_s=_RUN_LOCK_S):
+        with locks.hold(
+            [path], run_id=rundir.run_id, agent="engine", stage="", timeout_s=_RUN_LOCK_S
+        ):
             yield
     except Busy as busy:
         if not busy.what.startswith("the lock run"):
@@ -34,7 +36,10 @@ def exclusive(world: World, rundir: RunDir) -> Iterator[None]:
 
 @contextmanager
 def open_journal(rundir: RunDir) -> Iterator[Journal]:
-    """Have a run's journal open for writing; only under `exclusive`, or before anybody knows the run."""
+    """Have a run's journal open for writing.
+
+    Only under `exclusive`, or before anybody knows the run.
+    """
     opened = Journal(rundir.journal)
     try:
         yield opened

@@ -16,7 +16,10 @@ SHAPED_MAX_BYTES = 256 * 1024
 
 
 def fill(node: Node, out: Path, answer: str) -> list[str]:
-    """Complain about missing or misshapen outputs; one that is missing is taken from the answer if it can be."""
+    """Complain about missing or misshapen outputs.
+
+    One that is missing is taken from the answer if it can be.
+    """
     there = outputs_in(out)
     missing = [output for output in node.outputs.values() if output.file not in there]
     if len(missing) == 1 and answer.strip():
@@ -30,7 +33,9 @@ def fill(node: Node, out: Path, answer: str) -> list[str]:
         if output.file not in there:
             problems.append(f"the output {output.file} was not delivered")
         elif (output.schema or output.fields) and path.stat().st_size > SHAPED_MAX_BYTES:
-            problems.append(f"{output.file} has a shape and is larger than {SHAPED_MAX_BYTES // 1024} KiB")
+            problems.append(
+                f"{output.file} has a shape and is larger than {SHAPED_MAX_BYTES // 1024} KiB"
+            )
         elif complaint := schemas.complaint(output, path.read_bytes()):
             problems.append(f"{output.file} does not have its shape: {complaint}")
     return problems
@@ -38,7 +43,9 @@ def fill(node: Node, out: Path, answer: str) -> list[str]:
 
 def values(node: Node, out: Path) -> dict[str, Any]:
     """Read the outputs that have a shape, for conditions; the flow decides on nothing else."""
-    shaped = {name: output.file for name, output in node.outputs.items() if output.schema or output.fields}
+    shaped = {
+        name: output.file for name, output in node.outputs.items() if output.schema or output.fields
+    }
     return {name: msgspec.json.decode((out / file).read_bytes()) for name, file in shaped.items()}
 
 

@@ -1,7 +1,10 @@
-"""A person in the middle of a run: a folder with its newest tree, whose edits become a part of the run.
+"""A person in the middle of a run.
 
-`pipeline open` makes the folder; what was edited in it is taken in when the run is taken up the next time, path by path
-on top of what the run has become. The folder is then put aside, never removed: a person may have more in it.
+A folder with its newest tree, whose edits become a part of the run.
+
+`pipeline open` makes the folder; what was edited in it is taken in when the run is taken up the
+next time, path by path on top of what the run has become. The folder is then put aside, never
+removed: a person may have more in it.
 """
 
 from pathlib import Path
@@ -41,10 +44,12 @@ def folder(rundir: RunDir) -> Path:
 
 
 def open_folder(world: World, name: str, *, mine: bool = False) -> tuple[Path, str]:
-    """Make the folder, or find it as it was left; return it with a word on how it stands to the run.
+    """Make the folder, or find it as it was left.
 
-    With `mine` the edits in it are put on top of the run's newest tree, before what the run made of the same paths.
-    Raises `UsageProblem` when the run is published.
+    Return it with a word on how it stands to the run.
+
+    With `mine` the edits in it are put on top of the run's newest tree, before what the run made of
+    the same paths. Raises `UsageProblem` when the run is published.
     """
     rundir = require_run(world, name)
     state, store = load_state(world, name), world.store()
@@ -52,9 +57,13 @@ def open_folder(world: World, name: str, *, mine: bool = False) -> tuple[Path, s
         raise UsageProblem(f"run {name} has not begun", f"Type: pipeline resume {name}")
     if branch := state.effects.get(Effect.BRANCH, {}).get("branch"):
         raise UsageProblem(
-            f"run {name} is published; its branch is yours to edit", f"Type: git switch {branch}; commit and push there"
+            f"run {name} is published; its branch is yours to edit",
+            f"Type: git switch {branch}; commit and push there",
         )
-    newest = Opened(tree=state.tree or store.tree_of(state.started.base), commit=state.commit or state.started.base)
+    newest = Opened(
+        tree=state.tree or store.tree_of(state.started.base),
+        commit=state.commit or state.started.base,
+    )
     workspace = Workspace(folder(rundir), store)
     opened, edited = _edited(workspace, rundir)
     if opened is not None and edited != opened.tree:
@@ -83,8 +92,8 @@ def has_edits(store: Store, rundir: RunDir) -> bool:
 def take_in(world: World, store: Store, rundir: RunDir, state: RunState) -> PersonEdited | None:
     """Commit what a person edited on top of the run's tree; None when there is nothing new.
 
-    Raises `UsageProblem`, and leaves the folder as it is, when the run changed the same paths otherwise, is
-    published, or something in the folder cannot be committed.
+    Raises `UsageProblem`, and leaves the folder as it is, when the run changed the same paths
+    otherwise, is published, or something in the folder cannot be committed.
     """
     workspace = Workspace(folder(rundir), store)
     opened, edited = _edited(workspace, rundir)
@@ -112,7 +121,9 @@ def take_in(world: World, store: Store, rundir: RunDir, state: RunState) -> Pers
     store.set_ref(f"refs/runs/{run}/persons/{commit[:12]}", commit, "")
     reached("person.committed")
     paths = tuple(change.path for change in changes)
-    return PersonEdited(at=now, author=author, before=current, tree=tree, commit=commit, changed=paths)
+    return PersonEdited(
+        at=now, author=author, before=current, tree=tree, commit=commit, changed=paths
+    )
 
 
 def keep_edits(store: Store, rundir: RunDir, target: Path) -> None:
@@ -125,14 +136,21 @@ def keep_edits(store: Store, rundir: RunDir, target: Path) -> None:
 def put_aside(rundir: RunDir) -> None:
     """Make room for the next folder; what was in this one stays beside it."""
     here = folder(rundir)
-    number = next(number for number in range(1, 10_000) if not here.with_name(f"{NAME}.{number}").exists())
+    number = next(
+        number for number in range(1, 10_000) if not here.with_name(f"{NAME}.{number}").exists()
+    )
     here.rename(here.with_name(f"{NAME}.{number}"))
     _record(rundir).unlink(missing_ok=True)
 
 
 def unverified(state: RunState, edit: PersonEdited) -> TakeBack | None:
-    """Have those who verified or approved the tree look again, now that it was edited; None when nobody did."""
-    found = [stage for stage, tree in state.approved.items() if (tree or edit.before) == edit.before]
+    """Have those who verified or approved the tree look again, now that it was edited.
+
+    None when nobody did.
+    """
+    found = [
+        stage for stage, tree in state.approved.items() if (tree or edit.before) == edit.before
+    ]
     found += [
         node.id
         for node in state.plan.leaves()
@@ -150,10 +168,14 @@ def _on_top(store: Store, opened: str, edited: str, current: str) -> str:
     """Return the tree `current` with the paths that were edited as they are in `edited`."""
     if current == opened:
         return edited
-    return store.graft_paths(current, edited, {change.path for change in store.diff(opened, edited)})
+    return store.graft_paths(
+        current, edited, {change.path for change in store.diff(opened, edited)}
+    )
 
 
-def _require_apart(store: Store, opened: str, edited: str, current: str, *, where: Path, run: str) -> None:
+def _require_apart(
+    store: Store, opened: str, edited: str, current: str, *, where: Path, run: str
+) -> None:
     """Raise `UsageProblem` when run and person changed one path to different content."""
     mine = {change.path: (change.mode, change.blob) for change in store.diff(opened, edited)}
     theirs = {change.path: (change.mode, change.blob) for change in store.diff(opened, current)}
@@ -168,7 +190,10 @@ def _require_apart(store: Store, opened: str, edited: str, current: str, *, wher
 
 
 def _edited(workspace: Workspace, rundir: RunDir) -> tuple[Opened | None, str]:
-    """Return what the folder was opened at, and the tree that lies in it now. Raises `UsageProblem`."""
+    """Return what the folder was opened at, and the tree that lies in it now.
+
+    Raises `UsageProblem`.
+    """
     try:
         opened = msgspec.json.decode(_record(rundir).read_bytes(), type=Opened)
     except (OSError, msgspec.DecodeError):

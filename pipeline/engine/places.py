@@ -32,7 +32,13 @@ class Places:
     """The workspaces of one run that is open for work; safe to use from several threads."""
 
     def __init__(
-        self, world: World, rundir: RunDir, plan: Plan, store: Store, launcher: Launcher, tools: Mapping[str, str]
+        self,
+        world: World,
+        rundir: RunDir,
+        plan: Plan,
+        store: Store,
+        launcher: Launcher,
+        tools: Mapping[str, str],
     ) -> None:
         """`tools` are the variables, recorded with the run, that say which programs are meant."""
         self.wants = plan.workspace
@@ -49,7 +55,9 @@ class Places:
         self._count = 0
         self._pool = Pool(rundir.workspaces, rundir.run_id, rundir.root, self._is_over)
         user = (world.user.root, world.user.git)
-        self.setups = Setups(world.repo_state / disk.SETUPS, store, self.wants, user, tools, self._run)
+        self.setups = Setups(
+            world.repo_state / disk.SETUPS, store, self.wants, user, tools, self._run
+        )
         self.included = Included(world.user.git, world.user.root, self.wants.link)
         self._pool.make_room = self.setups.make_room = lambda: disk.make_room(
             world.repo_state, self.wants.disk, self._is_over
@@ -72,11 +80,17 @@ class Places:
         )
 
     def workspace(self, slot: int) -> Workspace:
-        """Return the workspace for the stages of one slot. Raises `Busy` when there is no room for a new one."""
+        """Return the workspace for the stages of one slot.
+
+        Raises `Busy` when there is no room for a new one.
+        """
         return self._have(str(slot), AGENTS)
 
     def gate(self) -> Workspace:
-        """Return the checkout for gates; no agent ever works in it, and it has no files that only agents get."""
+        """Return the checkout for gates.
+
+        No agent ever works in it, and it has no files that only agents get.
+        """
         return self._have(_GATE, GATES)
 
     def note_sizes(self) -> None:

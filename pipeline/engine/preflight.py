@@ -1,7 +1,8 @@
 """What would fail later, said first: before a run exists, and before an agent is paid.
 
-Each check is an answer with its mend. `pipeline doctor` shows all of them; a run refuses to start on the first kind of
-failure, with all that failed, and notes the rest together with what earlier runs of the same workflow have cost.
+Each check is an answer with its mend. `pipeline doctor` shows all of them; a run refuses to start
+on the first kind of failure, with all that failed, and notes the rest together with what earlier
+runs of the same workflow have cost.
 """
 
 import shutil
@@ -25,7 +26,13 @@ from pipeline.repo.user import Base
 GIT_LEAST = (2, 38)
 DISK_LEAST_BYTES = 512 * 1024 * 1024
 _RUNS_LOOKED_AT = 10
-_DENIED = ("Authentication failed", "could not read Username", "Permission denied", "terminal prompts disabled", "403")
+_DENIED = (
+    "Authentication failed",
+    "could not read Username",
+    "Permission denied",
+    "terminal prompts disabled",
+    "403",
+)
 _SIGNED_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "claude": (
         ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK",
@@ -35,7 +42,10 @@ _SIGNED_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     ),
     "codex": (("OPENAI_API_KEY", "CODEX_API_KEY"), (".codex/auth.json", ".codex/config.toml"), "Sign in: codex login"),
 }  # fmt: skip
-"""How a known agent is signed in: variables, files below HOME (one of them will do), and the mend."""
+"""How a known agent is signed in.
+
+Variables, files below HOME (one of them will do), and the mend.
+"""
 
 
 class Verdict(StrEnum):
@@ -69,12 +79,18 @@ def require(world: World, plan: Plan, base: Base, *, agents: bool, publish: bool
 
 def refusal(failed: Sequence[Check]) -> Problem:
     """Put everything that failed into one error."""
-    kind = NoCredentials if all(check.exit_code == NoCredentials.exit_code for check in failed) else UsageProblem
+    kind = (
+        NoCredentials
+        if all(check.exit_code == NoCredentials.exit_code for check in failed)
+        else UsageProblem
+    )
     text = "; ".join(f"{check.name}: {check.text}" for check in failed)
     return kind(text, "\n".join(check.mend for check in failed if check.mend))
 
 
-def quick(world: World, plan: Plan, base: Base, *, agents: bool = True, publish: bool = True) -> Iterator[Check]:
+def quick(
+    world: World, plan: Plan, base: Base, *, agents: bool = True, publish: bool = True
+) -> Iterator[Check]:
     """Go through the checks that take no test run."""
     yield _git(world)
     if agents:
@@ -90,7 +106,12 @@ def _git(world: World) -> Check:
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < GIT_LEAST:
         least = ".".join(map(str, GIT_LEAST))
-        return Check(name="git", verdict=Verdict.FAIL, text=f"version {version}", mend=f"Install git {least} or newer")
+        return Check(
+            name="git",
+            verdict=Verdict.FAIL,
+            text=f"version {version}",
+            mend=f"Install git {least} or newer",
+        )
     return Check(name="git", verdict=Verdict.OK, text=f"version {version}")
 
 
@@ -99,7 +120,9 @@ def _agents(world: World, plan: Plan) -> Iterator[Check]:
     roles: dict[tuple[str, ...], list[str]] = {}
     for node in plan.leaves():
         if node.player is not None and node.player.backend == "command":
-            roles.setdefault((node.player.command or ("",))[0:1] + node.player.pass_env, []).append(node.player.role)
+            roles.setdefault((node.player.command or ("",))[0:1] + node.player.pass_env, []).append(
+                node.player.role
+            )
     for (name, *passed), whose in roles.items():
         role = min(whose)
         if not name:
@@ -122,19 +145,31 @@ def _agents(world: World, plan: Plan) -> Iterator[Check]:
 
 
 def _signed_in(world: World, name: str, passed: tuple[str, ...]) -> Check:
-    """Look for a known agent's sign-in where it keeps it; for any other it is only said that it is there."""
+    """Look for a known agent's sign-in where it keeps it.
+
+    For any other it is only said that it is there.
+    """
     variables, files, mend = _SIGNED_IN.get(Path(name).name, ((), (), ""))
     seen = world.child_env(passed)
     home = Path(seen["HOME"]) if "HOME" in seen else None
     found = any(seen.get(variable) for variable in variables)
     found = found or (home is not None and any((home / file).is_file() for file in files))
     if variables and not found:
-        return Check(name="agent", verdict=Verdict.WARN, text=f"{name} seems not to be signed in", mend=mend)
-    return Check(name="agent", verdict=Verdict.OK, text=f"{name} is there" + (", signed in" if variables else ""))
+        return Check(
+            name="agent", verdict=Verdict.WARN, text=f"{name} seems not to be signed in", mend=mend
+        )
+    return Check(
+        name="agent",
+        verdict=Verdict.OK,
+        text=f"{name} is there" + (", signed in" if variables else ""),
+    )
 
 
 def _push(world: World, base: Base) -> Check:
-    """Ask the remote, without doing it, whether a branch may be pushed; local pull requests need no more."""
+    """Ask the remote, without doing it, whether a branch may be pushed.
+
+    Local pull requests need no more.
+    """
     remote = world.user.remote()
     if not remote:
         text = "no remote: branch and pull request stay on this machine"
@@ -173,11 +208,17 @@ def price(world: World, plan: Plan) -> str:
             state = load_state(world, name)
         except UsageProblem:
             continue
-        if state.end is not RunEnd.DONE or state.started is None or state.started.workflow != plan.workflow:
+        if (
+            state.end is not RunEnd.DONE
+            or state.started is None
+            or state.started.workflow != plan.workflow
+        ):
             continue
         minutes.append(state.awake_s / 60)
         costs += [state.budget.spent_usd] if state.budget.spent_usd else []
-    limit = f"; at most {plan.usd:g} USD" if plan.usd is not None else "; no limit is set (limits: usd)"
+    limit = (
+        f"; at most {plan.usd:g} USD" if plan.usd is not None else "; no limit is set (limits: usd)"
+    )
     if not minutes:
         return f"price: no earlier run of {plan.workflow} to tell from{limit}"
     cost = f"about {statistics.median(costs):.2f} USD and " if costs else ""

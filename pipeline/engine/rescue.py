@@ -1,4 +1,7 @@
-"""What a run made and nobody else has: kept as a ref in the store and as patches, before the run is taken away."""
+"""What a run made and nobody else has.
+
+Kept as a ref in the store and as patches, before the run is taken away.
+"""
 
 import shutil
 from pathlib import Path
@@ -35,7 +38,9 @@ def work_of(state: RunState) -> str:
 
 
 def is_elsewhere(world: World, state: RunState) -> bool:
-    """Tell whether the person has a run's work: on the remote's branch, merged, or without a remote in a branch here.
+    """Tell whether the person has a run's work.
+
+    On the remote's branch, merged, or without a remote in a branch here.
 
     Looks at what is known here, without a network; when that does not say, the answer is no.
     """

@@ -93,7 +93,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
 
 
-def result(state: RunState, *, run_dir: Path, workspaces: Path, now: datetime, alive: bool) -> Result:
+def result(
+    state: RunState, *, run_dir: Path, workspaces: Path, now: datetime, alive: bool
+) -> Result:
     """Make the object from a run's state; `workspaces` is the repository's pool.
 
     `alive` tells whether a process is working on it.
@@ -102,17 +104,25 @@ def result(state: RunState, *, run_dir: Path, workspaces: Path, now: datetime, a
     if started is None:
         raise ValueError("a run without its first event has no result")
     commits, held = _commits(state), pool.of_run(workspaces, started.run_id)
-    costs = [view.cost_usd for node in state.plan.leaves() if (view := _stage(state, node)).cost_usd is not None]
+    costs = [
+        view.cost_usd
+        for node in state.plan.leaves()
+        if (view := _stage(state, node)).cost_usd is not None
+    ]
     ordered = sorted(state.plan.nodes.values(), key=lambda node: node.order)
     leaves = [node for node in ordered if node.is_leaf or node.gates or _failed_itself(state, node)]
     workflows = {state.plan.workflow, state.active}
-    shown = [node for node in leaves if node.workflow in workflows and not _is_old_item(state, node)]
+    shown = [
+        node for node in leaves if node.workflow in workflows and not _is_old_item(state, node)
+    ]
     return Result(
         run_id=started.run_id,
         workflow=started.workflow,
         feature=started.feature,
         state=run_state(state, alive=alive),
-        reason=state.reason or state.doomed or (state.parked.reason if state.parked is not None else ""),
+        reason=state.reason
+        or state.doomed
+        or (state.parked.reason if state.parked is not None else ""),
         failed_stage=state.doomed_by,
         exit_code=exit_code(state),
         base=started.base,
@@ -129,7 +139,12 @@ def result(state: RunState, *, run_dir: Path, workspaces: Path, now: datetime, a
             GateView(stage=s, gate=g.gate.value, passed=g.passed, tree=g.tree, detail=g.detail)
             for s, g in gate_results(state)
         ),
-        tests=Tests(**{name.value: _evidence(state, name) for name in (GateName.RED, GateName.GREEN, GateName.PROOF)}),
+        tests=Tests(
+            **{
+                name.value: _evidence(state, name)
+                for name in (GateName.RED, GateName.GREEN, GateName.PROOF)
+            }
+        ),
         notes=tuple(state.notes),
         questions={stage: asked.question for stage, asked in state.asked.items()},
         cost_usd=sum(costs) if costs else None,
@@ -138,7 +153,10 @@ def result(state: RunState, *, run_dir: Path, workspaces: Path, now: datetime, a
 
 
 def run_state(state: RunState, *, alive: bool) -> str:
-    """Say where a run stands; one that nobody works on is `waiting` for an answer, or `interrupted`."""
+    """Say where a run stands.
+
+    One that nobody works on is `waiting` for an answer, or `interrupted`.
+    """
     if state.end is not None:
         return state.end.value
     if alive:
@@ -147,7 +165,10 @@ def run_state(state: RunState, *, alive: bool) -> str:
 
 
 def exit_code(state: RunState) -> int:
-    """Return the exit status that a run's end stands for; 3 while it waits for an answer, 75 while it is not over."""
+    """Return the exit status that a run's end stands for.
+
+    3 while it waits for an answer, 75 while it is not over.
+    """
     match state.end:
         case RunEnd.DONE:
             return 0
@@ -175,22 +196,35 @@ def gate_results(state: RunState) -> list[tuple[str, GateResult]]:
     ]
 
 
-def newest_gate(state: RunState, name: GateName, *, passed: bool | None = None) -> GateResult | None:
+def newest_gate(
+    state: RunState, name: GateName, *, passed: bool | None = None
+) -> GateResult | None:
     """Return the newest result of one gate; only a passed (or failed) one if asked."""
-    found = [gate for _, gate in gate_results(state) if gate.gate is name and passed in {None, gate.passed}]
+    found = [
+        gate
+        for _, gate in gate_results(state)
+        if gate.gate is name and passed in {None, gate.passed}
+    ]
     return found[-1] if found else None
 
 
 def stage_word(state: RunState, node: Node) -> str:
     """Say a node's state in one word; `ready` is derived, not stored."""
     memory = state.nodes[node.id]
-    if memory.status in {Status.PENDING, Status.WAITING} and memory.not_before is None and not memory.parked:
+    if (
+        memory.status in {Status.PENDING, Status.WAITING}
+        and memory.not_before is None
+        and not memory.parked
+    ):
         return "ready" if node in state.ready else memory.status.value
     return memory.status.value
 
 
 def _failed_itself(state: RunState, node: Node) -> bool:
-    """Tell whether a group failed, and not by a stage inside it: its condition, or its list of items."""
+    """Tell whether a group failed, and not by a stage inside it.
+
+    Its condition, or its list of items.
+    """
     inside = (state.nodes[inner.id].status for inner in state.plan.below(node.id))
     return state.nodes[node.id].status is Status.FAILED and Status.FAILED not in inside
 
@@ -222,7 +256,11 @@ def _stage(state: RunState, node: Node) -> StageView:
 
 def _evidence(state: RunState, name: GateName) -> dict[str, object] | None:
     gate = newest_gate(state, name)
-    return {"passed": gate.passed, "detail": gate.detail, **gate.evidence} if gate is not None else None
+    return (
+        {"passed": gate.passed, "detail": gate.detail, **gate.evidence}
+        if gate is not None
+        else None
+    )
 
 
 def _commits(state: RunState) -> tuple[Commit, ...]:

@@ -1,7 +1,8 @@
 """The loop of a run: decide, carry out, record; until there is nothing left to do.
 
-One thread owns journal and state; stages run in worker threads and hand back what they found. What a
-stage found becomes true in this order: commit, ref, event. Killed in between, the run takes up there.
+One thread owns journal and state; stages run in worker threads and hand back what they found. What
+a stage found becomes true in this order: commit, ref, event. Killed in between, the run takes up
+there.
 """
 
 import contextlib
@@ -9,7 +10,18 @@ import queue
 import threading
 from datetime import datetime, timedelta
 
-from pipeline.core.decide import Cancel, Command, Finish, Park, Rest, Start, TakeBack, Waits, WaitUntil, decide
+from pipeline.core.decide import (
+    Cancel,
+    Command,
+    Finish,
+    Park,
+    Rest,
+    Start,
+    TakeBack,
+    Waits,
+    WaitUntil,
+    decide,
+)
 from pipeline.core.events import (
     Basis,
     Event,
@@ -63,7 +75,13 @@ class Run:
     """One run, open for work; made by `engine/runs` under the run's lock."""
 
     def __init__(
-        self, world: World, rundir: RunDir, plan: Plan, journal: Journal, store: Store, runner: StageRunner
+        self,
+        world: World,
+        rundir: RunDir,
+        plan: Plan,
+        journal: Journal,
+        store: Store,
+        runner: StageRunner,
     ) -> None:
         """Fold what the journal holds already."""
         self.world = world
@@ -129,9 +147,16 @@ class Run:
             self._calls[event.stage] = self._calls.get(event.stage, 0) + 1
 
     def take_in_edits(self) -> None:
-        """Take in what a person edited, unless stages still run that began before; then those end first."""
+        """Take in what a person edited, unless stages still run that began before.
+
+        Then those end first.
+        """
         self._edits_wait = bool(self.state.running) and person.has_edits(self.store, self.rundir)
-        event = None if self.state.running else person.take_in(self.world, self.store, self.rundir, self.state)
+        event = (
+            None
+            if self.state.running
+            else person.take_in(self.world, self.store, self.rundir, self.state)
+        )
         if event is None:
             return
         self.record(event)
@@ -141,7 +166,10 @@ class Run:
             self.take_back(command)
 
     def go(self, stop: Stop) -> None:
-        """Work until the run is over, parked, or asked to stop. Raises `UsageProblem` for an unsound base."""
+        """Work until the run is over, parked, or asked to stop.
+
+        Raises `UsageProblem` for an unsound base.
+        """
         self._take_requests()
         self._prepare()
         self._take_up_running()
@@ -182,7 +210,10 @@ class Run:
             )
             if node.kind in {Kind.PUBLISH, Kind.PARALLEL}:
                 reason = "the process that worked on it died"
-                self._finish(self._task(node, event, resumed=True), Found(outcome=Outcome.LOST, reason=reason))
+                self._finish(
+                    self._task(node, event, resumed=True),
+                    Found(outcome=Outcome.LOST, reason=reason),
+                )
             else:
                 self._spawn(self._task(node, event, resumed=True))
 
@@ -195,7 +226,9 @@ class Run:
         draining = stop.polite.is_set() or self._edits_wait
         awake_s = self._awake_s()
         parallel = self.world.settings.parallel or self.plan.parallel
-        commands = decide(self.state, self.world.clock(), parallel, awake_s=awake_s, draining=draining)
+        commands = decide(
+            self.state, self.world.clock(), parallel, awake_s=awake_s, draining=draining
+        )
         wake: datetime | None = None
         starting: list[Task] = []
         for command in commands:
@@ -237,7 +270,9 @@ class Run:
                 if waits is Waits.PERSON:
                     self.exit_code, self.mend = waits.value, mend_for_person(self.state)
                 person = waits is Waits.PERSON
-                self.record(RunParked(at=self.world.clock(), reason=reason, mend=self.mend, person=person))
+                self.record(
+                    RunParked(at=self.world.clock(), reason=reason, mend=self.mend, person=person)
+                )
                 return True
             case Finish():
                 reached("run.finished")
@@ -250,18 +285,27 @@ class Run:
 
     def take_back(self, command: TakeBack) -> None:
         """Have stages run again, on a tree without their change."""
-        self.record(recompose(self.store, self._journal.events, self.state, command, self.world.clock()))
+        self.record(
+            recompose(self.store, self._journal.events, self.state, command, self.world.clock())
+        )
         for stage in command.stages:
             self.bases.accepted(stage)
 
     def _begin(self, node: Node) -> Task:
         """Record that an attempt begins, and take a free slot for it."""
-        slot = next(number for number in range(len(self._slots) + 1) if number not in self._slots.values())
+        slot = next(
+            number for number in range(len(self._slots) + 1) if number not in self._slots.values()
+        )
         memory = self.state.nodes[node.id]
         loop = next(self.plan.loops_around(node.id), None)
         base = self.store_tree()
         start = base
-        if memory.last is not None and memory.tries and memory.last.kind is FailureKind.GATE and memory.last.tree:
+        if (
+            memory.last is not None
+            and memory.tries
+            and memory.last.kind is FailureKind.GATE
+            and memory.last.tree
+        ):
             start = memory.last.tree
         event = StageStarted(
             at=self.world.clock(),
@@ -282,7 +326,9 @@ class Run:
 
     def _task(self, node: Node, event: StageStarted, *, resumed: bool) -> Task:
         call = self._calls.get(node.id, 0) + 1
-        return task_of(self.state, self.rundir, node, event, base=self.started.base, call=call, resumed=resumed)
+        return task_of(
+            self.state, self.rundir, node, event, base=self.started.base, call=call, resumed=resumed
+        )
 
     def _spawn(self, task: Task) -> None:
         self._slots[task.node.id] = task.slot
@@ -290,11 +336,15 @@ class Run:
         if task.node.kind is Kind.PUBLISH:
             self._inbox.put((task, self._publish(task.node)))
             return
-        threading.Thread(target=lambda: self._inbox.put((task, self.runner.run(task))), daemon=True).start()
+        threading.Thread(
+            target=lambda: self._inbox.put((task, self.runner.run(task))), daemon=True
+        ).start()
 
     def _publish(self, node: Node) -> Found:
         """Publish in this thread, which owns the journal."""
-        publisher = Publisher(self.world, self.rundir, self.plan, self.store, self.state, self.record)
+        publisher = Publisher(
+            self.world, self.rundir, self.plan, self.store, self.state, self.record
+        )
         paths = [self.rundir.lock(f"{name}.lock") for name in node.locks]
         try:
             with locks.hold(
@@ -312,7 +362,10 @@ class Run:
             return Found(outcome=outcome, kind=FailureKind.MISSING, reason=exc.what, mend=exc.mend)
 
     def _wait(self, wake: datetime | None, *, once: bool) -> None:
-        """Take in the next finished attempt; look in between whether somebody asked for a cancel."""
+        """Take in the next finished attempt.
+
+        Look in between whether somebody asked for a cancel.
+        """
         if not once:
             return
         wait_s = _LOOK_S
@@ -344,7 +397,9 @@ class Run:
         now = self.world.clock()
         again = outcome is Outcome.FAILED and found.kind is FailureKind.TRANSIENT
         delay_s = retry_delay_s(self.state.nodes[task.node.id].tries + 1) if again else 0.0
-        delay_s = 5.0 if outcome is Outcome.PARKED and found.kind is not FailureKind.QUOTA else delay_s
+        delay_s = (
+            5.0 if outcome is Outcome.PARKED and found.kind is not FailureKind.QUOTA else delay_s
+        )
         later = found.retry_after or (now + timedelta(seconds=delay_s) if delay_s else None)
         self.record(
             StageFinished(
@@ -376,17 +431,28 @@ class Run:
         """Tell an attempt that was ended for good from one that was only stopped with the process, or put off."""
         if outcome is not Outcome.CANCELLED:
             return outcome
-        wanted = self.state.cancel is not None or stage in self.state.ending or self.state.sent_back is not None
+        wanted = (
+            self.state.cancel is not None
+            or stage in self.state.ending
+            or self.state.sent_back is not None
+        )
         put_off = stage in self._put_off
         self._put_off.discard(stage)
         return Outcome.CANCELLED if wanted and not put_off else Outcome.PARKED
 
     def _put_on_top(self, task: Task, found: Found) -> tuple[str, str]:
-        """Put an accepted change on top of the run's tree; return tree and commit, or nothing without a change."""
+        """Put an accepted change on top of the run's tree.
+
+        Return tree and commit, or nothing without a change.
+        """
         if not found.changed:
             return "", ""
         current = self.store_tree()
-        tree = found.tree if current == task.tree else self.store.graft_paths(current, found.tree, set(found.changed))
+        tree = (
+            found.tree
+            if current == task.tree
+            else self.store.graft_paths(current, found.tree, set(found.changed))
+        )
         commit = stage_commit(self.store, self.started, task, found.agent, tree, self.state.commit)
         reached("stage.committed", task.node.id)
         self.store.set_ref(stage_ref(self.started.run_id, task), commit, NO_COMMIT)

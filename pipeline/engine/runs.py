@@ -52,7 +52,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start(world: World, order: Order) -> str:
-    """Make a run, ready to be worked on; return its id. Raises `UsageProblem` before anything is left behind."""
+    """Make a run, ready to be worked on; return its id.
+
+    Raises `UsageProblem` before anything is left behind.
+    """
     idea = order.idea.strip()
     plan = flows.compiled(world, order.workflow)
     inputs = checked_inputs(plan, order)
@@ -62,7 +65,9 @@ def start(world: World, order: Order) -> str:
     name = order.run_id or run_id(now, world.randomness(4))
     rundir = world.rundir(name)
     if rundir.exists:
-        raise UsageProblem(f"the run {name} exists already", f"Go on with it: pipeline resume {name}")
+        raise UsageProblem(
+            f"the run {name} exists already", f"Go on with it: pipeline resume {name}"
+        )
     feature = slug(order.feature or idea or order.workflow)
     _require_publishable(world, plan, feature, name)
     rundir.create()
@@ -86,7 +91,10 @@ def start(world: World, order: Order) -> str:
         tools={name: world.environ[name] for name in TOOLS if name in world.environ},
         inputs=inputs,
     )
-    notes = [Noted(at=now, text=note) for note in (*base.notes, *doubts, *_differing(world, base.commit, text))]
+    notes = [
+        Noted(at=now, text=note)
+        for note in (*base.notes, *doubts, *_differing(world, base.commit, text))
+    ]
     with open_journal(rundir) as opened:
         opened.append([started, *notes], durable=True)
     atomic.sync_folder(rundir.folder.parent)
@@ -95,7 +103,10 @@ def start(world: World, order: Order) -> str:
 
 
 def checked_inputs(plan: Plan, order: Order) -> dict[str, str]:
-    """Hold what was given against what the workflow wants. Raises `UsageProblem` that names all that is amiss."""
+    """Hold what was given against what the workflow wants.
+
+    Raises `UsageProblem` that names all that is amiss.
+    """
     wanted = plan.inputs[plan.workflow]
     known = [name for name in wanted if name not in GIVEN]
     usual = f"trigger_workflow {order.workflow}"
@@ -113,8 +124,13 @@ def checked_inputs(plan: Plan, order: Order) -> dict[str, str]:
 
 
 def require_stage(world: World, workflow: str, stage: str) -> None:
-    """Make sure that a workflow has a stage of this name; an empty name is fine. Raises `UsageProblem`."""
-    names = [node.id for node in flows.compiled(world, workflow).leaves() if node.workflow == workflow]
+    """Make sure that a workflow has a stage of this name; an empty name is fine.
+
+    Raises `UsageProblem`.
+    """
+    names = [
+        node.id for node in flows.compiled(world, workflow).leaves() if node.workflow == workflow
+    ]
     if stage and stage not in names:
         raise UsageProblem(f"there is no stage {stage!r} in {workflow}", did_you_mean(stage, names))
 
@@ -122,14 +138,18 @@ def require_stage(world: World, workflow: str, stage: str) -> None:
 def prepared_idea(world: World, name: str) -> str:
     """Return the idea a person prepared for a run id in `feature_request.md`, or an empty text."""
     path = world.rundir(name).folder / "feature_request.md"
-    return path.read_text(errors="replace") if path.is_file() and not world.rundir(name).exists else ""
+    return (
+        path.read_text(errors="replace") if path.is_file() and not world.rundir(name).exists else ""
+    )
 
 
-def work(world: World, name: str, stop: Stop, first: Sequence[Event] = (), *, reload: bool = False) -> Run:
+def work(
+    world: World, name: str, stop: Stop, first: Sequence[Event] = (), *, reload: bool = False
+) -> Run:
     """Work on a run until it is over, parked or stopped; `first` is recorded when it is taken up.
 
-    With an `Invoked` among them only that stage is worked on; with `reload` the run takes the flow and prompts
-    of the checkout first. Raises `Busy` when another process works on it.
+    With an `Invoked` among them only that stage is worked on; with `reload` the run takes the flow
+    and prompts of the checkout first. Raises `Busy` when another process works on it.
     """
     rundir = require_run(world, name)
     with exclusive(world, rundir):
@@ -164,7 +184,9 @@ def _work(world: World, rundir: RunDir, stop: Stop, first: Sequence[Event]) -> R
 
 def _hint(run: Run) -> str:
     """Say what can be done with a run that is over."""
-    failed = [node.id for node in run.plan.leaves() if run.state.nodes[node.id].status is Status.FAILED]
+    failed = [
+        node.id for node in run.plan.leaves() if run.state.nodes[node.id].status is Status.FAILED
+    ]
     see = f"See it: pipeline show {run.rundir.run_id}"
     return f"{see}; do it again: pipeline retry {run.rundir.run_id} {failed[0]}" if failed else see
 
@@ -190,7 +212,9 @@ def _require_publishable(world: World, plan: Plan, feature: str, name: str) -> N
     for node in plan.nodes.values():
         if node.publish is None:
             continue
-        world.user.require_free(branch_name(node.publish.branch, feature, name), "Then type the same command again")
+        world.user.require_free(
+            branch_name(node.publish.branch, feature, name), "Then type the same command again"
+        )
         if node.publish.signoff is Choice.ALWAYS and world.user.author() == FALLBACK_AUTHOR:
             raise UsageProblem(
                 "commits are to be signed off (publish.signoff), and git does not know by whom",
@@ -206,7 +230,11 @@ def _differing(world: World, commit: str, text: str) -> list[str]:
         notes.append(f"{FLOW} of your checkout is used; it differs from the base commit's")
     elif not committed:
         notes.append(f"{FLOW} of your checkout is used; the base commit has none")
-    changed = world.user.git("diff", "--name-only", commit, "--", PROMPTS, ok=(0, 1, 128)).splitlines()
+    changed = world.user.git(
+        "diff", "--name-only", commit, "--", PROMPTS, ok=(0, 1, 128)
+    ).splitlines()
     if changed:
-        notes.append(f"{len(changed)} prompt file(s) of your checkout differ from the base commit's")
+        notes.append(
+            f"{len(changed)} prompt file(s) of your checkout differ from the base commit's"
+        )
     return notes

@@ -65,14 +65,25 @@ def examine(
 def _tests(target: Target, run: TestRun) -> Check:
     """Say whether a target's tests can be collected, and which of them fail already."""
     name = f"tests of {target.name}"
-    found = run.problem or "; ".join(f"{file}: {reason.text}" for file, reason in run.uncollected.items())
+    found = run.problem or "; ".join(
+        f"{file}: {reason.text}" for file, reason in run.uncollected.items()
+    )
     if found:
         text = f"the tests of the base cannot be run: {found}"
-        return Check(name=name, verdict=Verdict.FAIL, text=text, mend=f"Make this work first: {target.test.command}")
+        return Check(
+            name=name,
+            verdict=Verdict.FAIL,
+            text=text,
+            mend=f"Make this work first: {target.test.command}",
+        )
     if not run.failing and not run.tests and not run.weak:
         return Check(name=name, verdict=Verdict.OK, text="none yet; they can be run")
     if not run.failing:
-        text = f"{len(run.tests)} test(s) pass in {run.duration_s:.1f} s" if not run.weak else "exit status 0"
+        text = (
+            f"{len(run.tests)} test(s) pass in {run.duration_s:.1f} s"
+            if not run.weak
+            else "exit status 0"
+        )
         return Check(name=name, verdict=Verdict.OK, text=text)
     names = ", ".join(run.failing[:_NAMED]) + (", ..." if len(run.failing) > _NAMED else "")
     text = f"{len(run.failing)} test(s) fail on the base already and are set apart: {names}"
@@ -100,7 +111,12 @@ def problem(state: RunState) -> UsageProblem:
     """Say what a person does about a base that cannot be set up or tested."""
     run = state.started.run_id if state.started is not None else "RUN"
     if state.end is None and state.parked is not None:
-        return UsageProblem(state.parked.reason, f"{state.parked.mend}; then: pipeline resume {run}")
+        return UsageProblem(
+            state.parked.reason, f"{state.parked.mend}; then: pipeline resume {run}"
+        )
     branch = state.started.base_branch if state.started is not None else "the base"
     commands = "; ".join(target.test.command for target in state.plan.targets)
-    return UsageProblem(state.reason, f"Make this work on {branch} first: {commands}\nSee all of it: pipeline doctor")
+    return UsageProblem(
+        state.reason,
+        f"Make this work on {branch} first: {commands}\nSee all of it: pipeline doctor",
+    )

@@ -1,7 +1,8 @@
 """One attempt of one stage: prompt, agent, harvest, gates; in a worker thread, on one workspace.
 
-What is found here is a `Found`; the run's loop turns it into commits, refs and events. An attempt that
-an earlier process started is taken up where that process died: its shim is waited for, not run again.
+What is found here is a `Found`; the run's loop turns it into commits, refs and events. An attempt
+that an earlier process started is taken up where that process died: its shim is waited for, not run
+again.
 """
 
 import threading
@@ -43,7 +44,13 @@ class StageRunner:
     """Runs attempts of one run; every method but `cancel` and `stop` blocks."""
 
     def __init__(
-        self, world: World, rundir: RunDir, plan: Plan, places: Places, launcher: Launcher, bench: Bench
+        self,
+        world: World,
+        rundir: RunDir,
+        plan: Plan,
+        places: Places,
+        launcher: Launcher,
+        bench: Bench,
     ) -> None:
         """Take what all attempts of the run share."""
         self.world = world
@@ -87,7 +94,9 @@ class StageRunner:
             self.cancel(stage)
 
     def run(self, task: Task) -> Found:
-        """Make one attempt, gates included. Never raises: what goes wrong is part of what was found.
+        """Make one attempt, gates included. Never raises.
+
+        What goes wrong is part of what was found.
 
         A cancel of an earlier attempt is over; whoever wants this one to end says so again.
         """
@@ -104,7 +113,9 @@ class StageRunner:
         except (Interrupted, Busy) as exc:
             return Found(outcome=Outcome.PARKED, reason=exc.what, mend=exc.mend)
         except Problem as exc:
-            return Found(outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=exc.what, mend=exc.mend)
+            return Found(
+                outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=exc.what, mend=exc.mend
+            )
         except Exception as exc:  # noqa: BLE001 - the stage boundary: a fault of one stage is that stage's failure
             reason = f"a fault of the pipeline itself: {type(exc).__name__}: {exc}"
             return Found(outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=reason)
@@ -112,7 +123,9 @@ class StageRunner:
     def _group(self, task: Task) -> Found:
         """Check a group's own gates, once all its stages are done."""
         findings = tuple(self.rundir.accepted(stage) / file for stage, file in task.findings)
-        return self._gated(task, Found(outcome=Outcome.DONE, tree=task.tree, agent="engine"), task.tree, findings)
+        return self._gated(
+            task, Found(outcome=Outcome.DONE, tree=task.tree, agent="engine"), task.tree, findings
+        )
 
     def _command(self, task: Task) -> Found:
         folder = self.rundir.attempt(task.node.id, task.attempt)
@@ -126,7 +139,10 @@ class StageRunner:
         )
         reached("stage.exited", task.node.id)
         if record is None:
-            return Found(outcome=Outcome.LOST, reason="its process died without a record (the machine, or a kill)")
+            return Found(
+                outcome=Outcome.LOST,
+                reason="its process died without a record (the machine, or a kill)",
+            )
         if record.ending is Ending.LOCKED:
             return Found(outcome=Outcome.PARKED, reason=record.reason, mend=record.mend)
         if record.ending in {Ending.CANCELLED, Ending.ORPHANED}:
@@ -154,7 +170,12 @@ class StageRunner:
         )
 
     def _launch(
-        self, task: Task, folder: Path, workspace: Workspace, backend: Backend | None, request: Request | None
+        self,
+        task: Task,
+        folder: Path,
+        workspace: Workspace,
+        backend: Backend | None,
+        request: Request | None,
     ) -> ExitRecord | None:
         """Prepare workspace, inputs and prompt, and run the command under its shim to its end."""
         node = task.node
@@ -213,8 +234,12 @@ class StageRunner:
         if task.node.reads is None:
             return task.commit, task.start_tree
         before = self._readable(task, task.tree)
-        author, at = (self.started.author, self.started.at) if self.started else ("", self.world.clock())
-        commit = self.store.commit(before, task.commit, "What this stage may read\n", author=author, at=at)
+        author, at = (
+            (self.started.author, self.started.at) if self.started else ("", self.world.clock())
+        )
+        commit = self.store.commit(
+            before, task.commit, "What this stage may read\n", author=author, at=at
+        )
         return commit, self._readable(task, task.start_tree)
 
     def _readable(self, task: Task, tree: str) -> str:
@@ -259,7 +284,9 @@ class StageRunner:
         values = {**facts, **task.brief, "inputs": inputs}
         return prompts.render(self.templates, player.prompt if player else "", values)
 
-    def _answer(self, folder: Path, backend: Backend | None, request: Request | None, record: ExitRecord) -> Answer:
+    def _answer(
+        self, folder: Path, backend: Backend | None, request: Request | None, record: ExitRecord
+    ) -> Answer:
         stdout, stderr = _text(folder / STDOUT), _text(folder / STDERR)
         if backend is not None and request is not None:
             return backend.answer(request, record, stdout, stderr)
@@ -277,7 +304,9 @@ class StageRunner:
         reached("stage.harvested", task.node.id)
         changed = tuple(change.path for change in harvest.changes)
         tree = (
-            harvest.tree if task.node.reads is None else self.store.graft_paths(task.tree, harvest.tree, set(changed))
+            harvest.tree
+            if task.node.reads is None
+            else self.store.graft_paths(task.tree, harvest.tree, set(changed))
         )
         styled: tuple[str, ...] = ()
         if changed and not harvest.violations:
@@ -290,7 +319,9 @@ class StageRunner:
             usage=answer.usage,
             agent=answer.agent,
         )
-        leaks = keys.leaks(self.store, (task.tree, tree), folder / "out", self.places.included, self._keys(task))
+        leaks = keys.leaks(
+            self.store, (task.tree, tree), folder / "out", self.places.included, self._keys(task)
+        )
         violations = [*harvest.violations, *leaks]
         if not any("the value of" in violation for violation in violations):
             self._keep(task, answer, tree, rejected=bool(violations))
@@ -301,7 +332,13 @@ class StageRunner:
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.VIOLATION, reason=reason)
         if answer.failure is FailureKind.QUOTA:
             later = self.world.clock() + timedelta(seconds=answer.retry_after_s)
-            return fail(found, outcome=Outcome.PARKED, kind=answer.failure, reason=answer.reason, retry_after=later)
+            return fail(
+                found,
+                outcome=Outcome.PARKED,
+                kind=answer.failure,
+                reason=answer.reason,
+                retry_after=later,
+            )
         if answer.failure is not None:
             return fail(found, outcome=Outcome.FAILED, kind=answer.failure, reason=answer.reason)
         if (said := instead.found(task, found, answer, self.store, self.base_tree)) is not None:
@@ -311,7 +348,9 @@ class StageRunner:
             return fail(found, outcome=Outcome.FAILED, kind=FailureKind.NO_CHANGE, reason=reason)
         missing = outputs.fill(task.node, folder / "out", answer.text)
         if missing:
-            return fail(found, outcome=Outcome.FAILED, kind=FailureKind.PROTOCOL, reason="; ".join(missing))
+            return fail(
+                found, outcome=Outcome.FAILED, kind=FailureKind.PROTOCOL, reason="; ".join(missing)
+            )
         named = {name: output.file for name, output in task.node.outputs.items()}
         read = outputs.values(task.node, folder / "out")
         findings = tuple(folder / "out" / file for _, file in task.findings)
@@ -330,7 +369,11 @@ class StageRunner:
             atomic.write_text(stage / "answer.md", answer.text, durable=False)
         if tree != task.tree:
             name = f"{task.node.id.replace(':', '.')}.{task.attempt}{'.rejected' if rejected else ''}.patch"
-            atomic.write_bytes(self.rundir.folder / "patches" / name, self.store.patch(task.tree, tree), durable=False)
+            atomic.write_bytes(
+                self.rundir.folder / "patches" / name,
+                self.store.patch(task.tree, tree),
+                durable=False,
+            )
 
     def _delivered(self, task: Task, gate: GateName) -> GateResult | None:
         """Return what the red gate saw, with what persons edited since: that is delivered too."""
@@ -366,7 +409,11 @@ class StageRunner:
             return msgspec.structs.replace(found, gates=tuple(results))
         reason = f"gate {failed.gate.value}: {failed.detail}"
         return msgspec.structs.replace(
-            found, gates=tuple(results), outcome=Outcome.FAILED, kind=FailureKind.GATE, reason=reason
+            found,
+            gates=tuple(results),
+            outcome=Outcome.FAILED,
+            kind=FailureKind.GATE,
+            reason=reason,
         )
 
 

@@ -1,7 +1,7 @@
 """The repository's own formatter, applied to what a stage changed before anything looks at it.
 
-So the first run of the project's own checks is not red for style. Only files that the stage changed are taken back
-from the formatter, whatever else it touches.
+So the first run of the project's own checks is not red for style. Only files that the stage changed
+are taken back from the formatter, whatever else it touches.
 """
 
 import shlex
@@ -35,8 +35,13 @@ def formatted(
     return tree, tuple(change.path for change in store.diff(before, tree))
 
 
-def _apply(store: Store, bench: Bench, target: Target, command: str, tree: str, files: list[str]) -> str:
-    """Run one formatter on all files; where it fails, on those of each ending by themselves: some are not its own."""
+def _apply(
+    store: Store, bench: Bench, target: Target, command: str, tree: str, files: list[str]
+) -> str:
+    """Run one formatter on all files; where it fails, on those of each ending by themselves.
+
+    Some are not its own.
+    """
     local = [path.removeprefix(f"{target.folder}/") if target.folder else path for path in files]
     done = bench.execute(tree, command.replace(FILES, shlex.join(local)), target.folder, _TIMEOUT_S)
     if done.code == 0 and not done.problem:

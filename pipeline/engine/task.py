@@ -7,7 +7,15 @@ from typing import Any
 import msgspec
 
 from pipeline.core import values
-from pipeline.core.events import Basis, GateResult, Outcome, PersonEdited, RunStarted, StageStarted, Usage
+from pipeline.core.events import (
+    Basis,
+    GateResult,
+    Outcome,
+    PersonEdited,
+    RunStarted,
+    StageStarted,
+    Usage,
+)
 from pipeline.core.state import RunState
 from pipeline.engine.result import newest_gate
 from pipeline.files.rundir import RunDir
@@ -24,9 +32,9 @@ GIVEN = "given"
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt.
 
-    `inputs` are the stages whose outputs it is given, `brief` what its prompt can name, `findings` the stages
-    with the files that its gate of that name asks. `edits` is what persons changed since tests were delivered. With a
-    `problem` it cannot even start.
+    `inputs` are the stages whose outputs it is given, `brief` what its prompt can name, `findings`
+    the stages with the files that its gate of that name asks. `edits` is what persons changed since
+    tests were delivered. With a `problem` it cannot even start.
     """
 
     node: Node
@@ -69,9 +77,19 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def task_of(
-    state: RunState, rundir: RunDir, node: Node, event: StageStarted, *, base: str, call: int, resumed: bool
+    state: RunState,
+    rundir: RunDir,
+    node: Node,
+    event: StageStarted,
+    *,
+    base: str,
+    call: int,
+    resumed: bool,
 ) -> Task:
-    """Fix what an attempt starts from; `base` is the run's base commit, `call` counts the stage's calls."""
+    """Fix what an attempt starts from.
+
+    `base` is the run's base commit, `call` counts the stage's calls.
+    """
     memory = state.nodes[node.id]
     loops = list(state.plan.loops_around(node.id))
     decided = state.plan.decides_loop(node.id)
@@ -84,7 +102,12 @@ def task_of(
     if node.player is not None:
         brief = {**describe(state.plan, node), **_given(state, node)}
         said = list(dict.fromkeys([*memory.told, *told]))
-        brief |= {"round": event.round, "attempt": event.attempt, "told": said, "replies": list(memory.replies)}
+        brief |= {
+            "round": event.round,
+            "attempt": event.attempt,
+            "told": said,
+            "replies": list(memory.replies),
+        }
     return Task(
         node=node,
         attempt=event.attempt,
@@ -135,13 +158,18 @@ def _given(state: RunState, node: Node) -> dict[str, object]:
 
 
 def _visible(state: RunState, rundir: RunDir, node: Node) -> Iterator[str]:
-    """Go through the stages whose outputs this one is given; those of other items are not for it."""
+    """Go through the stages whose outputs this one is given.
+
+    Those of other items are not for it.
+    """
     there = rundir.accepted_stages()
     if not there:
         return
     around = {group.id for group in state.plan.around(node.id) if group.kind is Kind.ITEM}
     for leaf in state.plan.leaves():
-        if stage_folder(leaf.id).partition("/")[0] in there and (not leaf.item or leaf.item in around):
+        if stage_folder(leaf.id).partition("/")[0] in there and (
+            not leaf.item or leaf.item in around
+        ):
             yield leaf.id
     if GIVEN in there:
         yield GIVEN

@@ -4,7 +4,15 @@ from contextlib import suppress
 
 import msgspec
 
-from pipeline.core.events import CancelRequested, Effect, Outcome, RunEnd, RunFinished, StageCancelled, StageFinished
+from pipeline.core.events import (
+    CancelRequested,
+    Effect,
+    Outcome,
+    RunEnd,
+    RunFinished,
+    StageCancelled,
+    StageFinished,
+)
 from pipeline.core.memory import Status
 from pipeline.core.state import RunState, fold
 from pipeline.engine import inbox, person, rescue
@@ -20,7 +28,10 @@ from pipeline.repo import pool
 
 
 def cancel(world: World, name: str, reason: str) -> str:
-    """Ask for the end of a run; end it here when nobody works on it. Return what was done, in words."""
+    """Ask for the end of a run; end it here when nobody works on it.
+
+    Return what was done, in words.
+    """
     rundir = require_run(world, name)
     if (end := load_state(world, name).end) is not None:
         raise NothingToDo(f"run {name} is over already: {end.value}")
@@ -32,30 +43,52 @@ def cancel(world: World, name: str, reason: str) -> str:
         ended = []
         for stage, attempt in fold(load_plan(rundir.plan), opened.events).running.items():
             launch.end_orphan(rundir.attempt(stage, attempt))
-            ended.append(StageFinished(at=now, stage=stage, attempt=attempt, outcome=Outcome.CANCELLED, reason=reason))
-        opened.append([*ended, RunFinished(at=now, end=RunEnd.CANCELLED, reason=reason)], durable=True)
+            ended.append(
+                StageFinished(
+                    at=now, stage=stage, attempt=attempt, outcome=Outcome.CANCELLED, reason=reason
+                )
+            )
+        opened.append(
+            [*ended, RunFinished(at=now, end=RunEnd.CANCELLED, reason=reason)], durable=True
+        )
     return f"run {name} is cancelled"
 
 
 def cancel_stage(world: World, name: str, stage: str, reason: str) -> str:
-    """Ask for the end of one stage; the run then fails, or goes on if the flow says so. Return what was done."""
+    """Ask for the end of one stage; the run then fails, or goes on if the flow says so.
+
+    Return what was done.
+    """
     state = load_state(world, name)
     memory = state.nodes[stage]
     if state.end is not None or memory.over or memory.status in {Status.FAILED, Status.CANCELLED}:
         raise NothingToDo(f"{stage} of run {name} is over: {memory.status.value}")
-    if stage not in state.running and (state.stopped or state.plan.nodes[stage].workflow != state.active):
-        raise NothingToDo(f"{stage} of run {name} will not be started any more", f"See why: pipeline explain {name}")
+    if stage not in state.running and (
+        state.stopped or state.plan.nodes[stage].workflow != state.active
+    ):
+        raise NothingToDo(
+            f"{stage} of run {name} will not be started any more",
+            f"See why: pipeline explain {name}",
+        )
     if not state.plan.nodes[stage].is_leaf:
         inside = [node.id for node in state.below(stage) if node.is_leaf]
-        raise UsageProblem(f"{stage} is a group", f"Name a stage inside it: {', '.join(inside[:8])}")
+        raise UsageProblem(
+            f"{stage} is a group", f"Name a stage inside it: {', '.join(inside[:8])}"
+        )
     return f"{stage}: cancel {inbox.post(world, name, StageCancelled(at=world.clock(), stage=stage, reason=reason))}"
 
 
 def roll_back(world: World, name: str) -> list[str]:
-    """Remove a run's branch, pull request, folders and refs; leave what somebody else touched. Return what was done."""
+    """Remove a run's branch, pull request, folders and refs; leave what somebody else touched.
+
+    Return what was done.
+    """
     rundir = require_run(world, name)
     if (who := holder(world, name)) is not None:
-        raise Busy(f"run {name} is being worked on by process {who.pid}", f"End it first: pipeline cancel {name}")
+        raise Busy(
+            f"run {name} is being worked on by process {who.pid}",
+            f"End it first: pipeline cancel {name}",
+        )
     done: list[str] = []
     with exclusive(world, rundir):
         state = load_state(world, name)
@@ -64,7 +97,10 @@ def roll_back(world: World, name: str) -> list[str]:
         store = world.store()
         kept = world.repo_state / "rescued" / name
         person.keep_edits(store, rundir, kept)
-        if not _is_merged(world, state) and (found := rescue.rescue(world, store, rundir, state)) is not None:
+        if (
+            not _is_merged(world, state)
+            and (found := rescue.rescue(world, store, rundir, state)) is not None
+        ):
             done.append(str(found))
         elif kept.is_dir():
             done.append(f"what was edited or refused is kept in {kept}")
@@ -111,7 +147,9 @@ def _remove_branch(world: World, state: RunState, branch: str, head: str) -> lis
             done.append(f"deleted {branch} on {remote}")
         else:
             why = (
-                "its pull request is merged" if pull is not None and pull.state == "merged" else "somebody pushed to it"
+                "its pull request is merged"
+                if pull is not None and pull.state == "merged"
+                else "somebody pushed to it"
             )
             done.append(f"left {branch} on {remote}: {why}")
     if found := git("rev-parse", "--verify", "--quiet", ref, ok=(0, 1)):

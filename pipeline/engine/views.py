@@ -61,8 +61,12 @@ class Views:
         if line := describe(event):
             if self._log < 0:
                 path = self.rundir.folder / "pipeline.log"
-                self._log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            os.write(self._log, f"{event.at:%Y-%m-%dT%H:%M:%SZ} {line}\n".encode("utf-8", "replace"))
+                self._log = os.open(
+                    path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
+                )
+            os.write(
+                self._log, f"{event.at:%Y-%m-%dT%H:%M:%SZ} {line}\n".encode("utf-8", "replace")
+            )
         if awake_s() >= self._next_status_at and state.started is not None:
             began = awake_s()
             self._write_status(state, alive=True)
@@ -77,7 +81,10 @@ class Views:
         self._write_tests(state)
 
     def accept(self, node: Node, attempt: int) -> None:
-        """Keep a stage's outputs: for later stages, for people, and plans in the folder of plans."""
+        """Keep a stage's outputs.
+
+        For later stages, for people, and plans in the folder of plans.
+        """
         source = self.rundir.attempt(node.id, attempt) / "out"
         targets = [self.rundir.accepted(node.id), self.rundir.stage(node.id)]
         if {"plan", "work"} & set(node.outputs):
@@ -86,7 +93,13 @@ class Views:
 
     def _write_status(self, state: RunState, *, alive: bool) -> None:
         now = self.world.clock()
-        data = result(state, run_dir=self.rundir.folder, workspaces=self.rundir.workspaces, now=now, alive=alive)
+        data = result(
+            state,
+            run_dir=self.rundir.folder,
+            workspaces=self.rundir.workspaces,
+            now=now,
+            alive=alive,
+        )
         text = msgspec.json.format(msgspec.json.encode(data))
         atomic.write_bytes(self.rundir.folder / "pipeline_status.json", text + b"\n", durable=False)
 
@@ -94,7 +107,12 @@ class Views:
         green = newest_gate(state, GateName.GREEN)
         folder = self.rundir.folder / "test_results"
         parts = {
-            name.value: {"passed": gate.passed, "tree": gate.tree, "detail": gate.detail, **gate.evidence}
+            name.value: {
+                "passed": gate.passed,
+                "tree": gate.tree,
+                "detail": gate.detail,
+                **gate.evidence,
+            }
             for name in (GateName.RED, GateName.GREEN, GateName.PROOF, GateName.UNTAMPERED)
             if (gate := newest_gate(state, name)) is not None
         }
@@ -112,9 +130,7 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case ea
     """Say an event in one line for people; an empty text for those that are of no interest."""
     match event:
         case RunStarted():
-            return (
-                f"run {event.run_id} of {event.workflow}: {event.feature}, off {event.base_branch} at {event.base[:12]}"
-            )
+            return f"run {event.run_id} of {event.workflow}: {event.feature}, off {event.base_branch} at {event.base[:12]}"
         case StageStarted():
             more = f", round {event.round}" if event.round > 1 else ""
             return f"{event.stage}: started (attempt {event.attempt}{more})"
@@ -129,7 +145,9 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case ea
         case ApprovalAsked():
             return f"{event.stage}: asks {event.question.splitlines()[0] if event.question else ''}"
         case Answered():
-            return f"{event.stage}: {event.answer.value}" + (f", {event.comment}" if event.comment else "")
+            return f"{event.stage}: {event.answer.value}" + (
+                f", {event.comment}" if event.comment else ""
+            )
         case TakenBack():
             return f"to run again, because {event.reason}" if event.stages else event.reason
         case PersonEdited():
@@ -164,8 +182,12 @@ def _limits(event: LimitsRaised) -> list[str]:
 
 
 def _outcome(event: StageFinished) -> str:
-    gates = ", ".join(f"{gate.gate.value} {'ok' if gate.passed else 'NOT ok'}" for gate in event.gates)
+    gates = ", ".join(
+        f"{gate.gate.value} {'ok' if gate.passed else 'NOT ok'}" for gate in event.gates
+    )
     if event.outcome is Outcome.DONE:
         text = f"done in {event.duration_s:.1f} s" if event.duration_s else "done"
-        return text + (f"; {gates}" if gates else "") + (f"; {event.reason}" if event.reason else "")
+        return (
+            text + (f"; {gates}" if gates else "") + (f"; {event.reason}" if event.reason else "")
+        )
     return f"{event.outcome.value}: {event.reason}"

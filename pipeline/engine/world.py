@@ -28,9 +28,12 @@ _AGENT_BASE = (*TOOLS, "LANG", "LC_ALL", "TZ")
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """The user's repository, our folders, clocks and randomness; `environ` is only ever read by name.
+    """The user's repository, our folders, clocks and randomness.
 
-    `clock` is the time on the wall, `awake` that of deadlines: it stands still while the machine sleeps.
+    `environ` is only ever read by name.
+
+    `clock` is the time on the wall, `awake` that of deadlines: it stands still while the machine
+    sleeps.
     """
 
     user: UserRepo
@@ -58,9 +61,14 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         return RunDir(self.user.root, self.repo_state, run_id)
 
     def gate_env(self, tools: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Build the environment of tests and checks: `tools` say whose PATH and VIRTUAL_ENV; tools find their homes."""
+        """Build the environment of tests and checks: `tools` say whose PATH and VIRTUAL_ENV.
+
+        Tools find their homes.
+        """
         home = Path(self.environ.get("HOME", "/"))
-        homes = {name: str(home / folder) for name, folder in _HOMES.items() if (home / folder).is_dir()}
+        homes = {
+            name: str(home / folder) for name, folder in _HOMES.items() if (home / folder).is_dir()
+        }
         given = {name: self.environ[name] for name in _HOMES if name in self.environ}
         return {**homes, **given, **self.child_env(), **(tools or {})}
 

@@ -13,7 +13,8 @@ _SYNC = getattr(os, "fdatasync", os.fsync)
 def write_bytes(path: Path, data: bytes, *, mode: int = FILE_MODE, durable: bool = True) -> None:
     """Write a file by a temporary neighbour and a rename; make its folder if it is missing.
 
-    With `durable` the data is on the disk when this returns. Raises `OSError`, leaving the old file.
+    With `durable` the data is on the disk when this returns. Raises `OSError`, leaving the old
+    file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_COUNT)}.tmp")

@@ -1,7 +1,7 @@
 """Named places where a crash test may end the process; nothing at all in a real run.
 
-`reached("push.done")` stands after every step that has an effect. `arm` is called only by the wiring, from
-`PIPELINE_FAILPOINT=name[@stage][#count]`, and by `pipeline demo --crash-after`.
+`reached("push.done")` stands after every step that has an effect. `arm` is called only by the
+wiring, from `PIPELINE_FAILPOINT=name[@stage][#count]`, and by `pipeline demo --crash-after`.
 """
 
 import os
@@ -43,7 +43,10 @@ _armed: dict[str, int] = {}
 
 
 def arm(spec: str) -> None:
-    """Arm one failpoint: its name, optionally `@stage`, and `#n` for the n-th time it is reached."""
+    """Arm one failpoint.
+
+    Its name, optionally `@stage`, and `#n` for the n-th time it is reached.
+    """
     name, _, count = spec.partition("#")
     if name.partition("@")[0] not in NAMES:
         raise UsageProblem(f"there is no failpoint {name!r}", "There are: " + ", ".join(NAMES))

@@ -1,7 +1,8 @@
 r"""The journal: the one truth of a run, a checksummed JSON line for every event.
 
-A line is `CRC32 SEQ JSON\n` (8 hex digits, decimal, object). A torn last line, one without its end, is cut when
-the journal is opened for writing; a whole line that is not sound is damage and is refused.
+A line is `CRC32 SEQ JSON\n` (8 hex digits, decimal, object). A torn last line, one without its end,
+is cut when the journal is opened for writing; a whole line that is not sound is damage and is
+refused.
 """
 
 import os
@@ -69,7 +70,10 @@ class Journal:
 
 
 def read(path: Path) -> list[Event]:
-    """Read all whole events of a journal; a torn last line is left out. Raises `Fault` on damage."""
+    """Read all whole events of a journal; a torn last line is left out.
+
+    Raises `Fault` on damage.
+    """
     return _read(path)[0]
 
 
@@ -98,7 +102,10 @@ def _read(path: Path) -> tuple[list[Event], int]:
 
 
 def _parse(line: bytes, seq: int) -> Event:
-    """Read one whole line. Raises `ValueError` when its checksum, number or content is not sound."""
+    """Read one whole line.
+
+    Raises `ValueError` when its checksum, number or content is not sound.
+    """
     checksum, _, body = line.partition(b" ")
     number, _, payload = body.partition(b" ")
     if checksum != b"%08x" % zlib.crc32(body):
@@ -108,4 +115,6 @@ def _parse(line: bytes, seq: int) -> Event:
     try:
         return events.decode(payload)
     except msgspec.DecodeError as exc:
-        raise ValueError(f"this version does not know it; a newer one may have written it ({exc})") from exc
+        raise ValueError(
+            f"this version does not know it; a newer one may have written it ({exc})"
+        ) from exc

@@ -1,7 +1,7 @@
 """Locks that die with their holder: a kernel lock on `.locks/<resource>.lock`, with a record in it.
 
-The record (JSON: `run_id`, `agent`, `timestamp`, `pid`, `stage`, `host`) says who holds it, or held it
-last; whether it is held is decided by the kernel alone, never by age. The file is never removed:
+The record (JSON: `run_id`, `agent`, `timestamp`, `pid`, `stage`, `host`) says who holds it, or held
+it last; whether it is held is decided by the kernel alone, never by age. The file is never removed:
 a lock file that is deleted while it is held lets a second holder in.
 """
 
@@ -41,11 +41,18 @@ class LockView(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def hold(
-    paths: Sequence[Path], *, run_id: str, agent: str, stage: str, timeout_s: float, clock: Clock = awake_s
+    paths: Sequence[Path],
+    *,
+    run_id: str,
+    agent: str,
+    stage: str,
+    timeout_s: float,
+    clock: Clock = awake_s,
 ) -> Iterator[None]:
     """Hold all locks, taken in sorted order, for the length of the block.
 
-    Waits `timeout_s` of awake time in all; then raises `Busy`, which names the holder, and holds none.
+    Waits `timeout_s` of awake time in all; then raises `Busy`, which names the holder, and holds
+    none.
     """
     if not paths:
         yield
@@ -56,7 +63,9 @@ def hold(
     with ExitStack() as stack:
         for path in sorted(set(paths)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path, fallback_to_soft=False, preserve_lock_file=True, thread_local=False)
+            lock = FileLock(
+                path, fallback_to_soft=False, preserve_lock_file=True, thread_local=False
+            )
             try:
                 lock.acquire(timeout=deadline.left_s, poll_interval=POLL_INTERVAL_S)
             except Timeout as exc:
@@ -67,7 +76,10 @@ def hold(
 
 
 class Lease:
-    """A bare kernel lock on a file, without a record; held until it is closed or the process dies."""
+    """A bare kernel lock on a file, without a record.
+
+    Held until it is closed or the process dies.
+    """
 
     def __init__(self, descriptor: int) -> None:
         """Made by `lease`."""

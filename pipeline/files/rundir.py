@@ -1,4 +1,6 @@
-"""Where everything of a run lies: the run folder in the checkout, and the working folder in the state folder.
+"""Where everything of a run lies.
+
+The run folder in the checkout, and the working folder in the state folder.
 
 The run folder (`docs/status/runs/<run_id>/`) is for people; the journal in it is the truth. The
 working folder holds what agents touch: attempts, outputs as accepted. Runs take workspaces in turn.
@@ -79,7 +81,8 @@ class RunDir:
         link = self.root / LATEST
         if link.is_dir() and not link.is_symlink():
             raise UsageProblem(
-                f"{link} is a folder; it should be a link of ours", f"Move it away: mv {link} {link}.old"
+                f"{link} is a folder; it should be a link of ours",
+                f"Move it away: mv {link} {link}.old",
             )
         atomic.switch_link(link, f"runs/{self.run_id}")
 

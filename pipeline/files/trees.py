@@ -7,11 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 
 _DEPTH_MAX = 10
-"""How deep folders are removed as they lie: Python 3.11 goes into them by recursion, and a path can be too long."""
+"""How deep folders are removed as they lie.
+
+Python 3.11 goes into them by recursion, and a path can be too long.
+"""
 
 
 def files_below(folder: Path) -> list[str]:
-    """List the files of a folder and those in it, relative, with `/`, sorted; links and what is no file are left out.
+    """List the files of a folder and those in it, relative, with `/`, sorted.
+
+    Links and what is no file are left out.
 
     A folder that is a link itself, or is not there, has none.
     """
@@ -20,7 +25,10 @@ def files_below(folder: Path) -> list[str]:
     found, waiting = [], [""]
     while waiting:
         at = waiting.pop()
-        with suppress(OSError), os.scandir(folder / at) as entries:  # gone meanwhile, closed to us, too deep for a path
+        with (
+            suppress(OSError),
+            os.scandir(folder / at) as entries,
+        ):  # gone meanwhile, closed to us, too deep for a path
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(f"{at}{entry.name}/")
@@ -32,7 +40,8 @@ def files_below(folder: Path) -> list[str]:
 def remove(path: Path) -> None:
     """Remove whatever is at a path, itself and not what a link points to; nothing there is fine.
 
-    Folders that an agent made unreadable or read-only go as well. Raises OSError for what is not ours.
+    Folders that an agent made unreadable or read-only go as well. Raises OSError for what is not
+    ours.
     """
     try:
         mode = path.lstat().st_mode
@@ -57,4 +66,8 @@ def _flatten(folder: Path) -> None:
         if depth > _DEPTH_MAX:
             at, depth, moved = at.rename(folder / f".moved.{moved}"), 1, moved + 1
         with os.scandir(at) as entries:
-            waiting += [(Path(entry.path), depth + 1) for entry in entries if entry.is_dir(follow_symlinks=False)]
+            waiting += [
+                (Path(entry.path), depth + 1)
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False)
+            ]

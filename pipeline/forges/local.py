@@ -1,7 +1,7 @@
 """Pull requests as files: for a bare remote on this machine, or no remote at all.
 
-They lie beside the bare repository (`origin.git` -> `origin.pulls/`), or in the repository's part of
-the state folder. One JSON file a pull request, and its text as Markdown for people.
+They lie beside the bare repository (`origin.git` -> `origin.pulls/`), or in the repository's part
+of the state folder. One JSON file a pull request, and its text as Markdown for people.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,11 @@ class LocalForge:
 
     def list(self) -> list[PullRequest]:
         """Return all pull requests, the oldest first."""
-        pulls = [self._read(path) for path in self.folder.glob("[0-9]*.json")] if self.folder.is_dir() else []
+        pulls = (
+            [self._read(path) for path in self.folder.glob("[0-9]*.json")]
+            if self.folder.is_dir()
+            else []
+        )
         return sorted((pull for pull in pulls if pull is not None), key=lambda pull: pull.number)
 
     def get(self, number: int) -> PullRequest:
@@ -63,7 +67,11 @@ class LocalForge:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with locks.hold(
-            [self.folder / "pulls.lock"], run_id=wanted.run_id, agent="forge", stage="", timeout_s=_LOCK_TIMEOUT_S
+            [self.folder / "pulls.lock"],
+            run_id=wanted.run_id,
+            agent="forge",
+            stage="",
+            timeout_s=_LOCK_TIMEOUT_S,
         ):
             if found := self.find(wanted.head):
                 return found
@@ -91,7 +99,10 @@ class LocalForge:
 
 
 def folder_for(remote_url: str, root: Path, repo_state: Path) -> Path:
-    """Say where the pull requests of a repository lie: beside a bare remote on this machine, else in our state."""
+    """Say where the pull requests of a repository lie.
+
+    Beside a bare remote on this machine, else in our state.
+    """
     path = local_path(remote_url, root)
     if path is None:
         return repo_state / "pulls"

@@ -1,4 +1,7 @@
-"""Gates: what the engine finds out itself, on an exact tree. A table from name to `module:function`."""
+"""Gates: what the engine finds out itself, on an exact tree.
+
+A table from name to `module:function`.
+"""
 
 from importlib import import_module
 

@@ -1,4 +1,7 @@
-"""What a gate is given. A gate is a function from `GateContext` to `GateResult`, in a file of its own."""
+"""What a gate is given.
+
+A gate is a function from `GateContext` to `GateResult`, in a file of its own.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +46,9 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(glob for target in self.targets for glob in target.tests)
 
     def affected(self) -> tuple[Target, ...]:
-        """Return the targets that the change can concern: their own files, or those of a target they build on.
+        """Return the targets that the change can concern.
+
+        Their own files, or those of a target they build on.
 
         A changed file that belongs to no target (and is no document) concerns all of them.
         """
@@ -54,7 +59,10 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
             if not owners and not globs.matches_any(_DOCUMENTS, path):
                 return self.targets
             touched |= owners
-        while more := {one.name for one in self.targets if touched.intersection(one.depends)} - touched:
+        while (
+            more := {one.name for one in self.targets if touched.intersection(one.depends)}
+            - touched
+        ):
             touched |= more
         return tuple(target for target in self.targets if target.name in touched) or self.targets
 
@@ -65,10 +73,20 @@ def _holds(target: Target, path: str) -> bool:
 
 
 def verdict(
-    context: GateContext, gate: GateName, problems: Sequence[str], good: str, evidence: dict[str, object] | None = None
+    context: GateContext,
+    gate: GateName,
+    problems: Sequence[str],
+    good: str,
+    evidence: dict[str, object] | None = None,
 ) -> GateResult:
-    """Make a result: passed when there is no problem; else the problems are what the next round is told."""
-    told = [*problems[:TOLD_MAX], *([f"and {len(problems) - TOLD_MAX} more"] if len(problems) > TOLD_MAX else [])]
+    """Make a result: passed when there is no problem.
+
+    Else the problems are what the next round is told.
+    """
+    told = [
+        *problems[:TOLD_MAX],
+        *([f"and {len(problems) - TOLD_MAX} more"] if len(problems) > TOLD_MAX else []),
+    ]
     return GateResult(
         gate=gate,
         passed=not problems,

@@ -1,7 +1,7 @@
 """The test bench: runs a target's tests on an exact tree, in a checkout that no agent ever touches.
 
-One checkout for each run, used by one test run at a time. The command sees the PATH and VIRTUAL_ENV of the person
-who started the run, a private HOME, and nothing else of their environment.
+One checkout for each run, used by one test run at a time. The command sees the PATH and VIRTUAL_ENV
+of the person who started the run, a private HOME, and nothing else of their environment.
 """
 
 import os
@@ -62,7 +62,10 @@ class Bench:
         portable: bool = False,
         checkout: Workspace | None = None,
     ) -> None:
-        """`folder` is the bench's own; `cache` keeps results of base commits across runs; tests run in `checkout`."""
+        """`folder` is the bench's own; `cache` keeps results of base commits across runs.
+
+        Tests run in `checkout`.
+        """
         self._portable = portable
         self.store = store
         self._launcher = launcher
@@ -83,8 +86,13 @@ class Bench:
         if self._running is not None:
             self._running.cancel()
 
-    def run(self, tree: str, target: Target, only: Sequence[str] = (), *, again: bool = False) -> TestRun:
-        """Run the target's tests on `tree`; `only` names test files. `again` runs what was run before once more."""
+    def run(
+        self, tree: str, target: Target, only: Sequence[str] = (), *, again: bool = False
+    ) -> TestRun:
+        """Run the target's tests on `tree`; `only` names test files.
+
+        `again` runs what was run before once more.
+        """
         key = (tree, f"{target.name} {' '.join(only)}")
         with self._turn:
             if again or key not in self._known:
@@ -93,7 +101,13 @@ class Bench:
 
     def baseline(self, tree: str, target: Target) -> TestRun:
         """Run the tests of a base tree, or take the result of an earlier run of the same command on it."""
-        parts = (_FORM, target.test, target.folder, self._env.get("PATH"), self._workspace.set_up_of(tree))
+        parts = (
+            _FORM,
+            target.test,
+            target.folder,
+            self._env.get("PATH"),
+            self._workspace.set_up_of(tree),
+        )
         digest = blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
         path = self._cache / f"baseline-{tree}-{digest}.json"
         try:
@@ -113,7 +127,10 @@ class Bench:
         return self._checked[key]
 
     def execute(self, tree: str, command: str, folder: str, timeout_s: float) -> Executed:
-        """Run a shell command on a tree, in `folder` of it; what it changes is part of what it came to."""
+        """Run a shell command on a tree, in `folder` of it.
+
+        What it changes is part of what it came to.
+        """
         with self._turn:
             try:
                 at = self._at(tree)
@@ -121,7 +138,9 @@ class Bench:
                 return Executed(code=exc.exit_code, output="", tree=tree, problem=exc.what)
             cache = {"XDG_CACHE_HOME": str(self._cache / "tools")}
             record = self._launch(("sh", "-c", command), at, cache, folder, timeout_s)
-            output = (_whole(at / STDOUT) + _whole(at / STDERR)).replace(f"{self._workspace.folder}/", "")
+            output = (_whole(at / STDOUT) + _whole(at / STDERR)).replace(
+                f"{self._workspace.folder}/", ""
+            )
             left = self._workspace.harvest(("**",), tree).tree
             problem = "" if record.ending is Ending.EXITED else record.reason or record.ending.value
             return Executed(code=record.code, output=output, tree=left, problem=problem)
@@ -163,21 +182,45 @@ class Bench:
         left = Left(code=record.code, stdout=stdout, stderr=stderr, gist=printed)
         seen = runner.read(ask, left)
         remove(folder / "home")
-        return believed(seen, tree=tree, root=root, canary=ask.canary, command=command, duration_s=record.duration_s)
+        return believed(
+            seen,
+            tree=tree,
+            root=root,
+            canary=ask.canary,
+            command=command,
+            duration_s=record.duration_s,
+        )
 
     def _launch(
-        self, argv: tuple[str, ...], folder: Path, env: Mapping[str, str], inside: str, timeout_s: float
+        self,
+        argv: tuple[str, ...],
+        folder: Path,
+        env: Mapping[str, str],
+        inside: str,
+        timeout_s: float,
     ) -> ExitRecord:
-        """Run one command in the checkout to its end. Raises `Interrupted` when the run is stopped meanwhile."""
+        """Run one command in the checkout to its end.
+
+        Raises `Interrupted` when the run is stopped meanwhile.
+        """
         if self._stopped:
             raise Interrupted("stopped before the tests were run")
         home = str(folder / "home")
-        caches = {"GOCACHE": str(self._cache / "go"), "CARGO_TARGET_DIR": str(self._cache / "cargo")}
+        caches = {
+            "GOCACHE": str(self._cache / "go"),
+            "CARGO_TARGET_DIR": str(self._cache / "cargo"),
+        }
         self._running = self._launcher.launch(
             LaunchSpec(
                 argv=argv,
                 cwd=str(self._workspace.folder / inside),
-                env={**caches, **self._workspace.tools(self._env, inside), "HOME": home, "TMPDIR": home, **env},
+                env={
+                    **caches,
+                    **self._workspace.tools(self._env, inside),
+                    "HOME": home,
+                    "TMPDIR": home,
+                    **env,
+                },
                 folder=str(folder),
                 timeout_s=timeout_s,
                 idle_timeout_s=timeout_s,

@@ -1,7 +1,10 @@
-"""Gate `checks`: formatter, lint, types as the repository has them; only what the change made worse counts.
+"""Gate `checks`: formatter, lint, types as the repository has them.
 
-A command that fails on the tree is run on the base as well. What it finds there, too, is not held against the change:
-findings are compared by file and words, without line numbers, because lines move.
+Only what the change made worse counts.
+
+A command that fails on the tree is run on the base as well. What it finds there, too, is not held
+against the change: findings are compared by file and words, without line numbers, because lines
+move.
 """
 
 import re
@@ -60,7 +63,10 @@ def _worse(context: GateContext, target: Target, command: str) -> tuple[list[str
 
 
 def findings(output: str) -> list[str]:
-    """Take the findings out of what a checker printed, a line each with its file; all lines if none looks like one."""
+    """Take the findings out of what a checker printed, a line each with its file.
+
+    All lines if none looks like one.
+    """
     found: list[str] = []
     header = last = ""
     lines = [_ANSI.sub("", line).rstrip() for line in output.splitlines()]

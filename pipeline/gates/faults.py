@@ -1,8 +1,11 @@
-"""Single faults for Python: one small thing wrong in a function that was changed, everything else as it is.
+"""Single faults for Python.
 
-Four kinds, each a question to the tests: would they notice if the body raised, returned nothing, if a condition were
-turned round, if a comparison were moved by one? Conditions and comparisons only where the change touched them.
-The replaced text is cut out by its place in the syntax tree, so that the rest of the file keeps its form.
+One small thing wrong in a function that was changed, everything else as it is.
+
+Four kinds, each a question to the tests: would they notice if the body raised, returned nothing, if
+a condition were turned round, if a comparison were moved by one? Conditions and comparisons only
+where the change touched them. The replaced text is cut out by its place in the syntax tree, so that
+the rest of the file keeps its form.
 """
 
 import ast
@@ -28,7 +31,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def faults(before: str, after: str) -> list[Fault]:
-    """List the faults to try for a file's change, the kinds taking turns; none when the file cannot be parsed."""
+    """List the faults to try for a file's change, the kinds taking turns.
+
+    None when the file cannot be parsed.
+    """
     try:
         tree = ast.parse(after)
     except (SyntaxError, ValueError):
@@ -41,7 +47,12 @@ def faults(before: str, after: str) -> list[Fault]:
             continue
         for kind, fault in _faults_of(function, cut, changed):
             kinds[kind].append(fault)
-    return [kind[number] for number in range(max(map(len, kinds))) for kind in kinds if number < len(kind)]
+    return [
+        kind[number]
+        for number in range(max(map(len, kinds)))
+        for kind in kinds
+        if number < len(kind)
+    ]
 
 
 def changed_lines(before: str, after: str) -> set[int]:
@@ -63,7 +74,8 @@ def _functions(tree: ast.AST) -> Iterator[_Function]:
 def _is_stub(function: _Function) -> bool:
     """Tell a function that does nothing: only a docstring, `...` or `pass`."""
     return all(
-        isinstance(one, ast.Pass) or (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+        isinstance(one, ast.Pass)
+        or (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
         for one in function.body
     )
 
@@ -74,11 +86,23 @@ def _faults_of(function: _Function, cut: "_Cut", changed: set[int]) -> Iterator[
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and node.lineno in changed:
             old, new = _MOVED[type(node.ops[0])]
             if (text := cut.between(node.left, node.comparators[0], old, new)) is not None:
-                yield 0, Fault(line=node.lineno, what=f"`{old}` made `{new}` in {function.name}", text=text)
+                yield (
+                    0,
+                    Fault(
+                        line=node.lineno, what=f"`{old}` made `{new}` in {function.name}", text=text
+                    ),
+                )
     for node in inside:
         if isinstance(node, ast.If | ast.While | ast.IfExp) and node.test.lineno in changed:
             text = cut.replaced(node.test, node.test, f"not ({cut.of(node.test)})")
-            yield 1, Fault(line=node.test.lineno, what=f"condition turned round in {function.name}", text=text)
+            yield (
+                1,
+                Fault(
+                    line=node.test.lineno,
+                    what=f"condition turned round in {function.name}",
+                    text=text,
+                ),
+            )
     body = function.body[1:] if _has_docstring(function) else function.body
     if any(isinstance(node, ast.Return) and node.value is not None for node in inside):
         text = cut.replaced(body[0], body[-1], "return None")
@@ -121,10 +145,15 @@ class _Cut:
 
     def replaced(self, first: ast.stmt | ast.expr, last: ast.stmt | ast.expr, new: str) -> str:
         """Return the text with everything from one node to another replaced."""
-        return (self._data[: self._start(first)] + new.encode() + self._data[self._end(last) :]).decode()
+        return (
+            self._data[: self._start(first)] + new.encode() + self._data[self._end(last) :]
+        ).decode()
 
     def between(self, left: ast.expr, right: ast.expr, old: str, new: str) -> str | None:
-        """Return the text with the operator between two nodes replaced; None when it is not found there."""
+        """Return the text with the operator between two nodes replaced.
+
+        None when it is not found there.
+        """
         start, end = self._end(left), self._start(right)
         gap = self._data[start:end].decode()
         if gap.count(old) != 1:

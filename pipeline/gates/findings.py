@@ -1,8 +1,9 @@
 """Gate `findings`: reviewers answer with data, and only what has a place counts.
 
-A finding without a file of the tree, or with a line that the file does not have, is dropped. Blocking
-findings send the work back; in the last round of a loop they stand, and the pull request shows them.
-Findings that are not there or cannot be read are no answer: then the gate does not pass.
+A finding without a file of the tree, or with a line that the file does not have, is dropped.
+Blocking findings send the work back; in the last round of a loop they stand, and the pull request
+shows them. Findings that are not there or cannot be read are no answer: then the gate does not
+pass.
 """
 
 from pathlib import Path

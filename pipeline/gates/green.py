@@ -35,7 +35,13 @@ def check(context: GateContext) -> GateResult:
     good = f"{counts['tests_passed']} passed, {len(proven)} of them new"
     good += f"; flaky: {', '.join(flaky)}" if flaky else ""
     good += f"; {len(known)} failed on the base already" if known else ""
-    evidence: dict[str, object] = {**counts, "new": proven, "new_in": where, "flaky": flaky, "known": known}
+    evidence: dict[str, object] = {
+        **counts,
+        "new": proven,
+        "new_in": where,
+        "flaky": flaky,
+        "known": known,
+    }
     return verdict(context, GateName.GREEN, problems, good, evidence)
 
 
@@ -65,7 +71,11 @@ class _Target:
                 for file, reason in self.now.uncollected.items()
             ),
             *(_told(name, self.now) for name in failing if name not in self.flaky),
-            *(f"{name}: a new test that is flaky proves nothing" for name in self.flaky if self._is_new(name)),
+            *(
+                f"{name}: a new test that is flaky proves nothing"
+                for name in self.flaky
+                if self._is_new(name)
+            ),
             *self._hidden(),
             *self._foreign(),
         ]
@@ -90,12 +100,22 @@ class _Target:
     def _hidden(self) -> list[str]:
         """Name new tests that are gone or skipped, and old ones that vanished."""
         seen = set(self.now.named(TestOutcome.PASSED)) | set(self.now.failing)
-        out = [f"{name}: a new test that was not run or was skipped" for name in self.new if name not in seen]
+        out = [
+            f"{name}: a new test that was not run or was skipped"
+            for name in self.new
+            if name not in seen
+        ]
         ran = {case.file for case in self.now.tests.values()}
-        unseen = [file for file in self.files if file not in self.now.uncollected and file not in ran]
+        unseen = [
+            file for file in self.files if file not in self.now.uncollected and file not in ran
+        ]
         out += [f"{file}: none of its tests was run" for file in unseen]
-        gone = [name for name in self.before.named(TestOutcome.PASSED) if name not in self.now.tests]
-        return out + [f"{name}: an old test that is gone" for name in gone if not self.now.is_blocked(name)]
+        gone = [
+            name for name in self.before.named(TestOutcome.PASSED) if name not in self.now.tests
+        ]
+        return out + [
+            f"{name}: an old test that is gone" for name in gone if not self.now.is_blocked(name)
+        ]
 
     def _foreign(self) -> list[str]:
         """Name source that was not imported from the checkout under test."""
@@ -116,6 +136,8 @@ class _Target:
 def _told(name: str, run: TestRun) -> str:
     case = run.tests[name]
     lines = case.message.splitlines() or [case.reason.text if case.reason else ""]
-    if run.weak:  # the whole of what was printed is all there is, and what matters stands at its end
+    if (
+        run.weak
+    ):  # the whole of what was printed is all there is, and what matters stands at its end
         return f"{name}: {' | '.join(line.strip() for line in lines)[-1200:]}"
     return f"{name}: {' | '.join(line.strip() for line in lines[:4])[:400]}"

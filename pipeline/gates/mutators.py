@@ -1,7 +1,7 @@
 """Mutators that a project has installed itself: Stryker, for JavaScript and TypeScript.
 
-It puts its own faults into the changed lines, runs the project's tests for each, and writes them down as JSON
-(github.com/stryker-mutator/mutation-testing-elements, schema 2; Stryker 9).
+It puts its own faults into the changed lines, runs the project's tests for each, and writes them
+down as JSON (github.com/stryker-mutator/mutation-testing-elements, schema 2; Stryker 9).
 """
 
 import shlex
@@ -47,14 +47,19 @@ class _Report(msgspec.Struct):
 
 
 class Mutated(msgspec.Struct, frozen=True, kw_only=True):
-    """What a mutator found: how many faults were noticed, the others with their place, or why it was not run."""
+    """What a mutator found.
+
+    How many faults were noticed, the others with their place, or why it was not run.
+    """
 
     noticed: int = 0
     survivors: tuple[str, ...] = ()
     problem: str = ""
 
 
-def stryker(bench: Bench, tree: str, target: Target, files: Mapping[str, tuple[str, str]]) -> Mutated:
+def stryker(
+    bench: Bench, tree: str, target: Target, files: Mapping[str, tuple[str, str]]
+) -> Mutated:
     """Run the project's Stryker on the changed lines of files, each given with its text before and after."""
     runner = runner_of(target.test)
     words = ["stryker", "run", "--reporters", "json", "--logLevel", "error"]
@@ -81,7 +86,10 @@ def _report_in(output: str) -> str:
 
 
 def _ranges(target: Target, files: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    """Name the changed lines as Stryker wants them: `FILE:FIRST-LAST`, seen from the target's folder."""
+    """Name the changed lines as Stryker wants them.
+
+    `FILE:FIRST-LAST`, seen from the target's folder.
+    """
     for path, (before, after) in files.items():
         local = path.removeprefix(f"{target.folder}/") if target.folder else path
         lines = sorted(changed_lines(before, after))

@@ -1,7 +1,10 @@
-"""Gate `proof`: the new tests notice when the change is not there, and when something small in it is wrong.
+"""Gate `proof`.
 
-First the source change is taken out as a whole: the new tests must fail again. Then single faults are put into the
-functions that were changed, one at a time (`gates/faults`); how many the tests notice is reported, with the survivors.
+The new tests notice when the change is not there, and when something small in it is wrong.
+
+First the source change is taken out as a whole: the new tests must fail again. Then single faults
+are put into the functions that were changed, one at a time (`gates/faults`); how many the tests
+notice is reported, with the survivors.
 """
 
 from collections.abc import Iterator
@@ -20,9 +23,28 @@ from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
 _WHOLE_SUITE_S = 3.0
-"""A suite that is quicker than this is run as a whole for every fault; of a slower one the files of the new tests."""
+"""A suite that is quicker than this is run as a whole for every fault.
 
-_CODE = (".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".go", ".rs", ".java", ".kt", ".rb", ".c", ".cc", ".cpp", ".cs")
+Of a slower one the files of the new tests.
+"""
+
+_CODE = (
+    ".ts",
+    ".tsx",
+    ".js",
+    ".jsx",
+    ".mjs",
+    ".cjs",
+    ".go",
+    ".rs",
+    ".java",
+    ".kt",
+    ".rb",
+    ".c",
+    ".cc",
+    ".cpp",
+    ".cs",
+)
 
 
 class _Tried(msgspec.Struct):
@@ -41,7 +63,9 @@ def check(context: GateContext) -> GateResult:
     part = new_tests(context.red)
     of = len(part.new) + len(part.files)
     if not of:
-        return verdict(context, GateName.PROOF, ["no red gate came before, so nothing is known to be new"], "")
+        return verdict(
+            context, GateName.PROOF, ["no red gate came before, so nothing is known to be new"], ""
+        )
     without = context.store.graft(context.tree, context.base_tree, context.sources())
     if without == context.tree:
         return verdict(context, GateName.PROOF, ["the source is unchanged"], "")
@@ -60,7 +84,10 @@ def check(context: GateContext) -> GateResult:
 
 
 def _without(context: GateContext, without: str) -> tuple[list[str], int]:
-    """Run the tests without the change; return the new ones that pass still, and how many fail again."""
+    """Run the tests without the change.
+
+    Return the new ones that pass still, and how many fail again.
+    """
     still: list[str] = []
     failed = 0
     for target in context.affected():
@@ -74,7 +101,9 @@ def _without(context: GateContext, without: str) -> tuple[list[str], int]:
             for name in run.named(TestOutcome.PASSED)
             if name in part.new or (run.tests[name].file in part.files and name not in before.tests)
         ]
-        failed += len(part.new.keys() & set(run.failing)) + len(part.files.keys() & run.uncollected.keys())
+        failed += len(part.new.keys() & set(run.failing)) + len(
+            part.files.keys() & run.uncollected.keys()
+        )
     return still, failed
 
 
@@ -116,28 +145,50 @@ def _mutated(context: GateContext, target: Target, tried: _Tried) -> tuple[int, 
         return 0, []
     texts = dict(_texts(context, target, _CODE))
     known = {path: both for path, both in texts.items() if path.endswith(mutators.ENDINGS)}
-    found = mutators.stryker(context.bench, context.tree, target, known) if known else mutators.Mutated()
+    found = (
+        mutators.stryker(context.bench, context.tree, target, known)
+        if known
+        else mutators.Mutated()
+    )
     tried.skipped += [f"{path} (only Python is known)" for path in texts if path not in known]
     tried.skipped += [f"{path} ({found.problem})" for path in known if found.problem]
     return found.noticed, list(found.survivors)
 
 
-def _texts(context: GateContext, target: Target, endings: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Go through the target's changed source files of some languages: path, text before, text after."""
+def _texts(
+    context: GateContext, target: Target, endings: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Go through the target's changed source files of some languages.
+
+    Path, text before, text after.
+    """
     for change in context.store.diff(context.base_tree, context.tree):
         path = change.path
-        if change.status != "D" and path.endswith(endings) and globs.matches_any(target.source, path):
+        if (
+            change.status != "D"
+            and path.endswith(endings)
+            and globs.matches_any(target.source, path)
+        ):
             before = (context.store.read(context.base_tree, path) or b"").decode(errors="replace")
-            yield path, (before, (context.store.read(context.tree, path) or b"").decode(errors="replace"))
+            yield (
+                path,
+                (before, (context.store.read(context.tree, path) or b"").decode(errors="replace")),
+            )
 
 
 def _planned(context: GateContext, target: Target) -> Iterator[tuple[str, Fault]]:
     """Go through the faults of a target's changed source files, the files taking turns."""
-    queues = [(path, faults(before, after)) for path, (before, after) in _texts(context, target, (".py",))]
+    queues = [
+        (path, faults(before, after)) for path, (before, after) in _texts(context, target, (".py",))
+    ]
     for number in range(max((len(one) for _, one in queues), default=0)):
         yield from ((path, one[number]) for path, one in queues if number < len(one))
 
 
 def _new_test_files(context: GateContext, target: Target) -> list[str]:
     changes = context.store.diff(context.base_tree, context.tree)
-    return [one.path for one in changes if one.status != "D" and globs.matches_any(target.tests, one.path)]
+    return [
+        one.path
+        for one in changes
+        if one.status != "D" and globs.matches_any(target.tests, one.path)
+    ]

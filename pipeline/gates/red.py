@@ -20,11 +20,20 @@ ASSERTION = "assertion"
 MISSING_NAME = "missing name"
 EXIT_STATUS = "exit status only"
 _ASSERTIONS = {"AssertionError", "Failed"}
-_DECLARATIONS = ("pyproject.toml", "setup.cfg", "setup.py", "requirements*.txt", "requirements/*.txt")
+_DECLARATIONS = (
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+    "requirements*.txt",
+    "requirements/*.txt",
+)
 
 
 class Part(msgspec.Struct):
-    """What is new in one target: tests with the kind of their failure, files that wait for a name, missing modules."""
+    """What is new in one target.
+
+    Tests with the kind of their failure, files that wait for a name, missing modules.
+    """
 
     new: dict[str, str] = {}
     files: dict[str, str] = {}
@@ -50,7 +59,9 @@ def check(context: GateContext) -> GateResult:
     whole = f"{len(files)} new file(s) that cannot be imported yet" if files else ""
     weakly = EXIT_STATUS in kinds.values()
     good = " and ".join(part for part in (count, whole) if part) + " fail on the base"
-    good += "; only the exit status is known, so the reason is not" if weakly else ", for good reasons"
+    good += (
+        "; only the exit status is known, so the reason is not" if weakly else ", for good reasons"
+    )
     evidence: dict[str, object] = {"new": kinds, "files": files, "missing": sorted(missing)}
     evidence["targets"] = msgspec.to_builtins(parts)
     return verdict(context, GateName.RED, problems, good, evidence)
@@ -68,7 +79,9 @@ class _Target:
         changed = {change.path for change in context.store.diff(context.base_tree, context.tree)}
         self.changed_tests = {path for path in changed if globs.matches_any(target.tests, path)}
 
-    def check(self, problems: list[str], kinds: dict[str, str], files: dict[str, str], missing: set[str]) -> None:
+    def check(
+        self, problems: list[str], kinds: dict[str, str], files: dict[str, str], missing: set[str]
+    ) -> None:
         if self.now.problem:
             problems.append(self.now.problem)
             return
@@ -77,30 +90,47 @@ class _Target:
             return
         for file, reason in self.now.uncollected.items():
             if file not in self.changed_tests:
-                problems.append(f"{file}: an old test file can no longer be collected: {reason.text}")
+                problems.append(
+                    f"{file}: an old test file can no longer be collected: {reason.text}"
+                )
             elif self._kind(reason, missing) != MISSING_NAME:
-                problems.append(f"{file}: cannot be collected, and not for a name of your own: {_says(reason)}")
+                problems.append(
+                    f"{file}: cannot be collected, and not for a name of your own: {_says(reason)}"
+                )
             else:
                 files[file] = MISSING_NAME
         for name, case in self.now.tests.items():
             if name in self.before.tests:
                 self._check_old(name, problems)
             elif case.outcome in {TestOutcome.PASSED, TestOutcome.SKIPPED}:
-                problems.append(f"{name}: a new test that {case.outcome.value} before there is any source for it")
+                problems.append(
+                    f"{name}: a new test that {case.outcome.value} before there is any source for it"
+                )
             else:
                 kind = self._kind(case.reason, missing)
                 kinds[name] = kind
                 if kind not in {ASSERTION, MISSING_NAME}:
-                    problems.append(f"{name}: fails for the wrong reason: {kind}: {case.message[:200]}")
+                    problems.append(
+                        f"{name}: fails for the wrong reason: {kind}: {case.message[:200]}"
+                    )
         problems += _vanished(self.before, self.now)
 
     def _check_weak(self, kinds: dict[str, str]) -> list[str]:
-        """Where only the exit status is known: new test files, and a command that fails with them."""
+        """Where only the exit status is known.
+
+        New test files, and a command that fails with them.
+        """
         command = self.target.test.command
         if self.before.failing:
-            return [f"{command} fails on the base already; as only its exit status is known, nothing can be shown"]
+            return [
+                f"{command} fails on the base already; as only its exit status is known, nothing can be shown"
+            ]
         if not self.now.failing:
-            return [f"{command} still passes: nothing here fails before the change"] if self.changed_tests else []
+            return (
+                [f"{command} still passes: nothing here fails before the change"]
+                if self.changed_tests
+                else []
+            )
         if not self.changed_tests:
             return [f"{command} fails, and no test file is new"]
         kinds.update(dict.fromkeys(self.now.failing, EXIT_STATUS))
@@ -109,7 +139,9 @@ class _Target:
     def _check_old(self, name: str, problems: list[str]) -> None:
         then, now = self.before.tests[name].outcome, self.now.tests[name].outcome
         if then is TestOutcome.PASSED and now is not TestOutcome.PASSED:
-            problems.append(f"{name}: an old test that passed before is {now.value} now; old tests stay as they are")
+            problems.append(
+                f"{name}: an old test that passed before is {now.value} now; old tests stay as they are"
+            )
 
     def _kind(self, reason: Reason | None, missing: set[str]) -> str:
         if reason is None:
@@ -162,4 +194,6 @@ def new_tests(red: GateResult | None, target: str = "") -> Part:
     parts = found.get("targets")
     if target and isinstance(parts, dict):
         found = parts.get(target, {})
-    return msgspec.convert({name: found[name] for name in ("new", "files", "missing") if name in found}, type=Part)
+    return msgspec.convert(
+        {name: found[name] for name in ("new", "files", "missing") if name in found}, type=Part
+    )

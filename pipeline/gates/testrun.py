@@ -1,7 +1,8 @@
 """One run of a target's tests on one exact tree, and what it showed, whichever program ran them.
 
-The outcome of every test comes from the runner's own report; why a test failed, from what the runner tells of it
-(for pytest a probe of ours notes it). A report without the failure of the engine's own canary is not believed.
+The outcome of every test comes from the runner's own report; why a test failed, from what the
+runner tells of it (for pytest a probe of ours notes it). A report without the failure of the
+engine's own canary is not believed.
 """
 
 import os
@@ -22,7 +23,9 @@ class TestOutcome(StrEnum):
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """Why a test failed: exception type, its text, the missing `[owner, name]` if one was, the file.
+    """Why a test failed.
+
+    Exception type, its text, the missing `[owner, name]` if one was, the file.
 
     An empty owner means: one of the project's own, as far as the runner can tell.
     """
@@ -34,7 +37,10 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class TestCase(msgspec.Struct, frozen=True, kw_only=True):
-    """One test of one run; `file` is the file it stands in, from the root of the tree, where that is known."""
+    """One test of one run.
+
+    `file` is the file it stands in, from the root of the tree, where that is known.
+    """
 
     outcome: TestOutcome
     message: str = ""
@@ -45,9 +51,9 @@ class TestCase(msgspec.Struct, frozen=True, kw_only=True):
 class TestRun(msgspec.Struct, frozen=True, kw_only=True):
     """What one run of the tests showed. `problem` says why the run as a whole cannot be believed.
 
-    `uncollected` are files that could not be loaded, with the reason; the names of tests that could not be run for
-    that begin with one of `blocked`. `foreign` is source that was imported from outside the tree. A `weak` run
-    knows only whether all tests passed.
+    `uncollected` are files that could not be loaded, with the reason; the names of tests that could
+    not be run for that begin with one of `blocked`. `foreign` is source that was imported from
+    outside the tree. A `weak` run knows only whether all tests passed.
     """
 
     tree: str
@@ -76,7 +82,9 @@ class TestRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, kw_only=True):
-    """What a runner's report says, canaries included; `origins` tells from which file each source was imported.
+    """What a runner's report says, canaries included.
+
+    `origins` tells from which file each source was imported.
 
     `unreadable` says why there is no report.
     """
@@ -89,8 +97,13 @@ class Seen(msgspec.Struct, kw_only=True):
     weak: bool = False
 
 
-def believed(seen: Seen, *, tree: str, root: Path, canary: str, command: str, duration_s: float) -> TestRun:
-    """Take the canaries out of a report; one that did not fail makes all of it a forgery. `root` is the checkout."""
+def believed(
+    seen: Seen, *, tree: str, root: Path, canary: str, command: str, duration_s: float
+) -> TestRun:
+    """Take the canaries out of a report; one that did not fail makes all of it a forgery.
+
+    `root` is the checkout.
+    """
     witnesses = [seen.tests.pop(name) for name in list(seen.tests) if canary in name]
     top = os.path.realpath(root)
     problem = seen.unreadable
@@ -102,7 +115,9 @@ def believed(seen: Seen, *, tree: str, root: Path, canary: str, command: str, du
         tests=seen.tests,
         uncollected=seen.uncollected,
         blocked=seen.blocked,
-        foreign={name: file for name, file in seen.origins.items() if not file.startswith(top + os.sep)},
+        foreign={
+            name: file for name, file in seen.origins.items() if not file.startswith(top + os.sep)
+        },
         imported=tuple(sorted(seen.origins)),
         problem=problem,
         weak=seen.weak,
@@ -113,4 +128,6 @@ def believed(seen: Seen, *, tree: str, root: Path, canary: str, command: str, du
 
 def _all_blocked(seen: Seen) -> bool:
     """A program that could not be compiled ran nothing, so it claims no test as passed either."""
-    return bool(seen.uncollected) and not any(case.outcome is TestOutcome.PASSED for case in seen.tests.values())
+    return bool(seen.uncollected) and not any(
+        case.outcome is TestOutcome.PASSED for case in seen.tests.values()
+    )

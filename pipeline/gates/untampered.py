@@ -14,4 +14,6 @@ def check(context: GateContext) -> GateResult:
         for change in context.store.diff(delivered, context.tree)
         if globs.matches_any(context.tests(), change.path)
     ]
-    return verdict(context, GateName.UNTAMPERED, changed, f"tests as delivered in tree {delivered[:12]}")
+    return verdict(
+        context, GateName.UNTAMPERED, changed, f"tests as delivered in tree {delivered[:12]}"
+    )

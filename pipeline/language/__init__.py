@@ -1,1 +1,4 @@
-"""The flow language: what a flow file may say, read, proven and compiled. Pure; knows nothing of runs."""
+"""The flow language: what a flow file may say, read, proven and compiled. Pure.
+
+Knows nothing of runs.
+"""

@@ -1,4 +1,6 @@
-"""What each error code of a flow means, with an example of wrong and right; tests hold every one of them.
+"""What each error code of a flow means, with an example of wrong and right.
+
+Tests hold every one of them.
 
 An example is a whole flow file when it says `version:`, else the stages of a workflow.
 """
@@ -43,7 +45,11 @@ def _file(*lines: str, targets: str = _TARGETS, stages: str = "{a: {run: make}}"
 def _extended(change: str) -> str:
     stages = f"{{{change}, analysis: {{needs: [planner]}}}}"
     return "\n".join(
-        ["version: 1", "extends: builtin/idea_to_feature@1", f"workflows: {{idea_to_feature: {{stages: {stages}}}}}"]
+        [
+            "version: 1",
+            "extends: builtin/idea_to_feature@1",
+            f"workflows: {{idea_to_feature: {{stages: {stages}}}}}",
+        ]
     )
 
 
@@ -221,7 +227,9 @@ _ALL = (
         title="a test command whose result cannot be read",
         meaning="The command does not show which test runner it starts, so nobody knows how it reports. Say it "
         "(`runner:`), let it write JUnit (`{report}` stands for the file's name), or settle for its exit status.",
-        wrong=_file(targets="targets: [{name: app, source: [src/**], tests: [tests/**], test: make test}]"),
+        wrong=_file(
+            targets="targets: [{name: app, source: [src/**], tests: [tests/**], test: make test}]"
+        ),
         right=_file(
             targets="targets: [{name: app, source: [src/**], tests: [tests/**], "
             "test: {command: make test, report: exit-code}}]"

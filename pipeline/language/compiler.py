@@ -1,4 +1,7 @@
-"""A checked `Flow` into a `Plan`: names into ids, defaults filled in, called workflows put in their place."""
+"""A checked `Flow` into a `Plan`.
+
+Names into ids, defaults filled in, called workflows put in their place.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
@@ -29,7 +32,10 @@ def kind_of(stage: Stage) -> Kind:
 
 
 def inner_of(stage: Stage) -> tuple[str, Mapping[str, Stage]] | None:
-    """Return the stages inside a group, with the key they stand under; None for what is no group."""
+    """Return the stages inside a group, with the key they stand under.
+
+    None for what is no group.
+    """
     if stage.parallel is not None:
         return "parallel", stage.parallel
     return None if stage.stages is None else ("stages", stage.stages)
@@ -85,7 +91,9 @@ def compile_plan(flow: Flow, workflow: str) -> Plan:
 
 def _apart(target: Target) -> Target:
     """Take the tests out of a target's source, and what it excludes out of both."""
-    source = tuple(Glob(globs.but_not(glob, (*target.tests, *target.exclude))) for glob in target.source)
+    source = tuple(
+        Glob(globs.but_not(glob, (*target.tests, *target.exclude))) for glob in target.source
+    )
     tests = tuple(Glob(globs.but_not(glob, target.exclude)) for glob in target.tests)
     return msgspec.structs.replace(target, source=source, tests=tests, exclude=())
 
@@ -100,7 +108,11 @@ def expand_globs(targets: Sequence[Target], patterns: tuple[Glob, ...]) -> tuple
     known = stand_ins(targets)
     out: list[Glob] = []
     for pattern in patterns:
-        name = pattern.removeprefix("{{").removesuffix("}}").strip() if pattern.startswith("{{") else ""
+        name = (
+            pattern.removeprefix("{{").removesuffix("}}").strip()
+            if pattern.startswith("{{")
+            else ""
+        )
         out += known.get(name, [pattern])
     return tuple(out)
 
@@ -111,7 +123,9 @@ def stand_ins(targets: Sequence[Target]) -> dict[str, list[Glob]]:
     known: dict[str, list[Glob]] = {}
     for word in ("source", "tests"):
         known[word] = [glob for target in separate for glob in attrgetter(word)(target)]
-        known.update({f"{target.name}.{word}": list(attrgetter(word)(target)) for target in separate})
+        known.update(
+            {f"{target.name}.{word}": list(attrgetter(word)(target)) for target in separate}
+        )
     return known
 
 
@@ -122,7 +136,10 @@ def writes_of(flow: Flow, stage: Stage) -> tuple[Glob, ...]:
 
 
 def ids_of(stages: Mapping[str, Stage], prefix: str) -> dict[str, str]:
-    """Give every stage of a workflow its id, those inside groups included; names are unique in a workflow."""
+    """Give every stage of a workflow its id, those inside groups included.
+
+    Names are unique in a workflow.
+    """
     ids: dict[str, str] = {}
     for name, stage in stages.items():
         ids[name] = prefix + name
@@ -137,7 +154,10 @@ def named(word: str, names: Collection[str]) -> str | None:
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where stages are put: under which prefix and parent, in which call and item; `ids` finds their workflow's."""
+    """Where stages are put: under which prefix and parent, in which call and item.
+
+    `ids` finds their workflow's.
+    """
 
     prefix: str
     ids: Mapping[str, str]
@@ -149,7 +169,9 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
 class _Compiler:
     """Adds one workflow's stages to the table."""
 
-    def __init__(self, flow: Flow, workflow: str, nodes: dict[str, Node], bodies: dict[str, tuple[Node, ...]]) -> None:
+    def __init__(
+        self, flow: Flow, workflow: str, nodes: dict[str, Node], bodies: dict[str, tuple[Node, ...]]
+    ) -> None:
         self.flow = flow
         self.workflow = workflow
         self.nodes = nodes
@@ -167,7 +189,10 @@ class _Compiler:
         self.nodes[node_id] = Node(id=node_id, kind=kind, workflow=self.workflow, order=order)
         children, body = self._inside(stage, kind, node_id, place)
         self.follow_ups += [
-            word for _, word in follow_ups({name: msgspec.structs.replace(stage, parallel=None, stages=None)})
+            word
+            for _, word in follow_ups(
+                {name: msgspec.structs.replace(stage, parallel=None, stages=None)}
+            )
         ]
         writes = writes_of(self.flow, stage)
         loop = stage.loop
@@ -183,9 +208,12 @@ class _Compiler:
             refs=self._refs(stage, place),
             locks=tuple(sorted(stage.lock)),
             writes=writes,
-            reads=None if stage.reads is None else (*expand_globs(self.flow.targets, stage.reads), *writes),
+            reads=None
+            if stage.reads is None
+            else (*expand_globs(self.flow.targets, stage.reads), *writes),
             may=stage.may,
-            must_change=kind is Kind.AGENT and any(self.flow.locks[lock].paths for lock in stage.lock),
+            must_change=kind is Kind.AGENT
+            and any(self.flow.locks[lock].paths for lock in stage.lock),
             outputs=stage.outputs,
             gates=stage.gates,
             retry=stage.retry or self.defaults.retry,
@@ -209,25 +237,32 @@ class _Compiler:
         )
         return node_id
 
-    def _inside(self, stage: Stage, kind: Kind, node_id: str, place: _Place) -> tuple[tuple[str, ...], str]:
+    def _inside(
+        self, stage: Stage, kind: Kind, node_id: str, place: _Place
+    ) -> tuple[tuple[str, ...], str]:
         """Add what a group holds; return its children, and for a foreach the name of its body."""
         if kind is Kind.WORKFLOW:
             called, prefix = self.flow.workflows[str(stage.workflow)].stages, f"{node_id}:"
             ids = ids_of(called, prefix)
             return self.add_all(
-                called, _Place(prefix=prefix, ids=ids, parent=node_id, call=node_id, item=place.item)
+                called,
+                _Place(prefix=prefix, ids=ids, parent=node_id, call=node_id, item=place.item),
             ), ""
         if kind is Kind.FOREACH:
             self.bodies[node_id] = self._body(stage.stages or {}, node_id, place)
             return (), node_id
         inner = inner_of(stage)
-        return self.add_all(inner[1], msgspec.structs.replace(place, parent=node_id)) if inner else (), ""
+        return self.add_all(
+            inner[1], msgspec.structs.replace(place, parent=node_id)
+        ) if inner else (), ""
 
     def _body(self, stages: Mapping[str, Stage], node_id: str, place: _Place) -> tuple[Node, ...]:
         """Compile a foreach's stages aside, with `*` for the item's key."""
         item = f"{node_id}:{STAR}"
         aside = _Compiler(self.flow, self.workflow, {}, self.bodies)
-        aside.add_all(stages, msgspec.structs.replace(place, prefix=f"{item}:", parent=item, item=item))
+        aside.add_all(
+            stages, msgspec.structs.replace(place, prefix=f"{item}:", parent=item, item=item)
+        )
         self.follow_ups += aside.follow_ups
         return tuple(aside.nodes.values())
 
@@ -251,7 +286,8 @@ class _Compiler:
         if stage.agent is None:
             return own
         return StageLimits(
-            usd=usual.usd if own.usd is None else own.usd, tokens=usual.tokens if own.tokens is None else own.tokens
+            usd=usual.usd if own.usd is None else own.usd,
+            tokens=usual.tokens if own.tokens is None else own.tokens,
         )
 
     def _player(self, stage: Stage) -> Player | None:

@@ -1,4 +1,7 @@
-"""What is wrong with a file a person wrote: where, what, and the mend; shown like a compiler does."""
+"""What is wrong with a file a person wrote: where, what, and the mend.
+
+Shown like a compiler does.
+"""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,12 +31,24 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def render(diagnostics: Sequence[Diagnostic], texts: Mapping[str, str], name: str) -> str:
-    """Show all complaints, in the order of their lines; `texts` holds each file by name, `name` is the main one."""
+    """Show all complaints, in the order of their lines.
+
+    `texts` holds each file by name, `name` is the main one.
+    """
     lines = {file: text.splitlines() for file, text in texts.items()}
-    ordered = sorted(diagnostics, key=lambda d: (d.mark.file != name, d.mark.line, d.mark.column, d.code))
-    shown = [_render_one(diagnostic, lines.get(diagnostic.mark.file, ()), diagnostic.mark) for diagnostic in ordered]
+    ordered = sorted(
+        diagnostics, key=lambda d: (d.mark.file != name, d.mark.line, d.mark.column, d.code)
+    )
+    shown = [
+        _render_one(diagnostic, lines.get(diagnostic.mark.file, ()), diagnostic.mark)
+        for diagnostic in ordered
+    ]
     count = f"{len(ordered)} error" + ("" if len(ordered) == 1 else "s")
-    more = f"\nwhat a code means, with an example: pipeline explain {ordered[0].code}" if ordered else ""
+    more = (
+        f"\nwhat a code means, with an example: pipeline explain {ordered[0].code}"
+        if ordered
+        else ""
+    )
     return "\n\n".join(shown) + f"\n\n{count} in {name}; nothing was started." + more
 
 

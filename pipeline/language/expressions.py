@@ -1,4 +1,6 @@
-"""Conditions in a flow: `planner.plan.size == 'large' and not checks.failed`; read, typed, answered.
+"""Conditions in a flow: `planner.plan.size == 'large' and not checks.failed`.
+
+Read, typed, answered.
 
 The grammar is a small part of Python's: `and`, `or`, `not`, brackets, `==`, `!=`, `<`, `<=`, `>`,
 `>=`, `in [..]`, text in quotes, numbers, `true`, `false`, `length(list)`, and dotted names. A name
@@ -30,7 +32,10 @@ Name = tuple[str, ...]
 
 
 class Type(msgspec.Struct, frozen=True):
-    """What a part of an expression is; `words` are the texts it can be, empty when it can be any."""
+    """What a part of an expression is.
+
+    `words` are the texts it can be, empty when it can be any.
+    """
 
     kind: FieldType | None
     words: tuple[str, ...] = ()
@@ -38,7 +43,11 @@ class Type(msgspec.Struct, frozen=True):
     @property
     def says(self) -> str:
         """Name the type for a message."""
-        return " or ".join(map(repr, self.words)) if self.words else (self.kind.value if self.kind else "anything")
+        return (
+            " or ".join(map(repr, self.words))
+            if self.words
+            else (self.kind.value if self.kind else "anything")
+        )
 
 
 ANY = Type(None)
@@ -92,9 +101,13 @@ def _refuse(node: ast.expr) -> None:
             parts = values
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             parts = [operand]
-        case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq() | ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()]):
+        case ast.Compare(
+            left=left, ops=[ast.Eq() | ast.NotEq() | ast.Lt() | ast.LtE() | ast.Gt() | ast.GtE()]
+        ):
             parts = [left, *node.comparators]
-        case ast.Compare(left=left, ops=[ast.In() | ast.NotIn()], comparators=[ast.List(elts=words)]):
+        case ast.Compare(
+            left=left, ops=[ast.In() | ast.NotIn()], comparators=[ast.List(elts=words)]
+        ):
             parts = [left, *words]
         case ast.Call(func=ast.Name(id="length"), args=[inner], keywords=[]):
             parts = [inner]
@@ -197,7 +210,9 @@ def _want(node: ast.expr, type_of: Callable[[Name, int], Type], wanted: Type) ->
         raise Wrong(f"this is {found.says}, where {what} is needed", node.col_offset, mend)
 
 
-def _compared(left: ast.expr, op: ast.cmpop, right: ast.expr, type_of: Callable[[Name, int], Type]) -> Type:
+def _compared(
+    left: ast.expr, op: ast.cmpop, right: ast.expr, type_of: Callable[[Name, int], Type]
+) -> Type:
     one = _typed(left, type_of)
     others = right.elts if isinstance(right, ast.List) else [right]
     for other_node in others:
@@ -206,14 +221,21 @@ def _compared(left: ast.expr, op: ast.cmpop, right: ast.expr, type_of: Callable[
             _want(left, type_of, NUMBER)
             _want(other_node, type_of, NUMBER)
         if None not in {one.kind, other.kind} and one.kind is not other.kind:
-            raise Wrong(f"{one.says} is never {other.says}", other_node.col_offset, "compare things of one type")
+            raise Wrong(
+                f"{one.says} is never {other.says}",
+                other_node.col_offset,
+                "compare things of one type",
+            )
         if one.words and other.words and not set(one.words) & set(other.words):
             raise Wrong(f"{other.says} is not among {one.says}", other_node.col_offset)
     return BOOLEAN
 
 
 def evaluate(text: str, value_of: Callable[[Name], object]) -> object:
-    """Answer an expression; `value_of` gives the value of a name, or raises. Raises `Unanswerable`."""
+    """Answer an expression; `value_of` gives the value of a name, or raises.
+
+    Raises `Unanswerable`.
+    """
     return _value(parse(text), value_of)
 
 
@@ -253,7 +275,9 @@ def _true(node: ast.expr, value_of: Callable[[Name], object]) -> bool:
     return found
 
 
-def _answer(one: object, op: ast.cmpop, right: ast.expr, value_of: Callable[[Name], object]) -> bool:
+def _answer(
+    one: object, op: ast.cmpop, right: ast.expr, value_of: Callable[[Name], object]
+) -> bool:
     if isinstance(right, ast.List):
         inside = one in [_value(word, value_of) for word in right.elts]
         return inside is isinstance(op, ast.In)
@@ -275,7 +299,10 @@ def _answer(one: object, op: ast.cmpop, right: ast.expr, value_of: Callable[[Nam
 
 
 def field_of(value: object, path: Name) -> object:
-    """Follow field names into a JSON value. Raises `Unanswerable` with the field that is missing."""
+    """Follow field names into a JSON value.
+
+    Raises `Unanswerable` with the field that is missing.
+    """
     for word in path:
         if not isinstance(value, Mapping) or word not in value:
             raise Unanswerable(f"there is no field {word!r}")

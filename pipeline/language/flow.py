@@ -89,7 +89,10 @@ class FieldType(StrEnum):
 
 
 class Retry(File, frozen=True, kw_only=True):
-    """When an attempt that failed is made again. Attempts lost to a crash have a budget of their own."""
+    """When an attempt that failed is made again.
+
+    Attempts lost to a crash have a budget of their own.
+    """
 
     max: Annotated[int, says("How many more attempts after the first.")] = 1
     on: Annotated[tuple[FailureKind, ...], says("Which kinds of failure are tried again.")] = (
@@ -98,7 +101,9 @@ class Retry(File, frozen=True, kw_only=True):
         FailureKind.PROTOCOL,
     )
     lost: Annotated[int, says("How many attempts may be lost to crashes.")] = 3
-    quota: Annotated[int, says("How often to wait for a quota to be given back; then the run parks.")] = 12
+    quota: Annotated[
+        int, says("How often to wait for a quota to be given back; then the run parks.")
+    ] = 12
 
 
 class StageLimits(File, frozen=True, kw_only=True):
@@ -117,7 +122,9 @@ class Defaults(File, frozen=True, kw_only=True):
     pass_env: Annotated[
         tuple[str, ...], says("Environment variables that agents may see, by name; `*` at the end.")
     ] = ()
-    timeout: Annotated[Duration, says("Longest time of one attempt, in awake time.")] = Duration(1800.0)
+    timeout: Annotated[Duration, says("Longest time of one attempt, in awake time.")] = Duration(
+        1800.0
+    )
     idle_timeout: Annotated[Duration, says("Longest silence of one attempt.")] = Duration(1800.0)
     retry: Annotated[Retry, says("When a failed attempt is made again.")] = Retry()
     limits: Annotated[StageLimits, says("What one attempt of an agent may cost.")] = StageLimits()
@@ -128,7 +135,9 @@ class Limits(File, frozen=True, kw_only=True):
 
     parallel: Annotated[int, says("Stages at once; `AGENT_PARALLEL_MAX` goes before it.")] = 4
     usd: Annotated[float | None, says("US dollars of all attempts together.")] = None
-    tokens: Annotated[Count | None, says("Tokens in and out of all attempts together: `200k`, `5M`.")] = None
+    tokens: Annotated[
+        Count | None, says("Tokens in and out of all attempts together: `200k`, `5M`.")
+    ] = None
     wall: Annotated[Duration | None, says("Awake time that is worked on the run.")] = None
 
 
@@ -139,7 +148,9 @@ class Role(File, frozen=True, kw_only=True):
     backend: Annotated[Name | None, says("Back end, instead of the default.")] = None
     command: Annotated[tuple[str, ...] | None, says("Command line, instead of the default.")] = None
     model: Annotated[str | None, says("Model, instead of the default.")] = None
-    pass_env: Annotated[tuple[str, ...] | None, says("Variables it may see, instead of the default.")] = None
+    pass_env: Annotated[
+        tuple[str, ...] | None, says("Variables it may see, instead of the default.")
+    ] = None
 
 
 class Lock(File, frozen=True, kw_only=True):
@@ -169,8 +180,12 @@ class Loop(File, frozen=True, kw_only=True):
 
     until: Annotated[str, says("`STAGE.passed`: a stage of this loop whose gates decide.")]
     max: Annotated[int, says("Most rounds.")] = 3
-    no_progress: Annotated[int, says("So many rounds with the same failure or tree end it early.")] = 2
-    on_exhausted: Annotated[Name, says("`fail`, or a workflow that then looks for the cause.")] = FAIL
+    no_progress: Annotated[
+        int, says("So many rounds with the same failure or tree end it early.")
+    ] = 2
+    on_exhausted: Annotated[Name, says("`fail`, or a workflow that then looks for the cause.")] = (
+        FAIL
+    )
 
 
 class Foreach(File, frozen=True, kw_only=True):
@@ -178,18 +193,27 @@ class Foreach(File, frozen=True, kw_only=True):
 
     shorthand: ClassVar[str] = "over"
     over: Annotated[Expression, says("`STAGE.OUTPUT.FIELD`: the list.")]
-    key: Annotated[str, says("Field of an item that names it; without it items are counted from 1.")] = ""
+    key: Annotated[
+        str, says("Field of an item that names it; without it items are counted from 1.")
+    ] = ""
     max: Annotated[int, says("Most items; a longer list fails the stage, it is never cut.")] = 20
 
 
 class Approval(File, frozen=True, kw_only=True):
-    """A person looks and answers: `pipeline answer RUN approve|revise|stop`. Bound to the tree that is shown."""
+    """A person looks and answers: `pipeline answer RUN approve|revise|stop`.
+
+    Bound to the tree that is shown.
+    """
 
     shorthand: ClassVar[str] = "ask"
     ask: Annotated[Template, says("The question.")]
     show: Annotated[tuple[str, ...], says("`STAGE.OUTPUT` files to show with it, and `diff`.")] = ()
-    timeout: Annotated[Duration | None, says("Longest wait, by the calendar; then it counts as `stop`.")] = None
-    revisions: Annotated[int, says("How often `revise` may send back the stages that it needs.")] = 3
+    timeout: Annotated[
+        Duration | None, says("Longest wait, by the calendar; then it counts as `stop`.")
+    ] = None
+    revisions: Annotated[
+        int, says("How often `revise` may send back the stages that it needs.")
+    ] = 3
 
 
 class Style(StrEnum):
@@ -213,16 +237,23 @@ class Publish(File, frozen=True, kw_only=True):
 
     draft: Annotated[bool, says("Open the pull request as a draft.")] = True
     style: Annotated[
-        Style, says("How commits are worded; `auto` finds it from the newest 50 subjects of the base.")
+        Style,
+        says("How commits are worded; `auto` finds it from the newest 50 subjects of the base."),
     ] = Style.AUTO
-    sign: Annotated[Choice, says("Whether commits are signed; `auto` does what your `commit.gpgsign` says.")] = (
-        Choice.AUTO
-    )
+    sign: Annotated[
+        Choice, says("Whether commits are signed; `auto` does what your `commit.gpgsign` says.")
+    ] = Choice.AUTO
     signoff: Annotated[
-        Choice, says("Whether commits carry `Signed-off-by`; `auto` does it where most of the newest commits do.")
+        Choice,
+        says(
+            "Whether commits carry `Signed-off-by`; `auto` does it where most of the newest commits do."
+        ),
     ] = Choice.AUTO
     branch: Annotated[
-        str, says("Name of the branch; `{run_id}` must stand in it, `{feature}` can, both in single braces.")
+        str,
+        says(
+            "Name of the branch; `{run_id}` must stand in it, `{feature}` can, both in single braces."
+        ),
     ] = BRANCH
     trailers: Annotated[dict[str, str], says("More trailers for every commit, by name.")] = {}
 
@@ -232,7 +263,8 @@ class Stage(File, frozen=True, kw_only=True):
 
     agent: Annotated[Name | None, says("An agent of this role works.")] = None
     run: Annotated[
-        str | None, says("A shell command, run in the workspace. Values come by `env`, never by `{{ }}`.")
+        str | None,
+        says("A shell command, run in the workspace. Values come by `env`, never by `{{ }}`."),
     ] = None
     parallel: Annotated["dict[str, Stage] | None", says("Stages that may run at once.")] = None
     loop: Annotated[Loop | None, says("Repeat `stages`.")] = None
@@ -244,10 +276,12 @@ class Stage(File, frozen=True, kw_only=True):
     inputs: Annotated[dict[str, Template], says("Values for the inputs of the `workflow`.")] = {}
     mode: Annotated[str, says("Handed to the prompt as `mode`.")] = ""
     needs: Annotated[tuple[Name, ...], says("Stages beside this one that must be over first.")] = ()
-    when: Annotated[Expression, says("Only if this holds; else it is skipped, and what needs it goes on.")] = (
-        Expression("")
-    )
-    lock: Annotated[tuple[Name, ...], says("Locks it holds while it runs; it may write their paths.")] = ()
+    when: Annotated[
+        Expression, says("Only if this holds; else it is skipped, and what needs it goes on.")
+    ] = Expression("")
+    lock: Annotated[
+        tuple[Name, ...], says("Locks it holds while it runs; it may write their paths.")
+    ] = ()
     writes: Annotated[tuple[Glob, ...], says("Paths it may write besides those of its locks.")] = ()
     reads: Annotated[
         tuple[Glob, ...] | None,
@@ -259,7 +293,10 @@ class Stage(File, frozen=True, kw_only=True):
     gates: Annotated[tuple[GateName, ...], says("What the engine checks when it is done.")] = ()
     retry: Annotated[Retry | None, says("When a failed attempt is made again.")] = None
     on_failure: Annotated[
-        Name, says("When it failed for good: `fail` the run, `continue`, or a workflow that looks for the cause.")
+        Name,
+        says(
+            "When it failed for good: `fail` the run, `continue`, or a workflow that looks for the cause."
+        ),
     ] = FAIL
     timeout: Annotated[Duration | None, says("Longest time of one attempt.")] = None
     idle_timeout: Annotated[Duration | None, says("Longest silence of one attempt.")] = None
@@ -272,7 +309,8 @@ class Stage(File, frozen=True, kw_only=True):
         ),
     ] = ()
     env: Annotated[
-        dict[str, Template], says("Environment variables; `{{ inputs.idea }}` and the like are filled in.")
+        dict[str, Template],
+        says("Environment variables; `{{ inputs.idea }}` and the like are filled in."),
     ] = {}
 
 
@@ -319,7 +357,9 @@ class Flow(File, frozen=True, kw_only=True):
     workflows: Annotated[dict[str, Workflow], says("The workflows, by name.")]
     defaults: Annotated[Defaults, says("What stages take unless they say otherwise.")] = Defaults()
     limits: Annotated[Limits, says("Bounds of a run.")] = Limits()
-    workspace: Annotated[Workspace, says("What a workspace needs besides the files of its tree.")] = Workspace()
+    workspace: Annotated[
+        Workspace, says("What a workspace needs besides the files of its tree.")
+    ] = Workspace()
     agents: Annotated[dict[str, Role], says("Roles, by name.")] = {}
     locks: Annotated[dict[str, Lock], says("Single writers, by name.")] = {}
     records: Annotated[
@@ -327,5 +367,7 @@ class Flow(File, frozen=True, kw_only=True):
     ] = ()
     triggers: Annotated[
         dict[str, Trigger],
-        says("Which dropped file starts which workflow; checked here, watched for by a later version."),
+        says(
+            "Which dropped file starts which workflow; checked here, watched for by a later version."
+        ),
     ] = {}

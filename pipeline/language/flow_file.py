@@ -1,8 +1,9 @@
 """The text of `agents/flow.yaml` into a `Flow`, with every complaint kept for the end.
 
-The marked tree (`language/flow_yaml`) is walked against the types of `language/flow`. What is wrong is left
-out of the `Flow`, so that the checks between its parts (`language/flow_check`) can go on and all
-complaints are shown at once. `Source` keeps the place of every value, so that those can point at a line too.
+The marked tree (`language/flow_yaml`) is walked against the types of `language/flow`. What is wrong
+is left out of the `Flow`, so that the checks between its parts (`language/flow_check`) can go on
+and all complaints are shown at once. `Source` keeps the place of every value, so that those can
+point at a line too.
 """
 
 import re
@@ -47,11 +48,18 @@ _NOT_HERE = {
 }
 """Keys of other tools that have no like here."""
 
-_BUILTIN: Mapping[object, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_BUILTIN: Mapping[object, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
 
 
 def parse(text: str, name: str, builtins: Mapping[str, str]) -> tuple[Flow, Source]:
-    """Read a flow file; `name` is how messages call it, `builtins` are the shipped flows it may extend.
+    """Read a flow file.
+
+    `name` is how messages call it, `builtins` are the shipped flows it may extend.
 
     What is wrong stands in the source's complaints and is left out of the flow. Raises
     `UsageProblem` only when there is nothing to go on with.
@@ -70,7 +78,9 @@ def parse(text: str, name: str, builtins: Mapping[str, str]) -> tuple[Flow, Sour
     if flow is None:
         raise UsageProblem(f"{name} could not be read")
     if flow.version != 1 and not source.is_broken(("version",)):
-        source.complain("F114", ("version",), f"version {flow.version} is not known here", "write: version: 1")
+        source.complain(
+            "F114", ("version",), f"version {flow.version} is not known here", "write: version: 1"
+        )
     return flow, source
 
 
@@ -106,7 +116,10 @@ def parse_count(value: object) -> int | None:
 
 
 def _struct(source: Source, tree: Tree, kind: type[S], path: Path) -> S | None:
-    """Make a struct of a mapping; keys that are wrong are left out, so that the rest can be checked."""
+    """Make a struct of a mapping.
+
+    Keys that are wrong are left out, so that the rest can be checked.
+    """
     shorthand: str = getattr(kind, "shorthand", "")
     values: dict[str, Any] = {}
     hints = _hints(kind)
@@ -143,7 +156,10 @@ def _key_mend(key: str, known: Mapping[str, object]) -> str:
 
 
 def _stand_in(hint: Any) -> Any:
-    """Stand in for a required value that is missing; the complaint about it keeps it from being used."""
+    """Stand in for a required value that is missing.
+
+    The complaint about it keeps it from being used.
+    """
     origin = typing.get_origin(hint) or hint
     if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
         return origin(**{name: _stand_in(_hints(origin)[name]) for name in _required(origin)})
@@ -208,7 +224,9 @@ def _word(source: Source, tree: Tree, hint: type[StrEnum], path: Path) -> Any:
     known = [word.value for word in hint]
     if tree.value in known:
         return hint(str(tree.value))
-    source.complain("F114", path, f"{tree.value!r} is not known here", did_you_mean(str(tree.value), known))
+    source.complain(
+        "F114", path, f"{tree.value!r} is not known here", did_you_mean(str(tree.value), known)
+    )
     return None
 
 
@@ -218,7 +236,9 @@ def _scalar(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
         return _duration(source, tree, path)
     if hint is Count:
         count = parse_count(value)
-        return _wrong(source, tree, path, "a number like 5000, 200k or 5M") if count is None else count
+        return (
+            _wrong(source, tree, path, "a number like 5000, 200k or 5M") if count is None else count
+        )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     wanted = str if hint in (Name, Glob, Template, Expression) else hint
@@ -229,7 +249,11 @@ def _scalar(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
     if hint is Name and not _NAME.fullmatch(str(value)):
         mend = "a letter, then letters, digits, - and _; 48 at most"
         source.complain("F114", path, f"{value!r} cannot be a name", mend)
-    if hint is Glob and not _STANDS_FOR.fullmatch(str(value)) and (found := globs.complaint(str(value))):
+    if (
+        hint is Glob
+        and not _STANDS_FOR.fullmatch(str(value))
+        and (found := globs.complaint(str(value)))
+    ):
         mend = "{{ source }} and {{ tests }} stand alone" if "{{" in str(value) else ""
         source.complain("F211", path, f"not a path pattern: {found}", mend)
     return value

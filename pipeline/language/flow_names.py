@@ -37,29 +37,45 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
             return ANY
         stage = named(name[0], self.ids)
         if stage is None:
-            raise Wrong(f"there is no stage {name[0]!r}", offset, did_you_mean(name[0], [*self.ids, "inputs"]))
+            raise Wrong(
+                f"there is no stage {name[0]!r}",
+                offset,
+                did_you_mean(name[0], [*self.ids, "inputs"]),
+            )
         return self._stage(stage, name, offset)
 
     def _input(self, name: Name, offset: int) -> Type:
         if len(name) != 2 or name[1] not in self.inputs:
-            raise Wrong(f"there is no input {'.'.join(name[1:])!r}", offset, did_you_mean(name[-1], self.inputs))
+            raise Wrong(
+                f"there is no input {'.'.join(name[1:])!r}",
+                offset,
+                did_you_mean(name[-1], self.inputs),
+            )
         return TEXT
 
     def _stage(self, stage: str, name: Name, offset: int) -> Type:
         step = self.order.steps[self.ids[stage]]
         item = step.id.rpartition(f":{STAR}:")[0]
         if item and not self.here.startswith(f"{item}:{STAR}:"):
-            raise Wrong(f"{stage} runs once for each item; seen from here it has no one answer", offset)
+            raise Wrong(
+                f"{stage} runs once for each item; seen from here it has no one answer", offset
+            )
         if not self.order.is_before(step.id, self.here):
             raise Wrong(
-                f"the stage {stage!r} need not be over yet when this is asked", offset, f"add it to needs: [{stage}]"
+                f"the stage {stage!r} need not be over yet when this is asked",
+                offset,
+                f"add it to needs: [{stage}]",
             )
         if len(name) == 2 and name[1] in STATES:
             return BOOLEAN
-        known = [f"{stage}.{output}" for output in step.stage.outputs] + [f"{stage}.{word}" for word in STATES]
+        known = [f"{stage}.{output}" for output in step.stage.outputs] + [
+            f"{stage}.{word}" for word in STATES
+        ]
         output = named(name[1], step.stage.outputs) if len(name) > 1 else None
         if output is None:
-            raise Wrong(f"{'.'.join(name)} says nothing", offset, did_you_mean(".".join(name[:2]), known))
+            raise Wrong(
+                f"{'.'.join(name)} says nothing", offset, did_you_mean(".".join(name[:2]), known)
+            )
         return _field(step.stage.outputs[output], name, offset)
 
 
@@ -76,7 +92,14 @@ def _field(output: Output, name: Name, offset: int) -> Type:
 
 def check_condition(source: Source, path: Path, text: str, scope: Scope) -> None:
     """Complain about a condition that cannot be answered with true or false."""
-    _check(source, path, text, scope, BOOLEAN, "compare it with something: planner.plan.size == 'large'")
+    _check(
+        source,
+        path,
+        text,
+        scope,
+        BOOLEAN,
+        "compare it with something: planner.plan.size == 'large'",
+    )
 
 
 def check_list(source: Source, path: Path, text: str, scope: Scope) -> None:
@@ -102,7 +125,10 @@ def check_template(source: Source, path: Path, text: str, scope: Scope) -> None:
         try:
             _check_name(word, scope)
         except Wrong as wrong:
-            mend = wrong.mend or "known: inputs.NAME, run.id, run.feature, item.FIELD, STAGE.OUTPUT.FIELD"
+            mend = (
+                wrong.mend
+                or "known: inputs.NAME, run.id, run.feature, item.FIELD, STAGE.OUTPUT.FIELD"
+            )
             source.complain_at("F205", path, offset, f"{{{{ {word} }}}}: {wrong.what}", mend)
 
 
@@ -113,15 +139,23 @@ def _check_name(word: str, scope: Scope) -> None:
     if name in templates.RUN_NAMES:
         return
     if not templates.is_name(word):
-        raise Wrong(f"{word!r} is no plain name", mend="only names stand between {{ }}: {{ inputs.idea }}")
+        raise Wrong(
+            f"{word!r} is no plain name", mend="only names stand between {{ }}: {{ inputs.idea }}"
+        )
     if scope.type_of(name, 0).kind in {FieldType.LIST, FieldType.OBJECT}:
-        raise Wrong(f"{word} is no plain value", mend="only text, numbers, true and false can be filled in")
+        raise Wrong(
+            f"{word} is no plain value", mend="only text, numbers, true and false can be filled in"
+        )
 
 
-def check_globs(source: Source, path: Path, patterns: Sequence[str], known: Collection[str]) -> None:
+def check_globs(
+    source: Source, path: Path, patterns: Sequence[str], known: Collection[str]
+) -> None:
     """Complain about `{{ NAME.source }}` that stands for nothing."""
     for index, pattern in enumerate(patterns):
         word = pattern.strip("{} ") if pattern.startswith("{{") else ""
         if word and word not in known:
             mend = did_you_mean(word, known) if known else "a target says its paths itself"
-            source.complain("F205", (*path, index), f"{{{{ {word} }}}} stands for no paths here", mend)
+            source.complain(
+                "F205", (*path, index), f"{{{{ {word} }}}} stands for no paths here", mend
+            )

@@ -13,7 +13,10 @@ from pipeline.language.flow_source import Path, Source
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """A stage or group in the order of a workflow; `before` is the bit set of what is over when it starts."""
+    """A stage or group in the order of a workflow.
+
+    `before` is the bit set of what is over when it starts.
+    """
 
     id: str
     index: int
@@ -25,7 +28,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order:
-    """The order of one workflow's stages, those of called workflows included. Wants a flow without cycles."""
+    """The order of one workflow's stages, those of called workflows included.
+
+    Wants a flow without cycles.
+    """
 
     def __init__(self, flow: Flow, workflow: str) -> None:
         """Walk the workflow once."""
@@ -55,9 +61,18 @@ class Order:
                 if example := self.conflict(other, step):
                     yield other, step, example
 
-    def _add_all(self, stages: Mapping[str, Stage], path: Path, prefix: str, outer: int, each: tuple[str, ...]) -> int:
+    def _add_all(
+        self,
+        stages: Mapping[str, Stage],
+        path: Path,
+        prefix: str,
+        outer: int,
+        each: tuple[str, ...],
+    ) -> int:
         """Number the steps of `stages`; return the set of all of them."""
-        graph = {name: [need for need in stage.needs if need in stages] for name, stage in stages.items()}
+        graph = {
+            name: [need for need in stage.needs if need in stages] for name, stage in stages.items()
+        }
         done: dict[str, int] = {}
         everything = 0
         for name in TopologicalSorter(graph).static_order():
@@ -69,7 +84,9 @@ class Order:
             everything |= own
         return everything
 
-    def _add(self, name: str, stage: Stage, path: Path, prefix: str, before: int, each: tuple[str, ...]) -> int:
+    def _add(
+        self, name: str, stage: Stage, path: Path, prefix: str, before: int, each: tuple[str, ...]
+    ) -> int:
         step_id, index = prefix + name, len(self.steps)
         is_called = prefix.endswith(":") and not prefix.endswith(f":{STAR}:")
         here = path if is_called else (*path, name)
@@ -91,8 +108,13 @@ class Order:
 
 
 def check_cycles(source: Source, stages: Mapping[str, Stage], path: Path) -> bool:
-    """Complain about stages that wait for each other; tell whether there are none, groups included."""
-    graph = {name: [need for need in stage.needs if need in stages] for name, stage in stages.items()}
+    """Complain about stages that wait for each other.
+
+    Tell whether there are none, groups included.
+    """
+    graph = {
+        name: [need for need in stage.needs if need in stages] for name, stage in stages.items()
+    }
     sound = _is_sound(source, graph, "these stages wait for each other", path)
     for name, stage in stages.items():
         if inner := inner_of(stage):
@@ -116,7 +138,11 @@ def _is_sound(
             ring = list(reversed(exc.args[1]))
             usual = (*path, ring[0], "needs") if path else ("workflows", ring[0])
             where = places.get((ring[0], ring[1]), usual)
-            mend = "take one of these `needs` away" if path else "a workflow cannot lead back to itself"
+            mend = (
+                "take one of these `needs` away"
+                if path
+                else "a workflow cannot lead back to itself"
+            )
             source.complain("F202", where, f"{what}: " + " -> ".join(ring), mend)
             left[ring[0]] = []
         else:
@@ -125,11 +151,17 @@ def _is_sound(
 
 
 def check_calls(flow: Flow, source: Source) -> bool:
-    """Complain about workflows that lead back to themselves, over however many corners; tell whether there are none."""
+    """Complain about workflows that lead back to themselves, over however many corners.
+
+    Tell whether there are none.
+    """
     graph = {
         name: [
             word
-            for word in (*_calls(workflow.stages), *(other for _, other in follow_ups(workflow.stages)))
+            for word in (
+                *_calls(workflow.stages),
+                *(other for _, other in follow_ups(workflow.stages)),
+            )
             if word in flow.workflows
         ]
         for name, workflow in flow.workflows.items()

@@ -1,7 +1,8 @@
 """The flow language as JSON Schema, for editors; made from the types that the reader walks.
 
-It knows keys, words and forms. What holds between the parts of a flow only `pipeline flow check` knows;
-nothing is `required` here but the version, because a file with `extends` may leave out anything.
+It knows keys, words and forms. What holds between the parts of a flow only `pipeline flow check`
+knows; nothing is `required` here but the version, because a file with `extends` may leave out
+anything.
 """
 
 import types
@@ -32,7 +33,12 @@ def flow_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     _define(Flow, definitions)
     definitions["Flow"]["required"] = ["version"]
-    return {"$schema": DIALECT, "title": "idea-to-pr flow", "$ref": "#/$defs/Flow", "$defs": definitions}
+    return {
+        "$schema": DIALECT,
+        "title": "idea-to-pr flow",
+        "$ref": "#/$defs/Flow",
+        "$defs": definitions,
+    }
 
 
 def _define(kind: type[msgspec.Struct], definitions: dict[str, Any]) -> None:
@@ -45,14 +51,20 @@ def _define(kind: type[msgspec.Struct], definitions: dict[str, Any]) -> None:
         "type": "object",
         "description": (kind.__doc__ or "").strip(),
         "additionalProperties": False,
-        "properties": {field.name: _field(hints[field.name], definitions) for field in msgspec.structs.fields(kind)},
+        "properties": {
+            field.name: _field(hints[field.name], definitions)
+            for field in msgspec.structs.fields(kind)
+        },
     }
 
 
 def _field(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     metas = [part for part in getattr(hint, "__metadata__", ()) if isinstance(part, msgspec.Meta)]
     inner = _of(hint, definitions)
-    return {"description": next((meta.description for meta in metas), "") or "", "anyOf": [inner, {"type": "null"}]}
+    return {
+        "description": next((meta.description for meta in metas), "") or "",
+        "anyOf": [inner, {"type": "null"}],
+    }
 
 
 def _of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +78,11 @@ def _of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"anyOf": [one, {"type": "array", "items": one}]}
     if origin is dict:
         value = {"anyOf": [_of(arguments[1], definitions), {"type": "null"}]}
-        return {"type": "object", "propertyNames": {"pattern": _NAME}, "additionalProperties": value}
+        return {
+            "type": "object",
+            "propertyNames": {"pattern": _NAME},
+            "additionalProperties": value,
+        }
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return {"enum": [word.value for word in hint]}
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):

@@ -28,12 +28,16 @@ class Source:
         self._texts: dict[Path, Mark] = {}
         self._broken: set[Path] = set()
 
-    def complain(self, code: str, path: Path, message: str, mend: str = "", *, missing: str = "") -> None:
+    def complain(
+        self, code: str, path: Path, message: str, mend: str = "", *, missing: str = ""
+    ) -> None:
         """Add a complaint at the place of `path` (whose key `missing` is not there), unless one stands around it."""
         value = (*path, missing) if missing else path
         if not self.is_broken(value):
             self._broken.add(value)
-            self.complaints.append(Diagnostic(code=code, message=message, mark=self.mark(path), help=mend))
+            self.complaints.append(
+                Diagnostic(code=code, message=message, mark=self.mark(path), help=mend)
+            )
 
     def complain_key(self, code: str, path: Path, message: str, mend: str = "") -> None:
         """Add a complaint at the key of `path` instead of at its value."""
@@ -49,9 +53,16 @@ class Source:
         self.complaints.append(Diagnostic(code=code, message=message, mark=mark, help=mend))
 
     def _letter(self, mark: Mark, offset: int) -> Mark:
-        """Find a letter of a text that begins at `mark`: plain, in quotes, or as a block of lines."""
+        """Find a letter of a text that begins at `mark`.
+
+        Plain, in quotes, or as a block of lines.
+        """
         lines = self.texts.get(mark.file, "").splitlines()
-        begin = lines[mark.line - 1][mark.column - 1 : mark.column] if 0 < mark.line <= len(lines) else ""
+        begin = (
+            lines[mark.line - 1][mark.column - 1 : mark.column]
+            if 0 < mark.line <= len(lines)
+            else ""
+        )
         if begin not in {"|", ">"}:
             column = mark.column + offset + (begin in {"'", '"'})
             return msgspec.structs.replace(mark, column=column, width=1)
@@ -82,15 +93,25 @@ class Source:
         return path in self._marks
 
     def require_known(
-        self, path: Path, word: str, known: Collection[str] | Mapping[str, object], what: str, code: str = "F201"
+        self,
+        path: Path,
+        word: str,
+        known: Collection[str] | Mapping[str, object],
+        what: str,
+        code: str = "F201",
     ) -> None:
-        """Complain when the word at `path` is not among those known; at the line that took it away, if one did."""
+        """Complain when the word at `path` is not among those known.
+
+        At the line that took it away, if one did.
+        """
         if word not in known and word in self.removed and not self.is_broken(path):
             there = where(path[:-1] if isinstance(path[-1], int) else path)
             message = f"{there} still names {word!r}, which is taken away here"
             self._broken.add(path)
             mend = f"change {there} too"
-            self.complaints.append(Diagnostic(code=code, message=message, mark=self.removed[word], help=mend))
+            self.complaints.append(
+                Diagnostic(code=code, message=message, mark=self.removed[word], help=mend)
+            )
         elif word not in known:
             self.complain(code, path, f"there is no {what} {word!r}", did_you_mean(word, known))
 

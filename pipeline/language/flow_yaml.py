@@ -45,7 +45,10 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def read(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
-    """Read one document, the file called `name`; return the tree (None when there is none) and all complaints."""
+    """Read one document, the file called `name`.
+
+    Return the tree (None when there is none) and all complaints.
+    """
     try:
         if found := _refused(text, name):
             return None, found
@@ -54,7 +57,9 @@ def read(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
         return None, [_not_yaml(exc, text, name)]
     except (yaml.YAMLError, UnicodeError) as exc:
         reason = str(exc).splitlines()[0]
-        return None, [Diagnostic(code="F101", message=f"not YAML: {reason}", mark=_mark_of(exc, text, name))]
+        return None, [
+            Diagnostic(code="F101", message=f"not YAML: {reason}", mark=_mark_of(exc, text, name))
+        ]
     if node is None:
         return None, [Diagnostic(code="F101", message="the file is empty", mark=_place(None, name))]
     complaints: list[Diagnostic] = []
@@ -89,16 +94,26 @@ def _mark_of(exc: Exception, text: str, name: str) -> Mark:
 def _refused(text: str, name: str) -> list[Diagnostic]:
     """Look through the event stream for what is banned, stopping at the first thing that is too much."""
     if len(text.encode()) > SIZE_MAX_BYTES:
-        return [Diagnostic(code="F103", message=f"larger than {SIZE_MAX_BYTES // 1024} KiB", mark=_place(None, name))]
+        return [
+            Diagnostic(
+                code="F103",
+                message=f"larger than {SIZE_MAX_BYTES // 1024} KiB",
+                mark=_place(None, name),
+            )
+        ]
     depth = nodes = documents = 0
     banned: list[Diagnostic] = []
     for event in yaml.parse(text, Loader=_LOADER):
         mark = _place(event.start_mark, name)
         documents += isinstance(event, yaml.DocumentStartEvent)
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+            event, yaml.CollectionEndEvent
+        )
         nodes += isinstance(event, yaml.NodeEvent)
         if depth > DEPTH_MAX:
-            return [Diagnostic(code="F103", message=f"nested deeper than {DEPTH_MAX} levels", mark=mark)]
+            return [
+                Diagnostic(code="F103", message=f"nested deeper than {DEPTH_MAX} levels", mark=mark)
+            ]
         if nodes > NODES_MAX:
             return [Diagnostic(code="F103", message=f"more than {NODES_MAX} values", mark=mark)]
         if (what := _banned(event, documents)) and len(banned) < _BANNED_MAX:
@@ -117,20 +132,28 @@ def _banned(event: Any, documents: int) -> str:
 
 
 def _place(mark: Any, name: str, width: int = 1) -> Mark:
-    return Mark(mark.line + 1, mark.column + 1, max(width, 1), name) if mark else Mark(1, 1, 1, name)
+    return (
+        Mark(mark.line + 1, mark.column + 1, max(width, 1), name) if mark else Mark(1, 1, 1, name)
+    )
 
 
 def _tree(node: yaml.Node, name: str, complaints: list[Diagnostic]) -> Tree:
     if isinstance(node, yaml.ScalarNode):
         plain = not node.style  # None in the pure loader, empty in the C one
         width = len(node.value) + (0 if plain else 2)
-        return Tree(_scalar(node.value) if plain else node.value, _place(node.start_mark, name, width))
+        return Tree(
+            _scalar(node.value) if plain else node.value, _place(node.start_mark, name, width)
+        )
     if isinstance(node, yaml.SequenceNode):
-        return Tree([_tree(child, name, complaints) for child in node.value], _place(node.start_mark, name))
+        return Tree(
+            [_tree(child, name, complaints) for child in node.value], _place(node.start_mark, name)
+        )
     if len(node.value) == 1 and isinstance(node.value[0][0], yaml.MappingNode):
         mend = 'write it as text: "{{ ... }}"'
         mark = _place(node.start_mark, name, 2)
-        complaints.append(Diagnostic(code="F112", message="{{ ... }} must stand in quotes", mark=mark, help=mend))
+        complaints.append(
+            Diagnostic(code="F112", message="{{ ... }} must stand in quotes", mark=mark, help=mend)
+        )
         return Tree("", mark)
     entries: dict[str, Entry] = {}
     for key, value in node.value:
@@ -148,9 +171,13 @@ def _bad_key(key: str | None, mark: Mark, entries: dict[str, Entry]) -> Diagnost
         return Diagnostic(code="F112", message="a key must be a word", mark=mark)
     if key in entries:
         mend = f"it stands on line {entries[key].key.line} already; keep one"
-        return Diagnostic(code="F113", message=f"the key {key!r} stands twice", mark=mark, help=mend)
+        return Diagnostic(
+            code="F113", message=f"the key {key!r} stands twice", mark=mark, help=mend
+        )
     if key == "<<":
-        return Diagnostic(code="F102", message="merge keys are not part of the flow language", mark=mark)
+        return Diagnostic(
+            code="F102", message="merge keys are not part of the flow language", mark=mark
+        )
     return None
 
 
@@ -164,8 +191,12 @@ def _scalar(text: str) -> Scalar:
     return text
 
 
-def merged(base: Tree, change: Tree, complaints: list[Diagnostic], removed: dict[str, Mark]) -> Tree:
-    """Put one tree on another: mappings are merged by key, `~` takes a key away, all else is replaced.
+def merged(
+    base: Tree, change: Tree, complaints: list[Diagnostic], removed: dict[str, Mark]
+) -> Tree:
+    """Put one tree on another.
+
+    Mappings are merged by key, `~` takes a key away, all else is replaced.
 
     What is taken away is noted in `removed`, by its key.
     """
@@ -176,11 +207,18 @@ def merged(base: Tree, change: Tree, complaints: list[Diagnostic], removed: dict
         if entry.tree.value is None and entries.pop(key, None) is None:
             mend = did_you_mean(key, base.value)
             complaints.append(
-                Diagnostic(code="F115", message=f"there is no {key!r} to take away", mark=entry.key, help=mend)
+                Diagnostic(
+                    code="F115",
+                    message=f"there is no {key!r} to take away",
+                    mark=entry.key,
+                    help=mend,
+                )
             )
         elif entry.tree.value is None:
             removed[key] = entry.key
         else:
             old = entries.get(key)
-            entries[key] = Entry(entry.key, merged(old.tree, entry.tree, complaints, removed) if old else entry.tree)
+            entries[key] = Entry(
+                entry.key, merged(old.tree, entry.tree, complaints, removed) if old else entry.tree
+            )
     return Tree(entries, change.mark)

@@ -37,7 +37,9 @@ def complaint(pattern: str) -> str | None:
 
 def but_not(pattern: str, left_out: Iterable[str]) -> str:
     """Make a pattern that leaves out others, those of them that share a path with it."""
-    parts = [other for other in left_out if _shared(_segments(pattern), _segments(other)) is not None]
+    parts = [
+        other for other in left_out if _shared(_segments(pattern), _segments(other)) is not None
+    ]
     return _BUT.join((pattern, *parts))
 
 
@@ -74,12 +76,17 @@ def _shared_pair(one: str, other: str) -> str | None:
 
 
 def _covers(wide: str, narrow: str) -> bool:
-    """Tell, for the common forms, whether every path of `narrow` is one of `wide`; False when in doubt."""
+    """Tell, for the common forms, whether every path of `narrow` is one of `wide`.
+
+    False when in doubt.
+    """
     if wide == narrow:
         return True
     w, n = _segments(wide), _segments(narrow)
     if w[-1] == "**" and "**" not in w[:-1]:
-        return len(n) >= len(w) and all(a in {b, "*"} and b != "**" for a, b in zip(w[:-1], n, strict=False))
+        return len(n) >= len(w) and all(
+            a in {b, "*"} and b != "**" for a, b in zip(w[:-1], n, strict=False)
+        )
     return w[0] == "**" and "**" not in w[1:] and len(n) >= len(w) - 1 and n[-len(w) + 1 :] == w[1:]
 
 
@@ -154,7 +161,9 @@ def _shared_text(one: str, other: str) -> str | None:
         if not rest:
             return None
         step = _shared_text(star, rest[1:])
-        return None if step is None else ("" if rest[0] == "*" else rest[0].replace("?", "x")) + step
+        return (
+            None if step is None else ("" if rest[0] == "*" else rest[0].replace("?", "x")) + step
+        )
     if not one or not other:
         return None
     if one[0] != other[0] and "?" not in (one[0], other[0]):

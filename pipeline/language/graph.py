@@ -1,4 +1,6 @@
-"""The picture of a workflow: its order, its longest way, and why two stages may or may not run at once.
+"""The picture of a workflow.
+
+Its order, its longest way, and why two stages may or may not run at once.
 
 The door to networkx; only `flow show`, `flow graph` and their like come here, never a run.
 """
@@ -20,9 +22,15 @@ class Way(msgspec.Struct, frozen=True):
 
 
 def generations(plan: Plan, siblings: Sequence[str]) -> list[list[str]]:
-    """Put stages that stand beside each other into columns: each as soon as what it needs is over."""
+    """Put stages that stand beside each other into columns.
+
+    Each as soon as what it needs is over.
+    """
     order = {name: index for index, name in enumerate(siblings)}
-    return [sorted(names, key=order.__getitem__) for names in nx.topological_generations(_graph(plan.nodes, siblings))]
+    return [
+        sorted(names, key=order.__getitem__)
+        for names in nx.topological_generations(_graph(plan.nodes, siblings))
+    ]
 
 
 def edges(plan: Plan, siblings: Sequence[str]) -> list[tuple[str, str]]:
@@ -39,7 +47,9 @@ def _graph(nodes: Mapping[str, Node], siblings: Sequence[str]) -> "nx.DiGraph[st
 
 
 def longest(plan: Plan, workflow: str) -> Way:
-    """Find the critical path: the longest a workflow can take, every attempt, round and item used up to its limit.
+    """Find the critical path.
+
+    The longest a workflow can take, every attempt, round and item used up to its limit.
 
     Time spent waiting for locks, quotas and persons is not in it.
     """
@@ -66,7 +76,9 @@ def _way_of(nodes: Mapping[str, Node], plan: Plan, node: Node) -> Way:
             inside = _longest(nodes, plan, node.children)
             return Way(inside.stages, inside.seconds * (node.loop.max if node.loop else 1))
         case Kind.FOREACH:
-            roots = [inner.id for inner in plan.bodies[node.body] if inner.parent == f"{node.body}:*"]
+            roots = [
+                inner.id for inner in plan.bodies[node.body] if inner.parent == f"{node.body}:*"
+            ]
             inside = _longest(nodes, plan, roots)
             return Way(inside.stages, inside.seconds * (node.foreach.max if node.foreach else 1))
         case Kind.PARALLEL | Kind.WORKFLOW | Kind.ITEM:
@@ -84,18 +96,30 @@ def why_parallel(order: Order, one: str, other: str) -> tuple[bool, list[str]]:
     graph.add_nodes_from(steps)
     for step in steps.values():
         graph.add_edges_from((_beside(step.id, need), step.id) for need in step.stage.needs)
-        graph.add_edges_from((step.id, inner.id) for inner in steps.values() if _is_inside(step.path, inner.path))
+        graph.add_edges_from(
+            (step.id, inner.id) for inner in steps.values() if _is_inside(step.path, inner.path)
+        )
     against = []
     for first, last in ((one, other), (other, one)):
         if order.is_before(first, last):
-            way = nx.shortest_path(graph, first, last) if nx.has_path(graph, first, last) else [first, last]
+            way = (
+                nx.shortest_path(graph, first, last)
+                if nx.has_path(graph, first, last)
+                else [first, last]
+            )
             against.append(f"{last} waits for {first}: " + " -> ".join(way))
     shared = sorted(set(steps[one].stage.lock) & set(steps[other].stage.lock))
     against += [f"both hold the lock {lock}" for lock in shared]
     if against:
         return False, against
     writers = [name for name in (one, other) if steps[name].writes]
-    paths = ["they write apart" if len(writers) == 2 else f"{writers[0]} alone writes" if writers else "neither writes"]
+    paths = [
+        "they write apart"
+        if len(writers) == 2
+        else f"{writers[0]} alone writes"
+        if writers
+        else "neither writes"
+    ]
     return True, ["no path of `needs` leads from one to the other", "they share no lock", *paths]
 
 

@@ -1,8 +1,9 @@
 """A flow compiled for one workflow: a flat table of nodes, every default filled in.
 
 A node is a stage or a group of stages. Its id is its name. Stages of a follow-up workflow (one that
-`on_exhausted` or `on_failure` names) carry that workflow's name in front, `triage:sdk_analyst`; stages
-of a called workflow the calling stage's, and those of a foreach also the item's key: `port:linux:build`.
+`on_exhausted` or `on_failure` names) carry that workflow's name in front, `triage:sdk_analyst`;
+stages of a called workflow the calling stage's, and those of a foreach also the item's key:
+`port:linux:build`.
 """
 
 from collections.abc import Iterator
@@ -59,9 +60,9 @@ class Player(msgspec.Struct, frozen=True, kw_only=True):
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One stage or group, with its place in the graph and everything it may do.
 
-    `refs` maps the first word of each name in an expression to the node it means. `call` is the stage that
-    called the workflow this node belongs to, `item` the foreach item it belongs to; both empty for most.
-    `body` names the entry of `Plan.bodies` that a foreach makes its items from.
+    `refs` maps the first word of each name in an expression to the node it means. `call` is the
+    stage that called the workflow this node belongs to, `item` the foreach item it belongs to; both
+    empty for most. `body` names the entry of `Plan.bodies` that a foreach makes its items from.
     """
 
     id: str

@@ -1,4 +1,7 @@
-"""Which test runner a command line starts: told by its words, so that a flow file need not say it."""
+"""Which test runner a command line starts.
+
+Told by its words, so that a flow file need not say it.
+"""
 
 import shlex
 from itertools import pairwise
@@ -10,7 +13,10 @@ PLACE = "{report}"
 
 
 def runner_of(test: TestCommand) -> Runner | None:
-    """Return the runner of a test command; None when its words do not tell, or only its exit status counts."""
+    """Return the runner of a test command.
+
+    None when its words do not tell, or only its exit status counts.
+    """
     if test.report is Report.EXIT_CODE:
         return None
     if test.runner is not None:

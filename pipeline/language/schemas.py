@@ -56,7 +56,11 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     next_steps: tuple[str, ...] = ()
 
 
-_TYPES: dict[Schema, Any] = {Schema.FINDINGS: Findings, Schema.WORK_PLAN: WorkPlan, Schema.DIAGNOSIS: Diagnosis}
+_TYPES: dict[Schema, Any] = {
+    Schema.FINDINGS: Findings,
+    Schema.WORK_PLAN: WorkPlan,
+    Schema.DIAGNOSIS: Diagnosis,
+}
 _EXAMPLES: dict[Schema, str] = {
     Schema.FINDINGS: '{"findings": [{"file": "src/app/limits.py", "line": 12, "severity": "blocking", '
     '"what": "the counter is never reset", "fails_when": "the day changes"}]}',
@@ -80,7 +84,10 @@ def fields_of(output: Output) -> dict[str, Type]:
     if output.schema is None:
         return found
     hints = typing.get_type_hints(_TYPES[output.schema])
-    return {name: Type(FieldType.TEXT if hint is str else FieldType.LIST) for name, hint in hints.items()} | found
+    return {
+        name: Type(FieldType.TEXT if hint is str else FieldType.LIST)
+        for name, hint in hints.items()
+    } | found
 
 
 def _declared(words: tuple[str, ...]) -> Type:

@@ -1,4 +1,7 @@
-"""What of a repository is built, tested and checked, and what a workspace of it needs: `targets` and `workspace`."""
+"""What of a repository is built, tested and checked, and what a workspace of it needs.
+
+`targets` and `workspace`.
+"""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -10,7 +13,10 @@ SETUP_ENV = (
     "PIP_*", "UV_*", "NPM_CONFIG_*", "npm_config_*", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
     "XDG_CACHE_HOME", "GOPROXY", "GOFLAGS", "GOMODCACHE", "CARGO_HOME", "RUSTUP_HOME",
 )  # fmt: skip
-"""What set-up commands see of the environment unless the flow says otherwise: where to fetch from, and caches."""
+"""What set-up commands see of the environment unless the flow says otherwise.
+
+Where to fetch from, and caches.
+"""
 
 
 class Report(StrEnum):
@@ -36,10 +42,14 @@ class TestCommand(File, frozen=True, kw_only=True):
     """How the tests of a target are run."""
 
     shorthand: ClassVar[str] = "command"
-    command: Annotated[str, says("Command line; run in a fresh checkout, never in an agent's folder.")]
+    command: Annotated[
+        str, says("Command line; run in a fresh checkout, never in an agent's folder.")
+    ]
     report: Annotated[
         Report,
-        says("`junit`: test by test; `exit-code`: only whether all passed, so that `red` and `proof` say less."),
+        says(
+            "`junit`: test by test; `exit-code`: only whether all passed, so that `red` and `proof` say less."
+        ),
     ] = Report.JUNIT
     runner: Annotated[
         Runner | None,
@@ -52,9 +62,14 @@ class TestCommand(File, frozen=True, kw_only=True):
 
 
 class Proof(File, frozen=True, kw_only=True):
-    """How hard the gate `proof` tries: single faults are put into the changed functions, one at a time."""
+    """How hard the gate `proof` tries.
 
-    min: Annotated[float, says("Which part of them the tests must notice, from 0 to 1; 0 only reports.")] = 0.0
+    Single faults are put into the changed functions, one at a time.
+    """
+
+    min: Annotated[
+        float, says("Which part of them the tests must notice, from 0 to 1; 0 only reports.")
+    ] = 0.0
     faults: Annotated[int, says("Most faults that are tried; 0 for none.")] = 12
     timeout: Annotated[Duration, says("Longest time for all of them together.")] = Duration(60.0)
 
@@ -64,15 +79,24 @@ class Target(File, frozen=True, kw_only=True):
 
     name: Annotated[Name, says("What to call it.")]
     source: Annotated[tuple[Glob, ...], says("Paths of the source; `{{ source }}` elsewhere.")]
-    tests: Annotated[tuple[Glob, ...], says("Paths of the tests, never part of the source; `{{ tests }}` elsewhere.")]
+    tests: Annotated[
+        tuple[Glob, ...],
+        says("Paths of the tests, never part of the source; `{{ tests }}` elsewhere."),
+    ]
     test: Annotated[TestCommand, says("How to run the tests.")]
-    exclude: Annotated[tuple[Glob, ...], says("Paths that are neither, although the patterns match them.")] = ()
-    folder: Annotated[str, says("Folder that its commands are run in; the repository's root if left out.")] = ""
+    exclude: Annotated[
+        tuple[Glob, ...], says("Paths that are neither, although the patterns match them.")
+    ] = ()
+    folder: Annotated[
+        str, says("Folder that its commands are run in; the repository's root if left out.")
+    ] = ""
     depends: Annotated[
-        tuple[Name, ...], says("Targets it builds on: its tests are run, too, when one of those has changed.")
+        tuple[Name, ...],
+        says("Targets it builds on: its tests are run, too, when one of those has changed."),
     ] = ()
     checks: Annotated[
-        tuple[str, ...], says("Lint, types, style: shell commands that must say nothing new about the change.")
+        tuple[str, ...],
+        says("Lint, types, style: shell commands that must say nothing new about the change."),
     ] = ()
     format: Annotated[
         tuple[str, ...],
@@ -97,24 +121,36 @@ class Workspace(File, frozen=True, kw_only=True):
 
     setup: Annotated[
         tuple[str, ...],
-        says("Shell commands that install what is needed, run once for each state of the files they depend on."),
+        says(
+            "Shell commands that install what is needed, run once for each state of the files they depend on."
+        ),
     ] = ()
     inputs: Annotated[
-        tuple[Glob, ...], says("Files that set-up depends on, besides lock files and manifests known by name.")
+        tuple[Glob, ...],
+        says("Files that set-up depends on, besides lock files and manifests known by name."),
     ] = ()
     link: Annotated[
-        tuple[Glob, ...], says("Git-ignored files and folders of your checkout that workspaces get a copy of.")
+        tuple[Glob, ...],
+        says("Git-ignored files and folders of your checkout that workspaces get a copy of."),
     ] = ()
     sparse: Annotated[
-        tuple[Glob, ...], says("Folders that are checked out, with the files beside and above them; all by default.")
+        tuple[Glob, ...],
+        says("Folders that are checked out, with the files beside and above them; all by default."),
     ] = ()
     clone: Annotated[
-        Clone, says("`reflink` shares blocks until they are written, `copy` does not; `auto` takes what is possible.")
+        Clone,
+        says(
+            "`reflink` shares blocks until they are written, `copy` does not; `auto` takes what is possible."
+        ),
     ] = Clone.AUTO
     disk: Annotated[
-        Count | None, says("Bytes that all workspaces and set-ups of the repository may take: `500M`, `20G`.")
+        Count | None,
+        says("Bytes that all workspaces and set-ups of the repository may take: `500M`, `20G`."),
     ] = Count(20_000_000_000)
-    timeout: Annotated[Duration, says("Longest time one set-up command may take.")] = Duration(900.0)
+    timeout: Annotated[Duration, says("Longest time one set-up command may take.")] = Duration(
+        900.0
+    )
     pass_env: Annotated[
-        tuple[str, ...], says("Environment variables that set-up commands may see, by name; `*` at the end.")
+        tuple[str, ...],
+        says("Environment variables that set-up commands may see, by name; `*` at the end."),
     ] = SETUP_ENV

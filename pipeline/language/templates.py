@@ -1,7 +1,9 @@
-"""`{{ name }}` in values of a flow: plain variables only, found when the flow is read, filled in when a stage starts.
+"""`{{ name }}` in values of a flow.
 
-The names are those of expressions (`inputs.idea`, `item.title`, `planner.plan.size`) and `run.id`, `run.feature`.
-They reach commands as environment variables, never as part of a command line.
+Plain variables only, found when the flow is read, filled in when a stage starts.
+
+The names are those of expressions (`inputs.idea`, `item.title`, `planner.plan.size`) and `run.id`,
+`run.feature`. They reach commands as environment variables, never as part of a command line.
 """
 
 import re
@@ -26,12 +28,17 @@ def is_name(word: str) -> bool:
 
 
 def fill(text: str, value_of: Callable[[Name], object]) -> str:
-    """Put values in the place of names; what was filled in is never looked at again. Raises `Unanswerable`."""
+    """Put values in the place of names; what was filled in is never looked at again.
+
+    Raises `Unanswerable`.
+    """
 
     def value(found: re.Match[str]) -> str:
         value = value_of(tuple(found[1].strip().split(".")))
         if isinstance(value, list | dict):
             raise Unanswerable(f"{found[1].strip()!r} is not a plain value")
-        return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+        return (
+            str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+        )
 
     return _PLACE.sub(value, text)

@@ -15,7 +15,14 @@ from typing import Self
 import msgspec
 
 from pipeline.errors import Fault
-from pipeline.process.spec import ABANDONED, ALIVE_LOCK, HEADER_BYTES, RECORD, ExitRecord, LaunchSpec
+from pipeline.process.spec import (
+    ABANDONED,
+    ALIVE_LOCK,
+    HEADER_BYTES,
+    RECORD,
+    ExitRecord,
+    LaunchSpec,
+)
 
 _ADOPT_POLL_S = 0.05
 
@@ -29,7 +36,10 @@ class Attempt:
         self._lifeline = lifeline
 
     def wait(self) -> ExitRecord | None:
-        """Block until the shim is gone; return its record, or None when it died without one (`lost`)."""
+        """Block until the shim is gone.
+
+        Return its record, or None when it died without one (`lost`).
+        """
         with self._lifeline:
             with contextlib.suppress(OSError):
                 while self._lifeline.recv(64):
@@ -37,7 +47,10 @@ class Attempt:
             return read_record(self.folder)
 
     def cancel(self) -> None:
-        """Ask the shim to end its command; `wait` returns when everything is gone. May be called twice."""
+        """Ask the shim to end its command; `wait` returns when everything is gone.
+
+        May be called twice.
+        """
         with contextlib.suppress(OSError):
             self._lifeline.send(b"c")
 
@@ -79,11 +92,15 @@ class Launcher:
         data = msgspec.json.encode(spec)
         with theirs, self._turn:
             try:
-                socket.send_fds(self._control, [len(data).to_bytes(HEADER_BYTES)], [theirs.fileno()])
+                socket.send_fds(
+                    self._control, [len(data).to_bytes(HEADER_BYTES)], [theirs.fileno()]
+                )
                 self._control.sendall(data)
             except OSError as exc:
                 ours.close()
-                raise Fault(f"the process that starts stages is gone ({exc})", f"See {self._log}") from exc
+                raise Fault(
+                    f"the process that starts stages is gone ({exc})", f"See {self._log}"
+                ) from exc
         return Attempt(folder, ours)
 
 
@@ -96,7 +113,9 @@ def read_record(folder: Path) -> ExitRecord | None:
 
 
 def adopt(folder: Path, stop: threading.Event) -> ExitRecord | None:
-    """Wait for a shim that an earlier orchestrator started; None when it is dead and left no record.
+    """Wait for a shim that an earlier orchestrator started.
+
+    None when it is dead and left no record.
 
     After None the shim can no longer start anything, even if it was only late. `stop` ends the wait
     (the shim goes on) and gives None.
@@ -128,7 +147,10 @@ def is_alive(folder: Path) -> bool:
 
 
 def end_orphan(folder: Path) -> None:
-    """End a shim that an earlier orchestrator started, and wait until it is gone; nothing if there is none."""
+    """End a shim that an earlier orchestrator started, and wait until it is gone.
+
+    Nothing if there is none.
+    """
     while is_alive(folder):
         ask_orphan_to_end(folder)
         time.sleep(_ADOPT_POLL_S)  # noqa: TID251 - the lock of a process that is not our child
@@ -136,7 +158,10 @@ def end_orphan(folder: Path) -> None:
 
 
 def ask_orphan_to_end(folder: Path) -> None:
-    """Ask a shim that an earlier orchestrator started to end; returns at once, may be called again and again."""
+    """Ask a shim that an earlier orchestrator started to end.
+
+    Returns at once, may be called again and again.
+    """
     if is_alive(folder):
         with contextlib.suppress(ValueError, ProcessLookupError, OSError):
             os.kill(int((folder / ALIVE_LOCK).read_text()), signal.SIGTERM)

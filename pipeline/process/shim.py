@@ -1,9 +1,9 @@
 """The shim: one small process around each command of an attempt.
 
 It holds the stage's locks and the attempt's own, starts the command in a session of its own, keeps
-its output under a cap, ends it on time, on request or when the orchestrator is gone, kills whatever is
-left, and writes a durable record. Deadlines count awake time (`files/awake`): nothing is ended for
-having slept. The socket to the orchestrator is a lifeline in both directions.
+its output under a cap, ends it on time, on request or when the orchestrator is gone, kills whatever
+is left, and writes a durable record. Deadlines count awake time (`files/awake`): nothing is ended
+for having slept. The socket to the orchestrator is a lifeline in both directions.
 """
 
 import contextlib
@@ -43,7 +43,10 @@ _LOCK_SLICE_S = 0.2
 
 
 def run(spec: LaunchSpec, lifeline: socket.socket, clock: Clock = awake_s) -> None:
-    """Be the shim of one attempt; returns when everything is over and recorded. `clock` is that of all deadlines."""
+    """Be the shim of one attempt; returns when everything is over and recorded.
+
+    `clock` is that of all deadlines.
+    """
     os.setsid()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -108,13 +111,19 @@ def _under_locks(spec: LaunchSpec, line: _Lifeline, clock: Clock) -> ExitRecord:
         left = deadline.left_s
         try:
             with locks.hold(
-                paths, run_id=spec.run_id, agent=spec.agent, stage=spec.stage, timeout_s=min(_LOCK_SLICE_S, left)
+                paths,
+                run_id=spec.run_id,
+                agent=spec.agent,
+                stage=spec.stage,
+                timeout_s=min(_LOCK_SLICE_S, left),
             ):
                 return _Command(spec, line, clock).run()
         except Busy as busy:
             line.look()
             if line.cancelled:
-                return ExitRecord(ending=Ending.CANCELLED, reason="cancelled while it waited for a lock")
+                return ExitRecord(
+                    ending=Ending.CANCELLED, reason="cancelled while it waited for a lock"
+                )
             if line.orphaned or left == 0.0:
                 waited = f"waited {spec.lock_timeout_s:g} s"
                 what = busy.what.rpartition("; waited")[0] + f"; {waited}"
@@ -141,7 +150,9 @@ class _Command:
             process = self._start()
         except OSError as exc:
             missing = exc.filename or self.spec.argv[0]
-            return ExitRecord(ending=Ending.NOT_FOUND, code=127, reason=f"cannot run {missing}: {exc.strerror}")
+            return ExitRecord(
+                ending=Ending.NOT_FOUND, code=127, reason=f"cannot run {missing}: {exc.strerror}"
+            )
         with contextlib.ExitStack() as stack:
             self._register(process, stack)
             self._pump(process, started)
@@ -157,7 +168,11 @@ class _Command:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         with contextlib.ExitStack() as stack:
-            stdin = stack.enter_context(Path(self.spec.stdin).open("rb")) if self.spec.stdin else subprocess.DEVNULL
+            stdin = (
+                stack.enter_context(Path(self.spec.stdin).open("rb"))
+                if self.spec.stdin
+                else subprocess.DEVNULL
+            )
             return subprocess.Popen(
                 self.spec.argv,
                 cwd=self.spec.cwd,
@@ -195,12 +210,16 @@ class _Command:
             soonest = min(started + self.spec.timeout_s, last_output + self.spec.idle_timeout_s)
             if self.signals:
                 soonest = self.next_signal_at
-            wait = max(0.0, soonest - now) if self.has_pidfd else min(_TICK_S, max(0.0, soonest - now))
+            wait = (
+                max(0.0, soonest - now) if self.has_pidfd else min(_TICK_S, max(0.0, soonest - now))
+            )
             if self._read(wait):
                 last_output = self.clock()
             self._check_time(process, started, last_output)
 
-    def _check_time(self, process: "subprocess.Popen[bytes]", started: float, last_output: float) -> None:
+    def _check_time(
+        self, process: "subprocess.Popen[bytes]", started: float, last_output: float
+    ) -> None:
         now = self.clock()
         if self.signals:
             if now >= self.next_signal_at:
@@ -253,7 +272,10 @@ class _Command:
         return True
 
     def _drain(self) -> None:
-        """Take what is left in the pipes; a grandchild that keeps them open is not waited for long."""
+        """Take what is left in the pipes.
+
+        A grandchild that keeps them open is not waited for long.
+        """
         deadline = Deadline(_DRAIN_S, self.clock)
         while self._has_pipes() and deadline.left_s:
             if not self._read(0.02) and self._has_pipes():

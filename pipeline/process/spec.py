@@ -33,7 +33,10 @@ class Ending(StrEnum):
 
 
 class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One command to run under a shim. `folder` is the attempt's own: logs and the record go there."""
+    """One command to run under a shim. `folder` is the attempt's own.
+
+    Logs and the record go there.
+    """
 
     argv: tuple[str, ...]
     cwd: str

@@ -19,7 +19,10 @@ def read_all(folder: Path) -> dict[str, str]:
 
 
 def complaints(templates: Mapping[str, str], name: str, known: Collection[str]) -> Iterator[str]:
-    """Say what is wrong with a template or with one it includes: its syntax, and names that stand for nothing."""
+    """Say what is wrong with a template or with one it includes.
+
+    Its syntax, and names that stand for nothing.
+    """
     from jinja2 import TemplateError, meta, nodes
 
     environment = _environment(templates)
@@ -38,8 +41,13 @@ def complaints(templates: Mapping[str, str], name: str, known: Collection[str]) 
             yield f"agent_prompts/{one} is not there"
             continue
         unknown = meta.find_undeclared_variables(tree) - set(known)
-        lines = {found.name: found.lineno for found in tree.find_all(nodes.Name) if found.name in unknown}
-        yield from (f"agent_prompts/{one}:{line}: there is no variable {word!r}" for word, line in lines.items())
+        lines = {
+            found.name: found.lineno for found in tree.find_all(nodes.Name) if found.name in unknown
+        }
+        yield from (
+            f"agent_prompts/{one}:{line}: there is no variable {word!r}"
+            for word, line in lines.items()
+        )
         waiting += [other for other in meta.find_referenced_templates(tree) if other]
 
 
@@ -72,6 +80,7 @@ def render(templates: Mapping[str, str], name: str, values: Mapping[str, object]
         ) from exc
     if len(text) > SIZE_MAX:
         raise UsageProblem(
-            f"the prompt from {name} is longer than {SIZE_MAX} letters", "Shorten the idea or the template"
+            f"the prompt from {name} is longer than {SIZE_MAX} letters",
+            "Shorten the idea or the template",
         )
     return text

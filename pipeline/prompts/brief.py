@@ -23,7 +23,8 @@ def describe(plan: Plan, node: Node) -> dict[str, object]:
         "must_change": node.must_change,
         "may": [word.value for word in node.may],
         "outputs": [
-            {"name": name, "file": output.file, "example": example_of(output)} for name, output in node.outputs.items()
+            {"name": name, "file": output.file, "example": example_of(output)}
+            for name, output in node.outputs.items()
         ],
         "gates": [GATE_WORDS[gate.value] for gate in node.gates],
         "later_gates": _later_gates(plan, node),

@@ -1,7 +1,10 @@
-"""Copies of folders that nobody can write through: by reflink where the file system can, else byte by byte.
+"""Copies of folders that nobody can write through.
 
-A copy lies elsewhere than what it was made of, and some tools write down where they are: the scripts of a virtual
-environment, editable installs, pnpm's shims. In those files, and in absolute links, the old root is put right.
+By reflink where the file system can, else byte by byte.
+
+A copy lies elsewhere than what it was made of, and some tools write down where they are: the
+scripts of a virtual environment, editable installs, pnpm's shims. In those files, and in absolute
+links, the old root is put right.
 """
 
 import errno
@@ -42,12 +45,17 @@ class Cloner:
         self._reflinks = how is not Clone.COPY
 
     def bring(self, tops: Collection[str], wanted: Scan, known: Scan) -> Scan:
-        """Make `tops` below the target what `wanted` says of the source; `known` is what the last call returned.
+        """Make `tops` below the target what `wanted` says of the source.
+
+        `known` is what the last call returned.
 
         Only what differs from that is touched. Returns the scan of the copy.
         """
         now = scan(self.target, only=tops)
-        if now == known and (now.files.keys(), now.folders.keys()) == (wanted.files.keys(), wanted.folders.keys()):
+        if now == known and (now.files.keys(), now.folders.keys()) == (
+            wanted.files.keys(),
+            wanted.folders.keys(),
+        ):
             return known
         self._clear(wanted, known, now)
         for top in tops:
@@ -72,14 +80,21 @@ class Cloner:
                 (self.target / path).rmdir()
 
     def copy(self, path: str) -> None:
-        """Copy one file or link into a folder that is there; nothing may be in its place. Texts, for speed."""
+        """Copy one file or link into a folder that is there; nothing may be in its place.
+
+        Texts, for speed.
+        """
         source, target = f"{self._source}/{path}", f"{self._target}/{path}"
         info = os.lstat(source)
         if stat.S_ISLNK(info.st_mode):
             Path(target).symlink_to(self._placed_link(Path(source).readlink()))
             return
         mode = stat.S_IMODE(info.st_mode)
-        placed = info.st_size <= _PLACED_MAX_BYTES and _PLACED.fullmatch(path) and self._placed(Path(source))
+        placed = (
+            info.st_size <= _PLACED_MAX_BYTES
+            and _PLACED.fullmatch(path)
+            and self._placed(Path(source))
+        )
         if placed:
             Path(target).write_bytes(placed)
             Path(target).chmod(mode)
@@ -104,7 +119,10 @@ class Cloner:
         return self.target / to.relative_to(self._was) if to.is_relative_to(self._was) else to
 
     def _placed(self, source: Path) -> bytes:
-        """Return a text file's content with the old root put right; nothing when there is nothing to put right."""
+        """Return a text file's content with the old root put right.
+
+        Nothing when there is nothing to put right.
+        """
         data = source.read_bytes()
         placed = self._old.sub(lambda _: os.fsencode(self.target), data)
         return b"" if placed == data or b"\0" in data else placed

@@ -28,7 +28,8 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
 def make_room(state: Path, bound_bytes: int | None, is_over: IsOver) -> None:
     """Remove what nobody has used for longest, until there is room below the bound.
 
-    What a run still needs is never removed. Raises `Busy`, which names those runs, when there is no room then.
+    What a run still needs is never removed. Raises `Busy`, which names those runs, when there is no
+    room then.
     """
     if bound_bytes is None:
         return
@@ -37,15 +38,24 @@ def make_room(state: Path, bound_bytes: int | None, is_over: IsOver) -> None:
     for one in sorted(held, key=lambda one: one.used_at):
         if total < bound_bytes:
             return
-        gone = _remove_setup(one) if one.folder.parent.name == SETUPS else _remove_workspace(one, is_over)
+        gone = (
+            _remove_setup(one)
+            if one.folder.parent.name == SETUPS
+            else _remove_workspace(one, is_over)
+        )
         total -= one.size_bytes if gone else 0
     if total < bound_bytes:
         return
     by_run: dict[str, int] = {}
     for one in held:
         if one.folder.exists():
-            by_run[one.run_id or "set-ups in use"] = by_run.get(one.run_id or "set-ups in use", 0) + one.size_bytes
-    names = "; ".join(f"{name}: {size / 1e6:.1f} MB" for name, size in sorted(by_run.items(), key=lambda one: -one[1]))
+            by_run[one.run_id or "set-ups in use"] = (
+                by_run.get(one.run_id or "set-ups in use", 0) + one.size_bytes
+            )
+    names = "; ".join(
+        f"{name}: {size / 1e6:.1f} MB"
+        for name, size in sorted(by_run.items(), key=lambda one: -one[1])
+    )
     run = next((name for name in by_run if " " not in name), "RUN")
     raise Busy(
         f"workspaces take {total / 1e6:.1f} MB, and `workspace.disk` allows {bound_bytes / 1e6:.1f} MB ({names})",
@@ -87,7 +97,13 @@ def _remove_workspace(one: _Held, is_over: IsOver) -> bool:
 def _remove_setup(one: _Held) -> bool:
     with (
         contextlib.suppress(Busy),
-        locks.hold([one.folder.with_suffix(".lock")], run_id="", agent="engine", stage="room", timeout_s=0.0),
+        locks.hold(
+            [one.folder.with_suffix(".lock")],
+            run_id="",
+            agent="engine",
+            stage="room",
+            timeout_s=0.0,
+        ),
     ):
         if (lease := locks.lease(one.folder.with_suffix(".used"))) is None:
             return False

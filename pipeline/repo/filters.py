@@ -28,30 +28,47 @@ class Filtered(msgspec.Struct, frozen=True, kw_only=True):
         """Write them as a line of `.gitattributes` for any path."""
         words = ["*", f"filter={self.filter}"]
         words += {"set": ["text"], "unset": ["-text"], "auto": ["text=auto"]}.get(self.text, [])
-        return " ".join([*words, *([f"eol={self.eol}"] if self.eol in {"lf", "crlf"} else [])]) + "\n"
+        return (
+            " ".join([*words, *([f"eol={self.eol}"] if self.eol in {"lf", "crlf"} else [])]) + "\n"
+        )
 
 
 def filtered(git: Git, index: Mapping[str, str], paths: Iterable[str]) -> dict[str, Filtered]:
     """Find the paths that have a filter, by the attributes in an index."""
     stdin = "\0".join(paths).encode("utf-8", "surrogateescape")
     wanted = ("filter", "text", "eol")
-    fields = git("check-attr", "--cached", "-z", "--stdin", *wanted, stdin=stdin, env=index).split("\0")
+    fields = git("check-attr", "--cached", "-z", "--stdin", *wanted, stdin=stdin, env=index).split(
+        "\0"
+    )
     told: dict[str, dict[str, str]] = {}
     for path, name, value in zip(fields[0::3], fields[1::3], fields[2::3], strict=False):
         told.setdefault(path, {})[name] = value
-    return {path: Filtered(**values) for path, values in told.items() if values["filter"] not in _UNSET}
+    return {
+        path: Filtered(**values) for path, values in told.items() if values["filter"] not in _UNSET
+    }
 
 
-def clean(store: Path, config: str, settings: Mapping[str, str], path: str, data: bytes, how: Filtered) -> str:
+def clean(
+    store: Path, config: str, settings: Mapping[str, str], path: str, data: bytes, how: Filtered
+) -> str:
     """Store the content as its filter cleans it; return the blob.
 
-    `config` is for the folder that is made for it, `settings` the person's `filter.*` configuration. Raises
-    `GitError` when the filter fails, or is not set up.
+    `config` is for the folder that is made for it, `settings` the person's `filter.*`
+    configuration. Raises `GitError` when the filter fails, or is not set up.
     """
-    mine = {name: value for name, value in settings.items() if name.startswith(f"filter.{how.filter}.")}
+    mine = {
+        name: value for name, value in settings.items() if name.startswith(f"filter.{how.filter}.")
+    }
     if not any(name.endswith((".clean", ".process")) for name in mine):
-        raise GitError(("hash-object", path), 1, f"the filter {how.filter} is not set up in your git configuration")
-    options = [f"{name}={value}" for name, value in {**mine, f"filter.{how.filter}.required": "true"}.items()]
+        raise GitError(
+            ("hash-object", path),
+            1,
+            f"the filter {how.filter} is not set up in your git configuration",
+        )
+    options = [
+        f"{name}={value}"
+        for name, value in {**mine, f"filter.{how.filter}.required": "true"}.items()
+    ]
     options.append(f"lfs.storage={store / 'lfs'}")
     with tempfile.TemporaryDirectory(dir=store / "tmp") as name:
         folder = Path(name)
@@ -69,7 +86,14 @@ def pointed_at(data: bytes | None) -> str:
     """Return the id of the object that an LFS pointer stands for; empty when it is none."""
     if data is None or len(data) > _POINTER_MAX_BYTES or not data.startswith(_POINTER):
         return ""
-    oid = next((line[len(b"oid sha256:") :] for line in data.splitlines() if line.startswith(b"oid sha256:")), b"")
+    oid = next(
+        (
+            line[len(b"oid sha256:") :]
+            for line in data.splitlines()
+            if line.startswith(b"oid sha256:")
+        ),
+        b"",
+    )
     return oid.decode("ascii", "replace") if len(oid) == 64 else ""
 
 

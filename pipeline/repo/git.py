@@ -40,8 +40,12 @@ class GitError(Problem):
 class Git:
     """Git on one repository folder, with one environment. Calls may run in any thread."""
 
-    def __init__(self, folder: Path, *, env: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
-        """`folder` must exist at every call; `env` is added to a minimal one, never the process's own.
+    def __init__(
+        self, folder: Path, *, env: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    ) -> None:
+        """`folder` must exist at every call.
+
+        `env` is added to a minimal one, never the process's own.
 
         An empty value in `env` takes a variable out of the minimal one.
         """
@@ -56,11 +60,18 @@ class Git:
         env: Mapping[str, str] | None = None,
         ok: Sequence[int] = (0,),
     ) -> str:
-        """Run and return stdout as text without the last newline. Raises `GitError` unless status is in `ok`."""
-        text = self.run(*arguments, stdin=stdin, env=env, ok=ok).stdout.decode("utf-8", "surrogateescape")
+        """Run and return stdout as text without the last newline.
+
+        Raises `GitError` unless status is in `ok`.
+        """
+        text = self.run(*arguments, stdin=stdin, env=env, ok=ok).stdout.decode(
+            "utf-8", "surrogateescape"
+        )
         return text.removesuffix("\n")
 
-    def raw(self, *arguments: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None) -> bytes:
+    def raw(
+        self, *arguments: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None
+    ) -> bytes:
         """Run and return stdout as bytes. Raises `GitError` on failure."""
         return self.run(*arguments, stdin=stdin, env=env).stdout
 
@@ -77,7 +88,8 @@ class Git:
     ) -> "subprocess.CompletedProcess[bytes]":
         """Run one git command, in a process group of its own so that Ctrl-C does not reach it.
 
-        Raises `GitError`, also when it takes longer than five minutes, and `UsageProblem` without git.
+        Raises `GitError`, also when it takes longer than five minutes, and `UsageProblem` without
+        git.
         """
         if not self.folder.is_dir():
             raise GitError(arguments, 128, f"the folder {self.folder} is not there")

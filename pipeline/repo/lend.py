@@ -1,7 +1,10 @@
-"""What a workspace is lent besides its tree: copies of what set-up made, and of files that a person named.
+"""What a workspace is lent besides its tree.
 
-The copies are the workspace's own: whatever is written to them is put right before the next stage. They count as
-set-up: the walk that looks for changes leaves their paths out, so they never get into a commit.
+Copies of what set-up made, and of files that a person named.
+
+The copies are the workspace's own: whatever is written to them is put right before the next stage.
+They count as set-up: the walk that looks for changes leaves their paths out, so they never get into
+a commit.
 """
 
 import hashlib
@@ -19,14 +22,20 @@ from pipeline.repo.git import Git
 from pipeline.repo.scan import Print, Scan, scan
 
 INCLUDE = ".worktreeinclude"
-"""A file of gitignore patterns in a person's checkout: which ignored files workspaces get a copy of."""
+"""A file of gitignore patterns in a person's checkout.
+
+Which ignored files workspaces get a copy of.
+"""
 
 _NOTHING = Scan({}, (), ())
 _READ_MAX_BYTES = 1024 * 1024
 
 
 class SetUp(msgspec.Struct, frozen=True, kw_only=True):
-    """What set-up has made of one tree: `products` lie below `root`, and `files` are their prints."""
+    """What set-up has made of one tree.
+
+    `products` lie below `root`, and `files` are their prints.
+    """
 
     digest: str
     root: str
@@ -36,7 +45,10 @@ class SetUp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lent(msgspec.Struct, frozen=True, kw_only=True):
-    """What a workspace has now: the set-up, the paths it took of it, and how their copies looked."""
+    """What a workspace has now.
+
+    The set-up, the paths it took of it, and how their copies looked.
+    """
 
     setup: str = ""
     tops: tuple[str, ...] = ()
@@ -48,16 +60,29 @@ class Included:
     """The files that a checkout's `.worktreeinclude` names: ignored, not tracked, no links."""
 
     def __init__(self, git: Git, root: Path, linked: Sequence[str] = ()) -> None:
-        """Look once; later changes of the list are for the next run. `linked` come another way, and are as secret."""
+        """Look once; later changes of the list are for the next run.
+
+        `linked` come another way, and are as secret.
+        """
         self.root = root
         self.paths: tuple[str, ...] = ()
         self._linked = tuple(path for path in linked if (root / path).is_file())
         if (root / INCLUDE).is_file():
-            named = git("ls-files", "-z", "--others", "--ignored", f"--exclude-from={root / INCLUDE}")
-            ignored = git("check-ignore", "-z", "--stdin", stdin=named.encode("utf-8", "surrogateescape"), ok=(0, 1))
+            named = git(
+                "ls-files", "-z", "--others", "--ignored", f"--exclude-from={root / INCLUDE}"
+            )
+            ignored = git(
+                "check-ignore",
+                "-z",
+                "--stdin",
+                stdin=named.encode("utf-8", "surrogateescape"),
+                ok=(0, 1),
+            )
             whole = (root / path for path in ignored.split("\0") if path)
             self.paths = tuple(
-                str(path.relative_to(root)) for path in whole if path.is_file() and not path.is_symlink()
+                str(path.relative_to(root))
+                for path in whole
+                if path.is_file() and not path.is_symlink()
             )
         self._at_first = self._assigned()
         self._blobs = {how: self._named(how) for how in ("sha1", "sha256")}
@@ -70,7 +95,9 @@ class Included:
     def copies(self, blobs: Mapping[str, str]) -> list[str]:
         """Name the paths of a tree (path -> blob) that are byte for byte one of these files."""
         how = "sha256" if any(len(blob) == 64 for blob in blobs.values()) else "sha1"
-        known = (self._blobs[how] | self._named(how)) - {""}  # an agent may have what the file was when the run began
+        known = (self._blobs[how] | self._named(how)) - {
+            ""
+        }  # an agent may have what the file was when the run began
         return sorted(path for path, blob in blobs.items() if blob in known)
 
     def secrets(self) -> dict[str, str]:
@@ -138,7 +165,9 @@ class Lender:
     def _take_away(self, gone: Collection[str]) -> None:
         for top in gone:
             above = [self.folder / up for up in sorted(parents([top]))]
-            if any(up.is_symlink() for up in above):  # an agent's doing: what lies behind it is not ours
+            if any(
+                up.is_symlink() for up in above
+            ):  # an agent's doing: what lies behind it is not ours
                 continue
             for up in above:
                 if up.is_dir():
@@ -147,20 +176,31 @@ class Lender:
         if gone:
             tops = tuple(top for top in self.lent.tops if top not in gone)
             included = {path: seen for path, seen in self.lent.included.items() if path not in gone}
-            self.lent = Lent(setup=self.lent.setup, tops=tops, files=_below(self.lent.files, tops), included=included)
+            self.lent = Lent(
+                setup=self.lent.setup,
+                tops=tops,
+                files=_below(self.lent.files, tops),
+                included=included,
+            )
 
     def forget(self) -> None:
         """Say that nothing of what was lent is there any more."""
         self.lent = Lent()
 
     def give_back(self, tracked: Collection[str]) -> bool:
-        """Take away what lies where the tree has paths of its own; tell whether there was anything."""
+        """Take away what lies where the tree has paths of its own.
+
+        Tell whether there was anything.
+        """
         mine = {top for top in self.tops for path in tracked if path and _meet(top, path)}
         self._take_away(mine)
         return bool(mine)
 
     def lend(self, needed: SetUp | None, tree: Scan) -> None:
-        """Bring everything; `tree` is what the folder holds of its tree. A path of the tree goes before one of ours."""
+        """Bring everything; `tree` is what the folder holds of its tree.
+
+        A path of the tree goes before one of ours.
+        """
         folders = parents(tree.files)
         if needed is None:
             self.lent = Lent(included=self._include(tree))
@@ -178,7 +218,11 @@ class Lender:
         folders = parents(tree.files)
         cloner = Cloner(self._included.root, self.folder, Clone.AUTO)
         for path in sorted(self._wanted()):
-            if path in tree.files or path in folders or any(up in tree.files for up in parents([path])):
+            if (
+                path in tree.files
+                or path in folders
+                or any(up in tree.files for up in parents([path]))
+            ):
                 continue
             if (seen := self._prints(path)) is None or seen != self.lent.included.get(path):
                 remove(self.folder / path)
@@ -221,10 +265,18 @@ def _below(found: Scan, tops: Iterable[str]) -> Scan:
     starts = tuple(tops)
     below = tuple(f"{top}/" for top in starts)
     return Scan(
-        {path: seen for path, seen in found.files.items() if path in starts or path.startswith(below)},
+        {
+            path: seen
+            for path, seen in found.files.items()
+            if path in starts or path.startswith(below)
+        },
         (),
         tuple(path for path in found.special if path in starts or path.startswith(below)),
-        {path: mode for path, mode in found.folders.items() if path in starts or path.startswith(below)},
+        {
+            path: mode
+            for path, mode in found.folders.items()
+            if path in starts or path.startswith(below)
+        },
     )
 
 
@@ -234,7 +286,11 @@ def _blob(path: Path, how: str) -> str:
         data = path.read_bytes()
     except OSError:
         return ""
-    return hashlib.new(how, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() if data else ""
+    return (
+        hashlib.new(how, b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+        if data
+        else ""
+    )
 
 
 def _text(path: Path) -> str:

@@ -1,8 +1,8 @@
 """The objects that a run stands on: all of them there, and there to stay.
 
-A partial clone has the files it lacks fetched, through the person's own repository, before work begins. The
-repository's packs and loose objects are linked into the store where the file system can do that, so
-that a history rewritten and pruned meanwhile takes nothing away from a run.
+A partial clone has the files it lacks fetched, through the person's own repository, before work
+begins. The repository's packs and loose objects are linked into the store where the file system can
+do that, so that a history rewritten and pruned meanwhile takes nothing away from a run.
 """
 
 import os
@@ -25,7 +25,8 @@ _LINKED = (".pack", ".rev", ".idx")
 def secure(user: UserRepo, store: Store, base: str, run_id: str) -> None:
     """Have all objects of the base there, and keep them.
 
-    Raises `UsageProblem` when they cannot be had, or cannot lie beside each other on this file system.
+    Raises `UsageProblem` when they cannot be had, or cannot lie beside each other on this file
+    system.
     """
     if remote := _promisor(user):
         _fetch_missing(user, remote, base, run_id)
@@ -48,11 +49,18 @@ def folds_case(folder: Path) -> bool:
 def twins(paths: Iterable[str]) -> list[tuple[str, str]]:
     """List the names that differ in nothing but their case."""
     seen: dict[str, str] = {}
-    return [(seen[path.casefold()], path) for path in paths if seen.setdefault(path.casefold(), path) != path]
+    return [
+        (seen[path.casefold()], path)
+        for path in paths
+        if seen.setdefault(path.casefold(), path) != path
+    ]
 
 
 def keep(source: Path, target: Path) -> None:
-    """Link packs and loose objects into another object folder; where links cannot be made, nothing is done."""
+    """Link packs and loose objects into another object folder.
+
+    Where links cannot be made, nothing is done.
+    """
     with suppress(OSError):
         _link_all(source / "pack", target / "pack", _LINKED)
         for folder in os.scandir(source):
@@ -74,15 +82,30 @@ def _link_all(source: Path, target: Path, endings: tuple[str, ...]) -> None:
 def _promisor(user: UserRepo) -> str:
     """Name the remote that owes a partial clone its objects; empty for a whole clone."""
     found = user.git("config", "--get-regexp", r"^remote\..*\.promisor$", ok=(0, 1))
-    return found.partition(" ")[0].removeprefix("remote.").removesuffix(".promisor") if found else ""
+    return (
+        found.partition(" ")[0].removeprefix("remote.").removesuffix(".promisor") if found else ""
+    )
 
 
 def _fetch_missing(user: UserRepo, remote: str, base: str, run_id: str) -> None:
-    """Fetch what the base's tree lacks, all at once; trees first, in a clone that lacks those too."""
-    options = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--recurse-submodules=no")
+    """Fetch what the base's tree lacks, all at once.
+
+    Trees first, in a clone that lacks those too.
+    """
+    options = (
+        "--no-tags",
+        "--no-write-fetch-head",
+        "--no-auto-maintenance",
+        "--recurse-submodules=no",
+    )
     for _ in range(_ROUNDS_MAX):
         listed = user.git(
-            "rev-list", "--objects", "--no-object-names", "--missing=print", "--no-walk", f"{base}^{{tree}}"
+            "rev-list",
+            "--objects",
+            "--no-object-names",
+            "--missing=print",
+            "--no-walk",
+            f"{base}^{{tree}}",
         )
         missing = [line[1:] for line in listed.splitlines() if line.startswith("?")]
         if not missing:
@@ -98,4 +121,7 @@ def _fetch_missing(user: UserRepo, remote: str, base: str, run_id: str) -> None:
                 + gist(exc.stderr),
                 f"Make {remote} reachable, then type: pipeline resume {run_id}",
             ) from exc
-    raise UsageProblem(f"this is a partial clone whose remote {remote} does not hand out its files", "Clone it whole")
+    raise UsageProblem(
+        f"this is a partial clone whose remote {remote} does not hand out its files",
+        "Clone it whole",
+    )

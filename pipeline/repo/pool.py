@@ -1,7 +1,10 @@
-"""The repository's workspaces, taken in turn by its runs: `workspaces/<n>/`, each leased by a kernel lock.
+"""The repository's workspaces, taken in turn by its runs.
 
-A workspace belongs to a run until that run is over, also while no process works on it: an agent that outlived the
-pipeline may still write there. What agents had is never given to gates, nor the other way round.
+`workspaces/<n>/`, each leased by a kernel lock.
+
+A workspace belongs to a run until that run is over, also while no process works on it: an agent
+that outlived the pipeline may still write there. What agents had is never given to gates, nor the
+other way round.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +24,10 @@ IsOver = Callable[[str, str], bool]
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose a workspace is, or was last, once it is given back: until somebody takes it, one can look into it."""
+    """Whose a workspace is, or was last, once it is given back.
+
+    Until somebody takes it, one can look into it.
+    """
 
     run_id: str
     root: str = ""
@@ -45,7 +51,9 @@ class Pool:
         self.make_room: Callable[[], None] = lambda: None
 
     def lease(self, slot: str, kind: str = AGENTS) -> tuple[Path, int]:
-        """Take the workspace that this run has under a name, a free one, or a new one; return its folder and port.
+        """Take the workspace that this run has under a name, a free one, or a new one.
+
+        Return its folder and port.
 
         Raises `Busy` when another process uses the run's own.
         """
@@ -77,8 +85,12 @@ class Pool:
         for number, owner in owners(self.folder):
             if (owner.run_id, owner.slot) == (self.run_id, slot):
                 if (lease := self._lock(number)) is None:
-                    raise Busy(f"workspace {number} of run {self.run_id} is in use by another process")
-                if (now := read_owner(self.folder / str(number))) is not None and now.run_id == self.run_id:
+                    raise Busy(
+                        f"workspace {number} of run {self.run_id} is in use by another process"
+                    )
+                if (
+                    now := read_owner(self.folder / str(number))
+                ) is not None and now.run_id == self.run_id:
                     self._write(number, msgspec.structs.replace(now, given_back=False))
                     return number, lease
                 lease.close()
@@ -86,7 +98,11 @@ class Pool:
 
     def _free(self, slot: str, kind: str) -> tuple[int, locks.Lease] | None:
         """Take the workspace that was used last, of those that no run needs."""
-        candidates = [(not owner.given_back, number) for number, owner in owners(self.folder) if owner.kind == kind]
+        candidates = [
+            (not owner.given_back, number)
+            for number, owner in owners(self.folder)
+            if owner.kind == kind
+        ]
         for _, number in sorted(candidates):
             if (lease := self._lock(number)) is None:
                 continue
@@ -109,13 +125,17 @@ class Pool:
             number += 1
 
     def _mine(self, slot: str, kind: str, size_bytes: int) -> Owner:
-        return Owner(run_id=self.run_id, root=self.root, slot=slot, kind=kind, size_bytes=size_bytes)
+        return Owner(
+            run_id=self.run_id, root=self.root, slot=slot, kind=kind, size_bytes=size_bytes
+        )
 
     def _lock(self, number: int) -> locks.Lease | None:
         return locks.lease(self.folder / f"{number}.lock")
 
     def _write(self, number: int, owner: Owner) -> None:
-        atomic.write_bytes(self.folder / str(number) / "owner.json", msgspec.json.encode(owner), durable=False)
+        atomic.write_bytes(
+            self.folder / str(number) / "owner.json", msgspec.json.encode(owner), durable=False
+        )
 
 
 def read_owner(folder: Path) -> Owner | None:
@@ -128,7 +148,11 @@ def read_owner(folder: Path) -> Owner | None:
 
 def owners(folder: Path) -> Iterator[tuple[int, Owner]]:
     """Go through all workspaces with their owners, by number."""
-    names = sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit()) if folder.is_dir() else []
+    names = (
+        sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+        if folder.is_dir()
+        else []
+    )
     for number in names:
         if (owner := read_owner(folder / str(number))) is not None:
             yield number, owner
@@ -137,7 +161,9 @@ def owners(folder: Path) -> Iterator[tuple[int, Owner]]:
 def of_run(folder: Path, run_id: str) -> dict[str, tuple[Path, Owner]]:
     """Return the workspaces that a run has, or had last, by slot."""
     return {
-        owner.slot: (folder / str(number) / "tree", owner) for number, owner in owners(folder) if owner.run_id == run_id
+        owner.slot: (folder / str(number) / "tree", owner)
+        for number, owner in owners(folder)
+        if owner.run_id == run_id
     }
 
 

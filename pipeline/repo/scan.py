@@ -1,7 +1,7 @@
 """Our own walk of a work tree, because git can be told to overlook things.
 
-`skip-worktree`, `info/exclude` and forged times hide changes from `git status`; a walk that compares
-kind, mode, size, times of change and inode does not miss them. Links are never followed.
+`skip-worktree`, `info/exclude` and forged times hide changes from `git status`; a walk that
+compares kind, mode, size, times of change and inode does not miss them. Links are never followed.
 """
 
 import os
@@ -22,7 +22,10 @@ _FILES = frozenset({stat.S_IFREG, stat.S_IFLNK})
 
 
 class Scan(msgspec.Struct, frozen=True):
-    """What a walk found: a print of every file and link, the modes of folders, and what must never be there."""
+    """What a walk found.
+
+    A print of every file and link, the modes of folders, and what must never be there.
+    """
 
     files: dict[str, Print]
     nested: tuple[str, ...]
@@ -38,8 +41,8 @@ class Scan(msgspec.Struct, frozen=True):
 def scan(root: Path, *, without: Collection[str] = (), only: Iterable[str] | None = None) -> Scan:
     """Walk everything below `root` but its own `.git`; paths are relative, with `/`.
 
-    Nothing at or below the paths of `without` is looked at. With `only`, nothing else than what is at and below
-    these paths is, and a `.git` there is a folder like any other.
+    Nothing at or below the paths of `without` is looked at. With `only`, nothing else than what is
+    at and below these paths is, and a `.git` there is a folder like any other.
     """
     walk = _Walk(os.fspath(root), frozenset(without), git=only is None)
     if only is None:
@@ -62,11 +65,16 @@ class _Walk:
         self.special: list[str] = []
 
     def below(self, waiting: list[str]) -> None:
-        """Look at everything below these folders, each with its `/` at the end. The hot loop of every stage."""
+        """Look at everything below these folders, each with its `/` at the end.
+
+        The hot loop of every stage.
+        """
         files, folders, without, git = self.files, self.folders, self.without, self.git
         while waiting:
             folder = waiting.pop()
-            if folders.get(folder[:-1], _READABLE) & _READABLE != _READABLE:  # an agent's doing; the mode stays seen
+            if (
+                folders.get(folder[:-1], _READABLE) & _READABLE != _READABLE
+            ):  # an agent's doing; the mode stays seen
                 os.chmod(f"{self.root}/{folder}", 0o700)  # noqa: PTH101 - texts, for speed
             with os.scandir(f"{self.root}/{folder}") as entries:
                 for entry in entries:
@@ -80,7 +88,13 @@ class _Walk:
                     info = entry.stat(follow_symlinks=False)
                     kind = info.st_mode & _KIND
                     if kind in _FILES:
-                        files[path] = (info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+                        files[path] = (
+                            info.st_mode,
+                            info.st_size,
+                            info.st_mtime_ns,
+                            info.st_ctime_ns,
+                            info.st_ino,
+                        )
                     elif kind == stat.S_IFDIR:
                         folders[path] = info.st_mode
                         waiting.append(path + "/")
@@ -95,7 +109,13 @@ class _Walk:
             return False
         kind = info.st_mode & _KIND
         if kind in _FILES:
-            self.files[path] = (info.st_mode, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+            self.files[path] = (
+                info.st_mode,
+                info.st_size,
+                info.st_mtime_ns,
+                info.st_ctime_ns,
+                info.st_ino,
+            )
         elif kind == stat.S_IFDIR:
             self.folders[path] = info.st_mode
         else:

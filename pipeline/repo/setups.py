@@ -1,8 +1,12 @@
-"""Set-ups: what a tree needs besides its files (dependencies, generated files), made once for each state of its inputs.
+"""Set-ups.
 
-A set-up is made in a checkout of its own, `setups/<digest>/tree`, where it also stays: virtual environments know the
-path they were made at. `done` beside it is written last, so one that was killed is made again. Agents never see
-the folder; they and the gates get copies of its products (`repo/lend`).
+What a tree needs besides its files (dependencies, generated files), made once for each state of its
+inputs.
+
+A set-up is made in a checkout of its own, `setups/<digest>/tree`, where it also stays: virtual
+environments know the path they were made at. `done` beside it is written last, so one that was
+killed is made again. Agents never see the folder; they and the gates get copies of its products
+(`repo/lend`).
 """
 
 import os
@@ -31,10 +35,23 @@ KNOWN = frozenset({
     ".npmrc", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml", "setup.py", "setup.cfg",
     "go.mod", "go.sum", "Cargo.toml", "Cargo.lock",
 })  # fmt: skip
-"""Lock files and manifests: whatever of these a tree holds, in any folder, decides what its set-up makes."""
+"""Lock files and manifests.
+
+Whatever of these a tree holds, in any folder, decides what its set-up makes.
+"""
 
 _REQUIREMENTS = "requirements*.txt"
-_CACHES = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".coverage", ".git"})
+_CACHES = frozenset(
+    {
+        "__pycache__",
+        ".pytest_cache",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".hypothesis",
+        ".coverage",
+        ".git",
+    }
+)
 _VERSION = b"1"
 _SLACK_S = 60.0
 _NOTHING = Scan({}, (), ())
@@ -46,7 +63,10 @@ def running(folder: Path, digest: str) -> Path:
 
 
 Runner = Callable[[str, Path, str], str]
-"""Runs one command in a folder, under a name for its logs; returns what went wrong, or an empty text."""
+"""Runs one command in a folder, under a name for its logs.
+
+Returns what went wrong, or an empty text.
+"""
 
 
 class SetupFailed(UsageProblem):
@@ -57,9 +77,18 @@ class Setups:
     """The set-ups of one repository, as one run wants them. Safe to use from several threads."""
 
     def __init__(
-        self, folder: Path, store: Store, wants: Wants, user: tuple[Path, Git], tools: Mapping[str, str], run: Runner
+        self,
+        folder: Path,
+        store: Store,
+        wants: Wants,
+        user: tuple[Path, Git],
+        tools: Mapping[str, str],
+        run: Runner,
     ) -> None:
-        """`user` is the person's checkout with its git, for `link`; `tools` are the variables that name programs."""
+        """`user` is the person's checkout with its git, for `link`.
+
+        `tools` are the variables that name programs.
+        """
         self.folder = folder
         self.store = store
         self.wants = wants
@@ -92,7 +121,8 @@ class Setups:
     def of(self, tree: str) -> SetUp | None:
         """Return the set-up of a tree, making it if need be; None when the flow asks for none.
 
-        Blocks for as long as the commands take. Raises `SetupFailed`, and `UsageProblem` for what cannot be linked.
+        Blocks for as long as the commands take. Raises `SetupFailed`, and `UsageProblem` for what
+        cannot be linked.
         """
         if not self.is_wanted:
             return None
@@ -114,10 +144,18 @@ class Setups:
             return self.of(self._base[1])
 
     def digest(self, tree: str) -> str:
-        """Digest everything that decides what the set-up of a tree makes; an empty text when none is wanted."""
+        """Digest everything that decides what the set-up of a tree makes.
+
+        An empty text when none is wanted.
+        """
         if self.is_wanted and tree not in self._digests:
             linked = self._look_at_links()[0]
-            parts = [*self.wants.setup, "", *(f"{name}={value}" for name, value in sorted(self._tools.items())), linked]
+            parts = [
+                *self.wants.setup,
+                "",
+                *(f"{name}={value}" for name, value in sorted(self._tools.items())),
+                linked,
+            ]
             parts += [*self.wants.sparse, "", *(self._inputs(tree) if self.wants.setup else ())]
             text = "\0".join(parts).encode("utf-8", "surrogateescape")
             self._digests[tree] = blake2b(text, digest_size=12, salt=_VERSION).hexdigest()
@@ -129,18 +167,30 @@ class Setups:
         for line in self.store.git("ls-tree", "-r", "-z", tree).split("\0"):
             path = line.partition("\t")[2]
             name = path.rpartition("/")[2]
-            if name in KNOWN or fnmatch(name, _REQUIREMENTS) or globs.matches_any(self.wants.inputs, path):
+            if (
+                name in KNOWN
+                or fnmatch(name, _REQUIREMENTS)
+                or globs.matches_any(self.wants.inputs, path)
+            ):
                 found.append(line)
         return found
 
     def _look_at_links(self) -> tuple[str, Scan]:
-        """Walk what is to be linked; return its digest and scan. Raises `UsageProblem` for what cannot be."""
+        """Walk what is to be linked; return its digest and scan.
+
+        Raises `UsageProblem` for what cannot be.
+        """
         if self._linked is None:
             for path in self._links():
                 _require_linkable(self._root, self._git, path)
             found = scan(self._root, only=self._links())
-            lines = [f"{path}\0{seen[0]}\0{seen[1]}\0{seen[2]}" for path, seen in sorted(found.files.items())]
-            text = "\n".join([os.fspath(self._root), *lines] if lines else []).encode("utf-8", "surrogateescape")
+            lines = [
+                f"{path}\0{seen[0]}\0{seen[1]}\0{seen[2]}"
+                for path, seen in sorted(found.files.items())
+            ]
+            text = "\n".join([os.fspath(self._root), *lines] if lines else []).encode(
+                "utf-8", "surrogateescape"
+            )
             self._linked = (blake2b(text, digest_size=8).hexdigest(), found)
         return self._linked
 
@@ -148,7 +198,10 @@ class Setups:
         return tuple(path.strip("/") for path in self.wants.link)
 
     def _have(self, digest: str, tree: str) -> SetUp:
-        """Take the set-up that is there, or make it; one process at a time, the others wait for it."""
+        """Take the set-up that is there, or make it.
+
+        One process at a time, the others wait for it.
+        """
         patience_s = self.wants.timeout * max(1, len(self.wants.setup)) + _SLACK_S
         lock = self.folder / f"{digest}.lock"
         with locks.hold([lock], run_id="", agent="engine", stage="set-up", timeout_s=patience_s):
@@ -163,13 +216,23 @@ class Setups:
             made = msgspec.msgpack.decode((self.folder / digest / "done").read_bytes(), type=SetUp)
         except (OSError, msgspec.DecodeError):
             return None
-        made = msgspec.structs.replace(made, root=str(self.folder / digest / "tree"), clone=self.wants.clone)
+        made = msgspec.structs.replace(
+            made, root=str(self.folder / digest / "tree"), clone=self.wants.clone
+        )
         return made if scan(Path(made.root), only=made.products) == made.files else None
 
     def _make(self, digest: str, tree: str) -> SetUp:
         folder = self.folder / digest
-        with locks.hold([running(self.folder, digest)], run_id="", agent="engine", stage="set-up", timeout_s=_SLACK_S):
-            remove(folder)  # a command that outlived a killed pipeline holds the lock until it is gone
+        with locks.hold(
+            [running(self.folder, digest)],
+            run_id="",
+            agent="engine",
+            stage="set-up",
+            timeout_s=_SLACK_S,
+        ):
+            remove(
+                folder
+            )  # a command that outlived a killed pipeline holds the lock until it is gone
         self.make_room()
         root = folder / "tree"
         checkout = Workspace(root, self.store, sparse=self.wants.sparse)
@@ -177,16 +240,24 @@ class Setups:
         self._give_tags(root)
         before = scan(root)
         if links := self._links():
-            Cloner(self._root, root, self.wants.clone).bring(links, self._look_at_links()[1], _NOTHING)
+            Cloner(self._root, root, self.wants.clone).bring(
+                links, self._look_at_links()[1], _NOTHING
+            )
         for command in self.wants.setup:
             if problem := self._run(command, root, digest):
                 remove(folder)
                 mend = "Make it work in a fresh clone, or change `workspace.setup` of the flow"
-                self._failed[digest] = SetupFailed(f"the set-up command {command!r} failed: {problem}", mend)
+                self._failed[digest] = SetupFailed(
+                    f"the set-up command {command!r} failed: {problem}", mend
+                )
                 raise self._failed[digest]
         products = tuple(sorted(_products(root, before)))
         made = SetUp(
-            digest=digest, root=str(root), products=products, files=scan(root, only=products), clone=self.wants.clone
+            digest=digest,
+            root=str(root),
+            products=products,
+            files=scan(root, only=products),
+            clone=self.wants.clone,
         )
         atomic.write_text(folder / "size", str(scan(root).size_bytes), durable=False)
         if (data := packed(made)) is not None:
@@ -194,15 +265,23 @@ class Setups:
         return made
 
     def _give_tags(self, root: Path) -> None:
-        """Let commands see the repository's tags: that is where many projects get their version from."""
-        lines = self._git("for-each-ref", "--format=%(objectname) %(refname)", "refs/tags").splitlines()
+        """Let commands see the repository's tags.
+
+        That is where many projects get their version from.
+        """
+        lines = self._git(
+            "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags"
+        ).splitlines()
         if lines and (root / ".git").is_dir():
             text = "\n".join(["# pack-refs with: peeled fully-peeled sorted ", *lines, ""])
             atomic.write_text(root / ".git" / "packed-refs", text, durable=False)
 
 
 def _products(root: Path, before: Scan) -> list[str]:
-    """List the highest paths that set-up has added to a tree, without caches; links are not followed."""
+    """List the highest paths that set-up has added to a tree, without caches.
+
+    Links are not followed.
+    """
     found: list[str] = []
     waiting = [""]
     while waiting:
@@ -217,20 +296,29 @@ def _products(root: Path, before: Scan) -> list[str]:
                         waiting.append(path + "/")
                     else:
                         found.append(path)
-                elif path not in before.files and (entry.is_symlink() or entry.is_file(follow_symlinks=False)):
+                elif path not in before.files and (
+                    entry.is_symlink() or entry.is_file(follow_symlinks=False)
+                ):
                     found.append(path)
     return found
 
 
 def _require_linkable(root: Path, git: Git, path: str) -> None:
-    """Make sure that a path of the checkout is there, ignored and no link itself. Raises `UsageProblem`."""
+    """Make sure that a path of the checkout is there, ignored and no link itself.
+
+    Raises `UsageProblem`.
+    """
     where = root / path
     if where.is_symlink() or not where.exists():
         what = "a link itself" if where.is_symlink() else "not there"
         raise UsageProblem(
-            f"workspace.link: {where} is {what}", f"Make {path} in your checkout, or take it out of the flow"
+            f"workspace.link: {where} is {what}",
+            f"Make {path} in your checkout, or take it out of the flow",
         )
-    if git("ls-files", "-z", "--", f":(literal){path}") or not git("check-ignore", "--", path, ok=(0, 1)):
+    if git("ls-files", "-z", "--", f":(literal){path}") or not git(
+        "check-ignore", "--", path, ok=(0, 1)
+    ):
         raise UsageProblem(
-            f"workspace.link: {path} is not ignored by git", "Add it to .gitignore: what is tracked is there anyway"
+            f"workspace.link: {path} is not ignored by git",
+            "Add it to .gitignore: what is tracked is there anyway",
         )

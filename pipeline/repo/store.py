@@ -49,7 +49,10 @@ node_modules/
 
 
 class TreeChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One path that differs between two trees: `status` is A, M, D or T; `mode` and `blob` are the new side's."""
+    """One path that differs between two trees: `status` is A, M, D or T.
+
+    `mode` and `blob` are the new side's.
+    """
 
     path: str
     status: str
@@ -79,8 +82,8 @@ class Store:
     ) -> None:
         """Open the store in `folder`, making it if need be; objects are borrowed from `borrowed`.
 
-        `filters` looks up the person's `filter.*` configuration when it is wanted; no file larger than
-        `file_max_bytes` is taken from an agent.
+        `filters` looks up the person's `filter.*` configuration when it is wanted; no file larger
+        than `file_max_bytes` is taken from an agent.
         """
         self.folder = folder
         self.object_format = object_format
@@ -106,7 +109,10 @@ class Store:
         self._make_shallow(borrowed.parent / "shallow")
 
     def format_section(self) -> str:
-        """Return what a configuration says for repositories with another hash than SHA-1; it stands after the rest."""
+        """Return what a configuration says for repositories with another hash than SHA-1.
+
+        It stands after the rest.
+        """
         if self.object_format == "sha1":
             return ""
         return f"[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = {self.object_format}\n"
@@ -132,7 +138,10 @@ class Store:
         return self.git("rev-parse", "--verify", "--quiet", name, ok=(0, 1))
 
     def set_ref(self, name: str, new: str, old: str) -> None:
-        """Move a ref by compare-and-swap; being there already counts as done. Raises `GitError` when beaten."""
+        """Move a ref by compare-and-swap; being there already counts as done.
+
+        Raises `GitError` when beaten.
+        """
         old = "0" * len(new) if old == NO_COMMIT else old
         try:
             self.git("update-ref", name, new, old)
@@ -176,9 +185,13 @@ class Store:
         }
         parents = ["-p", parent, *(["-p", other_parent] if other_parent else [])]
         if signer is None:
-            return self.git("commit-tree", tree, *parents, "-F", "-", stdin=message.encode(), env=identity)
+            return self.git(
+                "commit-tree", tree, *parents, "-F", "-", stdin=message.encode(), env=identity
+            )
         env = {**identity, "GIT_OBJECT_DIRECTORY": str(self.folder / "objects")}
-        return signer("commit-tree", "-S", tree, *parents, "-F", "-", stdin=message.encode(), env=env)
+        return signer(
+            "commit-tree", "-S", tree, *parents, "-F", "-", stdin=message.encode(), env=env
+        )
 
     def diff(self, old: str, new: str) -> list[TreeChange]:
         """List the paths that differ between two trees or commits; renames are an A and a D."""
@@ -188,13 +201,20 @@ class Store:
         changes = []
         for head, path in zip(fields[0::2], fields[1::2], strict=False):
             old_mode, mode, _, blob, status = head.split(" ")
-            changes.append(TreeChange(path=path, status=status, mode=mode, blob=blob, old_mode=old_mode[1:]))
+            changes.append(
+                TreeChange(path=path, status=status, mode=mode, blob=blob, old_mode=old_mode[1:])
+            )
         return changes
 
     def patch(self, old: str, new: str, *, as_text: bool = False) -> bytes:
-        """Return the change between two trees as a binary patch; `as_text` with all bytes as they are, to search."""
+        """Return the change between two trees as a binary patch.
+
+        `as_text` with all bytes as they are, to search.
+        """
         how = "--text" if as_text else "--binary"
-        return self.git.raw("diff-tree", "-r", "-p", how, "--no-ext-diff", "--no-textconv", old, new)
+        return self.git.raw(
+            "diff-tree", "-r", "-p", how, "--no-ext-diff", "--no-textconv", old, new
+        )
 
     def read(self, tree: str, path: str) -> bytes | None:
         """Return a file of a tree, or None when it has none of that name."""
@@ -205,7 +225,11 @@ class Store:
 
     def paths(self, tree: str) -> list[str]:
         """List all paths of a tree."""
-        return [path for path in self.git("ls-tree", "-r", "-z", "--name-only", tree).split("\0") if path]
+        return [
+            path
+            for path in self.git("ls-tree", "-r", "-z", "--name-only", tree).split("\0")
+            if path
+        ]
 
     def graft(self, onto: str, source: str, patterns: Sequence[str]) -> str:
         """Return the tree `onto` with every path that matches `patterns` as it is in the tree `source`."""
@@ -216,7 +240,9 @@ class Store:
 
     def graft_paths(self, onto: str, source: str, paths: AbstractSet[str]) -> str:
         """Return the tree `onto` with exactly these paths as they are in the tree `source`."""
-        return self._put(onto, [change for change in self.diff(onto, source) if change.path in paths])
+        return self._put(
+            onto, [change for change in self.diff(onto, source) if change.path in paths]
+        )
 
     def only(self, tree: str, patterns: Sequence[str]) -> str:
         """Return a tree without the paths that match none of the patterns."""
@@ -230,7 +256,12 @@ class Store:
 
     def _graft(self, onto: str, source: str, patterns: Sequence[str]) -> str:
         return self._put(
-            onto, [change for change in self.diff(onto, source) if globs.matches_any(patterns, change.path)]
+            onto,
+            [
+                change
+                for change in self.diff(onto, source)
+                if globs.matches_any(patterns, change.path)
+            ],
         )
 
     def _put(self, onto: str, changes: list[TreeChange]) -> str:

@@ -1,4 +1,6 @@
-"""The user's repository, which is only looked at; `adopt_branch` is the one thing that writes to it.
+"""The user's repository, which is only looked at.
+
+`adopt_branch` is the one thing that writes to it.
 
 Reads run with the user's own configuration (remotes, identity, safe.directory), so the caller hands
 over the few variables of their environment that git needs for that.
@@ -46,12 +48,25 @@ class UserRepo:
     """One repository of a person: where it is, what it says about itself."""
 
     def __init__(self, start: Path, environ: Mapping[str, str]) -> None:
-        """Find the repository around `start`. Raises `UsageProblem` when there is none, or it has no work tree."""
+        """Find the repository around `start`.
+
+        Raises `UsageProblem` when there is none, or it has no work tree.
+        """
         env = {name: environ[name] for name in _PASSED if name in environ}
-        env.setdefault("GIT_CONFIG_GLOBAL", "")  # not set, so that git looks for both of the person's files
-        env["GIT_CONFIG_NOSYSTEM"] = "0"  # credential helpers often stand in the system's configuration
+        env.setdefault(
+            "GIT_CONFIG_GLOBAL", ""
+        )  # not set, so that git looks for both of the person's files
+        env["GIT_CONFIG_NOSYSTEM"] = (
+            "0"  # credential helpers often stand in the system's configuration
+        )
         try:
-            wanted = ("--show-toplevel", "--git-common-dir", "--show-object-format", "--git-path", "objects")
+            wanted = (
+                "--show-toplevel",
+                "--git-common-dir",
+                "--show-object-format",
+                "--git-path",
+                "objects",
+            )
             top, common, form, objects = Git(start, env=env)(
                 "rev-parse", "--path-format=absolute", *wanted
             ).splitlines()
@@ -99,7 +114,9 @@ class UserRepo:
         Raises `UsageProblem` when there is no commit, or no such branch.
         """
         if not self.git.works("rev-parse", "--verify", "--quiet", "HEAD^{commit}"):
-            raise UsageProblem("the repository has no commit yet", 'Make one: git add -A && git commit -m "first"')
+            raise UsageProblem(
+                "the repository has no commit yet", 'Make one: git add -A && git commit -m "first"'
+            )
         branch, commit = self._find_base(wanted)
         return Base(commit=commit, branch=branch, notes=tuple(self._notes(branch, commit)))
 
@@ -107,11 +124,17 @@ class UserRepo:
         if wanted:
             if not _NAME.fullmatch(wanted):
                 raise UsageProblem(f"{wanted!r} cannot be a branch", "Name one: --base-branch main")
-            for ref in (f"refs/heads/{wanted}", f"refs/remotes/{wanted}", f"refs/remotes/{self.remote()}/{wanted}"):
+            for ref in (
+                f"refs/heads/{wanted}",
+                f"refs/remotes/{wanted}",
+                f"refs/remotes/{self.remote()}/{wanted}",
+            ):
                 if commit := self._commit(ref):
                     return wanted.removeprefix(f"{self.remote()}/"), commit
             branches = self.git("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
-            raise UsageProblem(f"there is no branch {wanted!r}", "There are: " + ", ".join(branches[:10]))
+            raise UsageProblem(
+                f"there is no branch {wanted!r}", "There are: " + ", ".join(branches[:10])
+            )
         remote = self.remote()
         if remote:
             head = self.git("symbolic-ref", "--quiet", f"refs/remotes/{remote}/HEAD", ok=(0, 1))
@@ -121,8 +144,13 @@ class UserRepo:
         return current or self._branch_of("HEAD"), self._commit("HEAD")
 
     def _branch_of(self, commit: str) -> str:
-        """Name a branch that has a commit, for a detached HEAD: main or master, else the only one."""
-        found = self.git("for-each-ref", "--format=%(refname:lstrip=2)", f"--contains={commit}", "refs/heads").split()
+        """Name a branch that has a commit, for a detached HEAD.
+
+        Main or master, else the only one.
+        """
+        found = self.git(
+            "for-each-ref", "--format=%(refname:lstrip=2)", f"--contains={commit}", "refs/heads"
+        ).split()
         usual = [name for name in ("main", "master") if name in found]
         if not usual and len(found) != 1:
             there = self.git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").split()
@@ -147,7 +175,9 @@ class UserRepo:
         status = self.git("status", "--porcelain", "--untracked-files=normal", "-z")
         changed = [line for line in status.split("\0") if line and not _is_record(line[3:])]
         if changed:
-            notes.append(f"{len(changed)} uncommitted change(s) in your checkout are not part of this run")
+            notes.append(
+                f"{len(changed)} uncommitted change(s) in your checkout are not part of this run"
+            )
         return notes
 
     def require_free(self, branch: str, then: str) -> None:
@@ -166,18 +196,34 @@ class UserRepo:
         return self.git.works("merge-base", "--is-ancestor", commit, later)
 
     def more_on(self, remote: str, branch: str, commit: str) -> int:
-        """Count the commits that a branch has on top of one; 0 when it is not built on it, or not there.
+        """Count the commits that a branch has on top of one.
+
+        0 when it is not built on it, or not there.
 
         Without a remote the branch here is meant. Fetches what is not known here; moves no ref.
         """
         ref = f"refs/heads/{branch}"
-        there = self.git("ls-remote", remote, ref, ok=(0, 2, 128)).partition("\t")[0] if remote else self._commit(ref)
+        there = (
+            self.git("ls-remote", remote, ref, ok=(0, 2, 128)).partition("\t")[0]
+            if remote
+            else self._commit(ref)
+        )
         if not there or there == commit:
             return 0
         if not self._commit(there):
-            options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=")
+            options = (
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--refmap=",
+            )
             self.git("fetch", *options, remote, ref)
-        return int(self.git("rev-list", "--count", f"{commit}..{there}")) if self.is_on_top(there, commit) else 0
+        return (
+            int(self.git("rev-list", "--count", f"{commit}..{there}"))
+            if self.is_on_top(there, commit)
+            else 0
+        )
 
     def adopt_branch(self, store: Path, branch: str, commit: str, run_id: str) -> None:
         """Bring the run's branch into the repository, if nothing of that name is in the way."""
@@ -209,5 +255,6 @@ def _no_repository(start: Path, exc: GitError) -> UsageProblem:
     if "this operation must be run in a work tree" in exc.stderr:
         return UsageProblem(f"{start} is a bare repository", "Go to a checkout of it")
     return UsageProblem(
-        f"{start} is not in a git repository", 'Go to one, or make one: git init && git add -A && git commit -m "first"'
+        f"{start} is not in a git repository",
+        'Go to one, or make one: git init && git add -A && git commit -m "first"',
     )

@@ -1,9 +1,10 @@
 """A workspace: a folder an agent works in, checked out from the store, and never trusted.
 
-Its `.git` is made by hand before every stage, and only one that nobody touched is used again: agents see a correct
-log and status, have no remote, and what they plant there dies. We never run git with it: our own index
-lies beside the folder, and our git directory is the store. What the last walk saw is kept beside it too, so
-that another process, or the next run, goes on with the folder and touches only what differs.
+Its `.git` is made by hand before every stage, and only one that nobody touched is used again:
+agents see a correct log and status, have no remote, and what they plant there dies. We never run
+git with it: our own index lies beside the folder, and our git directory is the store. What the last
+walk saw is kept beside it too, so that another process, or the next run, goes on with the folder
+and touches only what differs.
 """
 
 import os
@@ -67,7 +68,10 @@ class Workspace:
         included: Included | None = None,
         sparse: tuple[str, ...] = (),
     ) -> None:
-        """Nothing is made before `prepare`. `set_up` gives what a tree needs besides its files, and may block."""
+        """Nothing is made before `prepare`.
+
+        `set_up` gives what a tree needs besides its files, and may block.
+        """
         self.folder = folder
         self.store = store
         self.tree = ""
@@ -90,7 +94,13 @@ class Workspace:
         self._git = Git(store.folder, env=env, options=self._sparse.options)
 
     def prepare(
-        self, commit: str, tree: str, *, with_git: bool = True, whole: str = "", reads: tuple[str, ...] | None = None
+        self,
+        commit: str,
+        tree: str,
+        *,
+        with_git: bool = True,
+        whole: str = "",
+        reads: tuple[str, ...] | None = None,
     ) -> None:
         """Bring the folder to exactly this tree, whatever was left in it, with a fresh `.git` at `commit`.
 
@@ -152,7 +162,10 @@ class Workspace:
             atomic.write_bytes(self._kept, data, durable=False)
 
     def _bare(self) -> _Kept:
-        """Say only what is lent, where a name in the folder is no text: what it looked like is found out anew then."""
+        """Say only what is lent, where a name in the folder is no text.
+
+        What it looked like is found out anew then.
+        """
         lent = msgspec.structs.replace(self._lender.lent, files=Scan({}, (), ()))
         return _Kept(tree="", sparse=self._sparse.folders, seen=Scan({}, (), ()), lent=lent)
 
@@ -182,13 +195,18 @@ class Workspace:
                 self._git("read-tree", "--reset", "-u", tree)
         found = scan(self.folder, without=self._lender.tops)
         self._lender.refit(found)
-        for path in sorted(found.folders.keys() - parents((*found.files, *self._lender.tops)), reverse=True):
+        for path in sorted(
+            found.folders.keys() - parents((*found.files, *self._lender.tops)), reverse=True
+        ):
             (self.folder / path).rmdir()
             del found.folders[path]
         return found
 
     def _clear(self, seen: Scan, now: Scan) -> None:
-        """Remove what was not there like this; only what our own walk has found, so no link is followed."""
+        """Remove what was not there like this.
+
+        Only what our own walk has found, so no link is followed.
+        """
         for path, mode in now.folders.items():
             if mode != seen.folders.get(path):
                 (self.folder / path).chmod(stat.S_IMODE(seen.folders.get(path, 0o755)) | 0o700)
@@ -203,7 +221,11 @@ class Workspace:
         """List what of the index is checked out, or what is not; submodules are neither."""
         lines = self._git("ls-files", "-z", "--stage", "-t").split("\0")
         heads = (line.partition("\t") for line in lines if line)
-        return {path for head, _, path in heads if (head[0] != "S") is checked_out and head[2:8] != "160000"}
+        return {
+            path
+            for head, _, path in heads
+            if (head[0] != "S") is checked_out and head[2:8] != "160000"
+        }
 
     def _make_git(self, commit: str) -> None:
         git = self.folder / ".git"
@@ -213,7 +235,8 @@ class Workspace:
         (git / "HEAD").write_text(f"{commit}\n")
         (git / "config").write_text(_CONFIG + self._sparse.config + self.store.format_section())
         hidden = "".join(
-            f"/{_SPECIAL.sub(lambda found: chr(92) + found[1], top)}\n" for top in sorted(self._lender.tops)
+            f"/{_SPECIAL.sub(lambda found: chr(92) + found[1], top)}\n"
+            for top in sorted(self._lender.tops)
         )
         (git / "info" / "exclude").write_text(LITTER + hidden)
         if self._sparse.folders:
@@ -224,7 +247,10 @@ class Workspace:
             shutil.copyfile(shallow, git / "shallow")
 
     def tools(self, env: Mapping[str, str], inside: str = "") -> dict[str, str]:
-        """Put the workspace's own programs, those of a folder in it first, in front of the PATH; name its ports."""
+        """Put the workspace's own programs, those of a folder in it first, in front of the PATH.
+
+        Name its ports.
+        """
         found = tools_in(self.folder, env)
         found = tools_in(self.folder / inside, found) if inside else found
         return {**found, "PIPELINE_PORT_BASE": str(self.port_base)} if self.port_base else found
@@ -236,11 +262,16 @@ class Workspace:
         """
         self._recall()
         if self._seen is None or self.tree != tree:
-            self._seen = Scan(dict.fromkeys(self._tracked(checked_out=True), (0, 0, 0, 0, 0)), (), ())
+            self._seen = Scan(
+                dict.fromkeys(self._tracked(checked_out=True), (0, 0, 0, 0, 0)), (), ()
+            )
         self.tree = tree
 
     def harvest(self, writes: tuple[str, ...], since: str) -> Harvest:
-        """Turn what lies in the folder now into a tree; hold the change since the tree `since` against `writes`."""
+        """Turn what lies in the folder now into a tree.
+
+        Hold the change since the tree `since` against `writes`.
+        """
         tree, violations = self.read()
         changes = tuple(self.store.diff(since, tree))
         for change in changes:
@@ -249,7 +280,10 @@ class Workspace:
         return Harvest(tree=tree, changes=changes, violations=tuple(violations))
 
     def read(self) -> tuple[str, list[str]]:
-        """Turn what lies in the folder now into a tree; return it with what could not be taken into any."""
+        """Turn what lies in the folder now into a tree.
+
+        Return it with what could not be taken into any.
+        """
         if self.folder.is_symlink() or not self.folder.is_dir():
             return self.tree, ["the workspace itself was taken away"]
         self.folder.chmod(self.folder.stat().st_mode | 0o700)
@@ -264,12 +298,20 @@ class Workspace:
     def _write_tree(self, touched: list[str], now: Scan, violations: list[str]) -> str:
         """Make a tree of what was touched; what may not be in any tree is left out, and told."""
         with self.store.private_index() as env:
-            shutil.copy2(self._index, env["GIT_INDEX_FILE"])  # with its time: git holds younger files for unsure
+            shutil.copy2(
+                self._index, env["GIT_INDEX_FILE"]
+            )  # with its time: git holds younger files for unsure
             tracked = (self._seen or Scan({}, (), ())).files
             hidden = self._tracked(checked_out=False) if self._sparse.folders else set()
-            ignored = self._ignored([path for path in touched if path not in tracked and path not in hidden])
+            ignored = self._ignored(
+                [path for path in touched if path not in tracked and path not in hidden]
+            )
             taken = [path for path in touched if path not in ignored]
-            violations += [f"{path!a}: a name that is not plain text" for path in taken if _is_odd(path, tracked)]
+            violations += [
+                f"{path!a}: a name that is not plain text"
+                for path in taken
+                if _is_odd(path, tracked)
+            ]
             taken = [path for path in taken if not _is_odd(path, tracked)]
             filtered = self._filtered([path for path in taken if path in now.files], tracked)
             huge = {path for path in taken if path not in filtered and self._is_huge(path, now)}
@@ -277,13 +319,37 @@ class Workspace:
             plain = [path for path in taken if path not in filtered and path not in huge]
             if plain:
                 if again := hidden.intersection(plain):
-                    self._git("update-index", "-z", "--no-skip-worktree", "--stdin", stdin=_lines(again), env=env)
-                gone = [path for path in plain if path not in now.files]  # forced: it may lie behind a link now
+                    self._git(
+                        "update-index",
+                        "-z",
+                        "--no-skip-worktree",
+                        "--stdin",
+                        stdin=_lines(again),
+                        env=env,
+                    )
+                gone = [
+                    path for path in plain if path not in now.files
+                ]  # forced: it may lie behind a link now
                 there = [path for path in plain if path in now.files]
                 if gone:
-                    self._git("update-index", "-z", "--force-remove", "--stdin", stdin=_lines(gone), env=env)
+                    self._git(
+                        "update-index",
+                        "-z",
+                        "--force-remove",
+                        "--stdin",
+                        stdin=_lines(gone),
+                        env=env,
+                    )
                 if there:
-                    self._git("update-index", "-z", "--add", "--replace", "--stdin", stdin=_lines(there), env=env)
+                    self._git(
+                        "update-index",
+                        "-z",
+                        "--add",
+                        "--replace",
+                        "--stdin",
+                        stdin=_lines(there),
+                        env=env,
+                    )
             for path, how in filtered.items():
                 self._clean(path, how, now, env, violations)
             return self._git("write-tree", env=env)
@@ -309,8 +375,13 @@ class Workspace:
         found = filters.filtered(self._git, {"GIT_INDEX_FILE": str(self._index)}, paths)
         return {path: how for path, how in found.items() if not (self.folder / path).is_symlink()}
 
-    def _clean(self, path: str, how: Filtered, now: Scan, env: Mapping[str, str], violations: list[str]) -> None:
-        """Put one filtered file into the index as its filter stores it; one that was not changed stays as it is."""
+    def _clean(
+        self, path: str, how: Filtered, now: Scan, env: Mapping[str, str], violations: list[str]
+    ) -> None:
+        """Put one filtered file into the index as its filter stores it.
+
+        One that was not changed stays as it is.
+        """
         if self._is_as_it_was(path, now):
             return
         try:
@@ -318,7 +389,9 @@ class Workspace:
             config = _CONFIG + self.store.format_section()
             blob = filters.clean(self.store.folder, config, self.store.filters(), path, data, how)
         except GitError as exc:
-            violations.append(f"{path}: its filter {how.filter} cannot store it: {gist(exc.stderr)}")
+            violations.append(
+                f"{path}: its filter {how.filter} cannot store it: {gist(exc.stderr)}"
+            )
             return
         stdin = f"{_mode(path, now)} {blob}\t{path}\0".encode("utf-8", "surrogateescape")
         self._git("update-index", "-z", "--add", "--replace", "--index-info", stdin=stdin, env=env)
@@ -339,7 +412,9 @@ def _lines(paths: Iterable[str]) -> bytes:
 def tools_in(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
     """Put the programs that set-up has brought into a folder in front of an environment's PATH."""
     found = dict(env)
-    paths = [str(path) for name in ("node_modules/.bin", ".venv/bin") if (path := folder / name).is_dir()]
+    paths = [
+        str(path) for name in ("node_modules/.bin", ".venv/bin") if (path := folder / name).is_dir()
+    ]
     if (folder / ".venv" / "pyvenv.cfg").is_file():
         found["VIRTUAL_ENV"] = str(folder / ".venv")
     if paths:
@@ -354,7 +429,9 @@ def _violation(change: TreeChange, writes: tuple[str, ...], folder: Path) -> str
     if globs.matches_any(PROTECTED, path):
         return f"{path}: protected, no stage may write it"
     if not globs.matches_any(writes, path):
-        return f"{path}: outside the paths of this stage ({', '.join(writes) or 'it may write none'})"
+        return (
+            f"{path}: outside the paths of this stage ({', '.join(writes) or 'it may write none'})"
+        )
     if "160000" in {change.mode, change.old_mode}:
         return f"{path}: a submodule"
     if change.mode == "120000" and _escapes(folder, path):
@@ -373,7 +450,10 @@ def _mode(path: str, now: Scan) -> str:
 
 
 def _is_odd(path: str, tracked: Collection[str]) -> bool:
-    """Tell whether a new name is one that we do not take; what the repository has already may stay."""
+    """Tell whether a new name is one that we do not take.
+
+    What the repository has already may stay.
+    """
     return path not in tracked and not _is_plain(path)
 
 

@@ -1,1 +1,4 @@
-"""What a repository is: its parts, how each is tested and checked, and what its history says of its customs."""
+"""What a repository is.
+
+Its parts, how each is tested and checked, and what its history says of its customs.
+"""

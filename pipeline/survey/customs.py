@@ -1,13 +1,29 @@
-"""What a repository's history and files say of its customs: commits, instructions for agents, forge, hooks."""
+"""What a repository's history and files say of its customs.
+
+Commits, instructions for agents, forge, hooks.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
 
 from pipeline.survey.look import Fact, Look
 
-_CONVENTIONAL = re.compile(r"^(?:feat|fix|docs|test|tests|chore|refactor|perf|build|ci|style|revert)(?:\([^)]+\))?!?: ")
-_INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", "GEMINI.md", ".github/copilot-instructions.md", ".cursorrules")
-_FORGES = (("github.", "GitHub"), ("gitlab", "GitLab"), ("bitbucket", "Bitbucket"), ("codeberg", "Forgejo"))
+_CONVENTIONAL = re.compile(
+    r"^(?:feat|fix|docs|test|tests|chore|refactor|perf|build|ci|style|revert)(?:\([^)]+\))?!?: "
+)
+_INSTRUCTIONS = (
+    "AGENTS.md",
+    "CLAUDE.md",
+    "GEMINI.md",
+    ".github/copilot-instructions.md",
+    ".cursorrules",
+)
+_FORGES = (
+    ("github.", "GitHub"),
+    ("gitlab", "GitLab"),
+    ("bitbucket", "Bitbucket"),
+    ("codeberg", "Forgejo"),
+)
 
 AGENTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
@@ -15,16 +31,26 @@ AGENTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("claude", "-p", "--permission-mode", "acceptEdits"),
         ("HOME", "USER", "ANTHROPIC_*", "CLAUDE_CODE_*"),
     ),
-    ("codex", ("codex", "exec", "--sandbox", "workspace-write", "-"), ("HOME", "USER", "OPENAI_API_KEY")),
+    (
+        "codex",
+        ("codex", "exec", "--sandbox", "workspace-write", "-"),
+        ("HOME", "USER", "OPENAI_API_KEY"),
+    ),
 )
-"""Agents whose command line is known: program, command, and the variables it needs (`docs/how-to/agents.md`)."""
+"""Agents whose command line is known.
+
+Program, command, and the variables it needs (`docs/how-to/agents.md`).
+"""
 
 
 class History:
     """The newest commits of a branch, as texts."""
 
     def __init__(self, messages: Sequence[str], *, signs: bool) -> None:
-        """`messages` are whole commit messages, newest first; `signs` is the person's `commit.gpgsign`."""
+        """`messages` are whole commit messages, newest first.
+
+        `signs` is the person's `commit.gpgsign`.
+        """
         self.subjects = [message.partition("\n")[0] for message in messages if message.strip()]
         self.signed_off = sum("\nSigned-off-by:" in message for message in messages)
         self.signs = signs
@@ -33,18 +59,32 @@ class History:
         """Say what is usual."""
         count = len(self.subjects)
         conventional = sum(bool(_CONVENTIONAL.match(subject)) for subject in self.subjects)
-        style = "conventional (feat: ..., fix: ...)" if conventional * 2 > count else "plain subjects"
+        style = (
+            "conventional (feat: ..., fix: ...)" if conventional * 2 > count else "plain subjects"
+        )
         if count:
-            yield Fact(what="commit style", value=style, why=f"{conventional} of {count} subjects are conventional")
+            yield Fact(
+                what="commit style",
+                value=style,
+                why=f"{conventional} of {count} subjects are conventional",
+            )
             signed = "yes" if self.signed_off * 2 > count else "no"
-            yield Fact(what="sign-off", value=signed, why=f"{self.signed_off} of {count} commits have Signed-off-by")
-        yield Fact(what="signature", value="yes" if self.signs else "no", why="your git's commit.gpgsign")
+            yield Fact(
+                what="sign-off",
+                value=signed,
+                why=f"{self.signed_off} of {count} commits have Signed-off-by",
+            )
+        yield Fact(
+            what="signature", value="yes" if self.signs else "no", why="your git's commit.gpgsign"
+        )
 
 
 def facts(look: Look, remote_url: str, branch: str) -> Iterator[Fact]:
     """Say what else was found: base branch, forge, instructions, hooks."""
     from_where = (
-        "the remote's HEAD, else the branch you are on" if branch else "no commit yet, or one that no branch has"
+        "the remote's HEAD, else the branch you are on"
+        if branch
+        else "no commit yet, or one that no branch has"
     )
     yield Fact(what="base branch", value=branch or "none", why=from_where)
     forge = next((name for word, name in _FORGES if word in remote_url), "")
@@ -52,10 +92,16 @@ def facts(look: Look, remote_url: str, branch: str) -> Iterator[Fact]:
     yield Fact(what="forge", value=forge or ("another remote" if remote_url else "none"), why=why)
     told = [path for path in _INSTRUCTIONS if path in look.files]
     if told:
-        yield Fact(what="instructions for agents", value=", ".join(told), why="agents find them in their workspace")
+        yield Fact(
+            what="instructions for agents",
+            value=", ".join(told),
+            why="agents find them in their workspace",
+        )
     if ".pre-commit-config.yaml" in look.files:
         yield Fact(
-            what="pre-commit", value="yes", why="its hooks that are known became checks; the others are yours to add"
+            what="pre-commit",
+            value="yes",
+            why="its hooks that are known became checks; the others are yours to add",
         )
     if owners := [path for path in look.files if path.rpartition("/")[2] == "CODEOWNERS"]:
         yield Fact(what="code owners", value=owners[0], why="named in every pull request")

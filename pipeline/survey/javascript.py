@@ -1,4 +1,7 @@
-"""JavaScript and TypeScript: the packages of package.json and its workspaces, their runner, lint, types and style."""
+"""JavaScript and TypeScript.
+
+The packages of package.json and its workspaces, their runner, lint, types and style.
+"""
 
 import re
 import shlex
@@ -43,7 +46,11 @@ def find(look: Look) -> Iterator[Part]:
 
 
 def _part(
-    look: Look, folder: str, package: dict[str, Any], found: tuple[list[str], list[str]], how: tuple[str, str, str]
+    look: Look,
+    folder: str,
+    package: dict[str, Any],
+    found: tuple[list[str], list[str]],
+    how: tuple[str, str, str],
 ) -> Part:
     code, tests = found
     command, runner, why = how
@@ -55,7 +62,9 @@ def _part(
         name=name.rpartition("/")[2],
         language="TypeScript" if typed else "JavaScript",
         folder=folder,
-        source=tuple(within(folder, glob) for glob in (*_source(code, tests, _named(package)), *config)),
+        source=tuple(
+            within(folder, glob) for glob in (*_source(code, tests, _named(package)), *config)
+        ),
         tests=tuple(within(folder, glob) for glob in tests or ["test/**"]),
         command=command,
         exit_code_only=runner == "exit-code",
@@ -72,9 +81,18 @@ def _part(
 
 
 def _tests(code: list[str]) -> list[str]:
-    """List the patterns of tests: folders by their usual names, and files that say it in their ending."""
-    found = [f"{name}/**" for name in _TEST_FOLDERS if any(path.startswith(f"{name}/") for path in code)]
-    beside = {match.group(1) for path in code if (match := _BESIDE.search(path)) and not _is_in(path, found)}
+    """List the patterns of tests.
+
+    Folders by their usual names, and files that say it in their ending.
+    """
+    found = [
+        f"{name}/**" for name in _TEST_FOLDERS if any(path.startswith(f"{name}/") for path in code)
+    ]
+    beside = {
+        match.group(1)
+        for path in code
+        if (match := _BESIDE.search(path)) and not _is_in(path, found)
+    }
     found += [f"**/*.{word}.*" for word in sorted(beside)]
     if any("/__tests__/" in path for path in code):
         found.append("**/__tests__/**")
@@ -85,7 +103,12 @@ def _tests(code: list[str]) -> list[str]:
 
 def _named(package: dict[str, Any]) -> set[str]:
     """List the files that a package names as what others load or run."""
-    found: list[Any] = [package.get("main"), package.get("module"), package.get("exports"), package.get("bin")]
+    found: list[Any] = [
+        package.get("main"),
+        package.get("module"),
+        package.get("exports"),
+        package.get("bin"),
+    ]
     names = set()
     while found:
         one = found.pop()
@@ -96,7 +119,11 @@ def _named(package: dict[str, Any]) -> set[str]:
 
 def _source(code: list[str], tests: list[str], named: set[str]) -> list[str]:
     tops = {path.partition("/")[0] for path in code if "/" in path and not _is_in(path, tests)}
-    own = [f"{top}/**" for top in sorted(tops) if top[0] != "." and top not in _NOT_SOURCE and f"{top}/**" not in tests]
+    own = [
+        f"{top}/**"
+        for top in sorted(tops)
+        if top[0] != "." and top not in _NOT_SOURCE and f"{top}/**" not in tests
+    ]
     if "src/**" in own or "lib/**" in own:
         return [*own, *(path for path in code if path in named and "/" not in path)]
     endings = sorted({path.rpartition(".")[2] for path in code if "/" not in path})
@@ -104,7 +131,9 @@ def _source(code: list[str], tests: list[str], named: set[str]) -> list[str]:
 
 
 def _is_in(path: str, folders: list[str]) -> bool:
-    return any(path.startswith(folder.removesuffix("**")) for folder in folders if folder.endswith("/**"))
+    return any(
+        path.startswith(folder.removesuffix("**")) for folder in folders if folder.endswith("/**")
+    )
 
 
 def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str, str]:
@@ -115,14 +144,20 @@ def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str
     wanted = {**dependencies(look.json("package.json")), **dependencies(package)}
     head = "yarn " if is_pnp(look, folder) else ""
     if "vitest" in script or (
-        "vitest" in wanted and "jest" not in script and not re.search(r"\b(?:mocha|--test)\b", script)
+        "vitest" in wanted
+        and "jest" not in script
+        and not re.search(r"\b(?:mocha|--test)\b", script)
     ):
         words = [word for word in _words(script, "vitest") if word not in {"run", "watch", "dev"}]
         return " ".join([f"{_env(script)}{head}vitest run", *words]), "", f"{where} names vitest"
     if "react-scripts test" in script:
         return "env CI=true react-scripts test", "jest", told
     if "jest" in script or ("jest" in wanted and not re.search(r"\b(?:mocha|--test)\b", script)):
-        return " ".join([f"{_env(script)}{head}jest", *_words(script, "jest")]), "", f"{where} names jest"
+        return (
+            " ".join([f"{_env(script)}{head}jest", *_words(script, "jest")]),
+            "",
+            f"{where} names jest",
+        )
     if re.search(r"\bnode\b.*--test\b", script) and not _is_built(look, folder, script):
         plain = re.search(r"node\s[^&|;]*--test[^&|;]*", script)
         return f"{_env(script)}{head}{plain.group().strip() if plain else 'node --test'}", "", told
@@ -131,7 +166,11 @@ def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str
         return " ".join([f"{_env(script)}{head}mocha", *words]), "", told
     if script and "no test specified" not in script:
         silent = " --silent" if manager(look, folder) == "npm" else ""
-        return f"{manager(look, folder)} test{silent}", "exit-code", f"{told}; its report is not known"
+        return (
+            f"{manager(look, folder)} test{silent}",
+            "exit-code",
+            f"{told}; its report is not known",
+        )
     return "", "", ""
 
 
@@ -140,14 +179,22 @@ def _is_built(look: Look, folder: str, script: str) -> bool:
     found = re.search(r"--test(?=\s)([^&|;]*)", script)
     words = [word.strip("\"'") for word in found.group(1).split()] if found else []
     paths = [
-        word for before, word in pairwise(["", *words]) if word[:1] != "-" and (before[:1] != "-" or "=" in before)
+        word
+        for before, word in pairwise(["", *words])
+        if word[:1] != "-" and (before[:1] != "-" or "=" in before)
     ]
     named = [path.removeprefix("./").rstrip("/") for path in paths if "*" not in path]
-    return any(path and not look.below(within(folder, path)) and not look.has(folder, path) for path in named)
+    return any(
+        path and not look.below(within(folder, path)) and not look.has(folder, path)
+        for path in named
+    )
 
 
 def _script(package: dict[str, Any]) -> str:
-    """Return the script `test`; where all it does, or the last thing, is to call another one, that."""
+    """Return the script `test`.
+
+    Where all it does, or the last thing, is to call another one, that.
+    """
     scripts = table(package, "scripts")
     script = str(scripts.get("test") or "")
     other = _OTHER_SCRIPT.fullmatch(script.rpartition("&&")[2].strip())
@@ -155,7 +202,10 @@ def _script(package: dict[str, Any]) -> str:
 
 
 def _words(script: str, program: str) -> list[str]:
-    """List what a script says to a program, but for what is about its report; nothing when it needs a shell to read."""
+    """List what a script says to a program, but for what is about its report.
+
+    Nothing when it needs a shell to read.
+    """
     found = re.search(rf"(?:^|[\s/]){program}((?:\s+[^&|;]*)?)(?:$|[&|;])", script)
     said = found.group(1) if found else ""
     try:
@@ -180,4 +230,8 @@ def _env(script: str) -> str:
     found = re.match(r"(?:cross-env )?((?:[A-Z][A-Z0-9_]*=[\w./:=-]+ )+)", script)
     if found:
         return f"env {found.group(1)}"
-    return "env NODE_OPTIONS=--experimental-vm-modules " if "--experimental-vm-modules" in script else ""
+    return (
+        "env NODE_OPTIONS=--experimental-vm-modules "
+        if "--experimental-vm-modules" in script
+        else ""
+    )

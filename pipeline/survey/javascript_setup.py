@@ -39,8 +39,13 @@ def dependencies(package: dict[str, Any]) -> dict[str, Any]:
 
 
 def manager(look: Look, folder: str) -> str:
-    """Name the package manager whose lock file lies in the folder, else in the root; npm where there is none."""
-    found = (name for at in dict.fromkeys((folder, "")) for lock, name, _ in _LOCKS if look.has(at, lock))
+    """Name the package manager whose lock file lies in the folder, else in the root.
+
+    Npm where there is none.
+    """
+    found = (
+        name for at in dict.fromkeys((folder, "")) for lock, name, _ in _LOCKS if look.has(at, lock)
+    )
     return next(found, "npm")
 
 
@@ -50,12 +55,17 @@ def is_pnp(look: Look, folder: str) -> bool:
     if at is None:
         return False
     text = look.text(within(at, ".yarnrc.yml"))
-    is_berry = bool(look.has(at, ".yarnrc.yml")) or "__metadata:" in look.text(within(at, "yarn.lock"))
+    is_berry = bool(look.has(at, ".yarnrc.yml")) or "__metadata:" in look.text(
+        within(at, "yarn.lock")
+    )
     return is_berry and "nodeLinker: node-modules" not in text and "nodeLinker: pnpm" not in text
 
 
 def setup(look: Look, folder: str) -> tuple[str, ...]:
-    """Say what brings the dependencies: the package manager whose lock file lies there, here or in the root."""
+    """Say what brings the dependencies.
+
+    The package manager whose lock file lies there, here or in the root.
+    """
     if not any(dependencies(look.json(within(at, "package.json"))) for at in {folder, ""}):
         return ()
     for at in dict.fromkeys((folder, "")):
@@ -97,7 +107,9 @@ def tools(look: Look, folder: str, package: dict[str, Any]) -> Tools:
 def additions(look: Look) -> list[Addition]:
     """Keep prettier, where it looks at the whole repository, from files that it has not written."""
     files = [path for path in look.below("") if "/" not in path]
-    if not _has_prettier(files, look.json("package.json")) or "agents" in look.text(".prettierignore"):
+    if not _has_prettier(files, look.json("package.json")) or "agents" in look.text(
+        ".prettierignore"
+    ):
         return []
     why = "prettier would find fault with agents/, which it has not written"
     return [Addition(path=".prettierignore", text="/agents/\n", why=why)]

@@ -1,7 +1,7 @@
 """A repository as the survey sees it: tracked files, their text, and which programs can be found.
 
-Nothing is run but `git`, and nothing is written; what a person has not committed counts as well, because a flow is
-written for the checkout as it lies there.
+Nothing is run but `git`, and nothing is written; what a person has not committed counts as well,
+because a flow is written for the checkout as it lies there.
 """
 
 import configparser
@@ -21,7 +21,16 @@ from pipeline.language import globs
 
 _TEXT_MAX_BYTES = 512 * 1024
 _NOT_OURS = frozenset(
-    {"node_modules", "vendor", "third_party", "site-packages", ".venv", "venv", "testdata", "fixtures"}
+    {
+        "node_modules",
+        "vendor",
+        "third_party",
+        "site-packages",
+        ".venv",
+        "venv",
+        "testdata",
+        "fixtures",
+    }
 )
 _ASIDE = frozenset({
     "example", "examples", "sample", "samples", "demo", "demos", "doc", "docs", "template", "templates", "bench",
@@ -41,9 +50,10 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the repository that is built and tested on its own, as a target of the flow file.
 
-    `setup` is what brings its dependencies, run in the root of a workspace; `missing` are checks that the
-    repository has, but whose program cannot be found. `package` is what others call it, `wants` what it builds on, both
-    in the words of its language; `depends` are the names of those parts that are meant.
+    `setup` is what brings its dependencies, run in the root of a workspace; `missing` are checks
+    that the repository has, but whose program cannot be found. `package` is what others call it,
+    `wants` what it builds on, both in the words of its language; `depends` are the names of those
+    parts that are meant.
     """
 
     name: str
@@ -84,9 +94,14 @@ class Look:
     """One repository, looked at once."""
 
     def __init__(self, root: Path, tracked: Collection[str], environ: Mapping[str, str]) -> None:
-        """`tracked` are the files that git knows or would take; `environ` says where programs are looked for."""
+        """`tracked` are the files that git knows or would take.
+
+        `environ` says where programs are looked for.
+        """
         self.root = root
-        self.files = frozenset(path for path in tracked if _NOT_OURS.isdisjoint(path.split("/")[:-1]))
+        self.files = frozenset(
+            path for path in tracked if _NOT_OURS.isdisjoint(path.split("/")[:-1])
+        )
         self.environ = environ
         self.broken: dict[str, str] = {}
         self._known: dict[str, dict[str, Any]] = {}
@@ -94,7 +109,12 @@ class Look:
     def text(self, path: str) -> str:
         """Return a file's text, empty when it is not there, too large or not tracked."""
         file = self.root / path
-        if path not in self.files or file.is_symlink() or not file.is_file() or file.stat().st_size > _TEXT_MAX_BYTES:
+        if (
+            path not in self.files
+            or file.is_symlink()
+            or not file.is_file()
+            or file.stat().st_size > _TEXT_MAX_BYTES
+        ):
             return ""
         return file.read_text(errors="replace")
 
@@ -134,12 +154,23 @@ class Look:
         return sorted(own, key=lambda folder: (folder.count("/") + bool(folder), folder))
 
     def below(self, folder: str, without: Iterable[str] = ()) -> list[str]:
-        """List the files below a folder, as seen from it; `without` are folders below it that are left out."""
+        """List the files below a folder, as seen from it.
+
+        `without` are folders below it that are left out.
+        """
         head = f"{folder}/" if folder else ""
-        inner = tuple(f"{other}/" for other in without if other != folder and other.startswith(head))
+        inner = tuple(
+            f"{other}/" for other in without if other != folder and other.startswith(head)
+        )
         start = bisect_left(self._sorted, head)
-        end = bisect_left(self._sorted, head[:-1] + "0") if head else len(self._sorted)  # "0" follows "/"
-        return [path.removeprefix(head) for path in self._sorted[start:end] if not path.startswith(inner)]
+        end = (
+            bisect_left(self._sorted, head[:-1] + "0") if head else len(self._sorted)
+        )  # "0" follows "/"
+        return [
+            path.removeprefix(head)
+            for path in self._sorted[start:end]
+            if not path.startswith(inner)
+        ]
 
     def matched(self, patterns: Iterable[str]) -> Iterator[str]:
         """Go through the files that a pattern matches."""
@@ -155,7 +186,10 @@ class Look:
         return (self.root / folder / path).exists()
 
     def finds(self, program: str, *folders: str) -> bool:
-        """Tell whether a program can be found: on the PATH, or in one of these folders of the checkout."""
+        """Tell whether a program can be found.
+
+        On the PATH, or in one of these folders of the checkout.
+        """
         path = self.environ.get("PATH", "")
         own = (self.root / folder / program for folder in folders)
         return shutil.which(program, path=path) is not None or any(one.exists() for one in own)

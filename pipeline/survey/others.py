@@ -1,4 +1,7 @@
-"""Go and Rust with their own tools; every other stack by the command that its build file stands for."""
+"""Go and Rust with their own tools.
+
+Every other stack by the command that its build file stands for.
+"""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +34,9 @@ _BY_FILE = (
 )  # fmt: skip
 _MAKEFILES = ("Makefile", "makefile", "GNUmakefile")
 _NOT_CODE = frozenset({"docs", "doc", "agents", "examples", "example"})
-_CODE = frozenset({".c", ".cc", ".cpp", ".h", ".hpp", ".sh", ".pl", ".lua", ".py", ".js", ".zig", ".el", ".awk"})
+_CODE = frozenset(
+    {".c", ".cc", ".cpp", ".h", ".hpp", ".sh", ".pl", ".lua", ".py", ".js", ".zig", ".el", ".awk"}
+)
 
 
 def find_go(look: Look) -> Iterator[Part]:
@@ -50,7 +55,9 @@ def find_go(look: Look) -> Iterator[Part]:
             command="go test ./...",
             checks=("go vet ./...",),
             format=("gofmt -w .",),
-            setup=(f"{cd(folder)}go mod download",) if "require" in look.text(within(folder, "go.mod")) else (),
+            setup=(f"{cd(folder)}go mod download",)
+            if "require" in look.text(within(folder, "go.mod"))
+            else (),
             package=next(iter(_modules(look, folder, "module")), ""),
             wants=tuple(_modules(look, folder, "require", "replace")),
             is_tested=any(path.endswith("_test.go") for path in files),
@@ -67,14 +74,24 @@ def find_rust(look: Look) -> Iterator[Part]:
         files = look.below(folder, folders)
         if "package" not in manifest:
             continue
-        tests = any(path.startswith("tests/") or "#[test]" in look.text(within(folder, path)) for path in files)
+        tests = any(
+            path.startswith("tests/") or "#[test]" in look.text(within(folder, path))
+            for path in files
+        )
         root = next((one for one in folders if _holds(look, one, folder)), folder)
         config = [within(folder, "Cargo.toml"), within(root, "Cargo.lock")]
         yield Part(
-            name=str(table(manifest, "package").get("name") or folder.rpartition("/")[2] or look.root.name),
+            name=str(
+                table(manifest, "package").get("name")
+                or folder.rpartition("/")[2]
+                or look.root.name
+            ),
             language="Rust",
             folder=folder,
-            source=(*(within(folder, glob) for glob in _rust_source(look, folder, manifest)), *config),
+            source=(
+                *(within(folder, glob) for glob in _rust_source(look, folder, manifest)),
+                *config,
+            ),
             tests=(within(folder, "tests/**"),),
             command="cargo test",
             checks=("cargo clippy --quiet -- -D warnings",) if can_check else (),
@@ -89,11 +106,23 @@ def find_rust(look: Look) -> Iterator[Part]:
 
 
 def _rust_source(look: Look, folder: str, manifest: dict[str, Any]) -> list[str]:
-    """List the patterns of a package's own code: `src`, its build script, and the folders that it names itself."""
-    products = [table(manifest, "lib"), *(one for one in manifest.get("bin", ()) if isinstance(one, dict))]
-    named = [str(PurePosixPath(path).parent) for one in products if isinstance(path := one.get("path"), str)]
+    """List the patterns of a package's own code.
+
+    `src`, its build script, and the folders that it names itself.
+    """
+    products = [
+        table(manifest, "lib"),
+        *(one for one in manifest.get("bin", ()) if isinstance(one, dict)),
+    ]
+    named = [
+        str(PurePosixPath(path).parent)
+        for one in products
+        if isinstance(path := one.get("path"), str)
+    ]
     found = ["src/**", *(f"{top}/**" if top != "." else "*.rs" for top in named), "build.rs"]
-    wanted = [glob for glob in dict.fromkeys(found) if next(look.matched([within(folder, glob)]), "")]
+    wanted = [
+        glob for glob in dict.fromkeys(found) if next(look.matched([within(folder, glob)]), "")
+    ]
     return wanted or ["src/**"]
 
 
@@ -117,7 +146,10 @@ def _holds(look: Look, root: str, folder: str) -> bool:
 
 def _paths(look: Look, folder: str, root: str) -> Iterator[str]:
     """Go through the folders of the packages that a Rust package builds on."""
-    manifest, shared = look.toml(within(folder, "Cargo.toml")), look.toml(within(root, "Cargo.toml"))
+    manifest, shared = (
+        look.toml(within(folder, "Cargo.toml")),
+        look.toml(within(root, "Cargo.toml")),
+    )
     for kind in ("dependencies", "dev-dependencies", "build-dependencies"):
         for name in table(manifest, kind):
             at, found = folder, table(manifest, kind, name)
@@ -128,25 +160,40 @@ def _paths(look: Look, folder: str, root: str) -> Iterator[str]:
 
 
 def find_other(look: Look) -> Iterator[Part]:
-    """Find a stack by its build file in the root; of its tests only the exit status will be known."""
+    """Find a stack by its build file in the root.
+
+    Of its tests only the exit status will be known.
+    """
     makefile = look.has("", *_MAKEFILES)
-    is_made = makefile and re.search(r"^(?:[\w.-]+ +)*test *:(?!=)", look.text(makefile), re.MULTILINE)
+    is_made = makefile and re.search(
+        r"^(?:[\w.-]+ +)*test *:(?!=)", look.text(makefile), re.MULTILINE
+    )
     for marker, language, command, source, tests in _BY_FILE:
         if look.has("", marker) and not (is_made and marker in {"CMakeLists.txt", "meson.build"}):
             yield _other(look, language, command, (source, tests), f"{marker} is there")
             return
     if is_made:
-        tops = sorted({path.partition("/")[0] for path in look.files if "/" in path and path[0] != "."})
+        tops = sorted(
+            {path.partition("/")[0] for path in look.files if "/" in path and path[0] != "."}
+        )
         held = [f"{top}/**" for top in tops if top.startswith(("test", "spec")) or top == "t"]
         built = [f"{top}/**" for top in tops if f"{top}/**" not in held and top not in _NOT_CODE]
         endings = {PurePosixPath(path).suffix for path in look.files if "/" not in path} & _CODE
-        scripts = [path for path in look.files if "/" not in path and look.text(path).startswith("#!")]
+        scripts = [
+            path for path in look.files if "/" not in path and look.text(path).startswith("#!")
+        ]
         alone = sorted(path for path in scripts if PurePosixPath(path).suffix not in endings)
         all_built = (*built, *(f"*{ending}" for ending in sorted(endings)), *alone, makefile)
         yield _other(look, "make", "make test", (all_built, tuple(held)), f"{makefile} has `test:`")
 
 
-def _other(look: Look, language: str, command: str, globs: tuple[tuple[str, ...], tuple[str, ...]], why: str) -> Part:
+def _other(
+    look: Look,
+    language: str,
+    command: str,
+    globs: tuple[tuple[str, ...], tuple[str, ...]],
+    why: str,
+) -> Part:
     """Make a part; of patterns that only may be right those are taken that match something."""
     source, tests = ([glob for glob in of if next(look.matched([glob]), "")] for of in globs)
     return Part(

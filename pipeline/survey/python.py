@@ -1,7 +1,7 @@
 """Python: packages and modules, where their tests lie, and how they are run.
 
-Read are pyproject.toml (PEP 621, PEP 735, poetry, hatch, uv), setup.cfg, setup.py, requirement files, tox.ini,
-noxfile.py and the tools' own files.
+Read are pyproject.toml (PEP 621, PEP 735, poetry, hatch, uv), setup.cfg, setup.py, requirement
+files, tox.ini, noxfile.py and the tools' own files.
 """
 
 import re
@@ -20,20 +20,33 @@ _NOT_SOURCE = frozenset({
 _NOT_PACKAGES = frozenset({
     "tests", "test", "testing", "docs", "doc", "examples", "example", "benchmarks", "bench", "scripts", "tools", "ci",
 })  # fmt: skip
-_CONFIG = ("pyproject.toml", "setup.cfg", "setup.py", "uv.lock", "poetry.lock", "pdm.lock", "requirements.txt")
+_CONFIG = (
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+    "uv.lock",
+    "poetry.lock",
+    "pdm.lock",
+    "requirements.txt",
+)
 _TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|tests)\.py$")
 _IS_TEST = re.compile(r"^\s*(?:async )?def test|^class \w*(?:Test|Case)", re.MULTILINE)
 _FOLDERS = ("tests", "test", "testing")
 
 
 def find(look: Look) -> Iterator[Part]:
-    """Go through the Python projects of a repository; files without a project around them are one as well."""
+    """Go through the Python projects of a repository.
+
+    Files without a project around them are one as well.
+    """
     folders = look.named(*_MARKERS)
     for folder in folders:
         files = look.below(folder, folders)
         if source := _source(look, folder, files):
             yield _part(look, folder, files, source)
-    if not folders and any("/" not in path or path.count("/") == 1 for path in look.files if path.endswith(".py")):
+    if not folders and any(
+        "/" not in path or path.count("/") == 1 for path in look.files if path.endswith(".py")
+    ):
         files = look.below("")
         source = _source(look, "", files)
         if source and _tests(look, "", files):
@@ -43,7 +56,11 @@ def find(look: Look) -> Iterator[Part]:
 def _part(look: Look, folder: str, files: list[str], source: list[str]) -> Part:
     tests = _tests(look, folder, files)
     command, why = _command(look, folder, files)
-    if "-m pytest" in command and not testpaths(look, folder) and len(files) != len(look.below(folder)):
+    if (
+        "-m pytest" in command
+        and not testpaths(look, folder)
+        and len(files) != len(look.below(folder))
+    ):
         command += "".join(f" {glob[:-3]}" for glob in tests if glob.endswith("/**"))
     found = tools(look, folder, source)
     setup, link = brought_by(look, folder, found, needs_pytest="pytest" in command)
@@ -77,7 +94,10 @@ def project_name(look: Look, folder: str) -> str:
     """Say what a project calls itself, else what its folder is called."""
     project = look.toml(within(folder, "pyproject.toml"))
     name = table(project, "project").get("name") or table(project, "tool", "poetry").get("name")
-    for file, pattern in (("setup.cfg", r"^name\s*=\s*([\w.-]+)"), ("setup.py", r"\bname\s*=\s*[\"']([\w.-]+)[\"']")):
+    for file, pattern in (
+        ("setup.cfg", r"^name\s*=\s*([\w.-]+)"),
+        ("setup.py", r"\bname\s*=\s*[\"']([\w.-]+)[\"']"),
+    ):
         found = re.search(pattern, look.text(within(folder, file)), re.MULTILINE)
         name = name or (found.group(1) if found else None)
     return str(name or folder.rpartition("/")[2] or look.root.name)
@@ -85,7 +105,11 @@ def project_name(look: Look, folder: str) -> str:
 
 def _requirements(project: dict[str, Any]) -> list[str]:
     found = project.get("dependencies")
-    return [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in found if isinstance(one, str)] if found else []
+    return (
+        [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in found if isinstance(one, str)]
+        if found
+        else []
+    )
 
 
 def _plain(name: str) -> str:
@@ -98,19 +122,31 @@ def _source(look: Look, folder: str, files: list[str]) -> list[str]:
     if any(path.startswith("src/") for path in files):
         return ["src/**"]
     tops = {path.partition("/")[0] for path in files if "/" in path}
-    tops = {top for top in tops if top not in _NOT_PACKAGES and top[0] != "." and top.isidentifier()}
+    tops = {
+        top for top in tops if top not in _NOT_PACKAGES and top[0] != "." and top.isidentifier()
+    }
     packages = {top for top in tops if f"{top}/__init__.py" in files}
     if not packages:  # namespace packages, and applications that are not installed at all
         named = re.split(r"[-_.]", project_name(look, folder).lower())[0]
-        packages = {top for top in tops if top.lower() == named} or tops - {"migrations", "notebooks"}
-    modules = [path for path in files if "/" not in path and path not in _NOT_SOURCE and not _TEST_NAME.search(path)]
+        packages = {top for top in tops if top.lower() == named} or tops - {
+            "migrations",
+            "notebooks",
+        }
+    modules = [
+        path
+        for path in files
+        if "/" not in path and path not in _NOT_SOURCE and not _TEST_NAME.search(path)
+    ]
     if packages and is_installable(look, folder):
         return [f"{name}/**" for name in sorted(packages)]
     return [*(f"{name}/**" for name in sorted(packages)), *modules]
 
 
 def _tests(look: Look, folder: str, files: list[str]) -> list[str]:
-    """List the patterns of a project's tests: what pytest is told, folders by their usual names, or files by theirs."""
+    """List the patterns of a project's tests.
+
+    What pytest is told, folders by their usual names, or files by theirs.
+    """
     named = [path for path in files if _TEST_NAME.search(path)]
     told = testpaths(look, folder)
     found: list[str] = []
@@ -122,7 +158,11 @@ def _tests(look: Look, folder: str, files: list[str]) -> list[str]:
     found += [f"{top}/tests/**" for top in sorted(inside)]
     beside = [path for path in left if "/tests/" not in path]
     for top in sorted({path.partition("/")[0] if "/" in path else "" for path in beside}):
-        names = {path.rpartition("/")[2] for path in beside if (path.startswith(f"{top}/") if top else "/" not in path)}
+        names = {
+            path.rpartition("/")[2]
+            for path in beside
+            if (path.startswith(f"{top}/") if top else "/" not in path)
+        }
         head = f"{top}/**/" if top else ""
         found += [f"{head}test_*.py"] if any(name.startswith("test_") for name in names) else []
         found += [f"{head}*_test.py"] if any(name.endswith("_test.py") for name in names) else []
@@ -141,8 +181,19 @@ def _command(look: Look, folder: str, files: list[str]) -> tuple[str, str]:
     """Say how the tests are run, and by what that is told."""
     python = interpreter(look)
     pytest = f"{python} -m pytest -q"
-    names = ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "noxfile.py", "setup.py", "Pipfile")
-    for name in (*names, *(path for path in files if "requirements" in path and path.endswith(".txt"))):
+    names = (
+        "pytest.ini",
+        "pyproject.toml",
+        "tox.ini",
+        "setup.cfg",
+        "noxfile.py",
+        "setup.py",
+        "Pipfile",
+    )
+    for name in (
+        *names,
+        *(path for path in files if "requirements" in path and path.endswith(".txt")),
+    ):
         if "pytest" in look.text(within(folder, name)):
             return pytest, f"{within(folder, name)} names pytest"
     tests = [path for path in files if _TEST_NAME.search(path)]
@@ -151,11 +202,19 @@ def _command(look: Look, folder: str, files: list[str]) -> tuple[str, str]:
         text = look.text(within(folder, path))
         if "import pytest" in text or re.search(r"^def test_", text, re.MULTILINE):
             return pytest, f"{within(folder, path)} is written for pytest"
-        unittest = unittest or (within(folder, path) if "unittest" in text or "django" in text else "")
+        unittest = unittest or (
+            within(folder, path) if "unittest" in text or "django" in text else ""
+        )
     if unittest and "django" in look.text(within(folder, "manage.py")):
-        return f"{python} manage.py test", f"{within(folder, 'manage.py')} is there; only the exit status is known"
+        return (
+            f"{python} manage.py test",
+            f"{within(folder, 'manage.py')} is there; only the exit status is known",
+        )
     if unittest and look.holds(folder, VENV) and not look.holds(folder, f"{VENV}/bin/pytest"):
-        return f"{python} -m unittest", f"{unittest} is written for unittest, and {VENV} has no pytest"
+        return (
+            f"{python} -m unittest",
+            f"{unittest} is written for unittest, and {VENV} has no pytest",
+        )
     if unittest:
         return pytest, f"{unittest} is written for unittest, which pytest runs as well"
     return pytest, "the usual runner; nothing names another"
@@ -166,7 +225,9 @@ def _comes(look: Look, folder: str, program: str, setup: tuple[str, ...]) -> boo
     if any("pip install" in command for command in setup):
         return True
     locks = "".join(
-        look.text(within(at, name)) for at in {folder, ""} for name in ("uv.lock", "poetry.lock", "pdm.lock")
+        look.text(within(at, name))
+        for at in {folder, ""}
+        for name in ("uv.lock", "poetry.lock", "pdm.lock")
     )
     is_locked = bool(setup) and f'name = "{program}"' in locks
     return is_locked or look.finds(program, within(folder, f"{VENV}/bin"))

@@ -1,11 +1,19 @@
-"""What pytest is told by its configuration: its options, where tests lie, and the plugins that go with them."""
+"""What pytest is told by its configuration.
+
+Its options, where tests lie, and the plugins that go with them.
+"""
 
 import re
 from typing import Any
 
 from pipeline.survey.look import Look, table, within
 
-_SECTIONS = {"pytest.ini": "pytest", ".pytest.ini": "pytest", "tox.ini": "pytest", "setup.cfg": "tool:pytest"}
+_SECTIONS = {
+    "pytest.ini": "pytest",
+    ".pytest.ini": "pytest",
+    "tox.ini": "pytest",
+    "setup.cfg": "tool:pytest",
+}
 _PLUGINS = {
     "pytest-asyncio": r"(?:--asyncio-mode|asyncio_mode)\b",
     "pytest-cov": r"--(?:no-)?cov\b",
@@ -17,7 +25,10 @@ _PLUGINS = {
 
 
 def options(look: Look, folder: str) -> dict[str, Any]:
-    """Return the settings of all its files: of pyproject.toml as they are, of the others as text."""
+    """Return the settings of all its files.
+
+    Of pyproject.toml as they are, of the others as text.
+    """
     tool = table(look.toml(within(folder, "pyproject.toml")), "tool", "pytest")
     found = {**tool, **table(tool, "ini_options")}
     for name, section in _SECTIONS.items():
@@ -39,4 +50,10 @@ def plugins(look: Look, folder: str) -> list[str]:
 
 
 def _words(value: object) -> list[str]:
-    return value.split() if isinstance(value, str) else [str(one) for one in value] if isinstance(value, list) else []
+    return (
+        value.split()
+        if isinstance(value, str)
+        else [str(one) for one in value]
+        if isinstance(value, list)
+        else []
+    )

@@ -1,4 +1,7 @@
-"""What brings the dependencies of a Python project: its lock file's tool, an environment that is there, or pip."""
+"""What brings the dependencies of a Python project.
+
+Its lock file's tool, an environment that is there, or pip.
+"""
 
 import ast
 import re
@@ -26,34 +29,48 @@ def interpreter(look: Look) -> str:
 
 
 def is_installable(look: Look, folder: str) -> bool:
-    """Tell whether `pip install -e .` has something to install: not, when pyproject.toml only configures tools."""
+    """Tell whether `pip install -e .` has something to install.
+
+    Not, when pyproject.toml only configures tools.
+    """
     project = look.toml(within(folder, "pyproject.toml"))
-    declared = "project" in project or "build-system" in project or "poetry" in table(project, "tool")
+    declared = (
+        "project" in project or "build-system" in project or "poetry" in table(project, "tool")
+    )
     broken = within(folder, "pyproject.toml") in look.broken
     cfg = "[metadata]" in look.text(within(folder, "setup.cfg"))
     return declared or broken or cfg or bool(look.has(folder, "setup.py"))
 
 
-def brought_by(look: Look, folder: str, tools: Tools, *, needs_pytest: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def brought_by(
+    look: Look, folder: str, tools: Tools, *, needs_pytest: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return commands, and folders of the checkout that are lent."""
     for at in dict.fromkeys((folder, "")):
         if command := _locked(look, folder, at):
             return (f"{cd(at)}{command}",), ()
     if _is_active(look, folder):
         return (), ()
-    if look.holds(folder, f"{VENV}/bin/python") and (look.holds(folder, f"{VENV}/bin/pytest") or not needs_pytest):
+    if look.holds(folder, f"{VENV}/bin/python") and (
+        look.holds(folder, f"{VENV}/bin/pytest") or not needs_pytest
+    ):
         return (), (within(folder, VENV),)
     return (f"{cd(folder)}{_pip(look, folder, tools, needs_pytest=needs_pytest)}",), ()
 
 
 def _locked(look: Look, folder: str, at: str) -> str:
-    """Return the command of the tool whose lock file lies in a folder; empty when there is none, or no such tool."""
+    """Return the command of the tool whose lock file lies in a folder.
+
+    Empty when there is none, or no such tool.
+    """
     project = look.toml(within(folder, "pyproject.toml"))
     if look.has(at, "uv.lock") and look.finds("uv"):
         extras = _of_tests(table(project, "project", "optional-dependencies"))
         groups = [name for name in _of_tests(table(project, "dependency-groups")) if name != "dev"]
         words = [f"--extra {name}" for name in extras] + [f"--group {name}" for name in groups]
-        return " ".join(["uv sync --quiet --frozen", *(words if at == folder else ["--all-packages"])])
+        return " ".join(
+            ["uv sync --quiet --frozen", *(words if at == folder else ["--all-packages"])]
+        )
     if look.has(folder, "poetry.lock") and at == folder and look.finds("poetry"):
         return "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --quiet --no-interaction"
     if look.has(folder, "pdm.lock") and at == folder and look.finds("pdm"):
@@ -64,7 +81,11 @@ def _locked(look: Look, folder: str, at: str) -> str:
 def _is_active(look: Look, folder: str) -> bool:
     """Tell whether the active virtual environment has the project installed from here, so that it is the one to use."""
     active = Path(look.environ.get("VIRTUAL_ENV", ""))
-    there = active.glob("lib/python*/site-packages/*.dist-info/direct_url.json") if active.is_absolute() else ()
+    there = (
+        active.glob("lib/python*/site-packages/*.dist-info/direct_url.json")
+        if active.is_absolute()
+        else ()
+    )
     here = (look.root / folder).resolve().as_uri()
     return any(f'"{here}"' in path.read_text(errors="replace") for path in there)
 
@@ -74,7 +95,11 @@ def _pip(look: Look, folder: str, tools: Tools, *, needs_pytest: bool) -> str:
     project = look.toml(within(folder, "pyproject.toml"))
     extras = _of_tests(table(project, "project", "optional-dependencies"))
     groups = _of_tests(table(project, "dependency-groups"))
-    wanted = [f"-e '.[{','.join(extras)}]'" if extras else "-e ."] if is_installable(look, folder) else []
+    wanted = (
+        [f"-e '.[{','.join(extras)}]'" if extras else "-e ."]
+        if is_installable(look, folder)
+        else []
+    )
     wanted += [f"-r {shlex.quote(path)}" for path in requirement_files(look, folder)]
     wanted += [f"--group {name}" for name in groups]
     others = _of_other_tools(look, folder, project)
@@ -95,7 +120,10 @@ def _names(lines: str, package: str) -> bool:
 
 
 def _of_tests(names: Iterable[str]) -> list[str]:
-    """Choose the extras or groups that bring what tests need; those for development only where there are no others."""
+    """Choose the extras or groups that bring what tests need.
+
+    Those for development only where there are no others.
+    """
     known = [name for name in names if name in _TEST_EXTRAS]
     return [name for name in known if not name.startswith("dev")] or known
 
@@ -103,7 +131,8 @@ def _of_tests(names: Iterable[str]) -> list[str]:
 def requirement_files(look: Look, folder: str) -> list[str]:
     """List the files of requirements that the project and its tests need, four at the most.
 
-    Those for development are left out where there are some for tests: they pin much besides, even the project itself.
+    Those for development are left out where there are some for tests: they pin much besides, even
+    the project itself.
     """
     found = [path for path in look.below(folder) if _REQUIREMENTS.fullmatch(path)]
     if any("test" in path for path in found):
@@ -113,10 +142,15 @@ def requirement_files(look: Look, folder: str) -> list[str]:
 
 def _declared(look: Look, folder: str, project: dict[str, Any]) -> str:
     """Return what a project's own declarations ask for, a requirement a line."""
-    extras, groups = table(project, "project", "optional-dependencies"), table(project, "dependency-groups")
+    extras, groups = (
+        table(project, "project", "optional-dependencies"),
+        table(project, "dependency-groups"),
+    )
     found = [lists[name] for lists in (extras, groups) for name in _of_tests(lists)]
     lines = [str(one) for each in found if isinstance(each, list) for one in each]
-    return "\n".join([*lines, *(look.text(within(folder, path)) for path in requirement_files(look, folder))])
+    return "\n".join(
+        [*lines, *(look.text(within(folder, path)) for path in requirement_files(look, folder))]
+    )
 
 
 def _of_other_tools(look: Look, folder: str, project: dict[str, Any]) -> list[str]:
@@ -146,7 +180,11 @@ def _of_nox(text: str) -> list[str]:
     for function in functions:
         said: dict[str, list[str]] = {"install": [], "run": []}
         for node in ast.walk(function):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in said:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in said
+            ):
                 words = [word.value for word in node.args if isinstance(word, ast.Constant)]
                 said[node.func.attr] += [word for word in words if isinstance(word, str)]
         found += said["install"] if "pytest" in said["run"] else []
@@ -173,10 +211,18 @@ def additions(look: Look) -> list[Addition]:
     ):
         return []
     packages = sorted(
-        {path.partition("/")[0] for path in files if path.endswith("/__init__.py") and path.count("/") == 1}
+        {
+            path.partition("/")[0]
+            for path in files
+            if path.endswith("/__init__.py") and path.count("/") == 1
+        }
     )
     packages = [name for name in packages if name not in _LEFT_OUT]
-    modules = [path[:-3] for path in files if "/" not in path and path[:-3] not in _LEFT_OUT and path != "setup.py"]
+    modules = [
+        path[:-3]
+        for path in files
+        if "/" not in path and path[:-3] not in _LEFT_OUT and path != "setup.py"
+    ]
     modules = [name for name in modules if not name.startswith("test_") and name != "conftest"]
     if len(packages) == 1:
         lines = f'[tool.setuptools.packages.find]\ninclude = ["{packages[0]}*"]\n'

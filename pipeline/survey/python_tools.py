@@ -20,7 +20,10 @@ _OF_HOOKS = frozenset({
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """Checks and formatters as command lines; `pins` are their programs for pip, with pre-commit's version."""
+    """Checks and formatters as command lines.
+
+    `pins` are their programs for pip, with pre-commit's version.
+    """
 
     pins: dict[str, str]
     checks: list[str]

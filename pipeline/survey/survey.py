@@ -16,7 +16,10 @@ _NAME_MAX = 44
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found; `agent` is the command line of an agent that is installed, empty if none is."""
+    """What was found.
+
+    `agent` is the command line of an agent that is installed, empty if none is.
+    """
 
     parts: tuple[Part, ...]
     facts: tuple[Fact, ...]
@@ -30,7 +33,9 @@ def survey(user: UserRepo, environ: dict[str, str]) -> Survey:
     """Look at a person's repository. Runs nothing but git, and writes nothing."""
     listed = user.git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     look = Look(user.root, [path for path in listed if path], environ)
-    messages = user.git("log", f"-{_HISTORY}", "--no-merges", "--format=%B%x00", ok=(0, 128)).split("\0")
+    messages = user.git("log", f"-{_HISTORY}", "--no-merges", "--format=%B%x00", ok=(0, 128)).split(
+        "\0"
+    )
     history = customs.History(
         [message.strip("\n") for message in messages if message.strip()],
         signs=user.config("commit.gpgsign").lower() in {"true", "1", "yes", "on"},
@@ -51,19 +56,28 @@ def survey(user: UserRepo, environ: dict[str, str]) -> Survey:
 def _branch(user: UserRepo) -> str:
     try:
         return user.base("").branch
-    except UsageProblem:  # no commit yet, or a detached HEAD that no branch has: `doctor` says what to do
+    except (
+        UsageProblem
+    ):  # no commit yet, or a detached HEAD that no branch has: `doctor` says what to do
         return ""
 
 
 def parts(look: Look) -> tuple[list[Part], list[Fact]]:
     """Return what is a target, and what is left out of them."""
-    found = [*python.find(look), *javascript.find(look), *others.find_go(look), *others.find_rust(look)]
+    found = [
+        *python.find(look),
+        *javascript.find(look),
+        *others.find_go(look),
+        *others.find_rust(look),
+    ]
     found = found or list(others.find_other(look))
     bare = [part for part in found if part.folder and not part.is_tested]
     if len(bare) == len(found):
         bare = []
     facts = [Fact(what="left out", value=part.folder, why="it has no tests yet") for part in bare]
-    facts += [Fact(what="not readable", value=path, why=why) for path, why in sorted(look.broken.items())]
+    facts += [
+        Fact(what="not readable", value=path, why=why) for path, why in sorted(look.broken.items())
+    ]
     named = list(_named_apart([part for part in found if part not in bare]))
     tests = {part.name: _tests_of(look, part) for part in named}
     return [_set_apart(_joined(part, named), named, tests) for part in named], facts
@@ -94,9 +108,13 @@ def _set_apart(part: Part, others: list[Part], tests: dict[str, list[str]]) -> P
 def _joined(part: Part, others: list[Part]) -> Part:
     """Say by name which parts one builds on."""
     wanted = [
-        other.name for other in others if other.package and other.package in part.wants and other.family == part.family
+        other.name
+        for other in others
+        if other.package and other.package in part.wants and other.family == part.family
     ]
-    return msgspec.structs.replace(part, depends=tuple(name for name in wanted if name != part.name))
+    return msgspec.structs.replace(
+        part, depends=tuple(name for name in wanted if name != part.name)
+    )
 
 
 def _named_apart(found: list[Part]) -> Iterator[Part]:
@@ -114,7 +132,11 @@ def _named_apart(found: list[Part]) -> Iterator[Part]:
 
 def _plain(name: str) -> str:
     """Write a name in letters, digits, - and _; letters with marks lose them."""
-    text = "".join(one for one in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(one))
+    text = "".join(
+        one
+        for one in unicodedata.normalize("NFKD", name.casefold())
+        if not unicodedata.combining(one)
+    )
     text = "".join(one if one.isascii() and (one.isalnum() or one == "_") else "-" for one in text)
     text = "-".join(word for word in text.split("-") if word)[:_NAME_MAX].strip("-_")
     return text if text[:1].isalpha() else f"part-{text}".rstrip("-")

@@ -37,7 +37,9 @@ _REFRESH_PER_S = 5
 
 
 class Board:
-    """Shows events as they come; give `show` to the run as a listener, and use it in a `with` block.
+    """Shows events as they come.
+
+    Give `show` to the run as a listener, and use it in a `with` block.
 
     The door to rich, which is loaded only for a terminal.
     """
@@ -56,8 +58,18 @@ class Board:
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(file=self.printer.stream, highlight=False, markup=False, no_color=not self.printer.colour)
-            live = Live(get_renderable=self._block, console=console, refresh_per_second=_REFRESH_PER_S, transient=True)
+            console = Console(
+                file=self.printer.stream,
+                highlight=False,
+                markup=False,
+                no_color=not self.printer.colour,
+            )
+            live = Live(
+                get_renderable=self._block,
+                console=console,
+                refresh_per_second=_REFRESH_PER_S,
+                transient=True,
+            )
             self._live = self._stack.enter_context(live)
         return self
 

@@ -14,7 +14,9 @@ _LINES_MAX = 60
 
 def show_explanation(printer: Printer, found: Explanation) -> None:
     """Print why a run stands where it stands, then each of its open stages."""
-    printer.line(f"{printer.mark(found.state)} run {found.run_id} {printer.paint(found.state, Colour.BOLD)}")
+    printer.line(
+        f"{printer.mark(found.state)} run {found.run_id} {printer.paint(found.state, Colour.BOLD)}"
+    )
     for reason in found.reasons:
         _show(printer, reason)
     for stage in found.stages:
@@ -47,7 +49,9 @@ def show_questions(printer: Printer, state: RunState, store: Store, rundir: RunD
         _show_question(printer, asked, state, store, rundir)
 
 
-def _show_question(printer: Printer, asked: ApprovalAsked, state: RunState, store: Store, rundir: RunDir) -> None:
+def _show_question(
+    printer: Printer, asked: ApprovalAsked, state: RunState, store: Store, rundir: RunDir
+) -> None:
     node = state.plan.nodes[asked.stage]
     printer.line()
     printer.line(f"{printer.paint(asked.stage, Colour.BOLD)} asks: {asked.question}")
@@ -60,7 +64,11 @@ def _show_question(printer: Printer, asked: ApprovalAsked, state: RunState, stor
         path = rundir.accepted(target) / state.plan.nodes[target].outputs[output].file
         printer.line()
         printer.line(f"== {word}: {rundir.stage(target) / path.name}")
-        lines = path.read_text(errors="replace").splitlines() if path.is_file() else ["(it was not delivered)"]
+        lines = (
+            path.read_text(errors="replace").splitlines()
+            if path.is_file()
+            else ["(it was not delivered)"]
+        )
         for line in lines[:_LINES_MAX]:
             printer.line(line)
         if len(lines) > _LINES_MAX:

@@ -95,7 +95,11 @@ def _drawn(boxes: Sequence[_Box], arrows: Sequence[tuple[str, str]]) -> Iterator
         path = f"M{x1:.1f} {y1:.1f} C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
         yield f'<path d="{path}" fill="none" stroke="#475569" marker-end="url(#tip)"/>'
     for box in boxes:
-        dashes = f' stroke-dasharray="{_LOOP_BORDER}"' if box.node.kind in {Kind.LOOP, Kind.FOREACH} else ""
+        dashes = (
+            f' stroke-dasharray="{_LOOP_BORDER}"'
+            if box.node.kind in {Kind.LOOP, Kind.FOREACH}
+            else ""
+        )
         yield f'<g transform="translate({box.x:.1f} {box.y:.1f})">'
         yield (
             f'<rect width="{box.width:.1f}" height="{box.height:.1f}" rx="5" fill="{_COLOURS[box.node.kind]}" '

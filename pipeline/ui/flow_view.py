@@ -41,10 +41,17 @@ def shown(plan: Plan) -> Shown:
     longest = graph.longest(plan, plan.workflow)
     return Shown(
         workflow=plan.workflow,
-        stages=tuple(_row(node, depth) for node, depth in in_order(plan, plan.roots[plan.workflow], 0)),
+        stages=tuple(
+            _row(node, depth) for node, depth in in_order(plan, plan.roots[plan.workflow], 0)
+        ),
         critical_path=longest.stages,
         longest_s=longest.seconds,
-        limits={"parallel": plan.parallel, "usd": plan.usd, "tokens": plan.tokens, "wall_s": plan.wall_s},
+        limits={
+            "parallel": plan.parallel,
+            "usd": plan.usd,
+            "tokens": plan.tokens,
+            "wall_s": plan.wall_s,
+        },
     )
 
 
@@ -173,7 +180,9 @@ def _branches(plan: Plan, siblings: Sequence[str], before: str, *, unicode: bool
         when = f"  when {node.when}" if node.when else ""
         yield f"{before}{last if is_last else middle}{name.rpartition(':')[2]}: {says(node)}{gates}{when}{after}"
         inside, children = inside_of(plan, node)
-        yield from _branches(inside, children, before + ("   " if is_last else line), unicode=unicode)
+        yield from _branches(
+            inside, children, before + ("   " if is_last else line), unicode=unicode
+        )
 
 
 def mermaid(plan: Plan) -> list[str]:
@@ -204,7 +213,9 @@ def _arrows(plan: Plan, siblings: Sequence[str]) -> Iterator[str]:
 
 def _label(node: Node) -> str:
     text = f"{node.id.rpartition(':')[2]}: {says(node)}"
-    return text.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
+    return (
+        text.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
+    )
 
 
 def _id(name: str) -> str:

@@ -22,12 +22,22 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
     for part in found.parts:
         rows.append([f"target {part.name}", part.command, f"{part.language}: {part.why}"])
         rows += [["  check", command, "must find nothing new"] for command in part.checks]
-        rows += [["  check left out", command, "its program is not installed"] for command in part.missing]
-        setup = [["  set-up", _short(command), "run once for each state of the lock files"] for command in part.setup]
+        rows += [
+            ["  check left out", command, "its program is not installed"]
+            for command in part.missing
+        ]
+        setup = [
+            ["  set-up", _short(command), "run once for each state of the lock files"]
+            for command in part.setup
+        ]
         rows += [row for row in setup if row not in rows]
         rows += [["  lent", folder, "your environment, as a copy"] for folder in part.link]
     rows += [[fact.what, fact.value, fact.why] for fact in found.facts]
-    agent = [found.agent, "is installed"] if found.agent else ["none", "neither claude nor codex is on the PATH"]
+    agent = (
+        [found.agent, "is installed"]
+        if found.agent
+        else ["none", "neither claude nor codex is on the PATH"]
+    )
     printer.table(["found", "", "why"], [*rows, ["agent", *agent]])
     printer.line()
     if dry:
@@ -36,7 +46,11 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         printer.line()
     longer = {".gitignore", *(one.path for one in found.additions)}
     for name in written.files:
-        act = ("would add to" if name in longer else "would write") if dry else _done(name, longer, written)
+        act = (
+            ("would add to" if name in longer else "would write")
+            if dry
+            else _done(name, longer, written)
+        )
         printer.line(f"{act}  {name}")
     for name in written.kept:
         printer.line(f"kept   {name}, as it is")
@@ -44,7 +58,9 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         printer.line(f"{one.path}: {one.why}")
     printer.line()
     if not found.agent:
-        printer.line(f"next: install an agent, or name yours in {FLOW} (defaults: command), then: pipeline doctor")
+        printer.line(
+            f"next: install an agent, or name yours in {FLOW} (defaults: command), then: pipeline doctor"
+        )
     else:
         printer.line(f"next: look at {FLOW}, then: pipeline doctor")
 

@@ -15,7 +15,9 @@ _TESTS_MAX = 12
 def show(printer: Printer, found: Result, *, stages: bool = True) -> None:
     """Print a run: one verdict line, then its stages, gates and notes."""
     state = f"{printer.mark(found.state)} {printer.paint(found.state, Colour.BOLD)}"
-    printer.line(f"{state}  {found.feature}  ({found.workflow}, {found.run_id}, {seconds(found.duration_s)})")
+    printer.line(
+        f"{state}  {found.feature}  ({found.workflow}, {found.run_id}, {seconds(found.duration_s)})"
+    )
     if found.reason:
         printer.line(f"  {found.reason}")
     for note in found.notes:
@@ -35,22 +37,37 @@ def show(printer: Printer, found: Result, *, stages: bool = True) -> None:
         ]
         printer.table(["state", "stage", "attempts", "took", "agent", "reason"], rows)
     if found.workspace:
-        printer.line(f"  workspace {found.workspace}; {found.disk_bytes / 1e6:.1f} MB on the disk in all")
+        printer.line(
+            f"  workspace {found.workspace}; {found.disk_bytes / 1e6:.1f} MB on the disk in all"
+        )
     if found.gates:
         printer.line()
         rows = [
-            [gate.stage, gate.gate, "passed" if gate.passed else "NOT passed", gate.tree[:12], gate.detail[:110]]
+            [
+                gate.stage,
+                gate.gate,
+                "passed" if gate.passed else "NOT passed",
+                gate.tree[:12],
+                gate.detail[:110],
+            ]
             for gate in found.gates
         ]
         printer.table(["stage", "gate", "result", "tree", "detail"], rows)
 
 
-def show_outcome(printer: Printer, found: Result, state: RunState, store: Store, *, hints: bool = True) -> None:
-    """Print the end of a run: tests before and after, change, pull request, and what to type next."""
+def show_outcome(
+    printer: Printer, found: Result, state: RunState, store: Store, *, hints: bool = True
+) -> None:
+    """Print the end of a run.
+
+    Tests before and after, change, pull request, and what to type next.
+    """
     rows = test_rows(state)
     if rows:
         printer.line()
-        shown = [[name.rpartition("::")[2], before, after] for name, before, after in rows[:_TESTS_MAX]]
+        shown = [
+            [name.rpartition("::")[2], before, after] for name, before, after in rows[:_TESTS_MAX]
+        ]
         printer.table(["new test", "before", "after"], shown)
         if len(rows) > _TESTS_MAX:
             printer.line(f"and {len(rows) - _TESTS_MAX} more")
@@ -59,7 +76,8 @@ def show_outcome(printer: Printer, found: Result, state: RunState, store: Store,
         printer.line()
         changes = summary(store, found.base, store.tree_of(found.head))
         printer.table(
-            ["changed", "", "lines"], [[path, word, f"+{added} -{removed}"] for word, path, added, removed in changes]
+            ["changed", "", "lines"],
+            [[path, word, f"+{added} -{removed}"] for word, path, added, removed in changes],
         )
         printer.line()
         for commit in found.commits:
@@ -72,7 +90,10 @@ def show_outcome(printer: Printer, found: Result, state: RunState, store: Store,
 
 
 def _show_proof(printer: Printer, found: Result) -> None:
-    """Say how many faults the tests noticed, and name the others: that is where a reviewer looks first."""
+    """Say how many faults the tests noticed, and name the others.
+
+    That is where a reviewer looks first.
+    """
     proof = found.tests.proof
     if not proof or not proof.get("faults"):
         return
@@ -92,12 +113,24 @@ def next_steps(found: Result) -> list[str]:
         case "done" if found.pr is not None:
             return [f"pipeline pr diff {found.pr.number}", f"pipeline pr merge {found.pr.number}"]
         case "done":
-            return [f"git log -p {found.base[:12]}..{found.branch}"] if found.branch else [f"pipeline show {run}"]
+            return (
+                [f"git log -p {found.base[:12]}..{found.branch}"]
+                if found.branch
+                else [f"pipeline show {run}"]
+            )
         case "failed":
             again = f"pipeline retry {run} {found.failed_stage or 'STAGE'}"
-            return [f"pipeline show {run}", f"pipeline logs {run} --failed", again, f"pipeline rollback {run}"]
+            return [
+                f"pipeline show {run}",
+                f"pipeline logs {run} --failed",
+                again,
+                f"pipeline rollback {run}",
+            ]
         case "needless":
-            return [f"pipeline show {run}", f"pipeline retry {run} {found.reason.partition(':')[0]}"]
+            return [
+                f"pipeline show {run}",
+                f"pipeline retry {run} {found.reason.partition(':')[0]}",
+            ]
         case "waiting":
             return _answers(found)
         case "cancelled":
@@ -112,10 +145,17 @@ def _answers(found: Result) -> list[str]:
     """Say how what a run waits for is answered."""
     run = found.run_id
     if not found.questions:
-        return [f"pipeline explain {run}", f"pipeline resume {run} --usd N (or --tokens N, --wall T)"]
+        return [
+            f"pipeline explain {run}",
+            f"pipeline resume {run} --usd N (or --tokens N, --wall T)",
+        ]
     if any(found.stages[stage].agent for stage in found.questions if stage in found.stages):
         return [f"pipeline answer {run} -m ...", f"pipeline answer {run} stop"]
-    return [f"pipeline explain {run}", f"pipeline answer {run} approve", f"pipeline answer {run} revise -m ..."]
+    return [
+        f"pipeline explain {run}",
+        f"pipeline answer {run} approve",
+        f"pipeline answer {run} revise -m ...",
+    ]
 
 
 def _places(found: Result) -> list[tuple[str, str]]:

@@ -1,4 +1,7 @@
-"""The one printer: data to stdout, everything else to stderr, colours only where they are wanted."""
+"""The one printer.
+
+Data to stdout, everything else to stderr, colours only where they are wanted.
+"""
 
 import re
 import sys
@@ -42,7 +45,9 @@ class Printer:
         """Decide once: NO_COLOR, then FORCE_COLOR, then whether it is a terminal."""
         self.stream = stream
         self.is_terminal = stream.isatty() and environ.get("TERM") != "dumb"
-        self.colour = not environ.get("NO_COLOR") and (bool(environ.get("FORCE_COLOR")) or self.is_terminal)
+        self.colour = not environ.get("NO_COLOR") and (
+            bool(environ.get("FORCE_COLOR")) or self.is_terminal
+        )
         self.unicode = (getattr(stream, "encoding", "") or "").lower().replace("-", "") == "utf8"
 
     def line(self, text: str = "") -> None:
@@ -71,7 +76,9 @@ class Printer:
         clean = [[visible(str(cell)) for cell in row] for row in (head, *rows)]
         widths = [max(_width(row[column]) for row in clean) for column in range(len(head))]
         for index, row in enumerate(clean):
-            cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+            cells = (
+                cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+            )
             line = "  ".join(cells).rstrip()
             print(self.paint(line, Colour.DIM) if index == 0 else line, file=self.stream)
         self.stream.flush()
@@ -89,7 +96,8 @@ def visible(text: str) -> str:
 
 def _width(text: str) -> int:
     return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
     )
 
 

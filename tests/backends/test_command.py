@@ -11,9 +11,17 @@ from pipeline.process.spec import Ending, ExitRecord
 
 
 def request_for(folder, command=("/usr/bin/agent", "-p")):
-    player = Player(role="developer", backend="command", command=command, model="", prompt="p", pass_env=())
+    player = Player(
+        role="developer", backend="command", command=command, model="", prompt="p", pass_env=()
+    )
     return Request(
-        stage="s", mode="", player=player, call=1, prompt_file=folder / "p", result_file=folder / "r.json", cassette=""
+        stage="s",
+        mode="",
+        player=player,
+        call=1,
+        prompt_file=folder / "p",
+        result_file=folder / "r.json",
+        cassette="",
     )
 
 
@@ -34,7 +42,10 @@ def exited(code=0):
         (exited(-9), FailureKind.AGENT),
         (ExitRecord(ending=Ending.TIMEOUT, code=-9), FailureKind.TIMEOUT),
         (ExitRecord(ending=Ending.IDLE, code=-9), FailureKind.TIMEOUT),
-        (ExitRecord(ending=Ending.NOT_FOUND, code=127, reason="cannot run agent"), FailureKind.MISSING),
+        (
+            ExitRecord(ending=Ending.NOT_FOUND, code=127, reason="cannot run agent"),
+            FailureKind.MISSING,
+        ),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -48,13 +59,22 @@ def test_the_answer_is_standard_output_and_its_cost_is_unknown(tmp_path):
 
 
 def test_a_result_file_goes_before_standard_output(tmp_path):
-    (tmp_path / "r.json").write_text('{"status": "done", "summary": "short", "model": "m-1", "cost_usd": 0.5}')
+    (tmp_path / "r.json").write_text(
+        '{"status": "done", "summary": "short", "model": "m-1", "cost_usd": 0.5}'
+    )
     found = answer(tmp_path, exited(), "noise")
-    assert (found.text, found.agent, found.usage.cost_usd, found.failure) == ("short", "agent (m-1)", 0.5, None)
+    assert (found.text, found.agent, found.usage.cost_usd, found.failure) == (
+        "short",
+        "agent (m-1)",
+        0.5,
+        None,
+    )
 
 
 def test_a_result_file_can_say_failed_although_the_exit_status_is_0(tmp_path):
-    (tmp_path / "r.json").write_text('{"status": "failed", "summary": "the plan contradicts itself"}')
+    (tmp_path / "r.json").write_text(
+        '{"status": "failed", "summary": "the plan contradicts itself"}'
+    )
     found = answer(tmp_path, exited())
     assert (found.failure, found.reason) == (FailureKind.AGENT, "the plan contradicts itself")
 

@@ -87,21 +87,29 @@ def approval(*needs: str, revisions: int = 3, timeout: float | None = None) -> S
 
 def missed(*needs: str, when: str = "", retry: Retry | None = None) -> Stage:
     """A stage that may be missed: `on_failure: continue`."""
-    return msgspec.structs.replace(step(*needs, retry=retry), on_failure=Name("continue"), when=Expression(when))
+    return msgspec.structs.replace(
+        step(*needs, retry=retry), on_failure=Name("continue"), when=Expression(when)
+    )
 
 
 def lists(*needs: str) -> Stage:
     fields: dict[str, tuple[str, ...]] = {"n": ("number",), "items": ("list",)}
-    return msgspec.structs.replace(step(*needs), outputs={"out": Output(file="out.json", fields=fields)})
+    return msgspec.structs.replace(
+        step(*needs), outputs={"out": Output(file="out.json", fields=fields)}
+    )
 
 
 def each(**stages: Stage) -> Stage:
-    return Stage(foreach=Foreach(over=Expression("list.out.items")), needs=names("list"), stages=stages)
+    return Stage(
+        foreach=Foreach(over=Expression("list.out.items")), needs=names("list"), stages=stages
+    )
 
 
 def put_out(stage: str, *items: str, n: int = 1) -> StageFinished:
     values: dict[str, object] = {"out": {"n": n, "items": list(items)}}
-    return StageFinished(at=NOON, stage=stage, attempt=1, outcome=Outcome.DONE, tree="t", values=values)
+    return StageFinished(
+        at=NOON, stage=stage, attempt=1, outcome=Outcome.DONE, tree="t", values=values
+    )
 
 
 def found(stage: str, *keys: str) -> ItemsFound:
@@ -140,7 +148,10 @@ def with_triage() -> Plan:
 
 
 def agents(usd: float, **costs: float) -> Plan:
-    stages = {name: Stage(agent=Name("role"), limits=StageLimits(usd=cost)) for name, cost in costs.items()}
+    stages = {
+        name: Stage(agent=Name("role"), limits=StageLimits(usd=cost))
+        for name, cost in costs.items()
+    }
     flow = Flow(
         version=1,
         targets=(),
@@ -178,7 +189,15 @@ def test_a_condition_never_sees_the_output_of_an_earlier_round() -> None:
         v=step("b", gated=True),
     )})  # fmt: skip
     go = ConditionAnswered(at=NOON, stage="b", verdict=Verdict.GO)
-    first = (started("list"), put_out("list"), go, started("b"), finished("b"), started("v"), red("v", "x"))
+    first = (
+        started("list"),
+        put_out("list"),
+        go,
+        started("b"),
+        finished("b"),
+        started("v"),
+        red("v", "x"),
+    )
     [command] = decided(plan, *first, next_round("build", 2), started("list"), failed("list"))
     assert isinstance(command, Judge)
     assert command.verdict is Verdict.FAIL
@@ -188,7 +207,13 @@ def test_a_new_round_leaves_the_items_of_the_last_one_out() -> None:
     body = each(d=step())
     plan = plan_of(main={"build": loop("v", list=lists(), each=body, v=step("each", gated=True))})
     first = (
-        *(started("list"), put_out("list", "x"), found("each", "x"), started("each:x:d"), finished("each:x:d")),
+        *(
+            started("list"),
+            put_out("list", "x"),
+            found("each", "x"),
+            started("each:x:d"),
+            finished("each:x:d"),
+        ),
         *(started("v"), red("v", "x"), next_round("build", 2)),
     )
     state = after(plan, *first)
@@ -199,7 +224,13 @@ def test_a_new_round_leaves_the_items_of_the_last_one_out() -> None:
 
 def test_a_foreach_that_is_taken_back_finds_its_items_anew() -> None:
     plan = plan_of(main={"list": lists(), "each": each(d=step())})
-    done = (started("list"), put_out("list", "x"), found("each", "x"), started("each:x:d"), finished("each:x:d"))
+    done = (
+        started("list"),
+        put_out("list", "x"),
+        found("each", "x"),
+        started("each:x:d"),
+        finished("each:x:d"),
+    )
     events = (*done, taken_back("list", "each", "each:x", "each:x:d"))
     state = after(plan, *events)
     assert state.plan.nodes["each"].children == ()
@@ -210,7 +241,9 @@ def test_a_foreach_that_is_taken_back_finds_its_items_anew() -> None:
 # Loops and follow-ups after going back.
 
 
-def test_an_inner_loop_that_is_red_is_still_the_outer_loop_s_matter_after_an_invoked_stage() -> None:
+def test_an_inner_loop_that_is_red_is_still_the_outer_loop_s_matter_after_an_invoked_stage() -> (
+    None
+):
     plan = plan_of(main={"outer": loop("build", build=loop("v", v=step(gated=True))), "a": step()})
     events = (started("v"), red("v", "x"), exhausted("build"))
     alone = (OPENED, invoked("a"), started("a"), finished("a"), OPENED)
@@ -229,10 +262,23 @@ def test_a_follow_up_never_starts_itself() -> None:
 def test_what_looks_for_causes_looks_anew_after_the_main_workflow_was_taken_back() -> None:
     plan = with_triage()
     followed = (
-        *(started("v"), red("v", "x"), exhausted("build"), WorkflowStarted(at=NOON, workflow="triage", reason="")),
+        *(
+            started("v"),
+            red("v", "x"),
+            exhausted("build"),
+            WorkflowStarted(at=NOON, workflow="triage", reason=""),
+        ),
         *(started("triage:look"), finished("triage:look"), RunFinished(at=NOON, end=RunEnd.FAILED)),
     )
-    again = (OPENED, taken_back("build", "v"), started("a"), finished("a"), started("v"), red("v"), exhausted("build"))
+    again = (
+        OPENED,
+        taken_back("build", "v"),
+        started("a"),
+        finished("a"),
+        started("v"),
+        red("v"),
+        exhausted("build"),
+    )
     assert decided(plan, *followed, *again) == [StartWorkflow("triage", "build: enough")]
     second = WorkflowStarted(at=NOON, workflow="triage", reason="")
     assert decided(plan, *followed, *again, second) == [Start("triage:look")]
@@ -242,7 +288,13 @@ def test_the_main_workflow_is_active_again_when_one_of_its_stages_is_invoked() -
     main = {"a": msgspec.structs.replace(step(), on_failure=Name("triage")), "b": step()}
     plan = plan_of(main=main, triage={"look": step()})
     events = (
-        *(started("a"), started("b"), failed("a"), failed("b"), WorkflowStarted(at=NOON, workflow="triage", reason="")),
+        *(
+            started("a"),
+            started("b"),
+            failed("a"),
+            failed("b"),
+            WorkflowStarted(at=NOON, workflow="triage", reason=""),
+        ),
         *(started("triage:look"), finished("triage:look"), RunFinished(at=NOON, end=RunEnd.FAILED)),
     )
     alone = (OPENED, invoked("a"), started("a"), finished("a"), OPENED)
@@ -253,7 +305,9 @@ def test_the_main_workflow_is_active_again_when_one_of_its_stages_is_invoked() -
 
 
 def quota(stage: str) -> StageFinished:
-    return finished(stage, Outcome.PARKED, kind=FailureKind.QUOTA, after=LATER, reason="waits for its quota")
+    return finished(
+        stage, Outcome.PARKED, kind=FailureKind.QUOTA, after=LATER, reason="waits for its quota"
+    )
 
 
 def test_waiting_for_a_quota_uses_no_retry_up() -> None:
@@ -265,7 +319,9 @@ def test_waiting_for_a_quota_uses_no_retry_up() -> None:
 def test_a_quota_is_waited_for_so_often_and_then_the_run_parks() -> None:
     plan = plan_of(main={"a": step(retry=Retry(max=0, quota=1))})
     assert decided(plan, started("a"), quota("a")) == [WaitUntil(LATER)]
-    assert decided(plan, started("a"), quota("a"), started("a"), quota("a")) == [Park("a waits for its quota")]
+    assert decided(plan, started("a"), quota("a"), started("a"), quota("a")) == [
+        Park("a waits for its quota")
+    ]
 
 
 def test_a_parked_stage_wakes_the_run_at_its_time_while_others_work() -> None:
@@ -292,7 +348,9 @@ def test_the_run_waits_for_an_answer_until_it_is_too_late() -> None:
     assert decided(plan, *events) == [WaitUntil(LATER)]
     assert decided(plan, *events, now=LATER) == [Expire("ok")]
     expired = answered("ok", Answer.EXPIRED, "", "")
-    assert decided(plan, *events, expired, finished("a")) == [Finish(RunEnd.FAILED, "ok failed: expired")]
+    assert decided(plan, *events, expired, finished("a")) == [
+        Finish(RunEnd.FAILED, "ok failed: expired")
+    ]
 
 
 def test_an_answer_about_another_tree_than_was_shown_is_void() -> None:
@@ -305,7 +363,12 @@ def test_an_answer_about_another_tree_than_was_shown_is_void() -> None:
 
 def test_an_approval_of_a_tree_that_has_changed_since_is_void() -> None:
     plan = plan_of(main={"ok": approval(), "a": step()})
-    events = (asked("ok", "old"), started("a"), made("a", "new"), answered("ok", Answer.APPROVE, "old"))
+    events = (
+        asked("ok", "old"),
+        started("a"),
+        made("a", "new"),
+        answered("ok", Answer.APPROVE, "old"),
+    )
     assert decided(plan, *events) == [Ask("ok", None)]
 
 
@@ -314,7 +377,9 @@ def test_revise_sends_what_the_approval_needs_back_with_what_was_said() -> None:
     plan = plan_of(main={"first": step(), "group": group, "ok": approval("group"), "c": step("ok")})
     done = tuple(event for name in ("first", "a", "b") for event in (started(name), finished(name)))
     events = (*done, asked("ok"), answered("ok", Answer.REVISE))
-    assert decided(plan, *events) == [TakeBack(("group", "a", "b", "ok", "c"), ("smaller",), "ok: revise")]
+    assert decided(plan, *events) == [
+        TakeBack(("group", "a", "b", "ok", "c"), ("smaller",), "ok: revise")
+    ]
 
 
 def test_revise_waits_until_nothing_runs_that_builds_on_what_is_sent_back() -> None:
@@ -328,7 +393,9 @@ def test_an_approval_sends_back_so_often_and_no_more() -> None:
     once = (started("a"), finished("a"), asked("ok"), answered("ok", Answer.REVISE))
     twice = (*once, taken_back("a", "ok"), *once)
     assert [type(command) for command in decided(plan, *once)] == [TakeBack]
-    assert decided(plan, *twice) == [Finish(RunEnd.FAILED, "ok failed: sent back 2 times; last: smaller")]
+    assert decided(plan, *twice) == [
+        Finish(RunEnd.FAILED, "ok failed: sent back 2 times; last: smaller")
+    ]
 
 
 def test_a_question_about_what_is_taken_back_is_closed() -> None:
@@ -343,13 +410,18 @@ def test_a_failure_closes_the_open_questions() -> None:
     plan = plan_of(main={"ok": approval(), "a": step(), "b": step()})
     events = (asked("ok", ""), started("a"), started("b"), failed("a"))
     assert after(plan, *events).asked == {}
-    assert after(plan, *events, answered("ok", Answer.APPROVE, "")).nodes["ok"].status is Status.PENDING
+    assert (
+        after(plan, *events, answered("ok", Answer.APPROVE, "")).nodes["ok"].status
+        is Status.PENDING
+    )
 
 
 # Taken back.
 
 
-def test_what_builds_on_a_stage_is_all_that_needs_it_is_inside_or_around_or_held_its_lock_after_it() -> None:
+def test_what_builds_on_a_stage_is_all_that_needs_it_is_inside_or_around_or_held_its_lock_after_it() -> (
+    None
+):
     plan = plan_of(main={
         "before": step(lock="one"),
         "group": Stage(parallel={"a": step(lock="one"), "beside": step()}),
@@ -359,19 +431,25 @@ def test_what_builds_on_a_stage_is_all_that_needs_it_is_inside_or_around_or_held
         "inner": Stage(parallel={"d": step()}, needs=names("c")),
     })  # fmt: skip
     done = tuple(
-        event for name in ("before", "a", "beside", "elsewhere", "later") for event in (started(name), finished(name))
+        event
+        for name in ("before", "a", "beside", "elsewhere", "later")
+        for event in (started(name), finished(name))
     )
     assert closure(after(plan, *done), ["a"]) == ["group", "a", "later", "c", "inner", "d"]
 
 
 def test_a_stage_that_is_taken_back_has_fresh_budgets_and_the_tree_without_it() -> None:
-    plan = plan_of(main={"a": lists(), "b": step("a", retry=Retry(max=1, on=(FailureKind.TIMEOUT,)))})
+    plan = plan_of(
+        main={"a": lists(), "b": step("a", retry=Retry(max=1, on=(FailureKind.TIMEOUT,)))}
+    )
     ended = failed("b", FailureKind.TIMEOUT)
     failure = (started("a"), put_out("a"), started("b"), ended, started("b"), ended)
     back = (RunFinished(at=NOON, end=RunEnd.FAILED), OPENED, taken_back("a", "b", tree="base"))
     state = after(plan, *failure, *back)
     assert (state.tree, state.values) == ("base", {})
-    assert decided(plan, *failure, *back, started("a"), put_out("a"), started("b"), ended) == [Start("b")]
+    assert decided(plan, *failure, *back, started("a"), put_out("a"), started("b"), ended) == [
+        Start("b")
+    ]
 
 
 def test_an_invoked_stage_may_be_lost_as_often_as_the_first_time() -> None:
@@ -382,7 +460,13 @@ def test_an_invoked_stage_may_be_lost_as_often_as_the_first_time() -> None:
 
 def test_what_failed_because_of_an_invoked_stage_is_tried_again_after_it() -> None:
     plan = plan_of(main={"a": step(), "b": step("a")})
-    failure = (started("a"), finished("a"), started("b"), failed("b"), RunFinished(at=NOON, end=RunEnd.FAILED))
+    failure = (
+        started("a"),
+        finished("a"),
+        started("b"),
+        failed("b"),
+        RunFinished(at=NOON, end=RunEnd.FAILED),
+    )
     alone = (OPENED, invoked("a"), started("a"), finished("a"), OPENED)
     assert decided(plan, *failure, *alone) == [Start("b")]
 
@@ -431,7 +515,9 @@ def test_a_run_at_its_wall_limit_puts_off_what_runs_and_waits_for_a_person() -> 
 
 
 def test_all_sessions_of_a_run_count_for_its_wall_limit() -> None:
-    plan = msgspec.structs.replace(plan_of(main={"a": step(), "b": step("a"), "c": step("b")}), wall_s=100.0)
+    plan = msgspec.structs.replace(
+        plan_of(main={"a": step(), "b": step("a"), "c": step("b")}), wall_s=100.0
+    )
     sessions = tuple(
         event
         for name in ("a", "b")
@@ -469,14 +555,23 @@ def test_a_failure_uses_nothing_of_the_budget_for_losses_up() -> None:
 def test_what_waited_to_be_tried_again_when_the_run_ended_has_failed() -> None:
     plan = plan_of(main={"a": step(), "b": step()})
     waits = finished("a", Outcome.FAILED, kind=FailureKind.TRANSIENT, after=LATER, reason="net")
-    state = after(plan, started("a"), started("b"), waits, failed("b"), RunFinished(at=NOON, end=RunEnd.FAILED))
+    state = after(
+        plan,
+        started("a"),
+        started("b"),
+        waits,
+        failed("b"),
+        RunFinished(at=NOON, end=RunEnd.FAILED),
+    )
     assert (state.nodes["a"].status, state.nodes["a"].reason) == (Status.FAILED, "net")
 
 
 def test_what_the_end_put_aside_goes_on_when_what_it_needs_was_invoked() -> None:
     plan = plan_of(main={"a": step(), "b": step("a")})
     ended = (started("a"), failed("a"), RunFinished(at=NOON, end=RunEnd.FAILED))
-    assert decided(plan, *ended, OPENED, invoked("a"), started("a"), finished("a"), OPENED) == [Start("b")]
+    assert decided(plan, *ended, OPENED, invoked("a"), started("a"), finished("a"), OPENED) == [
+        Start("b")
+    ]
 
 
 def test_a_stage_of_another_workflow_does_not_count_for_the_active_one() -> None:
@@ -522,7 +617,9 @@ def test_what_a_person_said_reaches_the_stages_of_an_item(items: tuple[str, ...]
     plan = plan_of(main={"list": lists(), "each": each(do=step())})
     events = (started("list"), put_out("list", *items), found("each", *items))
     state = after(plan, *events, started("each:x:do"), finished("each:x:do"))
-    told = TakenBack(at=NOON, stages=tuple(closure(state, ["each:x:do"])), reason="again", told=("smaller",))
+    told = TakenBack(
+        at=NOON, stages=tuple(closure(state, ["each:x:do"])), reason="again", told=("smaller",)
+    )
     state.apply(told)
     if state.unfolding:
         state.apply(found("each", *items))

@@ -40,33 +40,57 @@ from pipeline.core.events import (
 from pipeline.core.memory import Status
 from pipeline.core.state import RunState, fold
 from pipeline.language.compiler import compile_plan
-from pipeline.language.flow import FailureKind, Flow, GateName, Limits, Lock, Loop, Retry, Stage, Workflow
+from pipeline.language.flow import (
+    FailureKind,
+    Flow,
+    GateName,
+    Limits,
+    Lock,
+    Loop,
+    Retry,
+    Stage,
+    Workflow,
+)
 from pipeline.language.plan import Plan
 from pipeline.language.words import Name
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=30)
-BORN = RunStarted(at=NOON, run_id="r", workflow="main", feature="f", idea="i", base="b", base_branch="main")
+BORN = RunStarted(
+    at=NOON, run_id="r", workflow="main", feature="f", idea="i", base="b", base_branch="main"
+)
 OPENED = RunOpened(at=NOON, pid=1)
 
 
 def plan_of(**workflows: dict[str, Stage]) -> Plan:
     compiled = {name: Workflow(stages=stages) for name, stages in workflows.items()}
     locks = {"one": Lock(), "two": Lock()}
-    return compile_plan(Flow(version=1, targets=(), workflows=compiled, locks=locks, limits=Limits(parallel=4)), "main")
+    return compile_plan(
+        Flow(version=1, targets=(), workflows=compiled, locks=locks, limits=Limits(parallel=4)),
+        "main",
+    )
 
 
 def step(*needs: str, lock: str = "", retry: Retry | None = None, gated: bool = False) -> Stage:
     gates = (GateName.FINDINGS,) if gated else ()
-    return Stage(run="true", needs=names(*needs), lock=names(lock) if lock else (), retry=retry, gates=gates)
+    return Stage(
+        run="true", needs=names(*needs), lock=names(lock) if lock else (), retry=retry, gates=gates
+    )
 
 
 def names(*words: str) -> tuple[Name, ...]:
     return tuple(Name(word) for word in words)
 
 
-def loop(until: str, rounds: int = 3, no_progress: int = 2, on_exhausted: str = "fail", **stages: Stage) -> Stage:
-    rule = Loop(until=f"{until}.passed", max=rounds, no_progress=no_progress, on_exhausted=Name(on_exhausted))
+def loop(
+    until: str, rounds: int = 3, no_progress: int = 2, on_exhausted: str = "fail", **stages: Stage
+) -> Stage:
+    rule = Loop(
+        until=f"{until}.passed",
+        max=rounds,
+        no_progress=no_progress,
+        on_exhausted=Name(on_exhausted),
+    )
     return Stage(loop=rule, stages=stages)
 
 
@@ -83,7 +107,14 @@ def finished(
     after: datetime | None = None,
 ) -> StageFinished:
     return StageFinished(
-        at=NOON, stage=stage, attempt=1, outcome=outcome, kind=kind, reason=reason, retry_after=after, tree="t"
+        at=NOON,
+        stage=stage,
+        attempt=1,
+        outcome=outcome,
+        kind=kind,
+        reason=reason,
+        retry_after=after,
+        tree="t",
     )
 
 
@@ -153,7 +184,9 @@ def test_a_stage_waits_until_its_time_has_come() -> None:
 
 def test_the_earliest_of_several_times_wakes_the_run() -> None:
     plan = plan_of(main={"a": step(), "b": step()})
-    later = finished("a", Outcome.FAILED, kind=FailureKind.TRANSIENT, after=LATER + timedelta(hours=1))
+    later = finished(
+        "a", Outcome.FAILED, kind=FailureKind.TRANSIENT, after=LATER + timedelta(hours=1)
+    )
     sooner = finished("b", Outcome.FAILED, kind=FailureKind.TRANSIENT, after=LATER)
     assert decided(plan, started("a"), started("b"), later, sooner) == [WaitUntil(LATER)]
 
@@ -182,7 +215,11 @@ def test_a_group_waits_for_what_it_needs_before_any_of_its_stages() -> None:
 
 def test_what_runs_beside_a_failure_is_left_to_finish() -> None:
     plan = plan_of(main={"a": step(), "b": step(), "c": step("b")})
-    failure = (started("a"), started("b"), finished("a", Outcome.FAILED, kind=FailureKind.AGENT, reason="no"))
+    failure = (
+        started("a"),
+        started("b"),
+        finished("a", Outcome.FAILED, kind=FailureKind.AGENT, reason="no"),
+    )
     assert decided(plan, *failure) == []
     assert decided(plan, *failure, finished("b")) == [Finish(RunEnd.FAILED, "a failed: no")]
 
@@ -205,7 +242,14 @@ def test_every_round_has_fresh_budgets() -> None:
     retry = Retry(max=1, on=(FailureKind.TIMEOUT,))
     plan = plan_of(main={"build": loop("v", d=step(retry=retry), v=step("d", gated=True))})
     failure = (started("d"), finished("d", Outcome.FAILED, kind=FailureKind.TIMEOUT))
-    first = (*failure, started("d"), finished("d"), started("v"), red("v", "x"), next_round("build", 2))
+    first = (
+        *failure,
+        started("d"),
+        finished("d"),
+        started("v"),
+        red("v", "x"),
+        next_round("build", 2),
+    )
     assert decided(plan, *first, *failure) == [Start("d")]
 
 
@@ -214,15 +258,30 @@ def test_nothing_starts_in_a_follow_up_after_one_of_its_stages_failed() -> None:
         main={"build": loop("v", on_exhausted="triage", v=step(gated=True))},
         triage={"a": step(), "b": step(), "c": step("b")},
     )
-    followed = (started("v"), red("v", "x"), exhausted("build"), WorkflowStarted(at=NOON, workflow="triage", reason=""))
+    followed = (
+        started("v"),
+        red("v", "x"),
+        exhausted("build"),
+        WorkflowStarted(at=NOON, workflow="triage", reason=""),
+    )
     a, b = "triage:a", "triage:b"
-    failure = (started(a), started(b), finished(a, Outcome.FAILED, kind=FailureKind.AGENT), finished(b))
+    failure = (
+        started(a),
+        started(b),
+        finished(a, Outcome.FAILED, kind=FailureKind.AGENT),
+        finished(b),
+    )
     assert decided(plan, *followed, *failure) == [Finish(RunEnd.FAILED, "build: enough")]
 
 
 def test_a_doomed_run_starts_no_new_round() -> None:
     plan = plan_of(main={"build": loop("v", v=step(gated=True)), "a": step()})
-    events = (started("v"), started("a"), red("v", "x"), finished("a", Outcome.FAILED, kind=FailureKind.AGENT))
+    events = (
+        started("v"),
+        started("a"),
+        red("v", "x"),
+        finished("a", Outcome.FAILED, kind=FailureKind.AGENT),
+    )
     assert decided(plan, *events) == [Finish(RunEnd.FAILED, "a failed")]
 
 
@@ -237,7 +296,9 @@ def test_the_next_round_is_told_what_failed() -> None:
 def test_a_loop_remembers_what_its_round_was_told() -> None:
     plan = plan_of(main={"build": loop("v", v=step(gated=True))})
     second = RoundStarted(at=NOON, loop="build", round=2, told=("x, and a hint",))
-    assert after(plan, started("v"), red("v", "x"), second).nodes["build"].told == ("x, and a hint",)
+    assert after(plan, started("v"), red("v", "x"), second).nodes["build"].told == (
+        "x, and a hint",
+    )
 
 
 def test_a_red_gate_without_a_list_tells_its_reason() -> None:
@@ -248,7 +309,9 @@ def test_a_red_gate_without_a_list_tells_its_reason() -> None:
 def test_a_loop_in_a_loop_tells_why_it_ended_and_what_failed() -> None:
     outer = loop("build", build=loop("v", v=step(gated=True)))
     events = (started("v"), red("v", "x"), exhausted("build"))
-    assert decided(plan_of(main={"outer": outer}), *events) == [NextRound("outer", 2, ("enough", "x"))]
+    assert decided(plan_of(main={"outer": outer}), *events) == [
+        NextRound("outer", 2, ("enough", "x"))
+    ]
 
 
 def test_a_loop_passes_when_its_gate_has_passed_and_all_its_stages_are_done() -> None:
@@ -280,27 +343,50 @@ def test_no_progress_counts_at_the_end_not_at_the_beginning() -> None:
 
 def test_an_outer_round_gives_the_inner_loop_a_fresh_start() -> None:
     outer = loop("build", build=loop("v", rounds=2, v=step(gated=True)))
-    first = (started("v"), red("v", "x"), next_round("build", 2), started("v"), red("v", "x"), exhausted("build"))
+    first = (
+        started("v"),
+        red("v", "x"),
+        next_round("build", 2),
+        started("v"),
+        red("v", "x"),
+        exhausted("build"),
+    )
     second = (next_round("outer", 2), started("v"), red("v", "x"))
-    assert decided(plan_of(main={"outer": outer}), *first, *second) == [NextRound("build", 2, ("x",))]
+    assert decided(plan_of(main={"outer": outer}), *first, *second) == [
+        NextRound("build", 2, ("x",))
+    ]
 
 
 def test_a_red_round_starts_nothing_more() -> None:
-    plan = plan_of(main={"build": loop("v", v=step(gated=True), a=step(), b=step("a"), slow=step())})
+    plan = plan_of(
+        main={"build": loop("v", v=step(gated=True), a=step(), b=step("a"), slow=step())}
+    )
     events = (started("v"), started("a"), started("slow"), finished("a"), red("v", "x"))
     assert decided(plan, *events) == []
     assert decided(plan, *events, finished("slow")) == [NextRound("build", 2, ("x",))]
 
 
 def test_what_a_red_round_makes_ready_does_not_start() -> None:
-    plan = plan_of(main={"build": loop("v", v=step(gated=True), a=step(), b=step("a"), slow=step())})
-    assert decided(plan, started("v"), started("a"), started("slow"), red("v", "x"), finished("a")) == []
+    plan = plan_of(
+        main={"build": loop("v", v=step(gated=True), a=step(), b=step("a"), slow=step())}
+    )
+    assert (
+        decided(plan, started("v"), started("a"), started("slow"), red("v", "x"), finished("a"))
+        == []
+    )
 
 
 def test_a_loop_in_a_red_round_is_not_judged_any_more() -> None:
     inner = loop("w", w=step(gated=True), slow=step())
     plan = plan_of(main={"outer": loop("v", v=step(gated=True), inner=inner)})
-    events = (started("v"), started("w"), started("slow"), red("w", "y"), red("v", "x"), finished("slow"))
+    events = (
+        started("v"),
+        started("w"),
+        started("slow"),
+        red("w", "y"),
+        red("v", "x"),
+        finished("slow"),
+    )
     assert decided(plan, *events) == [NextRound("outer", 2, ("x",))]
 
 
@@ -323,7 +409,9 @@ def test_failures_that_differ_only_in_numbers_are_the_same(one: str, other: str)
     plan = plan_of(main={"build": loop("v", v=step(gated=True))})
     second = (next_round("build", 2), started("v"), red("v", other, tree="2"))
     commands = decided(plan, started("v"), red("v", one, tree="1"), *second)
-    assert commands == [EndLoop("build", passed=False, reason="no progress: the same failure in 2 round(s)")]
+    assert commands == [
+        EndLoop("build", passed=False, reason="no progress: the same failure in 2 round(s)")
+    ]
 
 
 def test_tests_whose_names_differ_in_a_number_are_different_failures() -> None:
@@ -337,15 +425,25 @@ def test_tests_whose_names_differ_in_a_number_are_different_failures() -> None:
 
 
 def test_an_exhausted_loop_starts_the_workflow_that_looks_for_the_cause() -> None:
-    plan = plan_of(main={"build": loop("v", on_exhausted="triage", v=step(gated=True))}, triage={"look": step()})
+    plan = plan_of(
+        main={"build": loop("v", on_exhausted="triage", v=step(gated=True))},
+        triage={"look": step()},
+    )
     events = (started("v"), red("v", "x"), exhausted("build"))
     assert decided(plan, *events) == [StartWorkflow("triage", "build: enough")]
-    assert decided(plan, *events, WorkflowStarted(at=NOON, workflow="triage", reason="")) == [Start("triage:look")]
+    assert decided(plan, *events, WorkflowStarted(at=NOON, workflow="triage", reason="")) == [
+        Start("triage:look")
+    ]
 
 
 def test_a_run_that_only_waits_for_locks_parks_and_says_who_waits_for_what() -> None:
     plan = plan_of(main={"a": step(), "b": step()})
-    events = (started("a"), started("b"), finished("a", Outcome.PARKED, reason="waits for one"), finished("b"))
+    events = (
+        started("a"),
+        started("b"),
+        finished("a", Outcome.PARKED, reason="waits for one"),
+        finished("b"),
+    )
     assert decided(plan, *events) == [Park("a waits for one")]
     assert decided(plan, *events, OPENED) == [Start("a")]
 
@@ -378,27 +476,43 @@ def test_what_a_failed_run_never_came_to_is_skipped_with_the_reason() -> None:
 
 def test_what_a_cancelled_run_never_came_to_is_cancelled() -> None:
     plan = plan_of(main={"a": step(), "b": step("a")})
-    events = (started("a"), finished("a"), CancelRequested(at=NOON), RunFinished(at=NOON, end=RunEnd.CANCELLED))
+    events = (
+        started("a"),
+        finished("a"),
+        CancelRequested(at=NOON),
+        RunFinished(at=NOON, end=RunEnd.CANCELLED),
+    )
     state = after(plan, *events)
     assert (state.nodes["a"].status, state.nodes["b"].status) == (Status.DONE, Status.CANCELLED)
 
 
 def test_a_follow_up_that_a_cancelled_run_never_needed_is_skipped() -> None:
-    plan = plan_of(main={"build": loop("v", on_exhausted="triage", v=step(gated=True))}, triage={"look": step()})
+    plan = plan_of(
+        main={"build": loop("v", on_exhausted="triage", v=step(gated=True))},
+        triage={"look": step()},
+    )
     state = after(plan, CancelRequested(at=NOON), RunFinished(at=NOON, end=RunEnd.CANCELLED))
     assert state.nodes["triage:look"].status is Status.SKIPPED
 
 
 def test_a_follow_up_that_was_not_needed_is_skipped() -> None:
-    plan = plan_of(main={"build": loop("v", on_exhausted="triage", v=step(gated=True))}, triage={"look": step()})
+    plan = plan_of(
+        main={"build": loop("v", on_exhausted="triage", v=step(gated=True))},
+        triage={"look": step()},
+    )
     passed = LoopFinished(at=NOON, loop="build", passed=True, reason="")
     state = after(plan, started("v"), finished("v"), passed, RunFinished(at=NOON, end=RunEnd.DONE))
-    assert (state.nodes["triage:look"].status, state.nodes["triage:look"].reason) == (Status.SKIPPED, "not needed")
+    assert (state.nodes["triage:look"].status, state.nodes["triage:look"].reason) == (
+        Status.SKIPPED,
+        "not needed",
+    )
 
 
 def test_the_newest_tree_and_commit_are_those_of_the_last_stage_that_made_one() -> None:
     plan = plan_of(main={"a": step(), "b": step()})
-    wrote = StageFinished(at=NOON, stage="a", attempt=1, outcome=Outcome.DONE, tree="tree 2", commit="commit 2")
+    wrote = StageFinished(
+        at=NOON, stage="a", attempt=1, outcome=Outcome.DONE, tree="tree 2", commit="commit 2"
+    )
     looked = StageFinished(at=NOON, stage="b", attempt=1, outcome=Outcome.DONE)
     state = after(plan, started("a"), started("b"), wrote, looked)
     assert (state.tree, state.commit) == ("tree 2", "commit 2")
@@ -409,7 +523,10 @@ def test_effects_and_notes_are_kept() -> None:
     intended = EffectIntended(at=NOON, effect=Effect.PUSH, detail={"to": "origin"})
     done = EffectDone(at=NOON, effect=Effect.PUSH, detail={"sha": "abc"})
     state = after(plan, intended, done, Noted(at=NOON, text="the base moved"))
-    assert (state.intended, state.effects) == ({Effect.PUSH: {"to": "origin"}}, {Effect.PUSH: {"sha": "abc"}})
+    assert (state.intended, state.effects) == (
+        {Effect.PUSH: {"to": "origin"}},
+        {Effect.PUSH: {"sha": "abc"}},
+    )
     assert state.notes == ["the base moved"]
 
 
@@ -442,7 +559,14 @@ def test_a_run_goes_on_where_it_was_after_an_invoked_stage() -> None:
 def test_a_failure_elsewhere_still_ends_the_run_after_an_invoked_stage() -> None:
     plan = plan_of(main={"a": step(), "b": step(), "c": step("b")})
     failure = (started("a"), finished("a", Outcome.FAILED, kind=FailureKind.AGENT, reason="no"))
-    alone = (RunFinished(at=NOON, end=RunEnd.FAILED), OPENED, invoked("b"), started("b"), finished("b"), OPENED)
+    alone = (
+        RunFinished(at=NOON, end=RunEnd.FAILED),
+        OPENED,
+        invoked("b"),
+        started("b"),
+        finished("b"),
+        OPENED,
+    )
     assert decided(plan, *failure, *alone) == [Finish(RunEnd.FAILED, "a failed: no")]
 
 
@@ -454,25 +578,48 @@ def test_a_repeated_stage_that_was_cut_short_is_not_taken_for_done() -> None:
 
 def test_a_repeated_stage_counts_once() -> None:
     plan = plan_of(main={"a": step(), "b": step()})
-    failure = (OPENED, invoked("a"), started("a"), finished("a", Outcome.FAILED, kind=FailureKind.AGENT))
+    failure = (
+        OPENED,
+        invoked("a"),
+        started("a"),
+        finished("a", Outcome.FAILED, kind=FailureKind.AGENT),
+    )
     again = (OPENED, invoked("a"), started("a"), finished("a"))
     assert decided(plan, started("a"), finished("a"), *failure, *again, OPENED) == [Start("b")]
 
 
 def test_a_deciding_stage_that_is_repeated_and_red_keeps_the_run_from_being_done() -> None:
     plan = plan_of(main={"build": loop("v", v=step(gated=True))})
-    passed = (started("v"), finished("v"), LoopFinished(at=NOON, loop="build", passed=True, reason=""))
+    passed = (
+        started("v"),
+        finished("v"),
+        LoopFinished(at=NOON, loop="build", passed=True, reason=""),
+    )
     done = (*passed, RunFinished(at=NOON, end=RunEnd.DONE))
     repeated = (OPENED, invoked("v"), started("v"), red("v", "x"), OPENED, next_round("build", 2))
     assert decided(plan, *done, *repeated) == [Start("v")]
 
 
 def test_a_follow_up_that_is_done_does_not_make_a_failed_run_done() -> None:
-    plan = plan_of(main={"build": loop("v", on_exhausted="triage", v=step(gated=True))}, triage={"look": step()})
+    plan = plan_of(
+        main={"build": loop("v", on_exhausted="triage", v=step(gated=True))},
+        triage={"look": step()},
+    )
     followed = (
-        *(started("v"), red("v", "x"), exhausted("build"), WorkflowStarted(at=NOON, workflow="triage", reason="")),
+        *(
+            started("v"),
+            red("v", "x"),
+            exhausted("build"),
+            WorkflowStarted(at=NOON, workflow="triage", reason=""),
+        ),
         *(started("triage:look"), finished("triage:look"), RunFinished(at=NOON, end=RunEnd.FAILED)),
     )
-    again = (OPENED, invoked("triage:look"), started("triage:look"), finished("triage:look"), OPENED)
+    again = (
+        OPENED,
+        invoked("triage:look"),
+        started("triage:look"),
+        finished("triage:look"),
+        OPENED,
+    )
     assert [type(command) for command in decided(plan, *followed, *again)] == [Finish]
     assert Finish(RunEnd.DONE) not in decided(plan, *followed, *again)

@@ -89,7 +89,11 @@ from pipeline.language.plan import Kind, Node, Plan
 from pipeline.language.words import Count, Duration, Expression, Name, Template
 
 PROFILE = settings(
-    max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=400,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
 )
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -163,7 +167,11 @@ class Ledger:
         target = node.refs[name]
         if word.startswith("out"):
             return self.values[target]["n"] == 1 if target in self.done else None
-        states = {"done": self.is_done(target), "skipped": target in self.skipped, "failed": target in self.missed}
+        states = {
+            "done": self.is_done(target),
+            "skipped": target in self.skipped,
+            "failed": target in self.missed,
+        }
         found = states[word] and (word != "done" or target not in self.skipped | self.missed)
         return found is not node.when.startswith("not ")
 
@@ -171,13 +179,25 @@ class Ledger:
         """Everything needed is done, in this round, and the stage itself is neither done nor under way."""
         node = self.plan.nodes[node_id]
         needs = [need for around in self.chain(node_id) for need in self.plan.nodes[around].needs]
-        fresh = not any(node_id in book for book in (self.done, self.running, self.skipped, self.missed))
+        fresh = not any(
+            node_id in book for book in (self.done, self.running, self.skipped, self.missed)
+        )
         around = list(self.chain(node.parent))
         judged = any(group in self.done | self.skipped for group in around)
         wanted = [group for group in self.chain(node_id) if self.plan.nodes[group].when]
         go = all(self.judged.get(group) is Verdict.GO for group in wanted)
-        known = all(group in self.unfolded for group in around if self.plan.nodes[group].kind is Kind.FOREACH)
-        return fresh and go and known and not judged and all(self.is_done(need) for need in (*needs, *node.children))
+        known = all(
+            group in self.unfolded
+            for group in around
+            if self.plan.nodes[group].kind is Kind.FOREACH
+        )
+        return (
+            fresh
+            and go
+            and known
+            and not judged
+            and all(self.is_done(need) for need in (*needs, *node.children))
+        )
 
     def doors(self) -> Iterator[str]:
         """Go through what `Start` can name: stages, and groups with gates of their own."""
@@ -189,7 +209,10 @@ class Ledger:
     def is_forgotten(self, node_id: str) -> bool:
         """It belongs to an item of an earlier round."""
         items = [group for group in self.chain(node_id) if self.plan.nodes[group].kind is Kind.ITEM]
-        return any(item not in self.plan.nodes[str(self.plan.nodes[item].parent)].children for item in items)
+        return any(
+            item not in self.plan.nodes[str(self.plan.nodes[item].parent)].children
+            for item in items
+        )
 
     def held(self) -> set[str]:
         return {lock for stage in self.running for lock in self.plan.nodes[stage].locks}
@@ -268,11 +291,17 @@ class Ledger:
         inside = inside or (self._is_until(stage) and self.plan.nodes[stage].parent in self.red)
         if self.final or self.plan.nodes[stage].workflow != self.workflow:
             return False
-        return not inside and not any(stage in book for book in books) and not self.is_forgotten(stage)
+        return (
+            not inside and not any(stage in book for book in books) and not self.is_forgotten(stage)
+        )
 
     def answers_to(self, stage: str) -> set[Answer]:
         """List what a stage can be answered: an agent's question a reply, an approval yes or no."""
-        own = {Answer.REPLY} if self.plan.nodes[stage].kind is Kind.AGENT else {Answer.APPROVE, Answer.REVISE}
+        own = (
+            {Answer.REPLY}
+            if self.plan.nodes[stage].kind is Kind.AGENT
+            else {Answer.APPROVE, Answer.REVISE}
+        )
         return {*own, Answer.STOP, Answer.EXPIRED}
 
     def _answered(self, event: Answered) -> None:
@@ -304,7 +333,15 @@ class Ledger:
         taken = set(event.stages)
         for name in taken & self.asked.keys():
             del self.asked[name]
-        for book in (self.done, self.skipped, self.missed, self.red, self.not_retried, self.parked, self.wonders):
+        for book in (
+            self.done,
+            self.skipped,
+            self.missed,
+            self.red,
+            self.not_retried,
+            self.parked,
+            self.wonders,
+        ):
             book.difference_update(taken)
         for table in (
             self.tries, self.losses, self.waits, self.rounds, self.later, self.verdicts, self.judged, self.questions
@@ -331,10 +368,16 @@ class Ledger:
         self.asked.pop(stage, None)
         if self.plan.nodes[stage].workflow == self.plan.workflow:
             self.asked = {
-                one: it for one, it in self.asked.items() if self.plan.nodes[one].workflow == self.plan.workflow
+                one: it
+                for one, it in self.asked.items()
+                if self.plan.nodes[one].workflow == self.plan.workflow
             }
             if self.followed or self.workflow != self.plan.workflow:
-                self.wonders = {one for one in self.wonders if self.plan.nodes[one].workflow == self.plan.workflow}
+                self.wonders = {
+                    one
+                    for one in self.wonders
+                    if self.plan.nodes[one].workflow == self.plan.workflow
+                }
             self.workflow, self.followed = self.plan.workflow, []
         for book in (self.done, self.not_retried, self.wonders):
             book.discard(stage)
@@ -374,7 +417,9 @@ class Ledger:
                 self.tree = event.tree or self.tree
                 self.values[node.id] = event.values.get("out", {})
             case Outcome.FAILED:
-                failures = tuple(failure for gate in event.gates for failure in gate.failures) or (event.reason,)
+                failures = tuple(failure for gate in event.gates for failure in gate.failures) or (
+                    event.reason,
+                )
                 self._failed(event, failures)
             case Outcome.LOST:
                 self.losses[node.id] += 1
@@ -486,7 +531,10 @@ def rounds_stay_in_bounds(seen: Ledger, event: Event) -> None:
         assert rule is not None
         assert event.round == seen.rounds.get(event.loop, 1) + 1 <= rule.max
         assert event.loop in seen.red
-        assert event.told == seen.told[event.loop] or seen.plan.nodes[str(seen.plan.nodes[event.loop].until)].loop
+        assert (
+            event.told == seen.told[event.loop]
+            or seen.plan.nodes[str(seen.plan.nodes[event.loop].until)].loop
+        )
 
 
 def loops_end_for_a_reason(seen: Ledger, event: Event) -> None:
@@ -497,7 +545,9 @@ def loops_end_for_a_reason(seen: Ledger, event: Event) -> None:
     assert node.until is not None
     recent = seen.verdicts.get(node.id, [])[-node.loop.no_progress :]
     enough = len(recent) == node.loop.no_progress
-    stuck = enough and (len({failure for failure, _ in recent}) == 1 or len({tree for _, tree in recent}) == 1)
+    stuck = enough and (
+        len({failure for failure, _ in recent}) == 1 or len({tree for _, tree in recent}) == 1
+    )
     if isinstance(event, RoundStarted):
         assert not stuck
     elif event.passed:
@@ -511,13 +561,17 @@ def loops_end_for_a_reason(seen: Ledger, event: Event) -> None:
 def loops_are_judged_when_all_is_quiet(seen: Ledger, event: Event) -> None:
     if isinstance(event, RoundStarted | LoopFinished):
         assert seen.running.isdisjoint(seen.below(event.loop))
-        needs = [need for around in seen.chain(event.loop) for need in seen.plan.nodes[around].needs]
+        needs = [
+            need for around in seen.chain(event.loop) for need in seen.plan.nodes[around].needs
+        ]
         assert all(seen.is_done(need) for need in needs)
 
 
 def nothing_starts_that_is_in_vain(seen: Ledger, event: Event) -> None:
     if isinstance(event, StageStarted | RoundStarted):
-        node_id = event.stage if isinstance(event, StageStarted) else seen.plan.nodes[event.loop].parent
+        node_id = (
+            event.stage if isinstance(event, StageStarted) else seen.plan.nodes[event.loop].parent
+        )
         assert not seen.final
         assert not seen.cancelled
         assert not seen.draining
@@ -538,7 +592,11 @@ def conditions_are_answered_truly(seen: Ledger, event: Event) -> None:
     if isinstance(event, ConditionAnswered):
         node = seen.plan.nodes[event.stage]
         assert event.stage not in seen.judged
-        assert all(seen.is_done(need) for around in seen.chain(node.id) for need in seen.plan.nodes[around].needs)
+        assert all(
+            seen.is_done(need)
+            for around in seen.chain(node.id)
+            for need in seen.plan.nodes[around].needs
+        )
         wanted = {None: Verdict.FAIL, True: Verdict.GO, False: Verdict.SKIP}
         assert event.verdict is wanted[seen.holds(node)]
 
@@ -581,13 +639,19 @@ def what_an_agent_asks_is_asked_once(seen: Ledger, event: Event) -> None:
 
 
 def where_there_is_nothing_to_do_nothing_is_done(seen: Ledger, event: Event) -> None:
-    by_a_person = RunOpened | CancelRequested | Answered | LimitsRaised | StageCancelled | TakenBack | Invoked
+    by_a_person = (
+        RunOpened | CancelRequested | Answered | LimitsRaised | StageCancelled | TakenBack | Invoked
+    )
     if seen.needless:
         assert isinstance(event, StageFinished | RunFinished | by_a_person)
 
 
 def never_over_the_budget(seen: Ledger, event: Event) -> None:
-    if isinstance(event, StageStarted) and seen.usd is not None and seen.plan.nodes[event.stage].kind is Kind.AGENT:
+    if (
+        isinstance(event, StageStarted)
+        and seen.usd is not None
+        and seen.plan.nodes[event.stage].kind is Kind.AGENT
+    ):
         own = seen.plan.nodes[event.stage].limits.usd or 0.0
         assert seen.spent < seen.usd
         assert seen.spent + sum(seen.reserved.values()) + own <= seen.usd + 1e-9
@@ -698,12 +762,16 @@ def nothing_waits_without_a_cause(seen: Ledger, commands: list[Command], now: da
         lost_round = not seen.red.isdisjoint(seen.chain(stage))
         node = seen.plan.nodes[stage]
         if node.kind is Kind.APPROVAL or stage in seen.wonders:
-            assert not seen.may_start(stage) or lost_round or stage in seen.asked, f"nobody was asked about {stage}"
+            assert not seen.may_start(stage) or lost_round or stage in seen.asked, (
+                f"nobody was asked about {stage}"
+            )
             continue
         if node.kind is Kind.AGENT and seen.usd is not None:
             continue
         if seen.may_start(stage) and not idle and not lost_round:
-            assert not seen.held().isdisjoint(seen.plan.nodes[stage].locks), f"{stage} could have started"
+            assert not seen.held().isdisjoint(seen.plan.nodes[stage].locks), (
+                f"{stage} could have started"
+            )
 
 
 def replay_equals_live(plan: Plan, journal: list[bytes], live: RunState) -> None:
@@ -759,7 +827,15 @@ class Walk:
         self.to_end: dict[str, Outcome] = {}
         self.started: list[str] = []
         self.write(
-            RunStarted(at=NOON, run_id="r", workflow=plan.workflow, feature="f", idea="i", base="b", base_branch="main")
+            RunStarted(
+                at=NOON,
+                run_id="r",
+                workflow=plan.workflow,
+                feature="f",
+                idea="i",
+                base="b",
+                base_branch="main",
+            )
         )
 
     def write(self, event: Event) -> None:
@@ -775,7 +851,11 @@ class Walk:
         for _ in range(60 + 6 * most_attempts(self.plan)):
             asked_at = self.now
             commands = decide(
-                self.state, asked_at, self.plan.parallel, awake_s=self.awake_s, draining=self.seen.draining
+                self.state,
+                asked_at,
+                self.plan.parallel,
+                awake_s=self.awake_s,
+                draining=self.seen.draining,
             )
             never_stuck(self.seen, commands)
             if not all(self.act(command) for command in commands):
@@ -790,7 +870,9 @@ class Walk:
         match command:
             case Start(stage):
                 self.started.append(stage)
-                self.write(StageStarted(at=self.now, stage=stage, attempt=self.seen.attempts[stage] + 1))
+                self.write(
+                    StageStarted(at=self.now, stage=stage, attempt=self.seen.attempts[stage] + 1)
+                )
             case NextRound(loop, number, told):
                 self.write(RoundStarted(at=self.now, loop=loop, round=number, told=told))
             case EndLoop(loop, passed, reason):
@@ -801,19 +883,32 @@ class Walk:
                 assert at > self.now
                 self.now = self.now if self.seen.running else at
             case Judge(stage, verdict, reason):
-                self.write(ConditionAnswered(at=self.now, stage=stage, verdict=verdict, reason=reason))
+                self.write(
+                    ConditionAnswered(at=self.now, stage=stage, verdict=verdict, reason=reason)
+                )
             case Unfold(stage, items, problem):
                 self.write(ItemsFound(at=self.now, stage=stage, items=items, problem=problem))
             case Ask(stage, until):
-                self.write(ApprovalAsked(at=self.now, stage=stage, tree=self.state.tree, until=until))
+                self.write(
+                    ApprovalAsked(at=self.now, stage=stage, tree=self.state.tree, until=until)
+                )
             case Expire(stage):
                 until = self.seen.asked[stage].until
                 assert until is not None
                 assert until <= self.now
-                self.write(Answered(at=self.now, stage=stage, answer=Answer.EXPIRED, tree=self.seen.asked[stage].tree))
+                self.write(
+                    Answered(
+                        at=self.now,
+                        stage=stage,
+                        answer=Answer.EXPIRED,
+                        tree=self.seen.asked[stage].tree,
+                    )
+                )
             case TakeBack(stages, told, reason):
                 assert told
-                self.write(TakenBack(at=self.now, stages=stages, reason=reason, told=told, tree="tree d"))
+                self.write(
+                    TakenBack(at=self.now, stages=stages, reason=reason, told=told, tree="tree d")
+                )
             case Park(reason, waits):
                 assert reason
                 assert not self.seen.running
@@ -827,7 +922,9 @@ class Walk:
                 self.open_again()
             case Cancel(stage, park):
                 assert stage in self.seen.running
-                self.to_end[stage] = Outcome.PARKED if park or self.seen.needless else Outcome.CANCELLED
+                self.to_end[stage] = (
+                    Outcome.PARKED if park or self.seen.needless else Outcome.CANCELLED
+                )
             case Finish(end, reason):
                 self.write(RunFinished(at=self.now, end=end, reason=reason))
                 return self.go_back() or (self.invocations_left > 0 and self.open_again())
@@ -837,13 +934,20 @@ class Walk:
         """Take the run up again, now and then for one stage only."""
         self.write(RunOpened(at=self.now, pid=1))
         leaves = sorted(node.id for node in self.plan.leaves() if node.kind is not Kind.APPROVAL)
-        if self.rnd and leaves and self.invocations_left and (self.state.end or self.rnd.randint(0, 1)):
+        if (
+            self.rnd
+            and leaves
+            and self.invocations_left
+            and (self.state.end or self.rnd.randint(0, 1))
+        ):
             self.invocations_left -= 1
             self.write(Invoked(at=self.now, stage=self.rnd.choice(leaves)))
         return self.state.end is None
 
     def waits_for_a_person(self) -> bool:
-        return bool(self.open_questions()) or self.seen.usd is not None or self.seen.wall_s is not None
+        return (
+            bool(self.open_questions()) or self.seen.usd is not None or self.seen.wall_s is not None
+        )
 
     def open_questions(self) -> dict[str, ApprovalAsked]:
         """List what a person can answer; where stages are invoked, the onlooker does not know what a rebuild closes."""
@@ -858,7 +962,12 @@ class Walk:
 
     def go_back(self) -> bool:
         """Let a person have a stage of a run that is over run again, now and then: the one that failed, or any."""
-        if self.rnd is None or self.oracles is not ORACLES or not self.persons_left or self.rnd.randint(0, 2) == 0:
+        if (
+            self.rnd is None
+            or self.oracles is not ORACLES
+            or not self.persons_left
+            or self.rnd.randint(0, 2) == 0
+        ):
             return False
         self.persons_left -= 1
         taken = closure(self.state, [self.rnd.choice(self.seen.final or self.everyone())])
@@ -869,12 +978,18 @@ class Walk:
 
     def everyone(self) -> list[str]:
         """List the stages of the main workflow that a person can name."""
-        names = sorted(node.id for node in self.state.plan.leaves() if node.workflow == self.plan.workflow)
+        names = sorted(
+            node.id for node in self.state.plan.leaves() if node.workflow == self.plan.workflow
+        )
         return [stage for stage in names if not self.seen.is_forgotten(stage)]
 
     def reply(self, answer: Answer) -> None:
         """Answer an open question, now and then with a word that does not answer it."""
-        stage = self.rnd.choice(sorted(self.open_questions())) if self.rnd else min(self.open_questions())
+        stage = (
+            self.rnd.choice(sorted(self.open_questions()))
+            if self.rnd
+            else min(self.open_questions())
+        )
         tree = self.open_questions()[stage].tree
         self.write(Answered(at=self.now, stage=stage, answer=answer, tree=tree, comment="smaller"))
 
@@ -883,7 +998,9 @@ class Walk:
         self.persons_left -= 1
         stage = rnd.choice(self.everyone())
         match rnd.randint(0, 3):
-            case 0 if not self.seen.running and not in_the_way(self.state, taken := closure(self.state, [stage])):
+            case 0 if not self.seen.running and not in_the_way(
+                self.state, taken := closure(self.state, [stage])
+            ):
                 self.write(TakenBack(at=self.now, stages=tuple(taken), reason="again", tree="t"))
             case 1:
                 self.write(StageCancelled(at=self.now, stage=stage, reason="enough"))
@@ -896,7 +1013,12 @@ class Walk:
         if self.rnd is not None:
             self.awake_s += self.rnd.randint(0, 30)
             self.seen.awake_s = self.awake_s
-            if self.oracles is ORACLES and self.persons_left and self.rnd.randint(0, 15) == 0 and not self.state.end:
+            if (
+                self.oracles is ORACLES
+                and self.persons_left
+                and self.rnd.randint(0, 15) == 0
+                and not self.state.end
+            ):
                 self.step_in(self.rnd)
             roll = self.rnd.randint(0, 99)
             if roll > 97:
@@ -909,9 +1031,15 @@ class Walk:
                 self.now += timedelta(seconds=10)
         if ending := sorted(self.seen.running & self.to_end.keys()):
             outcome = self.to_end.pop(ending[0])
-            self.write(StageFinished(at=self.now, stage=ending[0], attempt=1, outcome=outcome, reason="put off"))
+            self.write(
+                StageFinished(
+                    at=self.now, stage=ending[0], attempt=1, outcome=outcome, reason="put off"
+                )
+            )
         elif self.seen.running:
-            stage = self.rnd.choice(sorted(self.seen.running)) if self.rnd else min(self.seen.running)
+            stage = (
+                self.rnd.choice(sorted(self.seen.running)) if self.rnd else min(self.seen.running)
+            )
             self.write(self.answer(self, stage))
         elif self.seen.draining:
             self.seen.draining = False
@@ -926,7 +1054,11 @@ class Walk:
         self.awake_s = self.seen.awake_s = 0.0
         self.write(RunOpened(at=self.now, pid=1))
         for stage in sorted(self.seen.running):
-            self.write(StageFinished(at=self.now, stage=stage, attempt=1, outcome=Outcome.LOST, reason="killed"))
+            self.write(
+                StageFinished(
+                    at=self.now, stage=stage, attempt=1, outcome=Outcome.LOST, reason="killed"
+                )
+            )
 
 
 # Random flows and random answers.
@@ -940,7 +1072,9 @@ def random_plan(rnd: Random) -> Plan:
     names = (f"s{number}" for number in count())
     main = random_stages(rnd, names, 2, ["fail", "triage"])
     if rnd.randint(0, 1):
-        main["publish"] = Stage(publish=Publish(), needs=tuple(map(Name, main)), lock=(Name("publisher"),))
+        main["publish"] = Stage(
+            publish=Publish(), needs=tuple(map(Name, main)), lock=(Name("publisher"),)
+        )
     workflows = {
         "main": Workflow(stages=main),
         "triage": Workflow(stages=random_stages(rnd, names, 1, ["fail", "deeper"], calls=False)),
@@ -948,7 +1082,9 @@ def random_plan(rnd: Random) -> Plan:
         "called": Workflow(stages=random_stages(rnd, names, 1, ["fail"], calls=False)),
     }
     usd = rnd.choice((None, None, 3.0, 20.0))
-    limits = Limits(parallel=rnd.randint(1, 3), usd=usd, wall=rnd.choice((None, None, Duration(400.0))))
+    limits = Limits(
+        parallel=rnd.randint(1, 3), usd=usd, wall=rnd.choice((None, None, Duration(400.0)))
+    )
     flow = Flow(
         version=1,
         targets=(),
@@ -966,7 +1102,9 @@ def random_stages(
     stages: dict[str, Stage] = {}
     for _ in range(rnd.randint(1, 2 + depth)):
         needs = tuple(Name(name) for name in stages if rnd.randint(0, 2) == 0)
-        stage = random_stage(rnd, names, depth, follow_ups, {need: stages[need] for need in needs}, calls=calls)
+        stage = random_stage(
+            rnd, names, depth, follow_ups, {need: stages[need] for need in needs}, calls=calls
+        )
         stages[next(names)] = msgspec.structs.replace(stage, needs=needs)
     declared = list(stages.items())
     rnd.shuffle(declared)
@@ -974,32 +1112,50 @@ def random_stages(
 
 
 def random_stage(
-    rnd: Random, names: Iterator[str], depth: int, follow_ups: list[str], needed: dict[str, Stage], *, calls: bool
+    rnd: Random,
+    names: Iterator[str],
+    depth: int,
+    follow_ups: list[str],
+    needed: dict[str, Stage],
+    *,
+    calls: bool,
 ) -> Stage:
     stage = random_shape(rnd, names, depth, follow_ups, needed, calls=calls)
     if needed and rnd.randint(0, 2) == 0:
         target = rnd.choice(sorted(needed))
-        words = ["done", "failed", "skipped"] + ["out.n == 1"] * 2 * (kind_of(needed[target]) in DOERS)
+        words = ["done", "failed", "skipped"] + ["out.n == 1"] * 2 * (
+            kind_of(needed[target]) in DOERS
+        )
         no = "" if (word := rnd.choice(words)).startswith("out") else rnd.choice(("", "not "))
         stage = msgspec.structs.replace(stage, when=Expression(f"{no}{target}.{word}"))
     return stage
 
 
 def random_shape(
-    rnd: Random, names: Iterator[str], depth: int, follow_ups: list[str], needed: dict[str, Stage], *, calls: bool
+    rnd: Random,
+    names: Iterator[str],
+    depth: int,
+    follow_ups: list[str],
+    needed: dict[str, Stage],
+    *,
+    calls: bool,
 ) -> Stage:
     lists = sorted(name for name, stage in needed.items() if kind_of(stage) in DOERS)
     shapes = ["run", "run", "agent"]
     if depth:
         shapes = (
-            ["run", "agent", "approval", "parallel", "loop", "loop"] + ["call"] * calls + ["foreach"] * 2 * bool(lists)
+            ["run", "agent", "approval", "parallel", "loop", "loop"]
+            + ["call"] * calls
+            + ["foreach"] * 2 * bool(lists)
         )
     shape = rnd.choice(shapes)
     if shape in {"run", "agent"}:
         return random_doer(rnd, shape, follow_ups)
     if shape == "approval":
         timeout = rnd.choice((None, Duration(30.0)))
-        return Stage(approval=Approval(ask=Template("well?"), timeout=timeout, revisions=rnd.randint(0, 2)))
+        return Stage(
+            approval=Approval(ask=Template("well?"), timeout=timeout, revisions=rnd.randint(0, 2))
+        )
     if shape == "call":
         return Stage(workflow=Name("called"))
     inner = random_stages(rnd, names, depth - 1, follow_ups, calls=False)
@@ -1007,14 +1163,20 @@ def random_shape(
         over = Expression(f"{rnd.choice(lists)}.out.items")
         return Stage(foreach=Foreach(over=over, max=rnd.randint(1, 3)), stages=inner)
     if shape == "parallel":
-        return Stage(parallel=inner, gates=(GateName.FINDINGS,) if rnd.randint(0, 1) else (), retry=random_retry(rnd))
+        return Stage(
+            parallel=inner,
+            gates=(GateName.FINDINGS,) if rnd.randint(0, 1) else (),
+            retry=random_retry(rnd),
+        )
     return random_loop(rnd, names, inner, follow_ups)
 
 
 def random_doer(rnd: Random, shape: str, follow_ups: list[str]) -> Stage:
     lock = tuple(Name(name) for name in ("one", "two") if rnd.randint(0, 2) == 0)
     on_failure = Name(rnd.choice(("fail", "fail", "continue", follow_ups[-1])))
-    limits = StageLimits(usd=rnd.choice((None, 1.0, 2.0)), tokens=Count(5)) if shape == "agent" else None
+    limits = (
+        StageLimits(usd=rnd.choice((None, 1.0, 2.0)), tokens=Count(5)) if shape == "agent" else None
+    )
     return Stage(
         run=None if shape == "agent" else "true",
         agent=Name("role") if shape == "agent" else None,
@@ -1032,9 +1194,13 @@ def random_retry(rnd: Random) -> Retry:
     return Retry(max=rnd.randint(0, 2), on=on, lost=rnd.randint(0, 3), quota=rnd.randint(0, 2))
 
 
-def random_loop(rnd: Random, names: Iterator[str], inner: dict[str, Stage], follow_ups: list[str]) -> Stage:
+def random_loop(
+    rnd: Random, names: Iterator[str], inner: dict[str, Stage], follow_ups: list[str]
+) -> Stage:
     able = [
-        name for name, stage in inner.items() if stage.workflow is None and stage.foreach is None and not stage.when
+        name
+        for name, stage in inner.items()
+        if stage.workflow is None and stage.foreach is None and not stage.when
     ]
     until = rnd.choice(sorted(able)) if able else next(names)
     deciding = inner.get(until, Stage(run="true"))
@@ -1078,7 +1244,12 @@ def random_answer(walk: Walk, stage: str) -> StageFinished:
             walk.parks_left -= 1
             kind = rnd.choice((None, FailureKind.QUOTA))
             return msgspec.structs.replace(
-                finished, outcome=Outcome.PARKED, reason="waits", retry_after=after, kind=kind, usage=Usage()
+                finished,
+                outcome=Outcome.PARKED,
+                reason="waits",
+                retry_after=after,
+                kind=kind,
+                usage=Usage(),
             )
         case _:
             kind = rnd.choice(walk.state.plan.nodes[stage].retry.on * 4 + tuple(FailureKind))
@@ -1097,7 +1268,9 @@ def random_word(walk: Walk, stage: str) -> Outcome | None:
 
 
 def red(walk: Walk, stage: str, *, failure: str, tree: str) -> StageFinished:
-    gate = GateResult(gate=GateName.FINDINGS, passed=False, tree=tree, detail="no", failures=(failure,))
+    gate = GateResult(
+        gate=GateName.FINDINGS, passed=False, tree=tree, detail="no", failures=(failure,)
+    )
     return StageFinished(
         at=walk.now,
         stage=stage,
@@ -1132,15 +1305,21 @@ def shown(walk: Walk) -> None:
 # Adversaries: a world that answers with one thing only.
 
 
-def always(outcome: Outcome, kind: FailureKind | None = None) -> Callable[["Walk", str], StageFinished]:
+def always(
+    outcome: Outcome, kind: FailureKind | None = None
+) -> Callable[["Walk", str], StageFinished]:
     def answer(walk: Walk, stage: str) -> StageFinished:
         number = walk.seen.attempts[stage]
-        return StageFinished(at=walk.now, stage=stage, attempt=number, outcome=outcome, kind=kind, reason="so be it")
+        return StageFinished(
+            at=walk.now, stage=stage, attempt=number, outcome=outcome, kind=kind, reason="so be it"
+        )
 
     return answer
 
 
-def red_gates(failures: Iterator[str], trees: Iterator[str]) -> Callable[["Walk", str], StageFinished]:
+def red_gates(
+    failures: Iterator[str], trees: Iterator[str]
+) -> Callable[["Walk", str], StageFinished]:
     """Answer red wherever there is a gate, and done elsewhere."""
 
     def answer(walk: Walk, stage: str) -> StageFinished:
@@ -1155,15 +1334,21 @@ def different(word: str) -> Iterator[str]:
     return (word + "x" * number for number in count())
 
 
-def plan_of(main: dict[str, Stage], triage: dict[str, Stage] | None = None, parallel: int = 4) -> Plan:
+def plan_of(
+    main: dict[str, Stage], triage: dict[str, Stage] | None = None, parallel: int = 4
+) -> Plan:
     workflows = {"main": Workflow(stages=main), "triage": Workflow(stages=triage or {})}
     limits = Limits(parallel=parallel)
     flow = Flow(version=1, targets=(), workflows=workflows, locks={"one": Lock()}, limits=limits)
     return compile_plan(flow, "main")
 
 
-def build_and_verify(rounds: int = 5, no_progress: int = 9, on_exhausted: str = "fail") -> dict[str, Stage]:
-    loop = Loop(until="verify.passed", max=rounds, no_progress=no_progress, on_exhausted=Name(on_exhausted))
+def build_and_verify(
+    rounds: int = 5, no_progress: int = 9, on_exhausted: str = "fail"
+) -> dict[str, Stage]:
+    loop = Loop(
+        until="verify.passed", max=rounds, no_progress=no_progress, on_exhausted=Name(on_exhausted)
+    )
     stages = {
         "develop": Stage(run="true"),
         "verify": Stage(run="true", needs=(Name("develop"),), gates=(GateName.GREEN,)),
@@ -1178,13 +1363,17 @@ def test_a_gate_that_is_always_red_ends_the_loop_after_its_rounds() -> None:
 
 
 def test_the_same_failure_ends_the_loop_early() -> None:
-    walk = Walk(plan_of(build_and_verify(no_progress=3)), red_gates(repeat("red"), different("tree")))
+    walk = Walk(
+        plan_of(build_and_verify(no_progress=3)), red_gates(repeat("red"), different("tree"))
+    )
     assert walk.run().end is RunEnd.FAILED
     assert walk.started == ["develop", "verify"] * 3
 
 
 def test_the_same_tree_ends_the_loop_early() -> None:
-    walk = Walk(plan_of(build_and_verify(no_progress=3)), red_gates(different("red"), repeat("tree")))
+    walk = Walk(
+        plan_of(build_and_verify(no_progress=3)), red_gates(different("red"), repeat("tree"))
+    )
     assert walk.run().end is RunEnd.FAILED
     assert walk.started == ["develop", "verify"] * 3
 
@@ -1196,7 +1385,9 @@ def test_failures_that_take_turns_use_all_rounds() -> None:
 
 
 def test_an_exhausted_loop_starts_its_follow_up_once_and_the_run_fails_all_the_same() -> None:
-    plan = plan_of(build_and_verify(rounds=2, on_exhausted="triage"), triage={"look": Stage(run="true")})
+    plan = plan_of(
+        build_and_verify(rounds=2, on_exhausted="triage"), triage={"look": Stage(run="true")}
+    )
     walk = Walk(plan, red_gates(different("red"), different("tree")))
     assert walk.run().end is RunEnd.FAILED
     assert walk.started == ["develop", "verify", "develop", "verify", "triage:look"]
@@ -1243,7 +1434,9 @@ def test_a_quota_that_is_never_given_back_parks_the_run_and_uses_no_retry_up() -
         quota = always(Outcome.PARKED, FailureKind.QUOTA)(walk, stage)
         return msgspec.structs.replace(quota, retry_after=later)
 
-    walk = Walk(plan_of({"a": Stage(run="true", retry=Retry(max=0, lost=0, quota=3))}), answer, parks=2)
+    walk = Walk(
+        plan_of({"a": Stage(run="true", retry=Retry(max=0, lost=0, quota=3))}), answer, parks=2
+    )
     assert walk.run().end is None
     assert walk.started == ["a"] * 5
     assert walk.now == NOON + timedelta(hours=3)
@@ -1275,7 +1468,9 @@ def test_an_approval_whose_time_is_up_ends_the_run() -> None:
 
 
 def test_a_budget_that_is_never_raised_parks_the_run_before_the_call_that_would_break_it() -> None:
-    agents = {f"a{number}": Stage(agent=Name("role"), limits=StageLimits(usd=2.0)) for number in range(4)}
+    agents = {
+        f"a{number}": Stage(agent=Name("role"), limits=StageLimits(usd=2.0)) for number in range(4)
+    }
     flow = Flow(
         version=1,
         targets=(),

@@ -22,10 +22,30 @@ from pipeline.core.events import (
 from pipeline.core.memory import Status
 from pipeline.core.progress import ASKED_MAX
 from pipeline.language.compiler import compile_plan
-from pipeline.language.flow import FailureKind, Flow, Limits, Lock, Loop, May, Retry, Role, Stage, StageLimits, Workflow
+from pipeline.language.flow import (
+    FailureKind,
+    Flow,
+    Limits,
+    Lock,
+    Loop,
+    May,
+    Retry,
+    Role,
+    Stage,
+    StageLimits,
+    Workflow,
+)
 from pipeline.language.plan import Plan
 from pipeline.language.words import Expression, Name
-from tests.core.test_decide_persons import answered, approval, cancelled, failed, made, missed, taken_back
+from tests.core.test_decide_persons import (
+    answered,
+    approval,
+    cancelled,
+    failed,
+    made,
+    missed,
+    taken_back,
+)
 from tests.core.test_decide_rules import (
     LATER,
     NOON,
@@ -61,7 +81,8 @@ def plan_of(usd: float | None = None, **workflows: dict[str, Stage]) -> Plan:
     locks, roles = {"one": Lock()}, {"role": Role(prompt="p")}
     limits = Limits(parallel=4, usd=usd)
     return compile_plan(
-        Flow(version=1, targets=(), workflows=compiled, locks=locks, agents=roles, limits=limits), "main"
+        Flow(version=1, targets=(), workflows=compiled, locks=locks, agents=roles, limits=limits),
+        "main",
     )
 
 
@@ -110,12 +131,17 @@ def test_others_go_on_while_a_question_is_open_and_its_lock_is_free() -> None:
 @pytest.mark.parametrize("word", [Answer.APPROVE, Answer.REVISE])
 def test_a_question_cannot_be_approved_or_revised(word: Answer) -> None:
     plan = plan_of(main={"plan": agent()})
-    assert decided(plan, started("plan"), asks("plan"), posed("plan"), answered("plan", word, "")) == WAITS
+    assert (
+        decided(plan, started("plan"), asks("plan"), posed("plan"), answered("plan", word, ""))
+        == WAITS
+    )
 
 
 def test_an_approval_cannot_be_replied_to() -> None:
     plan = plan_of(main={"ok": approval(), "a": step("ok")})
-    assert decided(plan, posed("ok"), replied("ok")) == [Park("ok waits for an answer", Waits.PERSON)]
+    assert decided(plan, posed("ok"), replied("ok")) == [
+        Park("ok waits for an answer", Waits.PERSON)
+    ]
 
 
 def test_a_question_that_is_stopped_fails_its_stage() -> None:
@@ -128,7 +154,13 @@ def test_a_question_that_is_stopped_fails_its_stage() -> None:
 def test_a_stage_whose_question_was_stopped_may_be_taken_back_and_asks_nothing_by_itself() -> None:
     plan = plan_of(main={"plan": agent()})
     stopped = answered("plan", Answer.STOP, "", "not now")
-    events = (started("plan"), asks("plan"), posed("plan"), stopped, RunFinished(at=NOON, end=RunEnd.FAILED))
+    events = (
+        started("plan"),
+        asks("plan"),
+        posed("plan"),
+        stopped,
+        RunFinished(at=NOON, end=RunEnd.FAILED),
+    )
     assert decided(plan, *events, taken_back("plan"), OPENED) == [Start("plan")]
     assert decided(plan, *events, OPENED, invoked("plan")) == [Start("plan")]
 
@@ -143,7 +175,12 @@ def test_a_stage_asks_so_often_and_then_it_fails() -> None:
 
 def test_a_stage_that_asked_too_often_may_ask_again_when_it_was_taken_back() -> None:
     plan = plan_of(main={"plan": agent()})
-    often = (*asked_of("plan") * ASKED_MAX, started("plan"), asks("plan"), RunFinished(at=NOON, end=RunEnd.FAILED))
+    often = (
+        *asked_of("plan") * ASKED_MAX,
+        started("plan"),
+        asks("plan"),
+        RunFinished(at=NOON, end=RunEnd.FAILED),
+    )
     for back in (taken_back("plan"), invoked("plan")):
         assert decided(plan, *often, back, started("plan"), asks("plan")) == [Ask("plan", None)]
 
@@ -160,7 +197,9 @@ def test_a_question_costs_what_its_attempt_cost() -> None:
     (command,) = decided(plan, started("plan"), told, posed("plan"), replied("plan"))
     assert isinstance(command, Park)
     raised = LimitsRaised(at=NOON, usd=3.0)
-    assert decided(plan, started("plan"), told, posed("plan"), replied("plan"), raised) == [Start("plan")]
+    assert decided(plan, started("plan"), told, posed("plan"), replied("plan"), raised) == [
+        Start("plan")
+    ]
 
 
 def test_all_replies_are_kept_whatever_becomes_of_the_attempts_after_them() -> None:
@@ -176,14 +215,22 @@ def test_the_next_round_knows_the_replies_of_the_last_one() -> None:
     build = Loop(until="check.passed", max=3)
     stages = {"plan": agent(), "check": step("plan", gated=True)}
     plan = plan_of(main={"build": Stage(loop=build, stages=stages)})
-    events = (*asked_of("plan"), started("plan"), finished("plan"), started("check"), red("check", "no"))
+    events = (
+        *asked_of("plan"),
+        started("plan"),
+        finished("plan"),
+        started("check"),
+        red("check", "no"),
+    )
     state = after(plan, *events, next_round("build", 2))
     assert (state.nodes["plan"].replies[0][-4:], state.nodes["plan"].wonders) == ("this", False)
 
 
 def test_a_red_round_closes_the_questions_in_it() -> None:
     build = Loop(until="check.passed", max=3)
-    plan = plan_of(main={"build": Stage(loop=build, stages={"plan": agent(), "check": step(gated=True)})})
+    plan = plan_of(
+        main={"build": Stage(loop=build, stages={"plan": agent(), "check": step(gated=True)})}
+    )
     events = (started("plan"), started("check"), asks("plan"), posed("plan"), red("check", "no"))
     assert after(plan, *events).asked == {}
     late = (started("plan"), started("check"), red("check", "no"), asks("plan"))
@@ -194,7 +241,13 @@ def test_a_red_round_closes_the_questions_in_it() -> None:
 
 def test_a_question_is_not_asked_again_when_the_tree_is_another_and_its_reply_counts() -> None:
     plan = plan_of(main={"plan": agent(), "beside": step(), "next": step("plan")})
-    events = (started("plan"), started("beside"), asks("plan"), posed("plan"), made("beside", "new"))
+    events = (
+        started("plan"),
+        started("beside"),
+        asks("plan"),
+        posed("plan"),
+        made("beside", "new"),
+    )
     assert decided(plan, *events) == WAITS
     assert decided(plan, *events, replied("plan")) == [Start("plan")]
 
@@ -215,13 +268,23 @@ def test_a_stage_that_asks_in_a_run_that_cannot_succeed_is_not_waited_for() -> N
 
 def test_a_question_of_what_is_taken_back_is_closed() -> None:
     plan = plan_of(main={"a": step(), "plan": agent("a")})
-    events = (started("a"), finished("a"), started("plan"), asks("plan"), posed("plan"), taken_back("a", "plan"))
+    events = (
+        started("a"),
+        finished("a"),
+        started("plan"),
+        asks("plan"),
+        posed("plan"),
+        taken_back("a", "plan"),
+    )
     assert decided(plan, *events) == [Start("a")]
     assert decided(plan, *events, replied("plan"), started("a"), finished("a")) == [Start("plan")]
 
 
 def test_a_stage_that_waits_for_an_answer_can_be_cancelled_or_missed() -> None:
-    stages = {"plan": msgspec.structs.replace(agent(), on_failure=Name("continue")), "next": step("plan")}
+    stages = {
+        "plan": msgspec.structs.replace(agent(), on_failure=Name("continue")),
+        "next": step("plan"),
+    }
     plan = plan_of(main=stages)
     for end in (answered("plan", Answer.STOP, ""), cancelled("plan")):
         assert decided(plan, started("plan"), asks("plan"), posed("plan"), end) == [Start("next")]
@@ -231,9 +294,17 @@ def test_a_question_of_what_looks_for_causes_stays_open_when_something_else_is_s
     stages = {"a": msgspec.structs.replace(step(), on_failure=Name("triage"))}
     plan = plan_of(main=stages, triage={"look": agent(), "ok": approval()})
     begun = (started("a"), failed("a"), WorkflowStarted(at=NOON, workflow="triage", reason=""))
-    events = (*begun, started("triage:look"), asks("triage:look"), posed("triage:look"), taken_back("triage:ok"))
+    events = (
+        *begun,
+        started("triage:look"),
+        asks("triage:look"),
+        posed("triage:look"),
+        taken_back("triage:ok"),
+    )
     assert decided(plan, *events) == [Ask("triage:ok", None)]
-    assert decided(plan, *events, posed("triage:ok", "t"), replied("triage:look")) == [Start("triage:look")]
+    assert decided(plan, *events, posed("triage:ok", "t"), replied("triage:look")) == [
+        Start("triage:look")
+    ]
 
 
 # One stage by itself.
@@ -276,15 +347,34 @@ def test_who_invokes_a_stage_closes_its_question() -> None:
 
 def test_a_reply_does_not_start_a_stage_whose_needs_are_to_run_again() -> None:
     plan = plan_of(main={"a": step(), "plan": agent("a")})
-    events = (started("a"), finished("a"), started("plan"), asks("plan"), posed("plan"), OPENED, invoked("a"))
-    assert decided(plan, *events, started("a"), finished("a"), OPENED, replied("plan")) == [Start("plan")]
+    events = (
+        started("a"),
+        finished("a"),
+        started("plan"),
+        asks("plan"),
+        posed("plan"),
+        OPENED,
+        invoked("a"),
+    )
+    assert decided(plan, *events, started("a"), finished("a"), OPENED, replied("plan")) == [
+        Start("plan")
+    ]
     assert after(plan, *events, OPENED, replied("plan")).ready.lists.get((), []) == [((0,), "a")]
 
 
 def test_a_question_leaves_the_condition_of_its_stage_to_be_asked() -> None:
     later = msgspec.structs.replace(agent("a"), when=Expression("a.failed"))
     plan = plan_of(main={"a": missed(), "plan": later})
-    alone = (OPENED, invoked("plan"), started("plan"), asks("plan"), posed("plan"), OPENED, replied("plan"), OPENED)
+    alone = (
+        OPENED,
+        invoked("plan"),
+        started("plan"),
+        asks("plan"),
+        posed("plan"),
+        OPENED,
+        replied("plan"),
+        OPENED,
+    )
     assert decided(plan, *alone) == [Start("a")]
     assert not after(plan, *alone, started("a"), finished("a")).ready
 
@@ -303,7 +393,9 @@ def test_what_is_needless_ends_the_run_when_what_else_runs_has_ended() -> None:
 
 def test_a_needless_run_has_its_stage_done_and_all_others_skipped() -> None:
     plan = plan_of(main={"plan": agent(), "next": step("plan")})
-    state = after(plan, started("plan"), needless("plan"), RunFinished(at=NOON, end=RunEnd.NEEDLESS))
+    state = after(
+        plan, started("plan"), needless("plan"), RunFinished(at=NOON, end=RunEnd.NEEDLESS)
+    )
     assert (state.nodes["plan"].status, state.nodes["next"].status) == (Status.DONE, Status.SKIPPED)
 
 
@@ -317,7 +409,9 @@ def test_what_is_needless_goes_before_an_open_question() -> None:
     plan = plan_of(main={"plan": agent(), "other": agent()})
     events = (started("plan"), started("other"), asks("other"), posed("other"), needless("plan"))
     assert decided(plan, *events) == [Finish(RunEnd.NEEDLESS, "plan: it is there")]
-    assert decided(plan, *events, replied("other")) == [Finish(RunEnd.NEEDLESS, "plan: it is there")]
+    assert decided(plan, *events, replied("other")) == [
+        Finish(RunEnd.NEEDLESS, "plan: it is there")
+    ]
 
 
 def test_a_stage_that_looks_for_causes_cannot_say_that_the_run_is_needless() -> None:
@@ -332,7 +426,9 @@ def test_a_needless_run_starts_no_follow_up() -> None:
     stages = {"a": msgspec.structs.replace(step(), on_failure=Name("triage")), "plan": agent()}
     plan = plan_of(main=stages, triage={"look": step()})
     events = (started("a"), started("plan"), failed("a"))
-    assert decided(plan, *events, needless("plan")) == [Finish(RunEnd.NEEDLESS, "plan: it is there")]
+    assert decided(plan, *events, needless("plan")) == [
+        Finish(RunEnd.NEEDLESS, "plan: it is there")
+    ]
     assert decided(plan, *events, finished("plan")) == [StartWorkflow("triage", "a: no")]
 
 
@@ -361,6 +457,10 @@ def test_what_a_needless_run_put_off_starts_at_once_when_the_run_goes_on() -> No
     plan = plan_of(main={"a": step(), "group": group, "plan": agent()})
     go = ConditionAnswered(at=NOON, stage="group", verdict=Verdict.GO)
     began = (started("a"), finished("a"), go, started("slow"), started("plan"), needless("plan"))
-    ended = (*began, finished("slow", Outcome.PARKED, after=LATER), RunFinished(at=NOON, end=RunEnd.NEEDLESS))
+    ended = (
+        *began,
+        finished("slow", Outcome.PARKED, after=LATER),
+        RunFinished(at=NOON, end=RunEnd.NEEDLESS),
+    )
     back = (taken_back("group", "plan"), OPENED, go)
     assert decided(plan, *ended, *back) == [Start("slow"), Start("plan")]

@@ -47,7 +47,9 @@ def any_event(kind: type[Event]) -> st.SearchStrategy[Event]:
         "wall_s": costs,
     }
     fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
-    return st.builds(kind, **{name: known.get(name, st.from_type(hint)) for name, hint in fields.items()})
+    return st.builds(
+        kind, **{name: known.get(name, st.from_type(hint)) for name, hint in fields.items()}
+    )
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)

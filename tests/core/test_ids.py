@@ -59,7 +59,10 @@ def test_a_run_id_passes_through() -> None:
         ("字", "change"),
         ("", "change"),
         ("x" * 60, "x" * 48),
-        ("forty eight letters are room for a few words only, not more", "forty-eight-letters-are-room-for-a-few-words"),
+        (
+            "forty eight letters are room for a few words only, not more",
+            "forty-eight-letters-are-room-for-a-few-words",
+        ),
     ],
 )
 def test_a_slug_is_made_of_plain_words(text: str, expected: str) -> None:
@@ -98,7 +101,9 @@ def test_a_stage_of_a_follow_up_has_a_folder_below_its_workflow() -> None:
     assert ids.stage_folder("planner") == "planner"
 
 
-@pytest.mark.parametrize("other", ["sdk-analyst", "SDK_Analyst", "rm-sdk-analyst", "RM_sdk_analyst"])
+@pytest.mark.parametrize(
+    "other", ["sdk-analyst", "SDK_Analyst", "rm-sdk-analyst", "RM_sdk_analyst"]
+)
 def test_names_are_the_same_in_every_spelling(other: str) -> None:
     assert ids.same_name("sdk_analyst", other)
 

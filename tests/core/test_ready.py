@@ -25,8 +25,14 @@ nodes = st.builds(
 )
 
 
-@given(st.lists(nodes, max_size=20, unique_by=lambda node: node.id), st.sets(st.sampled_from(LOCKS)), st.data())
-def test_stages_come_in_declared_order_and_never_two_for_one_lock(found: list[Node], held: set[str], data) -> None:
+@given(
+    st.lists(nodes, max_size=20, unique_by=lambda node: node.id),
+    st.sets(st.sampled_from(LOCKS)),
+    st.data(),
+)
+def test_stages_come_in_declared_order_and_never_two_for_one_lock(
+    found: list[Node], held: set[str], data
+) -> None:
     late = data.draw(st.sets(st.sampled_from([node.id for node in found]))) if found else set()
     due = data.draw(st.sets(st.sampled_from(sorted(late)))) if late else set()
     gone = data.draw(st.sets(st.sampled_from([node.id for node in found]))) if found else set()
@@ -39,7 +45,11 @@ def test_stages_come_in_declared_order_and_never_two_for_one_lock(found: list[No
             assert node not in ready
     expected, taken = [], set(held)
     for node in sorted(found, key=lambda node: node.order):
-        if node.id in gone or (node.id in late and node.id not in due) or not taken.isdisjoint(node.locks):
+        if (
+            node.id in gone
+            or (node.id in late and node.id not in due)
+            or not taken.isdisjoint(node.locks)
+        ):
             continue
         expected.append(node.id)
         taken.update(node.locks)
@@ -50,7 +60,13 @@ def test_stages_come_in_declared_order_and_never_two_for_one_lock(found: list[No
     assert got == expected
 
 
-AGENT = Node(id="a", kind=Kind.AGENT, workflow="main", order=(0,), limits=StageLimits(usd=2.0, tokens=Count(100)))
+AGENT = Node(
+    id="a",
+    kind=Kind.AGENT,
+    workflow="main",
+    order=(0,),
+    limits=StageLimits(usd=2.0, tokens=Count(100)),
+)
 FREE = Node(id="b", kind=Kind.RUN, workflow="main", order=(1,))
 
 
@@ -58,7 +74,9 @@ def over(
     stage: str = "a", *, cost: float | None = None, tokens: int | None = None, inherited: str = ""
 ) -> StageFinished:
     usage = Usage(cost_usd=cost, input_tokens=tokens)
-    return StageFinished(at=NOON, stage=stage, attempt=1, outcome=Outcome.DONE, usage=usage, inherited=inherited)
+    return StageFinished(
+        at=NOON, stage=stage, attempt=1, outcome=Outcome.DONE, usage=usage, inherited=inherited
+    )
 
 
 def test_a_budget_is_reserved_before_and_settled_after() -> None:
@@ -66,7 +84,10 @@ def test_a_budget_is_reserved_before_and_settled_after() -> None:
     assert budget.refusal(AGENT) == ""
     budget.reserve(AGENT)
     budget.reserved["other"] = StageLimits(usd=2.0)
-    assert budget.refusal(AGENT) == "the run's limit is 5.00 USD: 0.00 spent, 4.00 reserved by what runs, a reserves 2"
+    assert (
+        budget.refusal(AGENT)
+        == "the run's limit is 5.00 USD: 0.00 spent, 4.00 reserved by what runs, a reserves 2"
+    )
     budget.settle(over(cost=0.5))
     assert budget.refusal(AGENT) == ""
     assert budget.refusal(FREE) == ""
@@ -99,13 +120,27 @@ def test_nothing_starts_once_the_limit_is_spent_even_if_it_reserves_nothing() ->
     [
         (Foreach(over=Expression("a.b.c"), max=2), [1, 2, 3], "3 items, and at most 2 are allowed"),
         (Foreach(over=Expression("a.b.c")), {"a": 1}, "no list"),
-        (Foreach(over=Expression("a.b.c"), key="id"), [{"id": "x"}, {"id": "X"}], "two items have the key 'x'"),
-        (Foreach(over=Expression("a.b.c"), key="id"), [{"name": "x"}], "item 1 has no text in 'id'"),
+        (
+            Foreach(over=Expression("a.b.c"), key="id"),
+            [{"id": "x"}, {"id": "X"}],
+            "two items have the key 'x'",
+        ),
+        (
+            Foreach(over=Expression("a.b.c"), key="id"),
+            [{"name": "x"}],
+            "item 1 has no text in 'id'",
+        ),
         (Foreach(over=Expression("a.b.c"), key="id"), ["x"], "item 1 has no text in 'id'"),
-        (Foreach(over=Expression("a.b.c"), key="id"), [{"id": "///"}], "item 1 has no text in 'id'"),
+        (
+            Foreach(over=Expression("a.b.c"), key="id"),
+            [{"id": "///"}],
+            "item 1 has no text in 'id'",
+        ),
     ],
 )
-def test_a_list_that_cannot_be_items_is_refused_never_cut(rule: Foreach, found: object, problem: str) -> None:
+def test_a_list_that_cannot_be_items_is_refused_never_cut(
+    rule: Foreach, found: object, problem: str
+) -> None:
     with pytest.raises(Unanswerable) as caught:
         items_of(rule, found)
     assert problem in str(caught.value)
@@ -115,7 +150,10 @@ def test_items_have_keys_or_numbers() -> None:
     rule = Foreach(over=Expression("a.b.c"))
     assert [item.key for item in items_of(rule, ["x", "y"])] == ["1", "2"]
     keyed = Foreach(over=Expression("a.b.c"), key="id")
-    assert [item.key for item in items_of(keyed, [{"id": "Add Login"}, {"id": 7}])] == ["add-login", "7"]
+    assert [item.key for item in items_of(keyed, [{"id": "Add Login"}, {"id": 7}])] == [
+        "add-login",
+        "7",
+    ]
 
 
 def test_the_stages_of_an_item_in_an_item_are_named_by_both_keys() -> None:
@@ -133,7 +171,11 @@ def test_the_stages_of_an_item_in_an_item_are_named_by_both_keys() -> None:
     }
     stages = {
         "first": Stage(run="x", outputs=out),
-        "outer": Stage(needs=(Name("first"),), foreach=Foreach(over=Expression("first.out.items")), stages=inner),
+        "outer": Stage(
+            needs=(Name("first"),),
+            foreach=Foreach(over=Expression("first.out.items")),
+            stages=inner,
+        ),
     }
     flow = Flow(
         version=1,

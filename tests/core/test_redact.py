@@ -8,7 +8,11 @@ from pipeline.core import redact
 SECRET = "sk-ant-0123456789"
 
 
-@given(before=st.text(max_size=30), after=st.text(max_size=30), cuts=st.lists(st.integers(1, 9), max_size=20))
+@given(
+    before=st.text(max_size=30),
+    after=st.text(max_size=30),
+    cuts=st.lists(st.integers(1, 9), max_size=20),
+)
 def test_a_secret_never_comes_through_a_stream(before, after, cuts):
     data = f"{before}{SECRET}{after}".encode()
     stream, out, at = redact.Stream([SECRET]), b"", 0

@@ -37,12 +37,16 @@ def worked_on(folder: Path, patch: pytest.MonkeyPatch, *, slept_s: float, worked
             laptop.sleep(slept_s)
             laptop.work(worked_s)
 
-    world = msgspec.structs.replace(wiring.world(bare.root, listen), clock=laptop.now, awake=laptop.awake_s)
+    world = msgspec.structs.replace(
+        wiring.world(bare.root, listen), clock=laptop.now, awake=laptop.awake_s
+    )
     name = runs.start(world, runs.Order(workflow="main", idea="an idea"))
     return runs.work(world, name, Stop())
 
 
-def test_a_night_does_not_use_up_the_time_for_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_night_does_not_use_up_the_time_for_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = worked_on(tmp_path, monkeypatch, slept_s=NIGHT_S, worked_s=1.0)
     assert (run.state.end, run.state.awake_s) == (RunEnd.DONE, 1.0)
     assert run.state.finished_at is not None

@@ -23,10 +23,22 @@ PATHS = ["src/net/http/server.py", "src/net/http/client.py", "tests/net/test_htt
         ([], "x", "test: limit it (failing)", "feat: limit it", "docs: limit it"),
         (PLAIN[:4], "x", "test: limit it (failing)", "feat: limit it", "docs: limit it"),
         (CONVENTIONAL, "x", "test: limit it (failing)", "feat: limit it", "docs: limit it"),
-        (SCOPED, "x", "test(net): limit it (failing)", "feat(net): limit it", "docs(net): limit it"),
+        (
+            SCOPED,
+            "x",
+            "test(net): limit it (failing)",
+            "feat(net): limit it",
+            "docs(net): limit it",
+        ),
         (PLAIN, "x", "Add failing tests: limit it", "Limit it", "Document: limit it"),
         (LOWER, "x", "add failing tests: limit it", "limit it", "document: limit it"),
-        (PREFIX, "x", "net/http: limit it (tests) (failing)", "net/http: limit it", "net/http: limit it (docs)"),
+        (
+            PREFIX,
+            "x",
+            "net/http: limit it (tests) (failing)",
+            "net/http: limit it",
+            "net/http: limit it (docs)",
+        ),
         (
             TICKET,
             "ABC-77 limits",
@@ -39,21 +51,35 @@ PATHS = ["src/net/http/server.py", "src/net/http/client.py", "tests/net/test_htt
 )
 def test_commits_are_worded_as_the_repository_words_them(subjects, idea, test, feat, docs):
     words = wording.found(subjects, Style.AUTO, idea)
-    assert [words.subject(kind, "limit it", PATHS, red=True) for kind in ("test", "feat", "docs")] == [test, feat, docs]
+    assert [
+        words.subject(kind, "limit it", PATHS, red=True) for kind in ("test", "feat", "docs")
+    ] == [test, feat, docs]
 
 
 def test_the_scope_is_one_in_use_that_fits_most_paths():
     words = wording.found(SCOPED, Style.AUTO, "")
-    assert words.subject("feat", "x", ["src/trading/risk.py", "README.md"], red=False) == "feat(risk): x"
+    assert (
+        words.subject("feat", "x", ["src/trading/risk.py", "README.md"], red=False)
+        == "feat(risk): x"
+    )
 
 
 def test_tests_that_nobody_saw_fail_are_not_called_failing():
-    assert wording.found(CONVENTIONAL, Style.AUTO, "").subject("test", "x", PATHS, red=False) == "test: x"
-    assert wording.found(PLAIN, Style.AUTO, "").subject("test", "x", PATHS, red=False) == "Add tests: x"
+    assert (
+        wording.found(CONVENTIONAL, Style.AUTO, "").subject("test", "x", PATHS, red=False)
+        == "test: x"
+    )
+    assert (
+        wording.found(PLAIN, Style.AUTO, "").subject("test", "x", PATHS, red=False)
+        == "Add tests: x"
+    )
 
 
 def test_a_style_of_the_flow_goes_before_the_history():
-    assert wording.found(PLAIN, Style.CONVENTIONAL, "").subject("feat", "x", PATHS, red=True) == "feat: x"
+    assert (
+        wording.found(PLAIN, Style.CONVENTIONAL, "").subject("feat", "x", PATHS, red=True)
+        == "feat: x"
+    )
     assert wording.found(CONVENTIONAL, Style.PLAIN, "").subject("feat", "x", PATHS, red=True) == "X"
 
 

@@ -109,7 +109,9 @@ def test_damage_is_told_with_its_place_and_the_way_to_mend_it(path: Path) -> Non
     path.write_bytes(data.replace(b"event 2", b"Event 2"))
     with pytest.raises(Fault) as caught:
         Journal(path)
-    assert caught.value.what == f"{path} is damaged at byte {second} (event 2): its checksum is wrong"
+    assert (
+        caught.value.what == f"{path} is damaged at byte {second} (event 2): its checksum is wrong"
+    )
     assert caught.value.mend.endswith(f"truncate -s {second} {path}")
     assert caught.value.exit_code == 101
 

@@ -56,7 +56,13 @@ def test_the_record_of_a_lock_says_who_holds_it(lock: Path) -> None:
         record = json.loads(lock.read_bytes())
     assert before <= datetime.fromisoformat(record.pop("timestamp")) <= datetime.now(UTC)
     host = os.uname().nodename
-    assert record == {"run_id": RUN, "agent": "developer", "pid": child.pid, "stage": "build", "host": host}
+    assert record == {
+        "run_id": RUN,
+        "agent": "developer",
+        "pid": child.pid,
+        "stage": "build",
+        "host": host,
+    }
 
 
 def test_a_shorter_record_leaves_nothing_of_a_longer_one(lock: Path) -> None:
@@ -117,7 +123,9 @@ def test_a_second_one_waits_and_is_then_told_who_holds_the_lock_and_what_to_do(l
     assert caught.value.what == (
         f"the lock src_writer is held by developer of run {RUN} (pid {child.pid}) since {since}; waited 0.05 s"
     )
-    assert caught.value.mend == (f"Wait longer: AGENT_LOCK_TIMEOUT=300; or end the holder: pipeline cancel {RUN}")
+    assert caught.value.mend == (
+        f"Wait longer: AGENT_LOCK_TIMEOUT=300; or end the holder: pipeline cancel {RUN}"
+    )
     assert caught.value.exit_code == 75
 
 
@@ -192,7 +200,9 @@ print("done", flush=True)
 """
 
 
-def test_two_that_name_the_same_locks_the_other_way_round_do_not_block_each_other(tmp_path: Path) -> None:
+def test_two_that_name_the_same_locks_the_other_way_round_do_not_block_each_other(
+    tmp_path: Path,
+) -> None:
     one, other = tmp_path / "a.lock", tmp_path / "b.lock"
     with python(GRABBER, one, other) as first, python(GRABBER, other, one) as second:
         assert line(first) == line(second) == "ready"

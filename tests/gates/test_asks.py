@@ -13,7 +13,9 @@ from pipeline.language.target import TestCommand as Command
 from pipeline.language.words import Glob, Name
 
 
-def asked(tmp_path: Path, command: str, files: dict[str, str], folder: str = "", tests: str = "test/**") -> Ask:
+def asked(
+    tmp_path: Path, command: str, files: dict[str, str], folder: str = "", tests: str = "test/**"
+) -> Ask:
     target = Target(
         name=Name("part"),
         folder=folder,
@@ -50,7 +52,9 @@ def test_a_canary_lies_beside_each_kind_of_test_file_in_each_folder(tmp_path):
 
 def test_patterns_that_only_a_shell_spreads_are_spread_for_node(tmp_path):
     files = dict.fromkeys(["web/test/a.test.ts", "web/test/b.test.ts", "test/no.test.ts"], "")
-    call = javascript.call(asked(tmp_path, "node --import tsx --test test/*.test.ts", files, folder="web"))
+    call = javascript.call(
+        asked(tmp_path, "node --import tsx --test test/*.test.ts", files, folder="web")
+    )
     assert call.argv[call.argv.index(str(tmp_path / "report")) + 1 :] == (
         "test/a.test.ts",
         "test/b.test.ts",
@@ -61,7 +65,9 @@ def test_patterns_that_only_a_shell_spreads_are_spread_for_node(tmp_path):
 def test_a_file_that_rust_names_from_its_workspace_is_found(tmp_path):
     files = {"crates/wire/tests/decode.rs": "", "crates/wire/src/lib.rs": ""}
     said = "error[E0425]: cannot find function `decode` in this scope\n  --> crates/wire/tests/decode.rs:3:5\n"
-    seen = cargo.read(asked(tmp_path, "cargo test", files, folder="crates/wire"), left(tmp_path, stderr=said))
+    seen = cargo.read(
+        asked(tmp_path, "cargo test", files, folder="crates/wire"), left(tmp_path, stderr=said)
+    )
     assert list(seen.uncollected) == ["crates/wire/tests/decode.rs"]
 
 
@@ -71,7 +77,9 @@ def test_doc_tests_keep_their_names_when_lines_above_them_move(tmp_path):
     seen = [
         cargo.read(
             asked(tmp_path, "cargo test", {}),
-            left(tmp_path, said.replace("{1}", first).replace("{2}", second), "   Doc-tests roman\n"),
+            left(
+                tmp_path, said.replace("{1}", first).replace("{2}", second), "   Doc-tests roman\n"
+            ),
         ).tests
         for first, second in (("9", "12"), ("19", "122"))
     ]
@@ -84,7 +92,9 @@ def test_doc_tests_keep_their_names_when_lines_above_them_move(tmp_path):
 
 
 def test_a_go_module_without_tests_gets_its_canary_beside_its_code(tmp_path):
-    call = go.call(asked(tmp_path, "go test ./...", {"app/main.go": "package main\n"}, tests="**/*_test.go"))
+    call = go.call(
+        asked(tmp_path, "go test ./...", {"app/main.go": "package main\n"}, tests="**/*_test.go")
+    )
     assert list(call.files) == ["app/idea_to_pr_c4n4ry_test.go"]
 
 
@@ -92,7 +102,10 @@ def test_a_go_module_without_tests_gets_its_canary_beside_its_code(tmp_path):
     ("error", "file"),
     [
         ("Error: Cannot find module '../lib/pop'", "test/pop.js"),
-        ("SyntaxError: The requested module '../lib/list.js' does not provide an export named 'last'", "test/last.js"),
+        (
+            "SyntaxError: The requested module '../lib/list.js' does not provide an export named 'last'",
+            "test/last.js",
+        ),
         ("TypeError: boom", None),
     ],
 )
@@ -111,7 +124,10 @@ def test_a_test_file_that_mocha_cannot_load_is_one_that_waits_for_a_name(tmp_pat
 
 def test_with_the_exit_status_alone_both_streams_are_told(tmp_path):
     seen = status.read(
-        asked(tmp_path, "make test", {}), left(tmp_path, "FAIL polite: got a, want b\n", "make: *** [test] Error 1\n")
+        asked(tmp_path, "make test", {}),
+        left(tmp_path, "FAIL polite: got a, want b\n", "make: *** [test] Error 1\n"),
     )
     said = seen.tests["part::all"].message
-    assert json.dumps(said) == json.dumps("exit status 1:\nFAIL polite: got a, want b\nmake: *** [test] Error 1")
+    assert json.dumps(said) == json.dumps(
+        "exit status 1:\nFAIL polite: got a, want b\nmake: *** [test] Error 1"
+    )

@@ -80,7 +80,9 @@ def test_findings_of_other_checkers_are_read():
         "/x/src/a.ts:3:5  error  'b' is unused  no-unused-vars",
         "/x/src/a.ts:4:1  warning  other  rule",
     ]
-    assert findings("src/a.ts(3,5): error TS2322: Type\nFound 1 error.\n") == ["src/a.ts(3,5): error TS2322: Type"]
+    assert findings("src/a.ts(3,5): error TS2322: Type\nFound 1 error.\n") == [
+        "src/a.ts(3,5): error TS2322: Type"
+    ]
     pyright = "/x/src/a.py\n  /x/src/a.py:1:8 - error: Import (reportX)\n1 error\n"
     assert findings(pyright) == ["  /x/src/a.py:1:8 - error: Import (reportX)"]
     assert findings("Checking formatting...\n[warn] src/a.ts\n") == ["[warn] src/a.ts"]
@@ -88,22 +90,33 @@ def test_findings_of_other_checkers_are_read():
 
 
 def test_the_formatter_is_applied_to_what_a_stage_changed_and_to_nothing_else(tmp_path):
-    targets = with_checks(style=("ruff format --no-cache {files}", "touch src/planted.py; ruff format --no-cache src"))
+    targets = with_checks(
+        style=("ruff format --no-cache {files}", "touch src/planted.py; ruff format --no-cache src")
+    )
     with trees(tmp_path, {**BASE, "src/app/old.py": UGLY}, targets) as work:
         tree = work.plus(src__app__new="def new( a ):\n    return   a\n", **{"notes.txt": "a  b\n"})
-        styled, files = formatted(work.store, work.bench, targets, tree, ["src/app/new.py", "notes.txt"])
+        styled, files = formatted(
+            work.store, work.bench, targets, tree, ["src/app/new.py", "notes.txt"]
+        )
         assert files == ("src/app/new.py",)
         assert work.store.read(styled, "src/app/new.py") == b"def new(a):\n    return a\n"
         assert [change.path for change in work.store.diff(tree, styled)] == ["src/app/new.py"]
         broken = work.plus(src__app__new="def new( a :\n")
-        assert formatted(work.store, work.bench, targets, broken, ["src/app/new.py"]) == (broken, ())
+        assert formatted(work.store, work.bench, targets, broken, ["src/app/new.py"]) == (
+            broken,
+            (),
+        )
 
 
 def test_a_file_that_the_formatter_cannot_read_keeps_it_from_no_other(tmp_path):
-    fails_on_data = 'sh -c \'case "$*" in *.dat*) exit 1;; esac; sed -i s/ugly/fine/ "$@"\' sh {files}'
+    fails_on_data = (
+        'sh -c \'case "$*" in *.dat*) exit 1;; esac; sed -i s/ugly/fine/ "$@"\' sh {files}'
+    )
     with trees(tmp_path, BASE, with_checks(style=(fails_on_data,))) as work:
         tree = work.plus(src__app__new="ugly = 1\n", **{"src/app/x.dat": "ugly\n"})
-        styled, files = formatted(work.store, work.bench, work.targets, tree, ["src/app/new.py", "src/app/x.dat"])
+        styled, files = formatted(
+            work.store, work.bench, work.targets, tree, ["src/app/new.py", "src/app/x.dat"]
+        )
         assert files == ("src/app/new.py",)
         assert work.store.read(styled, "src/app/new.py") == b"fine = 1\n"
 
@@ -151,7 +164,8 @@ def test_each_target_is_tested_in_its_folder_and_answers_for_its_own_new_tests(t
     test = "from app.money import double\n\n\ndef test_double():\n    assert double(2) == 4\n"
     tests = {"api/tests/test_new.py": test, "web/tests/test_other.py": test}
     source = {
-        f"{name}/src/app/money.py": MONO[f"{name}/src/app/money.py"] + "\n\ndef double(a):\n    return 2 * a\n"
+        f"{name}/src/app/money.py": MONO[f"{name}/src/app/money.py"]
+        + "\n\ndef double(a):\n    return 2 * a\n"
         for name in ("api", "web")
     }
     with trees(tmp_path, MONO, targets) as work:
@@ -161,9 +175,14 @@ def test_each_target_is_tested_in_its_folder_and_answers_for_its_own_new_tests(t
         tree = work.plus(**tests, **source)
         green = gates.check(GateName.GREEN, work.context(tree, red))
         assert green.passed, green.failures
-        assert green.evidence["new"] == ["api/tests.test_new::test_double", "web/tests.test_other::test_double"]
+        assert green.evidence["new"] == [
+            "api/tests.test_new::test_double",
+            "web/tests.test_other::test_double",
+        ]
         assert green.evidence["tests_passed"] == 4
-        half = gates.check(GateName.GREEN, work.context(work.plus(**tests, **dict(list(source.items())[:1])), red))
+        half = gates.check(
+            GateName.GREEN, work.context(work.plus(**tests, **dict(list(source.items())[:1])), red)
+        )
         assert [line.partition(":")[0] for line in half.failures] == ["web/tests/test_other.py"]
         proof = gates.check(GateName.PROOF, work.context(tree, red))
         assert (proof.evidence["failed_again"], proof.evidence["of"]) == (2, 2)
@@ -173,7 +192,9 @@ def test_an_editable_install_of_another_checkout_does_not_decide_what_is_tested(
     elsewhere = tmp_path / "checkout" / "src" / "app"
     elsewhere.mkdir(parents=True)
     (elsewhere / "__init__.py").write_text("")
-    (elsewhere / "money.py").write_text("def add(a, b):\n    return 3\n\n\ndef double(a):\n    return 4\n")
+    (elsewhere / "money.py").write_text(
+        "def add(a, b):\n    return 3\n\n\ndef double(a):\n    return 4\n"
+    )
     venv.create(tmp_path / "venv", symlinks=True)
     site = next((tmp_path / "venv").glob("lib/python*/site-packages"))
     ours = next(Path(path) for path in sys.path if path.endswith("site-packages"))

@@ -68,7 +68,10 @@ def test_every_fault_is_python_and_changes_one_place_alone():
 
 def test_a_body_that_raises_keeps_its_docstring_and_decorator():
     text = next(fault.text for fault in faults(BEFORE, AFTER) if fault.what == "limit raises")
-    assert '    @property\n    def limit(self):\n        """Sagt es."""\n        raise RuntimeError' in text
+    assert (
+        '    @property\n    def limit(self):\n        """Sagt es."""\n        raise RuntimeError'
+        in text
+    )
 
 
 @pytest.mark.parametrize("after", ["def f(:\n", "", "x = 1\n", "def f():\n    pass\n", BEFORE])
@@ -77,7 +80,10 @@ def test_nothing_to_try(after):
 
 
 WEAK_TEST = "from app.money import half\n\n\ndef test_half():\n    assert half(4) == 2\n"
-HALF = BASE["src/app/money.py"] + "\n\ndef half(a):\n    if a < 0:\n        raise ValueError(a)\n    return a // 2\n"
+HALF = (
+    BASE["src/app/money.py"]
+    + "\n\ndef half(a):\n    if a < 0:\n        raise ValueError(a)\n    return a // 2\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +96,9 @@ def half(tmp_path_factory):
 
 def proof_of(half, rules, **more):
     work, red, tree = half
-    asked = Target(name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=rules)
+    asked = Target(
+        name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=rules
+    )
     context = msgspec.structs.replace(work.context(tree, red, **more), targets=(asked,))
     return gates.check(GateName.PROOF, context)
 
@@ -122,7 +130,9 @@ def passing(slept_s, worked_s):
 
 
 @pytest.mark.parametrize(("slept_s", "worked_s", "tried"), [(NIGHT_S, 1.0, 1), (0.0, 61.0, 0)])
-def test_faults_beyond_the_limit_of_number_or_of_awake_time_are_counted_as_not_tried(half, slept_s, worked_s, tried):
+def test_faults_beyond_the_limit_of_number_or_of_awake_time_are_counted_as_not_tried(
+    half, slept_s, worked_s, tried
+):
     rules = Proof(faults=1, timeout=Duration(60.0))
     proof = proof_of(half, rules, awake=passing(slept_s, worked_s))
     assert (proof.evidence["faults"], proof.evidence["not_tried"]) == (tried, 4 - tried)

@@ -38,7 +38,10 @@ def green(work: Trees, before: dict, **changes: str | None):
         ("def test_it():\n    from app.money import double\n", "missing name"),
         ("def test_it():\n    import app.other\n", "missing name"),
         ("def test_it():\n    import brand_new\n", "missing name"),
-        ("from app.money import add\n\n\ndef test_it():\n    add(1, 2, rounded=True)\n", "missing name"),
+        (
+            "from app.money import add\n\n\ndef test_it():\n    add(1, 2, rounded=True)\n",
+            "missing name",
+        ),
         (
             "import pytest\nfrom app.money import add\n\n\ndef test_it():\n    with pytest.raises(ValueError):\n        add(1, 2)\n",
             "assertion",
@@ -61,7 +64,10 @@ def test_a_new_file_that_cannot_be_imported_yet_is_red(work):
     ("test", "says"),
     [
         ("def test_it():\n    assert True\n", "passed before there is any source"),
-        ("import pytest\n\n\ndef test_it():\n    pytest.skip('later')\n", "skipped before there is any source"),
+        (
+            "import pytest\n\n\ndef test_it():\n    pytest.skip('later')\n",
+            "skipped before there is any source",
+        ),
         ("def test_it(no_such_fixture):\n    pass\n", "wrong reason: FixtureLookupError"),
         ("def test_it(:\n", "SyntaxError"),
         ("import httpx\n\n\ndef test_it():\n    assert httpx.get\n", "ModuleNotFoundError"),
@@ -78,7 +84,11 @@ def test_a_bad_reason_to_be_red(work, test, says):
 
 
 def test_old_tests_may_not_be_changed_or_taken_away(work):
-    changed = red(work, tests__test_new=NEW, tests__test_money=BASE["tests/test_money.py"].replace("== 3", "== 4"))
+    changed = red(
+        work,
+        tests__test_new=NEW,
+        tests__test_money=BASE["tests/test_money.py"].replace("== 3", "== 4"),
+    )
     assert any("an old test that passed before is failed now" in line for line in changed.failures)
     gone = red(work, tests__test_new=NEW, tests__test_money=None)
     assert any("an old test that is no longer there" in line for line in gone.failures)
@@ -95,7 +105,10 @@ def test_green_is_all_tests_and_the_new_ones_among_them(work):
     ("changes", "says"),
     [
         ({"src__app__money": BASE["src/app/money.py"]}, "cannot be collected: ImportError"),
-        ({"src__app__money": DOUBLE.replace("2 * a", "3 * a")}, "tests.test_new::test_double: assert 6 == 4"),
+        (
+            {"src__app__money": DOUBLE.replace("2 * a", "3 * a")},
+            "tests.test_new::test_double: assert 6 == 4",
+        ),
         ({"src__app__money": DOUBLE.replace("a + b", "a - b")}, "tests.test_money::test_add"),
         ({"src__app__money": DOUBLE, "tests__test_new": None}, "none of its tests was run"),
         ({"src__app__money": DOUBLE, "tests__test_money": None}, "an old test that is gone"),
@@ -152,7 +165,9 @@ def test_source_imported_from_elsewhere_is_found_out(tmp_path):
     with trees(tmp_path / "t", base) as work:
         found = gates.check(GateName.GREEN, work.context(work.base))
         assert not found.passed
-        assert any("not from the tree under test" in line for line in found.failures), found.failures
+        assert any("not from the tree under test" in line for line in found.failures), (
+            found.failures
+        )
 
 
 def test_a_missing_module_that_never_becomes_the_trees_own_voids_the_red(work, tmp_path):
@@ -161,7 +176,9 @@ def test_a_missing_module_that_never_becomes_the_trees_own_voids_the_red(work, t
     (elsewhere / "brand_new.py").write_text("def f():\n    return 1\n")
     test = f"import sys\n\n\ndef test_it():\n    import app.money\n    if hasattr(app.money, 'double'):\n        sys.path.insert(0, {str(elsewhere)!r})\n    from brand_new import f\n    assert f() == 1\n"
     found, _, _ = green(work, {"tests__test_new": test}, src__app__money=DOUBLE)
-    assert any("brand_new was missing when the tests were red" in line for line in found.failures), found.failures
+    assert any(
+        "brand_new was missing when the tests were red" in line for line in found.failures
+    ), found.failures
 
 
 def test_proof_is_that_the_new_tests_fail_again_without_the_source(work):
@@ -183,23 +200,31 @@ def test_no_proof_when_something_else_than_the_source_turned_the_tests_green(wor
 def test_untampered_compares_byte_by_byte_with_what_was_delivered(work):
     before = red(work, tests__test_new=NEW)
     same = gates.check(
-        GateName.UNTAMPERED, work.context(work.plus(tests__test_new=NEW, src__app__money=DOUBLE), before)
+        GateName.UNTAMPERED,
+        work.context(work.plus(tests__test_new=NEW, src__app__money=DOUBLE), before),
     )
     assert same.passed
-    changed = gates.check(GateName.UNTAMPERED, work.context(work.plus(tests__test_new=NEW + "\n"), before))
+    changed = gates.check(
+        GateName.UNTAMPERED, work.context(work.plus(tests__test_new=NEW + "\n"), before)
+    )
     assert changed.failures == ("tests/test_new.py: changed after the tests were delivered",)
 
 
-def test_findings_without_a_place_are_dropped_and_blocking_ones_pass_in_the_last_round(work, tmp_path):
+def test_findings_without_a_place_are_dropped_and_blocking_ones_pass_in_the_last_round(
+    work, tmp_path
+):
     finding = {"severity": "blocking", "what": "wrong", "fails_when": "a is huge"}
     places = [("src/app/money.py", 1), ("src/app/money.py", 999), ("nowhere.py", 1)]
     data = {"findings": [{"file": file, "line": line, **finding} for file, line in places]}
     (tmp_path / "findings.json").write_text(json.dumps(data))
-    first = gates.check(GateName.FINDINGS, work.context(work.base, findings=(tmp_path / "findings.json",)))
+    first = gates.check(
+        GateName.FINDINGS, work.context(work.base, findings=(tmp_path / "findings.json",))
+    )
     assert first.failures == ("src/app/money.py:1: wrong (fails when: a is huge)",)
     assert first.evidence["dropped"] == 2
     last = gates.check(
-        GateName.FINDINGS, work.context(work.base, findings=(tmp_path / "findings.json",), last_round=True)
+        GateName.FINDINGS,
+        work.context(work.base, findings=(tmp_path / "findings.json",), last_round=True),
     )
     assert last.passed
     assert last.evidence["blocking"] == ["src/app/money.py:1: wrong (fails when: a is huge)"]
@@ -208,7 +233,9 @@ def test_findings_without_a_place_are_dropped_and_blocking_ones_pass_in_the_last
 def test_findings_that_nobody_delivered_or_nobody_can_read_are_no_answer(work, tmp_path):
     (tmp_path / "broken.json").write_text("{")
     for findings in ((), (tmp_path / "broken.json",), (tmp_path / "not-there.json",)):
-        assert not gates.check(GateName.FINDINGS, work.context(work.base, findings=findings, last_round=True)).passed
+        assert not gates.check(
+            GateName.FINDINGS, work.context(work.base, findings=findings, last_round=True)
+        ).passed
 
 
 def test_a_base_result_is_kept_for_the_next_run_and_an_unbelievable_one_is_not(work):
@@ -218,4 +245,6 @@ def test_a_base_result_is_kept_for_the_next_run_and_an_unbelievable_one_is_not(w
 
 
 def test_every_gate_has_its_words_for_prompts_and_its_function():
-    assert set(GATE_WORDS) == {gate.value for gate in GateName} == {gate.value for gate in gates.TABLE}
+    assert (
+        set(GATE_WORDS) == {gate.value for gate in GateName} == {gate.value for gate in gates.TABLE}
+    )

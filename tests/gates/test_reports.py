@@ -37,9 +37,15 @@ def test_only_an_assertion_of_javascript_counts_as_one(text, kind):
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        ("thread 'adds' panicked at tests/a.rs:3:5:\nassertion `left == right` failed", "AssertionError"),
+        (
+            "thread 'adds' panicked at tests/a.rs:3:5:\nassertion `left == right` failed",
+            "AssertionError",
+        ),
         ("note: test did not panic as expected", "AssertionError"),
-        ("thread 'adds' panicked at src/lib.rs:1:1:\ncalled `Option::unwrap()` on a `None` value", "panic"),
+        (
+            "thread 'adds' panicked at src/lib.rs:1:1:\ncalled `Option::unwrap()` on a `None` value",
+            "panic",
+        ),
     ],
 )
 def test_only_an_assertion_of_rust_counts_as_one(said, kind):
@@ -50,7 +56,10 @@ def test_only_an_assertion_of_rust_counts_as_one(said, kind):
     ("failure", "kind"),
     [
         ('<failure message="expected 3"/>', "AssertionError"),
-        ('<failure type="org.opentest4j.AssertionFailedError" message="x"/>', "AssertionFailedError"),
+        (
+            '<failure type="org.opentest4j.AssertionFailedError" message="x"/>',
+            "AssertionFailedError",
+        ),
         ('<failure type="java.lang.AssertionError" message="x"/>', "AssertionError"),
         ('<error type="SyntaxError" message="expected a bracket"/>', "SyntaxError"),
     ],

@@ -62,29 +62,48 @@ def need(program: str) -> Mapping[str, str]:
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
     home = Path.home()
-    return {"CARGO_HOME": str(home / ".cargo"), "RUSTUP_HOME": str(home / ".rustup")} if program == "cargo" else {}
+    return (
+        {"CARGO_HOME": str(home / ".cargo"), "RUSTUP_HOME": str(home / ".rustup")}
+        if program == "cargo"
+        else {}
+    )
 
 
 def need_npm(**packages: str) -> Mapping[str, str]:
-    wanted = {name.replace("__", "/").replace("_", "-"): version for name, version in packages.items()}
+    wanted = {
+        name.replace("__", "/").replace("_", "-"): version for name, version in packages.items()
+    }
     wanted = {f"@{name}" if "/" in name else name: version for name, version in wanted.items()}
     try:
         modules, node = npm_packages(cache_folder(os.environ), os.environ, wanted)
     except MissingCli as missing:
         pytest.skip(str(missing))
-    return {"PATH": os.pathsep.join([str(modules / ".bin"), str(node), os.environ["PATH"]]), "MODULES": str(modules)}
+    return {
+        "PATH": os.pathsep.join([str(modules / ".bin"), str(node), os.environ["PATH"]]),
+        "MODULES": str(modules),
+    }
 
 
-def javascript(command: str, head: str, env: Callable[[], Mapping[str, str]], *, imports: bool = True) -> Case:
+def javascript(
+    command: str, head: str, env: Callable[[], Mapping[str, str]], *, imports: bool = True
+) -> Case:
     use = (
         "import {{ {names} }} from '../src/money.js';\n"
         if imports
         else "const {{ {names} }} = require('../src/money.js');\n"
     )
-    base = {**JS, "test/money.test.js": JS["test/money.test.js"].replace("{head}", head + use.format(names="add"))}
+    base = {
+        **JS,
+        "test/money.test.js": JS["test/money.test.js"].replace(
+            "{head}", head + use.format(names="add")
+        ),
+    }
     source = JS["src/money.js"] + "export function double(a) {\n  return 2 * a;\n}\n"
     if not imports:
-        base |= {"package.json": '{"name": "money"}', "src/money.js": "exports.add = (a, b) => a + b;\n"}
+        base |= {
+            "package.json": '{"name": "money"}',
+            "src/money.js": "exports.add = (a, b) => a + b;\n",
+        }
         source = base["src/money.js"] + "exports.double = (a) => 2 * a;\n"
     test = (
         f"{head}import * as money from '../src/money.js';\n"
@@ -99,7 +118,10 @@ def javascript(command: str, head: str, env: Callable[[], Mapping[str, str]], *,
         ("src/money.js", source),
         "test/double.test.js::doubles",
         "missing name",
-        ("test/money.test.js", base["test/money.test.js"].replace("=== 3", "=== 3").replace("!== 3", "=== 3")),
+        (
+            "test/money.test.js",
+            base["test/money.test.js"].replace("=== 3", "=== 3").replace("!== 3", "=== 3"),
+        ),
         env,
     )
 
@@ -128,15 +150,20 @@ CASES = {
         ("tests/money.rs", RUST["tests/money.rs"].replace("3", "4")),
         lambda: need("cargo"),
     ),
-    "node": javascript("node --test", "import { test } from 'node:test';\n", lambda: need_npm(left_pad="1.3.0")),
-    "vitest": javascript("vitest run", "import { test } from 'vitest';\n", lambda: need_npm(vitest="4.1.12")),
+    "node": javascript(
+        "node --test", "import { test } from 'node:test';\n", lambda: need_npm(left_pad="1.3.0")
+    ),
+    "vitest": javascript(
+        "vitest run", "import { test } from 'vitest';\n", lambda: need_npm(vitest="4.1.12")
+    ),
     "jest": javascript("jest", "", lambda: need_npm(jest="30.5.2"), imports=False),
 }
 SLOW = {"cargo", "go", "jest", "vitest"}
 
 
 @pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES]
+    scope="module",
+    params=[pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in CASES],
 )
 def at_work(request, tmp_path_factory):
     case = CASES[request.param]
@@ -178,14 +205,20 @@ def test_a_test_file_that_waits_for_a_module_of_the_project_is_red_then_green(at
     test = case.test[1].replace("import * as money from '../src/money.js';", use)
     if "require" in test:
         test = test.replace(
-            "const money = require('../src/money.js');", "const { triple } = require('../src/triple.js');"
+            "const money = require('../src/money.js');",
+            "const { triple } = require('../src/triple.js');",
         )
         source = "exports.triple = (a) => 3 * a;\n"
     test = test.replace("money.double(2) !== 4", "triple(2) !== 6")
     red = check(GateName.RED, work, work.plus(**{"test/triple.test.js": test}))
     assert red.passed, red.failures
     assert red.evidence["files"] == {"test/triple.test.js": "missing name"}
-    green = check(GateName.GREEN, work, work.plus(**{"test/triple.test.js": test, "src/triple.js": source}), red)
+    green = check(
+        GateName.GREEN,
+        work,
+        work.plus(**{"test/triple.test.js": test, "src/triple.js": source}),
+        red,
+    )
     assert green.passed, green.failures
     elsewhere = test.replace("../src/triple.js", "no-such-package")
     assert not check(GateName.RED, work, work.plus(**{"test/triple.test.js": elsewhere})).passed
@@ -230,7 +263,11 @@ WEAK = Target(
     tests=(Glob("tests/**"),),
     test=Command(command="sh check.sh", report=Report.EXIT_CODE),
 )
-SH = {"check.sh": "for one in tests/*.sh; do sh $one || exit 1; done\n", "tests/a.sh": "exit 0\n", "src/a": "1\n"}
+SH = {
+    "check.sh": "for one in tests/*.sh; do sh $one || exit 1; done\n",
+    "tests/a.sh": "exit 0\n",
+    "src/a": "1\n",
+}
 
 
 def test_with_the_exit_status_alone_red_green_and_proof_say_less(tmp_path):
@@ -257,7 +294,8 @@ sys.exit(STATUS)
 
 
 @pytest.mark.parametrize(
-    ("status", "problem"), [("0 if ok else 1", ""), ("0", "exit status 0, but the report says failed")]
+    ("status", "problem"),
+    [("0 if ok else 1", ""), ("0", "exit status 0, but the report says failed")],
 )
 def test_a_command_that_writes_junit_itself(tmp_path, status, problem):
     own = Target(
@@ -266,7 +304,9 @@ def test_a_command_that_writes_junit_itself(tmp_path, status, problem):
         tests=(Glob("tests/**"),),
         test=Command(command="python run.py {report}"),
     )
-    with trees(tmp_path, {"src/a": "1\n", "run.py": JUNIT.replace("STATUS", status)}, (own,)) as work:
+    with trees(
+        tmp_path, {"src/a": "1\n", "run.py": JUNIT.replace("STATUS", status)}, (own,)
+    ) as work:
         assert list(work.bench.run(work.base, own).tests) == ["t::one"]
         now = work.bench.run(work.plus(**{"src/a": "2\n"}), own)
         assert now.problem == problem
@@ -276,15 +316,26 @@ def test_a_command_that_writes_junit_itself(tmp_path, status, problem):
 @pytest.mark.slow
 def test_faults_in_javascript_are_made_by_the_stryker_that_the_project_has(tmp_path):
     case = CASES["vitest"]
-    env = dict(need_npm(vitest="3.2.4", stryker_mutator__core="9.6.1", stryker_mutator__vitest_runner="9.6.1"))
+    env = dict(
+        need_npm(
+            vitest="3.2.4", stryker_mutator__core="9.6.1", stryker_mutator__vitest_runner="9.6.1"
+        )
+    )
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "node_modules").symlink_to(env.pop("MODULES"))
-    source = case.base["src/money.js"] + "export function double(a) {\n  if (a < 0) return 0;\n  return 2 * a;\n}\n"
+    source = (
+        case.base["src/money.js"]
+        + "export function double(a) {\n  if (a < 0) return 0;\n  return 2 * a;\n}\n"
+    )
     with trees(tmp_path, case.base, (case.target,), **env) as work:
         red = check(GateName.RED, work, work.plus(**dict([case.test])))
         assert red.passed, red.failures
-        proof = check(GateName.PROOF, work, work.plus(**dict([case.test]), **{"src/money.js": source}), red)
+        proof = check(
+            GateName.PROOF, work, work.plus(**dict([case.test]), **{"src/money.js": source}), red
+        )
     assert proof.passed, proof.failures
     assert proof.evidence["skipped"] == []
     assert proof.evidence["noticed"] >= 2
-    assert any(line.startswith("src/money.js:5: EqualityOperator") for line in proof.evidence["survivors"])
+    assert any(
+        line.startswith("src/money.js:5: EqualityOperator") for line in proof.evidence["survivors"]
+    )

@@ -87,25 +87,34 @@ def claude_code(cache: Path, environ: Mapping[str, str]) -> AgentCli:
         shutil.rmtree(folder, ignore_errors=True)
         _install(node, "node", NODE_VERSION, environ)
         path = os.pathsep.join([str(cli.node_bin), environ.get("PATH", os.defpath)])
-        _install(claude, "@anthropic-ai/claude-code", CLAUDE_CODE_VERSION, {**environ, "PATH": path})
+        _install(
+            claude, "@anthropic-ai/claude-code", CLAUDE_CODE_VERSION, {**environ, "PATH": path}
+        )
         _check(cli)
         stamp.touch()
     return cli
 
 
-def npm_packages(cache: Path, environ: Mapping[str, str], packages: Mapping[str, str]) -> tuple[Path, Path]:
+def npm_packages(
+    cache: Path, environ: Mapping[str, str], packages: Mapping[str, str]
+) -> tuple[Path, Path]:
     """Packages of npm at exact versions: their `node_modules`, and the folder of the pinned `node`.
 
     Made once under `cache`; may be called by several processes at once. Raises MissingCli.
     """
-    pins = "-".join(f"{name.replace('/', '_').lstrip('@')}-{version}" for name, version in sorted(packages.items()))
+    pins = "-".join(
+        f"{name.replace('/', '_').lstrip('@')}-{version}"
+        for name, version in sorted(packages.items())
+    )
     folder = cache / f"npm-{pins}-{platform.system()}-{platform.machine()}".lower()
     node = cache / f"node-{NODE_VERSION}-{platform.system()}-{platform.machine()}".lower()
     for made, wanted in ((node, {"node": NODE_VERSION}), (folder, packages)):
         with _locked(made.with_name(f"{made.name}.lock")):
             if not (made / "installed").exists():
                 shutil.rmtree(made, ignore_errors=True)
-                path = os.pathsep.join([str(node / "node_modules/node/bin"), environ.get("PATH", os.defpath)])
+                path = os.pathsep.join(
+                    [str(node / "node_modules/node/bin"), environ.get("PATH", os.defpath)]
+                )
                 for name, version in wanted.items():
                     _install(made, name, version, {**environ, "PATH": path})
                 (made / "installed").touch()
@@ -125,7 +134,18 @@ def pypi_program(cache: Path, environ: Mapping[str, str], package: str, version:
             shutil.rmtree(folder, ignore_errors=True)
             python = str(Path(sys.base_prefix) / "bin" / "python3")
             _run([python, "-m", "venv", str(folder)], cache, env)
-            _run([str(folder / "bin/python"), "-m", "pip", "install", "--quiet", f"{package}=={version}"], cache, env)
+            _run(
+                [
+                    str(folder / "bin/python"),
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    f"{package}=={version}",
+                ],
+                cache,
+                env,
+            )
             (folder / "installed").touch()
     return folder / "bin" / name
 

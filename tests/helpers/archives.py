@@ -45,22 +45,39 @@ class Archive:
             with tempfile.TemporaryDirectory(dir=folder) as name:
                 self._download(Path(name)).replace(kept)
         if (found := _digest(kept)) != self.sha256:
-            raise MissingArchive(f"{self.name} {self.version} has the digest {found}, not the pinned one")
+            raise MissingArchive(
+                f"{self.name} {self.version} has the digest {found}, not the pinned one"
+            )
         return kept
 
     def _download(self, folder: Path) -> Path:
         python = str(Path(sys.base_prefix) / "bin" / "python3")
-        pip = [python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", "."]
+        pip = [
+            python,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--no-binary",
+            ":all:",
+            "--dest",
+            ".",
+        ]
         argv = [*pip, f"{self.name}=={self.version}"]
         if self.kind == "npm":
             argv = ["npm", "pack", "--silent", f"{self.name}@{self.version}"]
         try:
-            done = subprocess.run(argv, check=False, cwd=folder, capture_output=True, text=True, timeout=300)
+            done = subprocess.run(
+                argv, check=False, cwd=folder, capture_output=True, text=True, timeout=300
+            )
         except (OSError, subprocess.TimeoutExpired) as exc:
             raise MissingArchive(f"{self.name} {self.version} cannot be downloaded: {exc}") from exc
         files = [path for path in folder.iterdir() if path.name.endswith((".tar.gz", ".tgz"))]
         if done.returncode or not files:
-            raise MissingArchive(f"{self.name} {self.version} cannot be downloaded: {done.stderr.strip()[-300:]}")
+            raise MissingArchive(
+                f"{self.name} {self.version} cannot be downloaded: {done.stderr.strip()[-300:]}"
+            )
         return files[0]
 
 

@@ -26,7 +26,11 @@ class Bare:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "GIT_CONFIG_NOSYSTEM": "1",
-            **{name: os.environ[name] for name in ("PYTHONPATH", "PIPELINE_PORTABLE") if name in os.environ},
+            **{
+                name: os.environ[name]
+                for name in ("PYTHONPATH", "PIPELINE_PORTABLE")
+                if name in os.environ
+            },
         }
         files = {
             "src/app.py": "def answer():\n    return 42\n",
@@ -45,7 +49,12 @@ class Bare:
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["git", *arguments], cwd=self.root, env=self.env, capture_output=True, text=True, check=True
+            ["git", *arguments],
+            cwd=self.root,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout.strip()
 
@@ -63,7 +72,11 @@ class Bare:
 
     def run_ids(self) -> list[str]:
         folder = self.root / "docs" / "status" / "runs"
-        return sorted(path.parent.name for path in folder.glob("*/journal.jsonl")) if folder.is_dir() else []
+        return (
+            sorted(path.parent.name for path in folder.glob("*/journal.jsonl"))
+            if folder.is_dir()
+            else []
+        )
 
     def newest(self) -> str:
         """The run that was started last; ids of one second have no order of their own."""

@@ -14,7 +14,9 @@ from pipeline.repo.workspace import Workspace, tools_in
 
 def sh(folder: Path, *command: str, env: Mapping[str, str] | None = None) -> str:
     env = env or {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_GLOBAL": os.devnull}
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 class Checkout:
@@ -39,7 +41,18 @@ class Checkout:
         """Commit the checkout, with some files written before (`__` stands for `/`); return the tree."""
         self.write({name.replace("__", "/"): text for name, text in files.items()})
         sh(self.root, "git", "add", "-A")
-        sh(self.root, "git", "-c", "user.name=P", "-c", "user.email=p@q", "commit", "-qm", "m", "--allow-empty")
+        sh(
+            self.root,
+            "git",
+            "-c",
+            "user.name=P",
+            "-c",
+            "user.email=p@q",
+            "commit",
+            "-qm",
+            "m",
+            "--allow-empty",
+        )
         return self.tree
 
     @property
@@ -54,14 +67,18 @@ class Checkout:
         """Set-ups as another process would open them."""
         flow = Wants(setup=commands, **wants)
         env = {"PATH": os.environ["PATH"]}
-        made = Setups(self.state / "setups", self.store, flow, (self.root, self.user.git), env, self._run)
+        made = Setups(
+            self.state / "setups", self.store, flow, (self.root, self.user.git), env, self._run
+        )
         made.begin(self.head, self.tree)
         return made
 
     def _run(self, command: str, cwd: Path, _name: str) -> str:
         self.ran.append(command)
         env = tools_in(cwd, {"PATH": os.environ["PATH"], "HOME": str(self.state)})
-        done = subprocess.run(["sh", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, check=False
+        )
         return f"exit status {done.returncode}: {done.stderr[-200:]}" if done.returncode else ""
 
     def workspace(self, name: str = "0", **options) -> Workspace:

@@ -46,7 +46,9 @@ class Tree:
 
     def flow(self) -> str:
         """The flow file for what was found; it is proven to be sound."""
-        survey = Survey(parts=tuple(self.parts), facts=(), additions=(), agent="", command=(), pass_env=())
+        survey = Survey(
+            parts=tuple(self.parts), facts=(), additions=(), agent="", command=(), pass_env=()
+        )
         text = adopt.flow_text(survey)
         flow, source = flow_file.parse(text, flows.FLOW, {flows.BUILTIN: SHIPPED.read_text()})
         prompts = {role.prompt for role in flow.agents.values()}

@@ -44,7 +44,11 @@ class Project:
             "LANG": "C.UTF-8",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            **{name: os.environ[name] for name in ("PYTHONPATH", "PIPELINE_PORTABLE") if name in os.environ},
+            **{
+                name: os.environ[name]
+                for name in ("PYTHONPATH", "PIPELINE_PORTABLE")
+                if name in os.environ
+            },
         }
 
     def use_agent(self, *command: str) -> None:
@@ -70,7 +74,9 @@ class Project:
 
     def git(self, *arguments: str) -> str:
         env = {**self.env, **stage_set.AUTHOR, "GIT_CONFIG_NOSYSTEM": "1"}
-        done = subprocess.run(["git", *arguments], cwd=self.root, env=env, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *arguments], cwd=self.root, env=env, capture_output=True, text=True, check=True
+        )
         return done.stdout.strip()
 
     def remote_refs(self) -> dict[str, str]:
@@ -98,7 +104,9 @@ class Project:
         return subprocess.CompletedProcess([command, *arguments], process.returncode, out, err)
 
     def trigger(self, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
-        return self.run("trigger_workflow", "idea_to_feature", *(arguments or ("limit the risk",)), **env)
+        return self.run(
+            "trigger_workflow", "idea_to_feature", *(arguments or ("limit the risk",)), **env
+        )
 
     def result(self, run: str | None = None) -> dict[str, Any]:
         """The result object of the run (of the only one, if none is named)."""
@@ -109,7 +117,11 @@ class Project:
 
     def run_ids(self) -> list[str]:
         folder = self.root / "docs" / "status" / "runs"
-        return sorted(path.parent.name for path in folder.glob("*/journal.jsonl")) if folder.is_dir() else []
+        return (
+            sorted(path.parent.name for path in folder.glob("*/journal.jsonl"))
+            if folder.is_dir()
+            else []
+        )
 
     def run_dir(self, run: str | None = None) -> Path:
         return self.root / "docs" / "status" / "runs" / (run or self.run_ids()[-1])
@@ -141,7 +153,9 @@ class Project:
             if path.is_symlink():
                 found[name] = f"link {path.readlink()}"
             elif path.is_file():
-                found[name] = f"{path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+                found[name] = (
+                    f"{path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+                )
         return found
 
     def survivors(self) -> list[str]:
@@ -166,7 +180,9 @@ def survivors(folder: Path) -> list[str]:
     return found
 
 
-def begin(command: str, *arguments: str, cwd: Path, env: Mapping[str, str]) -> "subprocess.Popen[str]":
+def begin(
+    command: str, *arguments: str, cwd: Path, env: Mapping[str, str]
+) -> "subprocess.Popen[str]":
     """Start one of our commands (or any other) as a process, with nothing on standard input."""
     program = BIN / command
     return subprocess.Popen(

@@ -62,7 +62,9 @@ class Trees:
         with self.store.private_index() as env:
             for path, text in files.items():
                 blob = self.store.git("hash-object", "-w", "--stdin", stdin=text.encode())
-                self.store.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=env)
+                self.store.git(
+                    "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=env
+                )
             return self.store.git("write-tree", env=env)
 
     def plus(self, **changes: str | None) -> str:
@@ -76,17 +78,28 @@ class Trees:
         return self.tree(files)
 
     def commit(self, tree: str, parent: str) -> str:
-        return self.store.commit(tree, parent, "m\n", author="A <a@b>", at=datetime(2026, 1, 1, tzinfo=UTC))
+        return self.store.commit(
+            tree, parent, "m\n", author="A <a@b>", at=datetime(2026, 1, 1, tzinfo=UTC)
+        )
 
     def context(self, tree: str, red: GateResult | None = None, **more) -> GateContext:
         return GateContext(
-            store=self.store, bench=self.bench, targets=self.targets, base_tree=self.base, tree=tree, red=red, **more
+            store=self.store,
+            bench=self.bench,
+            targets=self.targets,
+            base_tree=self.base,
+            tree=tree,
+            red=red,
+            **more,
         )
 
 
 @contextmanager
 def trees(
-    folder: Path, base: Mapping[str, str] = BASE, targets: tuple[Target, ...] = (TARGET,), **env: str
+    folder: Path,
+    base: Mapping[str, str] = BASE,
+    targets: tuple[Target, ...] = (TARGET,),
+    **env: str,
 ) -> Iterator[Trees]:
     """Have a store and a bench for the length of the block."""
     with Launcher(folder / "launcher.log") as launcher:

@@ -63,7 +63,12 @@ class Wild(Bare):
 
     def at(self, folder: Path, *arguments: str) -> str:
         done = subprocess.run(
-            ["git", *arguments], cwd=folder, env=self.env, capture_output=True, text=True, check=False
+            ["git", *arguments],
+            cwd=folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -74,15 +79,22 @@ class Wild(Bare):
         for root in {self.root, self.origin}:
             for path in sorted(root.rglob("*")):
                 name = path.relative_to(root).as_posix()
-                if name.startswith((*RECORDS, ".git/objects", ".git/lfs", ".git/logs")) or "refs/" in name:
+                if (
+                    name.startswith((*RECORDS, ".git/objects", ".git/lfs", ".git/logs"))
+                    or "refs/" in name
+                ):
                     continue
                 if path.is_symlink():
                     found[str(path)] = f"link {path.readlink()}"
                 elif path.is_file():
-                    found[str(path)] = f"{path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+                    found[str(path)] = (
+                        f"{path.stat().st_mode:o} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+                    )
         runs = self.run_ids()
         refs = self.git("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
-        return found | dict.fromkeys((ref for ref in refs if not any(run in ref for run in runs)), "")
+        return found | dict.fromkeys(
+            (ref for ref in refs if not any(run in ref for run in runs)), ""
+        )
 
     def publish(
         self, *command: str, code: int = 0, untouched: bool = True, **env: str
@@ -93,7 +105,9 @@ class Wild(Bare):
         assert done.returncode == code, done.stdout + done.stderr
         if untouched:
             after = self.fingerprint()
-            assert {name for name in {*before, *after} if before.get(name) != after.get(name)} == set()
+            assert {
+                name for name in {*before, *after} if before.get(name) != after.get(name)
+            } == set()
         return done
 
     def published(self, changed: list[str] = CHANGED) -> str:

@@ -6,7 +6,14 @@ import os
 import pytest
 
 from pipeline.demo import stage_set
-from tests.helpers.agent_clis import AgentCli, MissingCli, cache_folder, claude_argv, claude_code, scrubbed_env
+from tests.helpers.agent_clis import (
+    AgentCli,
+    MissingCli,
+    cache_folder,
+    claude_argv,
+    claude_code,
+    scrubbed_env,
+)
 from tests.helpers.model_server import CWD, Call, ModelServer, Say
 from tests.helpers.project import Project
 
@@ -55,7 +62,9 @@ def test_claude_code_plans_and_develops_a_pull_request(tmp_path, cli):
     argv = claude_argv(cli, "--model", "sonnet")
     for role in ("planner", "developer"):
         more = f", command: {json.dumps(argv)}, pass_env: {json.dumps(PASSED)}"
-        project.edit_flow(f"{role}: {{prompt: {role}.md.j2", f"{role}: {{prompt: {role}.md.j2{more}")
+        project.edit_flow(
+            f"{role}: {{prompt: {role}.md.j2", f"{role}: {{prompt: {role}.md.j2{more}"
+        )
     project.git("push", "-q", "origin", "main")
     with ModelServer(script()) as server:
         env = scrubbed_env(cli, server.base_url, project.home)

@@ -15,7 +15,9 @@ def subjects(wild: Wild, head: str) -> list[str]:
     return wild.git("log", "--reverse", "--format=%s", f"main..{head}").splitlines()
 
 
-def test_three_commits_worded_signed_off_and_with_trailers_on_a_branch_of_the_flows_naming(tmp_path: Path) -> None:
+def test_three_commits_worded_signed_off_and_with_trailers_on_a_branch_of_the_flows_naming(
+    tmp_path: Path,
+) -> None:
     publish = "{branch: 'bot/{run_id}/{feature}', trailers: {Change-Kind: agent}}"
     wild = Wild(tmp_path, flow_of(ALL, "**", publish))
     (wild.root / "CODEOWNERS").write_text("* @everyone\n/src/ @core\n")
@@ -48,14 +50,20 @@ def signing(wild: Wild, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["branch.composed", *(pytest.param(name, marks=pytest.mark.slow) for name in ("branch.set", "push.done"))]
+    "name",
+    [
+        "branch.composed",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("branch.set", "push.done")),
+    ],
 )
 def test_signed_commits_are_made_once_whatever_is_killed(tmp_path: Path, name: str) -> None:
     wild = Wild(tmp_path).with_remote()
     signing(wild, tmp_path)
     wild.publish("trigger_workflow", "main", "an idea", code=-9, PIPELINE_FAILPOINT=name)
     store = next((tmp_path / "state" / "repos").glob("*/store.git"))
-    made = wild.git("--git-dir", str(store), "for-each-ref", "--format=%(objectname)", "refs/runs/*/composed/*")
+    made = wild.git(
+        "--git-dir", str(store), "for-each-ref", "--format=%(objectname)", "refs/runs/*/composed/*"
+    )
     wild.publish("pipeline", "resume", wild.newest())
     head = wild.published()
     assert made == head
@@ -82,9 +90,9 @@ def test_a_flow_can_say_never_to_signing_and_always_to_signing_off(tmp_path: Pat
     signing(wild, tmp_path)
     wild.publish()
     head = wild.published()
-    assert wild.git("log", "-1", "--format=%s|%G?|%(trailers:key=Signed-off-by,valueonly)", head) == (
-        "An idea|N|A Person <person@example.org>"
-    )
+    assert wild.git(
+        "log", "-1", "--format=%s|%G?|%(trailers:key=Signed-off-by,valueonly)", head
+    ) == ("An idea|N|A Person <person@example.org>")
 
 
 def test_nobody_can_sign_off_without_a_name(tmp_path: Path) -> None:

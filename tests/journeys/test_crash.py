@@ -11,7 +11,15 @@ from tests.helpers.project import Project, kill, wait_for
 RUN = "20260102-030405-0a1b2c3d"
 SECONDS = ("stage.intended", "stage.recorded", "branch.set", "push.done", "pr.created")
 NAMES = tuple(name for name in failpoints.NAMES if not name.startswith("person."))
-STAGES = ("planner", "coordinator", "sdk_analyst", "create_tests", "developer", "verify", "integration_validator")
+STAGES = (
+    "planner",
+    "coordinator",
+    "sdk_analyst",
+    "create_tests",
+    "developer",
+    "verify",
+    "integration_validator",
+)
 
 
 def start_run(project: Project, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -27,7 +35,13 @@ def check(project: Project, before: dict[str, str], *, calls_at_most: int = 0) -
     assert heads == {f"refs/heads/{result['branch']}": result["head"]}
     assert project.git("rev-parse", result["branch"]) == result["head"]
     assert [pull["head_commit"] for pull in project.pulls()] == [result["head"]]
-    expected = {"planner": 1, "create_tests": 1, "developer": 2, "verify": 2, "integration_validator": 1}
+    expected = {
+        "planner": 1,
+        "create_tests": 1,
+        "developer": 2,
+        "verify": 2,
+        "integration_validator": 1,
+    }
     called = {stage: project.calls(stage) for stage in expected}
     assert sum(called.values()) <= sum(expected.values()) + calls_at_most, called
     assert project.survivors() == []
@@ -43,21 +57,31 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_killed_at_a_failpoint_and_resumed_the_run_ends_as_if_nothing_had_been(project, name, quiet):
+def test_killed_at_a_failpoint_and_resumed_the_run_ends_as_if_nothing_had_been(
+    project, name, quiet
+):
     before = project.fingerprint()
     killed = start_run(project, PIPELINE_FAILPOINT=name)
     assert killed.returncode == -9, f"{name} was not reached: {killed.stderr}"
     commits = _stage_commits(project)
     resumed = project.run("pipeline", "resume", RUN)
-    assert resumed.returncode == (5 if name in {"run.finished", "latest.switched"} else 0), resumed.stderr
+    assert resumed.returncode == (5 if name in {"run.finished", "latest.switched"} else 0), (
+        resumed.stderr
+    )
     result = check(project, before)
-    assert commits.items() <= _stage_commits(project).items(), "a commit that was there is there again, the same one"
+    assert commits.items() <= _stage_commits(project).items(), (
+        "a commit that was there is there again, the same one"
+    )
     assert _made(project, result) == quiet
     assert (project.root / "docs" / "status" / "latest").readlink().name == RUN
 
 
 @pytest.mark.parametrize(
-    "stage", [pytest.param(one, marks=[] if one in {"developer", "verify"} else [pytest.mark.slow]) for one in STAGES]
+    "stage",
+    [
+        pytest.param(one, marks=[] if one in {"developer", "verify"} else [pytest.mark.slow])
+        for one in STAGES
+    ],
 )
 @pytest.mark.parametrize("point", ["stage.launched", "stage.recorded"])
 def test_killed_in_each_stage_and_resumed_no_finished_stage_runs_again(project, stage, point):
@@ -86,7 +110,9 @@ def test_killed_twice_and_resumed_the_run_still_ends_once(project, first, second
 
 def test_an_agent_that_outlives_the_pipeline_is_adopted_and_not_called_again(project):
     gate = project.folder / "go-on"
-    project.script("planner", 1, f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)")
+    project.script(
+        "planner", 1, f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)"
+    )
     process = project.start("trigger_workflow", "idea_to_feature", RUN, "limit the risk")
     wait_for(lambda: project.calls("planner") == 1, "the planner is called")
     kill(process)
@@ -118,7 +144,9 @@ def test_an_agent_that_died_with_the_pipeline_is_called_again_and_counted_as_los
 
 def test_two_resumes_at_once_one_works_and_the_other_names_it(project):
     gate = project.folder / "go-on"
-    project.script("planner", 1, f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)")
+    project.script(
+        "planner", 1, f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)"
+    )
     first = project.start("trigger_workflow", "idea_to_feature", RUN, "limit the risk")
     wait_for(lambda: project.calls("planner") == 1, "the planner is called")
     second = project.run("pipeline", "resume", RUN)
@@ -132,7 +160,9 @@ def test_two_resumes_at_once_one_works_and_the_other_names_it(project):
 
 def test_the_demo_kills_itself_and_goes_on(tmp_path):
     project = Project(tmp_path / "p")
-    shown = project.run("pipeline", "demo", "--keep", str(tmp_path / "demo"), "--crash-after", "developer", "--json")
+    shown = project.run(
+        "pipeline", "demo", "--keep", str(tmp_path / "demo"), "--crash-after", "developer", "--json"
+    )
     assert shown.returncode == 0, shown.stderr
     result = json.loads(shown.stdout)
     assert result["state"] == "done"

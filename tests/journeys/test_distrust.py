@@ -37,9 +37,14 @@ def test_a_developer_who_edits_the_tests_is_refused_and_the_tests_stay(project):
     project.script("developer", 1, code)
     result = finished(project)
     assert result["state"] == "failed"
-    assert "tests/test_risk.py: outside the paths of this stage" in result["stages"]["developer"]["reason"]
+    assert (
+        "tests/test_risk.py: outside the paths of this stage"
+        in result["stages"]["developer"]["reason"]
+    )
     assert nothing_was_published(project)
-    assert (project.run_dir() / "patches" / "developer.1.rejected.patch").is_file(), "what was refused is kept"
+    assert (project.run_dir() / "patches" / "developer.1.rejected.patch").is_file(), (
+        "what was refused is kept"
+    )
 
 
 def test_an_agent_that_says_done_and_did_nothing_fails_its_stage(project):
@@ -54,10 +59,10 @@ def test_an_agent_that_says_done_and_did_nothing_fails_its_stage(project):
 
 
 def test_a_write_outside_the_declared_paths_never_reaches_a_later_stage(project):
-    project.edit_flow("timeout, protocol, no_change, gate]", "timeout, protocol, no_change, gate, violation]")
-    code = (
-        "import pathlib; pathlib.Path('setup.py').write_text('x = 1\\n'); pathlib.Path('README.md').write_text('mine')"
+    project.edit_flow(
+        "timeout, protocol, no_change, gate]", "timeout, protocol, no_change, gate, violation]"
     )
+    code = "import pathlib; pathlib.Path('setup.py').write_text('x = 1\\n'); pathlib.Path('README.md').write_text('mine')"
     project.script("create_tests", 1, code)
     second = project.take("create_tests", 2) / "files" / "tests"
     second.mkdir(parents=True)
@@ -65,7 +70,9 @@ def test_a_write_outside_the_declared_paths_never_reaches_a_later_stage(project)
         (project.take("create_tests") / "files" / "tests" / "test_risk.py").read_text()
     )
     project.script(
-        "developer", 1, "import os; assert not os.path.exists('setup.py'); assert 'trading' in open('README.md').read()"
+        "developer",
+        1,
+        "import os; assert not os.path.exists('setup.py'); assert 'trading' in open('README.md').read()",
     )
     result = finished(project)
     assert result["state"] == "done"
@@ -79,12 +86,16 @@ def test_a_reader_that_writes_is_refused(project):
     project.script("planner", 1, "open('notes.txt', 'w').write('hello')")
     result = finished(project)
     assert result["state"] == "failed"
-    assert "notes.txt: outside the paths of this stage (it may write none)" in result["stages"]["planner"]["reason"]
+    assert (
+        "notes.txt: outside the paths of this stage (it may write none)"
+        in result["stages"]["planner"]["reason"]
+    )
 
 
 def test_a_protected_path_is_refused_although_the_globs_allow_it(project):
     project.edit_flow(
-        "{agent: developer, lock: src_writer}", '{agent: developer, lock: src_writer, writes: [".github/**"]}'
+        "{agent: developer, lock: src_writer}",
+        '{agent: developer, lock: src_writer, writes: [".github/**"]}',
     )
     code = "import os; os.makedirs('.github/workflows'); open('.github/workflows/x.yml', 'w').write('on: push')"
     project.script("developer", 1, code)
@@ -161,14 +172,19 @@ def test_tests_that_pass_already_are_not_red(project):
     (project.take("create_tests") / "files" / "tests" / "test_risk.py").write_text(weak)
     result = finished(project)
     assert result["state"] == "failed"
-    assert "a new test that passed before there is any source for it" in result["stages"]["create_tests"]["reason"]
+    assert (
+        "a new test that passed before there is any source for it"
+        in result["stages"]["create_tests"]["reason"]
+    )
     assert project.calls("developer") == 0, "nothing was paid for after the tests were refused"
     assert project.calls("create_tests") == 3
 
 
 def test_the_next_attempt_at_the_tests_is_told_why_they_were_refused(project):
     good = (project.take("create_tests") / "files" / "tests" / "test_risk.py").read_text()
-    (project.take("create_tests") / "files" / "tests" / "test_risk.py").write_text("def test_broken(:\n")
+    (project.take("create_tests") / "files" / "tests" / "test_risk.py").write_text(
+        "def test_broken(:\n"
+    )
     second = project.take("create_tests", 2) / "files" / "tests"
     second.mkdir(parents=True)
     (second / "test_risk.py").write_text(good)
@@ -178,12 +194,24 @@ def test_the_next_attempt_at_the_tests_is_told_why_they_were_refused(project):
 
 
 def test_blocking_findings_go_back_once_and_then_stand_in_the_pull_request(project):
-    finding = {"file": "src/trading/risk.py", "line": 10, "severity": "blocking", "what": "a zero limit is ignored"}
-    nowhere = {"file": "src/trading/nowhere.py", "line": 1, "severity": "blocking", "what": "made up"}
+    finding = {
+        "file": "src/trading/risk.py",
+        "line": 10,
+        "severity": "blocking",
+        "what": "a zero limit is ignored",
+    }
+    nowhere = {
+        "file": "src/trading/nowhere.py",
+        "line": 1,
+        "severity": "blocking",
+        "what": "made up",
+    }
     path = project.take("integration_validator") / "outputs" / "findings.json"
     path.write_text(json.dumps({"findings": [finding, nowhere]}))
     (project.take("developer", 3)).mkdir(exist_ok=True)
-    source = (project.takes / "developer" / "2" / "files" / "src" / "trading" / "risk.py").read_text()
+    source = (
+        project.takes / "developer" / "2" / "files" / "src" / "trading" / "risk.py"
+    ).read_text()
     third = project.take("developer", 3) / "files" / "src" / "trading"
     third.mkdir(parents=True)
     (third / "risk.py").write_text(source + "\n# looked at the zero limit\n")
@@ -202,18 +230,24 @@ def test_an_output_that_was_not_delivered_is_taken_from_the_answer_or_asked_for_
     (project.take("planner") / "answer.md").write_text(plan)
     (project.take("coordinator") / "outputs" / "work_plan.json").write_text('{"title": 3}')
     second = project.take("coordinator", 2)
-    second.joinpath("answer.md").write_text('Here it is:\n```json\n{"title": "t", "items": []}\n```\n')
+    second.joinpath("answer.md").write_text(
+        'Here it is:\n```json\n{"title": "t", "items": []}\n```\n'
+    )
     result = finished(project)
     assert result["state"] == "done"
     assert (project.run_dir() / "planner" / "plan.md").read_text() == plan
-    assert json.loads((project.run_dir() / "coordinator" / "work_plan.json").read_text()) == {"title": "t", "items": []}
+    assert json.loads((project.run_dir() / "coordinator" / "work_plan.json").read_text()) == {
+        "title": "t",
+        "items": [],
+    }
     assert "Expected `str`" in (project.take("coordinator", 2) / "prompt.md").read_text()
 
 
 def test_a_change_after_the_last_green_gate_is_not_published(project):
     late = 'late: {run: "echo x = 1 > src/trading/late.py", needs: [deliver], lock: src_writer}\n      auto_commit:'
     project.edit_flow(
-        "auto_commit: {publish: {draft: true}, needs: [deliver]", late + " {publish: {draft: true}, needs: [late]"
+        "auto_commit: {publish: {draft: true}, needs: [deliver]",
+        late + " {publish: {draft: true}, needs: [late]",
     )
     result = finished(project)
     assert result["state"] == "failed"

@@ -111,11 +111,16 @@ def test_base_tests_that_fail_are_named_and_set_apart(project):
 def test_a_flow_with_mistakes_shows_all_of_them_with_their_lines(project):
     path = project.root / "agents" / "flow.yaml"
     path.write_text(
-        path.read_text().replace("needs: [planner]", "needs: [planer]").replace("gates: [red]", "gate: [red]")
+        path.read_text()
+        .replace("needs: [planner]", "needs: [planer]")
+        .replace("gates: [red]", "gate: [red]")
     )
     process = project.trigger("an idea")
     assert process.returncode == 2
-    assert "there is no stage beside this one 'planer'" in process.stderr or "unknown key 'gate'" in process.stderr
+    assert (
+        "there is no stage beside this one 'planer'" in process.stderr
+        or "unknown key 'gate'" in process.stderr
+    )
     assert "agents/flow.yaml:" in process.stderr
     assert no_run_was_left(project)
 
@@ -176,7 +181,11 @@ def test_an_idea_comes_from_a_file_or_standard_input_or_a_prepared_request(proje
     (project.folder / "idea.md").write_text("from a file\n")
     assert (
         project.run(
-            "trigger_workflow", "idea_to_feature", "--idea-file", str(project.folder / "idea.md"), "--no-pr"
+            "trigger_workflow",
+            "idea_to_feature",
+            "--idea-file",
+            str(project.folder / "idea.md"),
+            "--no-pr",
         ).returncode
         == 0
     )
@@ -191,7 +200,9 @@ def test_an_idea_comes_from_a_file_or_standard_input_or_a_prepared_request(proje
 
 def test_ctrl_c_once_lets_the_running_stage_finish_and_says_how_to_go_on(project):
     gate = project.folder / "go-on"
-    project.script("planner", 1, f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)")
+    project.script(
+        "planner", 1, f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)"
+    )
     process = project.start("trigger_workflow", "idea_to_feature", "an idea")
     wait_for(lambda: project.calls("planner") == 1, "the planner is called")
     process.send_signal(signal.SIGINT)
@@ -249,7 +260,9 @@ def test_cancel_of_a_run_whose_process_died_ends_its_orphans(project):
 
 def test_a_stage_that_takes_too_long_is_ended_and_tried_again(project):
     project.edit_flow("planner: {agent: planner,", "planner: {agent: planner, timeout: 2s,")
-    project.script("planner", 1, "import os, time; os.system('setsid sleep 600 &'); time.sleep(600)")
+    project.script(
+        "planner", 1, "import os, time; os.system('setsid sleep 600 &'); time.sleep(600)"
+    )
     project.take("planner", 2)
     shutil.copytree(project.take("planner") / "outputs", project.take("planner", 2) / "outputs")
     process = project.trigger("an idea")
@@ -295,7 +308,9 @@ def test_invoke_agent_runs_one_stage_and_resume_does_the_rest(project):
     again = project.run("invoke_agent", "planner", "--run-id", run)
     assert (again.returncode, "--retry true" in again.stderr) == (5, True)
     target = project.folder / "copied"
-    repeated = project.run("invoke_agent", "planner", "--run-id", run, "--retry", "true", "--output", str(target))
+    repeated = project.run(
+        "invoke_agent", "planner", "--run-id", run, "--retry", "true", "--output", str(target)
+    )
     assert repeated.returncode == 0, repeated.stderr
     assert (target / "plan.md").is_file()
     assert project.run("pipeline", "resume", run).returncode == 0
@@ -317,7 +332,10 @@ def test_a_failed_stage_is_repeated_and_the_run_goes_on(project):
 
 def test_two_runs_at_once_for_one_feature_do_not_disturb_each_other(project):
     before = project.fingerprint()
-    both = [project.start("trigger_workflow", "idea_to_feature", "the same idea", "--json") for _ in range(2)]
+    both = [
+        project.start("trigger_workflow", "idea_to_feature", "the same idea", "--json")
+        for _ in range(2)
+    ]
     results = []
     for process in both:
         out, err = process.communicate(timeout=120)
@@ -325,7 +343,9 @@ def test_two_runs_at_once_for_one_feature_do_not_disturb_each_other(project):
         results.append(json.loads(out))
     assert len({result["branch"] for result in results}) == 2
     assert len(project.pulls()) == 2
-    assert {pull["head_commit"] for pull in project.pulls()} == {result["head"] for result in results}
+    assert {pull["head_commit"] for pull in project.pulls()} == {
+        result["head"] for result in results
+    }
     assert project.fingerprint() == before
 
 
@@ -338,10 +358,14 @@ def test_a_held_lock_parks_the_stage_and_names_its_holder(project):
         f"with locks.hold([Path({str(lock)!r})], run_id='20250101-000000-abcd', agent='somebody', stage='s', timeout_s=1):\n"
         f"    print('held', flush=True)\n    sys.stdin.read()\n"
     )
-    holder = subprocess.Popen([str(BIN / "python"), "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        [str(BIN / "python"), "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    parked = project.run("trigger_workflow", "idea_to_feature", run, "an idea", AGENT_LOCK_TIMEOUT="0.3")
+    parked = project.run(
+        "trigger_workflow", "idea_to_feature", run, "an idea", AGENT_LOCK_TIMEOUT="0.3"
+    )
     held = json.loads(project.run("pipeline", "locks", "--json").stdout)
     assert parked.returncode == 75
     assert "held by somebody of run 20250101-000000-abcd" in parked.stderr

@@ -50,7 +50,15 @@ def test_a_blobless_clone_that_is_offline_is_told_so_and_goes_on_later(tmp_path:
 @pytest.mark.slow
 def test_a_submodule_stays_a_link_to_a_commit(tmp_path: Path) -> None:
     wild = Wild(tmp_path)
-    wild.git("-c", "protocol.file.allow=always", "submodule", "add", "--quiet", str(tmp_path / "repo"), "vendor/lib")
+    wild.git(
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "add",
+        "--quiet",
+        str(tmp_path / "repo"),
+        "vendor/lib",
+    )
     wild.commit("Add a submodule")
     before = wild.git("ls-tree", "HEAD", "vendor/lib")
     wild.publish()
@@ -60,7 +68,15 @@ def test_a_submodule_stays_a_link_to_a_commit(tmp_path: Path) -> None:
 
 def test_an_agent_cannot_fill_a_submodule_with_files(tmp_path: Path) -> None:
     wild = Wild(tmp_path, flow_of("mkdir -p vendor/lib; echo x > vendor/lib/x", "**"))
-    wild.git("-c", "protocol.file.allow=always", "submodule", "add", "--quiet", str(tmp_path / "repo"), "vendor/lib")
+    wild.git(
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "add",
+        "--quiet",
+        str(tmp_path / "repo"),
+        "vendor/lib",
+    )
     wild.commit("Add a submodule")
     done = wild.publish(code=1)
     assert "vendor/lib: a submodule" in done.stdout + done.stderr
@@ -114,18 +130,29 @@ def test_a_detached_dirty_checkout_with_hooks_and_no_remote(tmp_path: Path) -> N
 def test_line_endings_are_those_of_the_repository(tmp_path: Path) -> None:
     wild = Wild(
         tmp_path,
-        flow_of("printf 'a\\r\\nb\\r\\n' > src/new.py; printf '# x\\n' >> src/app.py; file src/app.py > /dev/null"),
+        flow_of(
+            "printf 'a\\r\\nb\\r\\n' > src/new.py; printf '# x\\n' >> src/app.py; file src/app.py > /dev/null"
+        ),
     )
     wild.add(".gitattributes", "* text=auto eol=crlf\n")
     wild.publish()
     head = wild.published()
     assert b"\r" not in wild.git("cat-file", "blob", f"{head}:src/new.py").encode()
-    assert wild.git("diff", "--numstat", f"{head}~", head, "--", "src/app.py").split("\t")[:2] == ["1", "0"]
+    assert wild.git("diff", "--numstat", f"{head}~", head, "--", "src/app.py").split("\t")[:2] == [
+        "1",
+        "0",
+    ]
 
 
-@pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed (apt-get install git-lfs)")
-def test_an_lfs_file_that_an_agent_changed_is_committed_as_a_pointer_and_its_object_pushed(tmp_path: Path) -> None:
-    wild = Wild(tmp_path, flow_of("printf new > assets/a.bin; cat assets/b.bin > src/seen.txt", "**")).with_remote()
+@pytest.mark.skipif(
+    shutil.which("git-lfs") is None, reason="git-lfs is not installed (apt-get install git-lfs)"
+)
+def test_an_lfs_file_that_an_agent_changed_is_committed_as_a_pointer_and_its_object_pushed(
+    tmp_path: Path,
+) -> None:
+    wild = Wild(
+        tmp_path, flow_of("printf new > assets/a.bin; cat assets/b.bin > src/seen.txt", "**")
+    ).with_remote()
     wild.git("lfs", "install", "--local", "--skip-smudge")
     wild.add(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
     wild.add("assets/a.bin", "old")
@@ -135,16 +162,18 @@ def test_an_lfs_file_that_an_agent_changed_is_committed_as_a_pointer_and_its_obj
     head = wild.published(["assets/a.bin", "src/seen.txt"])
     pointer = wild.git("show", f"{head}:assets/a.bin")
     assert pointer.startswith("version https://git-lfs.github.com/spec/v1")
-    assert wild.git("show", f"{head}:src/seen.txt").startswith("version https://git-lfs"), "a workspace has pointers"
+    assert wild.git("show", f"{head}:src/seen.txt").startswith("version https://git-lfs"), (
+        "a workspace has pointers"
+    )
     oid = pointer.split("sha256:")[1].split()[0]
     for storage in (wild.root / ".git" / "lfs", wild.remote / "lfs"):
         assert (storage / "objects" / oid[:2] / oid[2:4] / oid).read_bytes() == b"new"
 
 
-def test_a_filter_runs_by_the_persons_configuration_and_never_by_what_an_agent_planted(tmp_path: Path) -> None:
-    plant = (
-        "printf 'touch %s/planted\\ncat' > tidy.sh; printf '*.nb filter=tidy\\n*.py filter=own\\n' > src/.gitattributes"
-    )
+def test_a_filter_runs_by_the_persons_configuration_and_never_by_what_an_agent_planted(
+    tmp_path: Path,
+) -> None:
+    plant = "printf 'touch %s/planted\\ncat' > tidy.sh; printf '*.nb filter=tidy\\n*.py filter=own\\n' > src/.gitattributes"
     work = f"printf 'SECRET a' > src/x.nb; printf 'SECRET b' > src/y.nb; {plant} ; rm src/.gitattributes tidy.sh"
     wild = Wild(tmp_path, flow_of(work))
     wild.git("config", "filter.tidy.clean", "sed s/SECRET/public/")
@@ -160,7 +189,10 @@ def test_a_file_whose_filter_the_person_has_not_set_up_is_refused(tmp_path: Path
     wild = Wild(tmp_path, flow_of("printf x > src/key.bin"))
     wild.add(".gitattributes", "*.bin filter=git-crypt\n")
     done = wild.publish(code=1)
-    assert "src/key.bin: its filter git-crypt cannot store it: the filter git-crypt is not set up" in done.stderr
+    assert (
+        "src/key.bin: its filter git-crypt cannot store it: the filter git-crypt is not set up"
+        in done.stderr
+    )
 
 
 def test_a_huge_file_may_be_in_the_base_and_none_may_come_from_an_agent(tmp_path: Path) -> None:
@@ -173,7 +205,9 @@ def test_a_huge_file_may_be_in_the_base_and_none_may_come_from_an_agent(tmp_path
 
 
 @pytest.mark.slow
-def test_a_file_of_sixty_megabytes_may_be_in_the_base_and_none_may_come_from_an_agent(tmp_path: Path) -> None:
+def test_a_file_of_sixty_megabytes_may_be_in_the_base_and_none_may_come_from_an_agent(
+    tmp_path: Path,
+) -> None:
     wild = Wild(tmp_path, flow_of("head -c 60000000 /dev/zero > src/big.bin"))
     wild.add("data/huge.bin", bytes(60_000_000))
     done = wild.publish(code=1)
@@ -182,7 +216,15 @@ def test_a_file_of_sixty_megabytes_may_be_in_the_base_and_none_may_come_from_an_
 
 def test_what_an_adopted_agent_did_not_touch_is_not_held_against_it(tmp_path: Path) -> None:
     wild = Wild(tmp_path)
-    wild.git("-c", "protocol.file.allow=always", "submodule", "add", "--quiet", str(tmp_path / "repo"), "vendor/lib")
+    wild.git(
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "add",
+        "--quiet",
+        str(tmp_path / "repo"),
+        "vendor/lib",
+    )
     wild.git("config", "filter.tidy.clean", "cat")
     wild.add(".gitattributes", "*.nb filter=tidy\n")
     for name in (b"docs/\xff.txt", b"docs/tab\t.txt", b"docs/a.nb"):
@@ -248,7 +290,12 @@ def test_a_base_that_is_rewritten_and_pruned_meanwhile_takes_nothing_away(tmp_pa
     wild.add("docs/page.md", "page\n")
     wild.git("gc", "--quiet")
     wild.add("docs/page.md", "loose\n")
-    assert wild.run("trigger_workflow", "main", "an idea", PIPELINE_FAILPOINT="stage.recorded@work").returncode == -9
+    assert (
+        wild.run(
+            "trigger_workflow", "main", "an idea", PIPELINE_FAILPOINT="stage.recorded@work"
+        ).returncode
+        == -9
+    )
     wild.git("checkout", "--quiet", "--orphan", "anew")
     wild.commit("Rewritten")
     wild.git("branch", "-M", "anew", "main")
@@ -263,7 +310,9 @@ def test_who_a_person_is_can_stand_in_the_xdg_file(tmp_path: Path) -> None:
     wild.git("config", "--unset", "user.name")
     wild.git("config", "--unset", "user.email")
     (tmp_path / ".config" / "git").mkdir(parents=True)
-    (tmp_path / ".config" / "git" / "config").write_text("[user]\nname = Xenia\nemail = x@example.org\n")
+    (tmp_path / ".config" / "git" / "config").write_text(
+        "[user]\nname = Xenia\nemail = x@example.org\n"
+    )
     assert UserRepo(wild.root, wild.env).author() == "Xenia <x@example.org>"
 
 
@@ -274,11 +323,17 @@ def test_who_a_person_is_can_stand_in_the_xdg_file(tmp_path: Path) -> None:
         pytest.param("other.txt", "It merges cleanly", marks=pytest.mark.slow),
     ],
 )
-def test_a_base_that_moved_is_said_with_whether_it_merges(tmp_path: Path, name: str, said: str) -> None:
+def test_a_base_that_moved_is_said_with_whether_it_merges(
+    tmp_path: Path, name: str, said: str
+) -> None:
     move = "git checkout -q main; echo moved > $FILE; git add .; git commit -qm Moved; git push -q origin main"
-    who = "GIT_AUTHOR_NAME: O, GIT_AUTHOR_EMAIL: o@p, GIT_COMMITTER_NAME: O, GIT_COMMITTER_EMAIL: o@p"
+    who = (
+        "GIT_AUTHOR_NAME: O, GIT_AUTHOR_EMAIL: o@p, GIT_COMMITTER_NAME: O, GIT_COMMITTER_EMAIL: o@p"
+    )
     flow = flow_of(f"(cd {tmp_path}/other; {move}); echo mine > src/new.py")
-    wild = Wild(tmp_path, flow.replace("writes:", f"env: {{FILE: {name}, {who}}}, writes:")).with_remote()
+    wild = Wild(
+        tmp_path, flow.replace("writes:", f"env: {{FILE: {name}, {who}}}, writes:")
+    ).with_remote()
     wild.git("clone", "--quiet", str(wild.remote), str(tmp_path / "other"))
     base = wild.git("rev-parse", "HEAD")
     wild.publish()
@@ -291,7 +346,10 @@ def test_a_base_that_moved_is_said_with_whether_it_merges(tmp_path: Path, name: 
 
 
 def test_a_repository_with_another_hash_will_do(tmp_path: Path) -> None:
-    wild = Wild(tmp_path, flow_of(f"git rev-list --objects HEAD > $TMPDIR/log && {WORK}; echo x > src/a.nb", "**"))
+    wild = Wild(
+        tmp_path,
+        flow_of(f"git rev-list --objects HEAD > $TMPDIR/log && {WORK}; echo x > src/a.nb", "**"),
+    )
     shutil.rmtree(wild.root / ".git")
     wild.git("init", "--quiet", "--initial-branch=main", "--object-format=sha256")
     wild.git("config", "user.name", "A Person")

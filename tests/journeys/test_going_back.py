@@ -48,7 +48,11 @@ def show(bare: Bare, path: str) -> str:
     result = bare.result()
     events = [event for event in bare.events() if event.get("commit")]
     store = next((bare.root.parent / "state" / "repos").glob("*/store.git"))
-    return bare.git("--git-dir", str(store), "show", f"{events[-1]['commit']}:{path}") if result else ""
+    return (
+        bare.git("--git-dir", str(store), "show", f"{events[-1]['commit']}:{path}")
+        if result
+        else ""
+    )
 
 
 def test_retry_runs_a_stage_and_what_builds_on_it_again_and_nothing_else(tmp_path: Path) -> None:
@@ -63,7 +67,9 @@ def test_retry_runs_a_stage_and_what_builds_on_it_again_and_nothing_else(tmp_pat
 
 
 def test_retry_of_a_failed_stage_goes_on_from_there(tmp_path: Path) -> None:
-    stages = CHAIN.replace('run: "test -f src/two.py"', """run: 'test "$PIPELINE_ATTEMPT" = 2', retry: {max: 0}""")
+    stages = CHAIN.replace(
+        'run: "test -f src/two.py"', """run: 'test "$PIPELINE_ATTEMPT" = 2', retry: {max: 0}"""
+    )
     bare = bare_of(tmp_path, stages)
     run = trigger(bare, 1)
     over = bare.run("pipeline", "resume", run)
@@ -108,7 +114,9 @@ def test_a_published_run_is_forked_not_written_again(tmp_path: Path) -> None:
 
 def test_a_fork_pays_nothing_for_what_it_inherits(tmp_path: Path) -> None:
     cost = """echo '{\\"status\\":\\"done\\",\\"cost_usd\\":1.5}' > $PIPELINE_RESULT"""
-    bare = bare_of(tmp_path, CHAIN.replace("echo one >> src/one.py", f"echo one >> src/one.py; {cost}"))
+    bare = bare_of(
+        tmp_path, CHAIN.replace("echo one >> src/one.py", f"echo one >> src/one.py; {cost}")
+    )
     run = trigger(bare)
     assert bare.result()["cost_usd"] == 1.5
     assert bare.run("pipeline", "fork", run, "--from", "two").returncode == 0
@@ -140,7 +148,9 @@ def test_a_stage_that_is_gone_from_the_flow_is_named(tmp_path: Path) -> None:
     bare = bare_of(tmp_path, CHAIN.replace("test -f src/two.py", "exit 1"))
     run = trigger(bare, 1)
     flow = bare.root / "agents" / "flow.yaml"
-    flow.write_text(flow.read_text().replace("beside:", "aside:").replace("[two, beside]", "[two, aside]"))
+    flow.write_text(
+        flow.read_text().replace("beside:", "aside:").replace("[two, beside]", "[two, aside]")
+    )
     done = bare.run("pipeline", "resume", run, "--reload")
     assert done.returncode == 2
     assert "the flow has no stage 'beside' any more" in done.stderr
@@ -151,9 +161,16 @@ def test_a_stage_that_is_gone_from_the_flow_is_named(tmp_path: Path) -> None:
     assert show(bare, "src/one.py") == "one"
 
 
-@pytest.mark.parametrize(("after", "state", "code"), [("", "failed", 1), (", on_failure: continue", "done", 0)])
-def test_one_stage_is_cancelled_while_it_runs(tmp_path: Path, after: str, state: str, code: int) -> None:
-    bare = bare_of(tmp_path, f"      long: {{run: sleep 60{after}}}\n      last: {{run: 'true', needs: [long]}}\n")
+@pytest.mark.parametrize(
+    ("after", "state", "code"), [("", "failed", 1), (", on_failure: continue", "done", 0)]
+)
+def test_one_stage_is_cancelled_while_it_runs(
+    tmp_path: Path, after: str, state: str, code: int
+) -> None:
+    bare = bare_of(
+        tmp_path,
+        f"      long: {{run: sleep 60{after}}}\n      last: {{run: 'true', needs: [long]}}\n",
+    )
     process = bare.start("trigger_workflow", "main", "an idea")
     wait_for(lambda: bool(bare.run_ids()) and "long" in bare.started(), "long is started")
     done = bare.run("pipeline", "cancel", bare.newest(), "long", "-m", "too long")
@@ -162,7 +179,10 @@ def test_one_stage_is_cancelled_while_it_runs(tmp_path: Path, after: str, state:
     assert process.returncode == code, out + err
     result = bare.result()
     assert result["state"] == state
-    assert (result["stages"]["long"]["state"], result["stages"]["long"]["reason"]) == ("cancelled", "too long")
+    assert (result["stages"]["long"]["state"], result["stages"]["long"]["reason"]) == (
+        "cancelled",
+        "too long",
+    )
 
 
 def test_an_answer_is_taken_in_while_other_stages_run(tmp_path: Path) -> None:
@@ -176,7 +196,10 @@ def test_an_answer_is_taken_in_while_other_stages_run(tmp_path: Path) -> None:
     bare = bare_of(tmp_path, stages % (mark, mark))
     process = bare.start("trigger_workflow", "main", "an idea")
     asked = "approval_asked"
-    wait_for(lambda: bool(bare.run_ids()) and asked in {event["event"] for event in bare.events()}, "it asks")
+    wait_for(
+        lambda: bool(bare.run_ids()) and asked in {event["event"] for event in bare.events()},
+        "it asks",
+    )
     done = bare.run("pipeline", "answer", bare.newest(), "approve")
     assert done.returncode == 0, done.stderr
     assert "handed to process" in done.stderr
@@ -194,7 +217,10 @@ def test_an_answer_for_files_that_have_changed_since_does_not_count(tmp_path: Pa
     bare = bare_of(tmp_path, stages % mark)
     process = bare.start("trigger_workflow", "main", "an idea")
     asked = "approval_asked"
-    wait_for(lambda: bool(bare.run_ids()) and asked in {event["event"] for event in bare.events()}, "it asks")
+    wait_for(
+        lambda: bool(bare.run_ids()) and asked in {event["event"] for event in bare.events()},
+        "it asks",
+    )
     run, old = bare.newest(), next(event for event in bare.events() if event["event"] == asked)
     mark.touch()
     process.communicate(timeout=60)
@@ -202,7 +228,13 @@ def test_an_answer_for_files_that_have_changed_since_does_not_count(tmp_path: Pa
     questions = [event for event in bare.events() if event["event"] == asked]
     assert len(questions) == 2
     assert questions[0].get("tree", "") != questions[1]["tree"]
-    late = {"event": "answered", "at": old["at"], "stage": "sign_off", "answer": "approve", "tree": old.get("tree", "")}
+    late = {
+        "event": "answered",
+        "at": old["at"],
+        "stage": "sign_off",
+        "answer": "approve",
+        "tree": old.get("tree", ""),
+    }
     requests = next((tmp_path / "state").glob(f"repos/*/runs/{run}")) / "requests"
     requests.mkdir(exist_ok=True)
     (requests / "late.json").write_text(json.dumps(late))
@@ -252,14 +284,18 @@ def test_killed_while_a_person_is_asked_the_question_is_there_again(tmp_path: Pa
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_cancel_ends_what_a_killed_process_has_left_running(tmp_path: Path, whole: bool) -> None:
     bare = bare_of(
-        tmp_path, "      slow: {run: 'sleep 1000', idle_timeout: 1h, timeout: 1h, retry: {max: 0, lost: 0}}\n"
+        tmp_path,
+        "      slow: {run: 'sleep 1000', idle_timeout: 1h, timeout: 1h, retry: {max: 0, lost: 0}}\n",
     )
     process = bare.start("trigger_workflow", "main", "an idea")
     wait_for(lambda: bool(bare.run_ids()) and "slow" in bare.started(), "slow is started")
     wait_for(lambda: any("sleep 1000" in line for line in bare.survivors()), "it sleeps")
     kill(process)
     resumed = bare.start("pipeline", "resume", bare.newest())
-    wait_for(lambda: [event["event"] for event in bare.events()].count("run_opened") == 2, "it is taken up again")
+    wait_for(
+        lambda: [event["event"] for event in bare.events()].count("run_opened") == 2,
+        "it is taken up again",
+    )
     done = bare.run("pipeline", "cancel", bare.newest(), *([] if whole else ["slow"]))
     assert done.returncode == 0, done.stderr
     resumed.communicate(timeout=60)
@@ -269,7 +305,9 @@ def test_a_cancel_ends_what_a_killed_process_has_left_running(tmp_path: Path, wh
 
 def test_the_time_that_a_run_may_be_worked_on_ends_it_resumable(tmp_path: Path) -> None:
     bare = bare_of(
-        tmp_path, '      slow: {run: \'test -e "$MARK" || sleep 60\', env: {MARK: "%s"}}\n' % (tmp_path / "mark")
+        tmp_path,
+        '      slow: {run: \'test -e "$MARK" || sleep 60\', env: {MARK: "%s"}}\n'
+        % (tmp_path / "mark"),
     )
     flow = bare.root / "agents" / "flow.yaml"
     flow.write_text(flow.read_text() + "limits: {wall: 500ms}\n")
@@ -282,7 +320,9 @@ def test_the_time_that_a_run_may_be_worked_on_ends_it_resumable(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
 
 
-def test_a_polite_stop_leaves_a_running_stage_to_finish_and_no_new_one_begins(tmp_path: Path) -> None:
+def test_a_polite_stop_leaves_a_running_stage_to_finish_and_no_new_one_begins(
+    tmp_path: Path,
+) -> None:
     bare = bare_of(tmp_path, "      a: {run: sleep 1}\n      b: {run: 'true', needs: [a]}\n")
     process = bare.start("trigger_workflow", "main", "an idea")
     wait_for(lambda: bool(bare.run_ids()) and "a" in bare.started(), "a is started")
@@ -294,7 +334,9 @@ def test_a_polite_stop_leaves_a_running_stage_to_finish_and_no_new_one_begins(tm
     assert bare.started() == ["a", "b"]
 
 
-def test_a_revision_while_the_process_works_keeps_what_that_process_has_made(tmp_path: Path) -> None:
+def test_a_revision_while_the_process_works_keeps_what_that_process_has_made(
+    tmp_path: Path,
+) -> None:
     gate = tmp_path / "gate"
     stages = f"""\
       one: {{run: 'echo one > src/one.py', writes: [src/one.py]}}

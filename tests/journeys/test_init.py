@@ -66,7 +66,12 @@ class Repo:
     def git(self, *arguments: str) -> str:
         identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
         done = subprocess.run(
-            ["git", *identity, *arguments], cwd=self.root, env=self.env, capture_output=True, text=True, check=True
+            ["git", *identity, *arguments],
+            cwd=self.root,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout
 
@@ -106,8 +111,12 @@ def test_init_shows_what_it_found_writes_it_and_says_what_comes_next(repo):
     assert "target thing  python -m pytest -q" in said
     assert "pyproject.toml names pytest" in said
     assert said.endswith("next: look at agents/flow.yaml, then: pipeline doctor\n")
-    assert repo.read("agents/flow.yaml").startswith("# yaml-language-server: $schema=flow.schema.json\n")
-    assert repo.read(".gitignore").startswith("*.pyc\n# Records of runs (idea-to-pr)\n/docs/status/\n")
+    assert repo.read("agents/flow.yaml").startswith(
+        "# yaml-language-server: $schema=flow.schema.json\n"
+    )
+    assert repo.read(".gitignore").startswith(
+        "*.pyc\n# Records of runs (idea-to-pr)\n/docs/status/\n"
+    )
     assert "is sound" in repo.says("pipeline", "flow", "check")
 
 
@@ -224,7 +233,10 @@ def test_doctor_shows_each_failure_with_its_mend(repo):
 def test_doctor_shows_what_a_set_up_said_and_names_no_file_that_is_gone(repo):
     repo.flow()
     repo.write(
-        {"agents/flow.yaml": repo.read("agents/flow.yaml") + 'workspace: {setup: ["echo no such thing; exit 3"]}\n'}
+        {
+            "agents/flow.yaml": repo.read("agents/flow.yaml")
+            + 'workspace: {setup: ["echo no such thing; exit 3"]}\n'
+        }
     )
     said = repo.says("pipeline", "doctor", status=2)
     assert "failed: exit status 3: no such thing\n" in said
@@ -243,8 +255,16 @@ def test_a_run_is_refused_before_it_starts_when_its_agent_is_missing(repo):
 
 
 def test_a_run_says_what_earlier_ones_took(repo):
-    repo.write({"agents/flow.yaml": FLOW.replace(", gates: [green, checks]", "").replace("AGENT", "claude")})
-    assert "price: no earlier run of greet to tell from" in repo.says("trigger_workflow", "greet", "hello")
+    repo.write(
+        {
+            "agents/flow.yaml": FLOW.replace(", gates: [green, checks]", "").replace(
+                "AGENT", "claude"
+            )
+        }
+    )
+    assert "price: no earlier run of greet to tell from" in repo.says(
+        "trigger_workflow", "greet", "hello"
+    )
     said = repo.says("pipeline", "doctor", "--quick")
     assert "going by 1 earlier run(s), the cost is not known; no limit is set" in said
 

@@ -43,7 +43,9 @@ def waiting(folder: Path, flow: str = ASKS_AFTER) -> tuple[Wild, str]:
 
 
 def opened(wild: Wild, name: str, *options: str) -> Path:
-    return Path(run(wild, "pipeline", "open", name, "--print-path", *options, code=0).splitlines()[0])
+    return Path(
+        run(wild, "pipeline", "open", name, "--print-path", *options, code=0).splitlines()[0]
+    )
 
 
 def rescued(folder: Path) -> str:
@@ -89,9 +91,13 @@ def test_opening_a_folder_again_removes_nothing_of_the_persons(tmp_path):
 
 
 def test_edits_that_were_taken_in_before_a_kill_block_nothing(tmp_path):
-    wild, name = waiting(tmp_path, ASKS_FIRST.replace("out: {publish: {}", "last: {approval: {ask: 'Now?'}"))
+    wild, name = waiting(
+        tmp_path, ASKS_FIRST.replace("out: {publish: {}", "last: {approval: {ask: 'Now?'}")
+    )
     (opened(wild, name) / "src/app.py").write_text("# mine\n")
-    assert wild.run("pipeline", "resume", name, PIPELINE_FAILPOINT="person.recorded").returncode == -9
+    assert (
+        wild.run("pipeline", "resume", name, PIPELINE_FAILPOINT="person.recorded").returncode == -9
+    )
     for code in (3, 3, 0):  # the first one finds that the tree is another now, and asks again
         run(wild, "pipeline", "answer", name, "approve", code=code)
 
@@ -149,7 +155,9 @@ def test_clean_knows_a_checkout_whose_git_folder_lies_elsewhere(tmp_path):
 
 
 def test_a_very_deep_folder_does_not_stop_later_runs(tmp_path):
-    (tmp_path / "deep.py").write_text("import os\nfor _ in range(1200):\n    os.mkdir('d'); os.chdir('d')\n")
+    (tmp_path / "deep.py").write_text(
+        "import os\nfor _ in range(1200):\n    os.mkdir('d'); os.chdir('d')\n"
+    )
     stages = f"""\
       deep: {{run: 'cd $TMPDIR && python {tmp_path}/deep.py'}}
       last: {{run: 'false', needs: [deep]}}
@@ -231,7 +239,10 @@ def test_a_key_is_found_in_files_of_any_kind(tmp_path, text):
 
 
 def test_a_key_that_the_person_changed_meanwhile_is_known_still(tmp_path):
-    wild = Wild(tmp_path, flow_of(f"cp .env src/k.txt; echo MY_API_KEY=another-{KEY} > {tmp_path}/repo/.env"))
+    wild = Wild(
+        tmp_path,
+        flow_of(f"cp .env src/k.txt; echo MY_API_KEY=another-{KEY} > {tmp_path}/repo/.env"),
+    )
     wild.add(".gitignore", ".env\n")
     wild.add(".worktreeinclude", ".env\n")
     (wild.root / ".env").write_text(f"MY_API_KEY={KEY}\n")
@@ -251,7 +262,9 @@ def test_a_copy_of_a_file_that_git_ignores_is_found_in_both_kinds_of_repository(
     (wild.root / ".worktreeinclude").write_text(".env\n")
     (wild.root / ".env").write_text("postgres://admin@db/prod\n")
     wild.commit("Start")
-    assert "a copy of a file that git ignores" in run(wild, "trigger_workflow", "main", "an idea", code=1)
+    assert "a copy of a file that git ignores" in run(
+        wild, "trigger_workflow", "main", "an idea", code=1
+    )
 
 
 def test_rules_of_git_hold_for_a_stage_that_may_not_read_them(tmp_path):

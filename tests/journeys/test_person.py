@@ -22,7 +22,9 @@ workflows:
 """
 
 
-def waiting(folder: Path, more: str = "echo '# more' >> src/more.py", *, remote: bool = True) -> tuple[Wild, str]:
+def waiting(
+    folder: Path, more: str = "echo '# more' >> src/more.py", *, remote: bool = True
+) -> tuple[Wild, str]:
     """A run that waits for an answer after its first stage."""
     wild = Wild(folder, FLOW.replace("MORE", more.replace("'", "''")))
     wild = wild.with_remote() if remote else wild
@@ -56,7 +58,9 @@ def test_what_a_person_edits_becomes_a_commit_of_theirs_at_the_end(tmp_path: Pat
     assert not folder.exists()
     assert (folder.with_name("person.1") / "src" / "app.py").exists()
     wild.publish("pipeline", "answer", run, "approve")
-    head = wild.published([".github/ci.yml", "src/app.py", "src/more.py", "src/new.py", "tests/test_app.py"])
+    head = wild.published(
+        [".github/ci.yml", "src/app.py", "src/more.py", "src/new.py", "tests/test_app.py"]
+    )
     assert log_of(wild, head) == ["A Person: feat: an idea", "Ada: edit by Ada"]
     assert wild.git("show", "--name-only", "--format=", head).splitlines() == [
         ".github/ci.yml",
@@ -66,7 +70,9 @@ def test_what_a_person_edits_becomes_a_commit_of_theirs_at_the_end(tmp_path: Pat
     assert f"Run-Id: {run}" in wild.git("log", "-1", "--format=%(trailers)", head)
 
 
-def test_tests_that_a_person_edited_are_untampered_and_those_that_an_agent_edited_after_are_not(tmp_path: Path) -> None:
+def test_tests_that_a_person_edited_are_untampered_and_those_that_an_agent_edited_after_are_not(
+    tmp_path: Path,
+) -> None:
     wild, run = waiting(tmp_path, "echo '# agent' >> tests/test_app.py")
     (opened(wild, run) / "tests" / "test_app.py").write_text("def test_mine(): pass\n")
     done = wild.publish("pipeline", "answer", run, "approve", code=3)
@@ -75,26 +81,32 @@ def test_tests_that_a_person_edited_are_untampered_and_those_that_an_agent_edite
     assert "tests/test_app.py: changed after the tests were delivered" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["person.committed", pytest.param("person.recorded", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["person.committed", pytest.param("person.recorded", marks=pytest.mark.slow)]
+)
 def test_killed_while_edits_are_taken_in_they_are_there_once(tmp_path: Path, name: str) -> None:
     wild, run = waiting(tmp_path)
     (opened(wild, run) / "src" / "mine.py").write_text("mine = 1\n")
     wild.publish("pipeline", "resume", run, code=-9, PIPELINE_FAILPOINT=name)
     wild.publish("pipeline", "resume", run, code=3)
     wild.publish("pipeline", "answer", run, "approve")
-    assert log_of(wild, wild.published(["src/app.py", "src/mine.py", "src/more.py", "src/new.py"]))[1:] == [
-        "A Person: edit by A Person"
-    ]
+    assert log_of(wild, wild.published(["src/app.py", "src/mine.py", "src/more.py", "src/new.py"]))[
+        1:
+    ] == ["A Person: edit by A Person"]
     assert [event["event"] for event in wild.events()].count("person_edited") == 1
 
 
-def test_where_the_run_changed_the_same_file_meanwhile_nobody_is_overwritten(tmp_path: Path) -> None:
+def test_where_the_run_changed_the_same_file_meanwhile_nobody_is_overwritten(
+    tmp_path: Path,
+) -> None:
     wild, run = waiting(tmp_path, "echo theirs > src/both.py; echo theirs > src/theirs.py")
     folder = opened(wild, run)
     (folder / "src" / "both.py").write_text("mine\n")
     (folder / "src" / "mine.py").write_text("mine\n")
     folder.rename(tmp_path / "away")
-    wild.publish("pipeline", "answer", run, "approve", code=-9, PIPELINE_FAILPOINT="stage.recorded@more")
+    wild.publish(
+        "pipeline", "answer", run, "approve", code=-9, PIPELINE_FAILPOINT="stage.recorded@more"
+    )
     (tmp_path / "away").rename(folder)
     done = wild.publish("pipeline", "resume", run, code=2)
     assert "the run changed src/both.py too" in done.stderr
@@ -103,18 +115,26 @@ def test_where_the_run_changed_the_same_file_meanwhile_nobody_is_overwritten(tmp
     assert opened(wild, run, "--mine") == folder
     assert (folder / "src" / "theirs.py").read_text() == "theirs\n"
     wild.publish("pipeline", "resume", run)
-    head = wild.published(["src/app.py", "src/both.py", "src/mine.py", "src/new.py", "src/theirs.py"])
+    head = wild.published(
+        ["src/app.py", "src/both.py", "src/mine.py", "src/new.py", "src/theirs.py"]
+    )
     assert wild.git("show", f"{head}:src/both.py") == "mine"
 
 
 @pytest.mark.slow
 def test_edits_wait_for_an_agent_that_still_works_and_then_go_on_top(tmp_path: Path) -> None:
-    flow = FLOW.replace("MORE", "while ! test -e $GATE; do sleep 0.05; done; echo agent > src/agent.py")
-    flow = flow.replace("needs: [look], writes", f"needs: [look], env: {{GATE: '{tmp_path}/gate'}}, writes")
+    flow = FLOW.replace(
+        "MORE", "while ! test -e $GATE; do sleep 0.05; done; echo agent > src/agent.py"
+    )
+    flow = flow.replace(
+        "needs: [look], writes", f"needs: [look], env: {{GATE: '{tmp_path}/gate'}}, writes"
+    )
     wild = Wild(tmp_path, flow)
     wild.publish(code=3)
     run = wild.newest()
-    wild.publish("pipeline", "answer", run, "approve", code=-9, PIPELINE_FAILPOINT="stage.launched@more")
+    wild.publish(
+        "pipeline", "answer", run, "approve", code=-9, PIPELINE_FAILPOINT="stage.launched@more"
+    )
     folder = opened(wild, run)
     (folder / "src" / "mine.py").write_text("mine = 1\n")
     process = wild.start("pipeline", "resume", run)
@@ -127,7 +147,9 @@ def test_edits_wait_for_an_agent_that_still_works_and_then_go_on_top(tmp_path: P
 
 def test_who_verified_the_tree_before_an_edit_looks_again(tmp_path: Path) -> None:
     wild, run = waiting(tmp_path)
-    wild.publish("pipeline", "answer", run, "approve", code=-9, PIPELINE_FAILPOINT="stage.recorded@check")
+    wild.publish(
+        "pipeline", "answer", run, "approve", code=-9, PIPELINE_FAILPOINT="stage.recorded@check"
+    )
     (opened(wild, run) / "src" / "mine.py").write_text("mine = 1\n")
     wild.publish("pipeline", "resume", run)
     wild.published(["src/app.py", "src/mine.py", "src/more.py", "src/new.py"])
@@ -152,7 +174,12 @@ def test_a_published_run_says_where_to_edit_instead(tmp_path: Path) -> None:
 def test_what_people_push_to_the_runs_branch_stays(tmp_path: Path, remote: bool) -> None:
     wild, run = waiting(tmp_path, remote=remote)
     wild.publish(
-        "pipeline", "answer", run, "approve", code=-9, PIPELINE_FAILPOINT="push.done" if remote else "branch.set"
+        "pipeline",
+        "answer",
+        run,
+        "approve",
+        code=-9,
+        PIPELINE_FAILPOINT="push.done" if remote else "branch.set",
     )
     branch = wild.git("for-each-ref", "--format=%(refname:short)", "refs/heads/feature")
     wild.git("worktree", "add", "--quiet", str(tmp_path / "side"), branch)

@@ -16,7 +16,12 @@ def with_key(project: Project) -> None:
 def written(project: Project) -> bytes:
     """Every byte that the pipeline wrote anywhere, but for what the agents' own scripts hold."""
     out = b""
-    for folder in (project.root, project.remote, project.remote.with_name("trading.pulls"), project.folder / "state"):
+    for folder in (
+        project.root,
+        project.remote,
+        project.remote.with_name("trading.pulls"),
+        project.folder / "state",
+    ):
         for path in sorted(folder.rglob("*")) if folder.exists() else []:
             if path.is_file() and not path.is_symlink():
                 out += path.read_bytes()
@@ -26,7 +31,9 @@ def written(project: Project) -> bytes:
 def test_agents_see_no_credential_but_the_key_that_the_flow_names(project):
     with_key(project)
     seen = project.folder / "seen.json"
-    project.script("planner", 1, f"import json, os; json.dump(dict(os.environ), open({str(seen)!r}, 'w'))")
+    project.script(
+        "planner", 1, f"import json, os; json.dump(dict(os.environ), open({str(seen)!r}, 'w'))"
+    )
     env = {
         "MODEL_API_KEY": KEY,
         "GITHUB_TOKEN": PUSH,
@@ -39,7 +46,9 @@ def test_agents_see_no_credential_but_the_key_that_the_flow_names(project):
     assert environ["MODEL_API_KEY"] == KEY
     assert PUSH not in environ.values()
     assert "SSH_AUTH_SOCK" not in environ
-    assert Path(environ["HOME"]) != project.home, "a home of its own, unless the flow passes the person's"
+    assert Path(environ["HOME"]) != project.home, (
+        "a home of its own, unless the flow passes the person's"
+    )
     assert environ["PIPELINE_RUN_ID"] == project.run_ids()[0]
 
 
@@ -67,7 +76,11 @@ def test_a_key_that_an_agent_writes_into_its_result_is_taken_out(project):
 
 def test_a_key_that_an_agent_writes_into_a_file_stops_the_stage_and_is_not_committed(project):
     with_key(project)
-    project.script("developer", 1, "import os; open('src/trading/key.py', 'w').write(os.environ['MODEL_API_KEY'])")
+    project.script(
+        "developer",
+        1,
+        "import os; open('src/trading/key.py', 'w').write(os.environ['MODEL_API_KEY'])",
+    )
     assert project.trigger("an idea", MODEL_API_KEY=KEY).returncode == 1
     assert "the value of $MODEL_API_KEY" in project.result()["stages"]["developer"]["reason"]
     assert list(project.remote_refs()) == ["refs/heads/main"]

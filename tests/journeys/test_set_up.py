@@ -35,9 +35,17 @@ def test_a_change_of_what_set_up_depends_on_is_tested_with_a_set_up_of_its_own(t
     found = bare.result()
     assert found["workspace"].endswith("/workspaces/1/tree")
     assert bare.run("trigger_workflow", "main", "another idea").returncode == 0
-    assert sorted(path.name for path in (state / "workspaces").iterdir() if path.is_dir()) == ["0", "1"]
+    assert sorted(path.name for path in (state / "workspaces").iterdir() if path.is_dir()) == [
+        "0",
+        "1",
+    ]
     assert len(list((state / "setups").glob("*/done"))) == 2
-    first = bare.run("pipeline", "status", min(bare.run_ids(), key=lambda name: bare.events(name)[0]["at"]), "--json")
+    first = bare.run(
+        "pipeline",
+        "status",
+        min(bare.run_ids(), key=lambda name: bare.events(name)[0]["at"]),
+        "--json",
+    )
     assert json.loads(first.stdout)["workspace"] == "", "another run has it now"
 
 

@@ -56,7 +56,12 @@ def test_there_is_one_branch_one_pull_request_and_nothing_else_on_the_remote(don
     assert sorted(refs) == [f"refs/heads/{result['branch']}", "refs/heads/main"]
     assert refs[f"refs/heads/{result['branch']}"] == result["head"]
     (pull,) = project.pulls()
-    assert (pull["head"], pull["base"], pull["state"], pull["draft"]) == (result["branch"], "main", "open", True)
+    assert (pull["head"], pull["base"], pull["state"], pull["draft"]) == (
+        result["branch"],
+        "main",
+        "open",
+        True,
+    )
 
 
 def test_the_commits_hold_the_change_and_say_who_made_it(done):
@@ -64,7 +69,9 @@ def test_the_commits_hold_the_change_and_say_who_made_it(done):
     result = json.loads(process.stdout)
     changed = project.git("diff", "--name-only", f"{result['base']}..{result['head']}").splitlines()
     assert changed == ["src/trading/__init__.py", "src/trading/risk.py", "tests/test_risk.py"]
-    tests, source = (project.git("log", "-1", "--format=%B", commit["sha"]) for commit in result["commits"])
+    tests, source = (
+        project.git("log", "-1", "--format=%B", commit["sha"]) for commit in result["commits"]
+    )
     assert "Stage: create_tests" in tests
     assert "Stage: developer" in source
     assert f"Run-Id: {result['run_id']}" in source
@@ -106,7 +113,10 @@ def test_the_body_shows_the_evidence_and_no_claim_of_an_agent_as_fact(done):
     project, _, _ = done
     body = project.pulls()[0]["body"]
     assert "limit the risk of a position" in body
-    assert "| `tests.test_risk::test_exactly_the_limit_is_allowed` | red (missing name) | green |" in body
+    assert (
+        "| `tests.test_risk::test_exactly_the_limit_is_allowed` | red (missing name) | green |"
+        in body
+    )
     assert "17 passed, 12 of them new" in body
     assert "no model was called" not in body, "that line belongs to a cassette"
 
@@ -120,7 +130,9 @@ def test_the_analysis_is_kept_with_the_run_and_not_in_the_pull_request(done):
 
 def test_each_agent_was_called_once_for_each_attempt_and_none_is_left(done):
     project, _, _ = done
-    assert [project.calls(stage) for stage in ("planner", "create_tests", "developer", "verify")] == [1, 1, 2, 2]
+    assert [
+        project.calls(stage) for stage in ("planner", "create_tests", "developer", "verify")
+    ] == [1, 1, 2, 2]
     assert project.survivors() == []
 
 
@@ -133,7 +145,11 @@ def test_the_pull_request_can_be_shown_and_merged(done):
     assert merged.returncode == 0, merged.stderr
     head = project.remote_refs()["refs/heads/main"]
     parents = subprocess.run(
-        ["git", "log", "-1", "--format=%P", head], cwd=project.remote, capture_output=True, text=True, check=True
+        ["git", "log", "-1", "--format=%P", head],
+        cwd=project.remote,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     assert parents[1] == result["head"]
     assert project.run("pipeline", "pr", "merge", "1").returncode == 5

@@ -28,7 +28,9 @@ error[F101]: limits must be a mapping, not a list
 what a code means, with an example: pipeline explain F110"""
 
 
-def complaint(line: int, column: int, width: int = 1, *, code: str = "F112", mend: str = "") -> Diagnostic:
+def complaint(
+    line: int, column: int, width: int = 1, *, code: str = "F112", mend: str = ""
+) -> Diagnostic:
     return Diagnostic(
         code=code,
         message="limits must be a mapping, not a list",
@@ -56,7 +58,10 @@ def test_one_complaint_is_counted_in_the_singular() -> None:
 
 def test_a_place_after_the_last_line_is_named_without_a_line() -> None:
     shown = render([complaint(9, 1)], {"flow.yaml": TEXT}, "flow.yaml")
-    assert shown.splitlines()[:2] == ["error[F112]: limits must be a mapping, not a list", " --> flow.yaml:9:1"]
+    assert shown.splitlines()[:2] == [
+        "error[F112]: limits must be a mapping, not a list",
+        " --> flow.yaml:9:1",
+    ]
     assert "^" not in shown
 
 
@@ -66,7 +71,9 @@ def test_line_numbers_of_two_digits_keep_the_bars_in_one_column() -> None:
 
 
 @given(st.integers(1, 4), st.integers(1, 30), st.integers(1, 40))
-def test_the_caret_never_leaves_its_line_by_more_than_one(line: int, column: int, width: int) -> None:
+def test_the_caret_never_leaves_its_line_by_more_than_one(
+    line: int, column: int, width: int
+) -> None:
     shown = render([complaint(line, column, width)], {"flow.yaml": TEXT}, "flow.yaml").splitlines()
     carets = [row for row in shown if set(row) <= set(" |^") and "^" in row]
     source = [row for row in shown if row.startswith(f"{line} | ")]

@@ -138,7 +138,8 @@ def test_long_and_deep_texts_are_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["b.c == 1", "a.b and b.c == 1", "a.t", "length(a.t) == 1", "a.t < 3", "a.l > 1", "not a.t"]
+    "text",
+    ["b.c == 1", "a.b and b.c == 1", "a.t", "length(a.t) == 1", "a.t < 3", "a.l > 1", "not a.t"],
 )
 def test_what_cannot_be_answered_is_never_false(text: str) -> None:
     with pytest.raises(Unanswerable):
@@ -151,7 +152,10 @@ def test_the_second_half_is_not_asked_when_the_first_decides() -> None:
 
 
 def test_names_are_listed_with_their_places() -> None:
-    assert names("not a.n and length(b.c.d) > 1 or true") == [(("a", "n"), 4), (("b", "c", "d"), 19)]
+    assert names("not a.n and length(b.c.d) > 1 or true") == [
+        (("a", "n"), 4),
+        (("b", "c", "d"), 19),
+    ]
 
 
 def test_a_field_that_is_missing_is_named() -> None:
@@ -161,7 +165,9 @@ def test_a_field_that_is_missing_is_named() -> None:
 
 
 numbers = st.sampled_from(["a.n", "item.x", "0", "3", "7", "2.5"])
-comparisons = st.builds("{} {} {}".format, numbers, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), numbers)
+comparisons = st.builds(
+    "{} {} {}".format, numbers, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]), numbers
+)
 conditions = st.recursive(
     comparisons | st.sampled_from(["a.b", "true", "false"]),
     lambda inner: st.one_of(

@@ -23,7 +23,11 @@ PROMPTS = [path.name for path in Path("agent_prompts").glob("*.j2")]
 
 def codes_of(example: str) -> set[str]:
     """Read and check an example; return the codes of what is wrong with it."""
-    text = example if example.startswith("version:") else flow(example).replace("developer.md", "developer.md.j2")
+    text = (
+        example
+        if example.startswith("version:")
+        else flow(example).replace("developer.md", "developer.md.j2")
+    )
     try:
         loaded, source = parse(text, "flow.yaml", {"builtin/idea_to_feature@1": SHIPPED})
     except UsageProblem as problem:
@@ -39,7 +43,9 @@ def test_the_wrong_example_is_told_with_this_code_and_the_right_one_is_right(cod
 
 
 def test_every_code_that_is_used_is_explained_and_no_other() -> None:
-    sources = "".join(path.read_text() for path in Path("pipeline").rglob("*.py") if path.name != "codes.py")
+    sources = "".join(
+        path.read_text() for path in Path("pipeline").rglob("*.py") if path.name != "codes.py"
+    )
     assert set(re.findall(r"\"(F\d{3})\"", sources)) == set(CODES)
 
 

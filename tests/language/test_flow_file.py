@@ -64,10 +64,18 @@ def told(text: str) -> list[Told]:
         load(text)
     shown = caught.value.what
     complaints = [
-        Told(found["code"], (int(found["line"]), int(found["column"])), found["message"], _help(found["rest"]))
+        Told(
+            found["code"],
+            (int(found["line"]), int(found["column"])),
+            found["message"],
+            _help(found["rest"]),
+        )
         for found in COMPLAINT.finditer(shown)
     ]
-    assert f"\n{len(complaints)} error{'s' * (len(complaints) != 1)} in flow.yaml; nothing was started.\n" in shown
+    assert (
+        f"\n{len(complaints)} error{'s' * (len(complaints) != 1)} in flow.yaml; nothing was started.\n"
+        in shown
+    )
     return complaints
 
 
@@ -93,7 +101,12 @@ def points_at(marked: str, *codes: str) -> Sequence[Told]:
 def test_a_sound_flow_is_read() -> None:
     loaded = load(flow("a: {agent: developer, lock: src_writer, timeout: 90s, gates: green}"))
     stage = loaded.workflows["main"].stages["a"]
-    assert (stage.agent, stage.lock, stage.timeout, stage.gates) == ("developer", ("src_writer",), 90.0, ("green",))
+    assert (stage.agent, stage.lock, stage.timeout, stage.gates) == (
+        "developer",
+        ("src_writer",),
+        90.0,
+        ("green",),
+    )
     assert loaded.locks["publisher"].scope is Scope.REPO
 
 
@@ -104,7 +117,9 @@ def test_one_value_stands_for_a_list_and_a_bare_word_for_its_mapping() -> None:
     assert loaded.targets[0].test.command == "pytest"
 
 
-@pytest.mark.parametrize("word", ["on", "no", "yes", "off", "12:30", "0o17", "2026-01-02", "1_000", "0x1F", ".inf"])
+@pytest.mark.parametrize(
+    "word", ["on", "no", "yes", "off", "12:30", "0o17", "2026-01-02", "1_000", "0x1F", ".inf"]
+)
 def test_words_of_yaml_1_1_stay_text(word: str) -> None:
     loaded = load(flow(f"a: {{run: x, env: {{A: {word}}}}}"))
     assert loaded.workflows["main"].stages["a"].env == {"A": word}
@@ -122,19 +137,30 @@ def test_quotes_make_text_of_anything() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90.0), ("30m", 1800.0), ("1.5h", 5400.0), ("250ms", 0.25), ("7d", 604800.0), ("0s", 0.0)],
+    [
+        ("90s", 90.0),
+        ("30m", 1800.0),
+        ("1.5h", 5400.0),
+        ("250ms", 0.25),
+        ("7d", 604800.0),
+        ("0s", 0.0),
+    ],
 )
 def test_times_have_units(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "30", "m", "30 m", "-1s", "1h30m", "1e3s", "30M", ".5s", "1.s"])
+@pytest.mark.parametrize(
+    "text", ["", "30", "m", "30 m", "-1s", "1h30m", "1e3s", "30M", ".5s", "1.s"]
+)
 def test_what_is_no_time_is_none(text: str) -> None:
     assert parse_duration(text) is None
 
 
 def test_the_names_of_the_targets_stand_for_their_paths() -> None:
-    plan = compile_plan(load(flow("a: {run: x, lock: src_writer, writes: ['{{tests}}', doc/**]}")), "main")
+    plan = compile_plan(
+        load(flow("a: {run: x, lock: src_writer, writes: ['{{tests}}', doc/**]}")), "main"
+    )
     assert plan.nodes["a"].writes == ("src/**", "setup.py", "tests/**", "doc/**")
 
 
@@ -189,7 +215,9 @@ def test_two_hundred_thousand_open_braces_are_refused_with_one_sentence() -> Non
 
 
 def test_an_alias_bomb_is_refused_at_its_first_anchor() -> None:
-    bomb = 'a0: &a0 ["lol"]\n' + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+    bomb = 'a0: &a0 ["lol"]\n' + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
+    )
     one, *_ = told(bomb)
     assert (one.code, one.place) == ("F102", (1, 5))
 
@@ -227,7 +255,9 @@ def test_an_unknown_key_that_is_like_no_other_is_told_with_those_there_are() -> 
 
 
 def test_a_missing_key_is_told_with_what_to_add() -> None:
-    (one,) = points_at(flow("a: {run: x}", head=HEAD.replace("{prompt: developer.md}", "§{model: opus}")), "F111")
+    (one,) = points_at(
+        flow("a: {run: x}", head=HEAD.replace("{prompt: developer.md}", "§{model: opus}")), "F111"
+    )
     assert one.message == "agents.developer has no key 'prompt'"
     assert one.help == "add prompt: ..."
 
@@ -307,8 +337,16 @@ def test_no_stage_at_once_is_refused() -> None:
 @pytest.mark.parametrize(
     ("stages", "message", "mend"),
     [
-        ("a: {run: x, needs: [§bb]}\nb: {run: x}", "there is no stage beside this one 'bb'", "did you mean 'b'?"),
-        ("a: {run: x, lock: [§src]}", "there is no lock 'src'", "known: publisher, src_writer, tests_writer"),
+        (
+            "a: {run: x, needs: [§bb]}\nb: {run: x}",
+            "there is no stage beside this one 'bb'",
+            "did you mean 'b'?",
+        ),
+        (
+            "a: {run: x, lock: [§src]}",
+            "there is no lock 'src'",
+            "known: publisher, src_writer, tests_writer",
+        ),
         ("a: {agent: §develper}", "there is no agent role 'develper'", "did you mean 'developer'?"),
         (
             "a: {loop: {until: v.passed, on_exhausted: §triage}, stages: {v: {run: x, gates: green}}}",
@@ -317,7 +355,9 @@ def test_no_stage_at_once_is_refused() -> None:
         ),
     ],
 )
-def test_a_name_that_stands_for_nothing_is_told_with_the_nearest_one(stages: str, message: str, mend: str) -> None:
+def test_a_name_that_stands_for_nothing_is_told_with_the_nearest_one(
+    stages: str, message: str, mend: str
+) -> None:
     (one,) = points_at(flow(stages), "F201")
     assert (one.message, one.help) == (message, mend)
 
@@ -333,7 +373,9 @@ def test_back_ends_and_workflows_of_triggers_must_be_there() -> None:
 
 
 def test_stages_that_wait_for_each_other_are_told_as_a_ring() -> None:
-    (one,) = points_at(flow("a: {run: x, §needs: [c]}\nb: {run: x, needs: [a]}\nc: {run: x, needs: [b]}"), "F202")
+    (one,) = points_at(
+        flow("a: {run: x, §needs: [c]}\nb: {run: x, needs: [a]}\nc: {run: x, needs: [b]}"), "F202"
+    )
     ring = one.message.removeprefix("these stages wait for each other: ").split(" -> ")
     assert ring[0] == ring[-1]
     assert set(ring) == {"a", "b", "c"}
@@ -345,12 +387,18 @@ def test_a_stage_that_waits_for_itself_is_a_ring() -> None:
 
 def test_a_ring_inside_a_loop_inside_a_group_is_found() -> None:
     inner = "{v: {run: x, §needs: [w], gates: green}, w: {run: x, needs: [v]}}"
-    (one,) = told(flow(f"a: {{parallel: {{b: {{loop: {{until: v.passed}}, stages: {inner}}}}}}}").replace("§", ""))
+    (one,) = told(
+        flow(f"a: {{parallel: {{b: {{loop: {{until: v.passed}}, stages: {inner}}}}}}}").replace(
+            "§", ""
+        )
+    )
     assert one.code == "F202"
 
 
 def test_a_prompt_that_is_missing_is_told_with_the_nearest_one() -> None:
-    (one,) = points_at(flow("a: {run: x}", head=HEAD.replace("developer.md", "§develop.md")), "F206")
+    (one,) = points_at(
+        flow("a: {run: x}", head=HEAD.replace("developer.md", "§develop.md")), "F206"
+    )
     assert one.help == "did you mean 'developer.md'?"
 
 
@@ -369,14 +417,14 @@ def test_a_loop_has_no_gates_of_its_own() -> None:
     ["v", "v.done", "w.passed", "outside.passed", "'v.passed and w.passed'"],
 )
 def test_a_loop_ends_on_a_stage_of_its_own_that_passed(until: str) -> None:
-    stages = (
-        f"a: {{loop: {{until: §{until}}}, stages: {{v: {{run: x, gates: green}}}}}}\noutside: {{run: x, gates: green}}"
-    )
+    stages = f"a: {{loop: {{until: §{until}}}, stages: {{v: {{run: x, gates: green}}}}}}\noutside: {{run: x, gates: green}}"
     points_at(flow(stages), "F208")
 
 
 def test_a_loop_never_ends_on_an_agents_word() -> None:
-    (one,) = points_at(flow("a: {loop: {until: §v.passed}, stages: {v: {agent: developer}}}"), "F208")
+    (one,) = points_at(
+        flow("a: {loop: {until: §v.passed}, stages: {v: {agent: developer}}}"), "F208"
+    )
     assert one.message == "v has no gates, so nothing decides"
     assert one.help == "give v gates: [...]; a loop never ends on an agent's word"
 
@@ -393,7 +441,9 @@ def test_a_loop_may_end_on_a_loop_inside_it_or_on_a_group_with_gates() -> None:
 
 def test_a_loop_needs_stages_and_rounds() -> None:
     points_at(flow("§a: {loop: {until: v.passed}}"), "F111")
-    points_at(flow("a: {loop: {until: v.passed, max: §0}, stages: {v: {run: x, gates: green}}}"), "F114")
+    points_at(
+        flow("a: {loop: {until: v.passed, max: §0}, stages: {v: {run: x, gates: green}}}"), "F114"
+    )
 
 
 @pytest.mark.parametrize("text", ["§a: {parallel: {}}", "a: {parallel: {§b: {parallel: {}}}}"])
@@ -424,7 +474,9 @@ def test_a_group_neither_writes_nor_locks_nor_delivers() -> None:
     points_at(flow(text), "F209", "F209", "F209")
 
 
-@pytest.mark.parametrize("glob", ["/src/**", "src/../x", "src/[ab]", "a**b", "", "src//x", "src//", "!src/**"])
+@pytest.mark.parametrize(
+    "glob", ["/src/**", "src/../x", "src/[ab]", "a**b", "", "src//x", "src//", "!src/**"]
+)
 def test_a_path_that_is_no_pattern_is_refused(glob: str) -> None:
     (one,) = points_at(flow(f"a: {{run: x, writes: [doc/**, §'{glob}']}}"), "F211")
     assert one.message.startswith("not a path pattern: ")
@@ -470,7 +522,10 @@ def test_a_role_is_held_to_the_same_rule() -> None:
 
 
 def test_other_variables_may_be_passed() -> None:
-    load("defaults: {pass_env: [HOME, 'ANTHROPIC_*', GITHUB_ACTIONS, GOPATH, 'SSL_*']}\n" + flow("a: {run: x}"))
+    load(
+        "defaults: {pass_env: [HOME, 'ANTHROPIC_*', GITHUB_ACTIONS, GOPATH, 'SSL_*']}\n"
+        + flow("a: {run: x}")
+    )
 
 
 def test_a_flow_without_a_target_is_refused() -> None:
@@ -499,7 +554,10 @@ OTHER = "{run: x, writes: [src/**/limits.py]}"
 def test_two_that_may_write_the_same_at_once_are_told_with_an_example(stages: str) -> None:
     (one,) = points_at(flow(stages), "F203")
     assert one.message == "b and a may run at once, and both may write src/app/limits.py"
-    assert "let one need the other, give both the same lock, or part their paths (a stands on line " in one.help
+    assert (
+        "let one need the other, give both the same lock, or part their paths (a stands on line "
+        in one.help
+    )
 
 
 @pytest.mark.parametrize(
@@ -525,7 +583,9 @@ def test_two_with_a_common_lock_may_write_the_same() -> None:
 
 def test_two_with_different_locks_over_the_same_paths_are_refused() -> None:
     head = HEAD.replace("locks: {", "locks: {third: {paths: [src/x.py]}, ")
-    (one,) = points_at(flow("a: {run: x, lock: src_writer}\n§b: {run: x, lock: third}", head=head), "F203")
+    (one,) = points_at(
+        flow("a: {run: x, lock: src_writer}\n§b: {run: x, lock: third}", head=head), "F203"
+    )
     assert one.message.endswith("both may write src/x.py")
 
 
@@ -570,7 +630,12 @@ def test_any_text_is_read_or_refused_with_a_problem(text: str) -> None:
         load(text)
 
 
-@given(st.lists(st.sampled_from([*"[]{}:,-?&*!|>'\"%#\n\t ", "a", "version", "stages", "1", "run: x"]), max_size=40))
+@given(
+    st.lists(
+        st.sampled_from([*"[]{}:,-?&*!|>'\"%#\n\t ", "a", "version", "stages", "1", "run: x"]),
+        max_size=40,
+    )
+)
 def test_any_yaml_is_read_or_refused_with_a_problem(parts: list[str]) -> None:
     with pytest.raises(UsageProblem):
         load("".join(parts))
@@ -579,5 +644,10 @@ def test_any_yaml_is_read_or_refused_with_a_problem(parts: list[str]) -> None:
 def test_the_shipped_flow_is_sound() -> None:
     text = Path("agents/flow.yaml").read_text(encoding="utf-8")
     loaded, source = parse(text, "agents/flow.yaml", {})
-    check(loaded, source, prompts=[role.prompt for role in loaded.agents.values()], backends=["command"])
+    check(
+        loaded,
+        source,
+        prompts=[role.prompt for role in loaded.agents.values()],
+        backends=["command"],
+    )
     source.raise_complaints()

@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from pipeline.language import globs
 
 SEGMENTS = ("a", "b", "ab", "ba", "aab", "a.b")
-UNIVERSE = ["/".join(parts) for depth in (1, 2, 3, 4) for parts in product(SEGMENTS[: 7 - depth], repeat=depth)]
+UNIVERSE = [
+    "/".join(parts)
+    for depth in (1, 2, 3, 4)
+    for parts in product(SEGMENTS[: 7 - depth], repeat=depth)
+]
 
 segments = st.one_of(st.just("**"), st.text("ab*?.", min_size=1, max_size=4))
 patterns = st.builds(
@@ -52,7 +56,9 @@ def test_a_pattern_matches_what_the_slow_matcher_matches(pattern: str, path: str
     assert globs.matches(pattern, path) == slow_match(pattern, path)
 
 
-@given(patterns, st.text("ab./*?+$^(|\n", min_size=1, max_size=8).filter(lambda path: "//" not in path))
+@given(
+    patterns, st.text("ab./*?+$^(|\n", min_size=1, max_size=8).filter(lambda path: "//" not in path)
+)
 def test_letters_that_mean_something_elsewhere_mean_themselves(pattern: str, path: str) -> None:
     if not path.startswith("/") and not path.endswith("/"):
         assert globs.matches(pattern, path) == slow_match(pattern, path)
@@ -92,7 +98,9 @@ def test_where_there_is_no_overlap_no_path_is_matched_by_both(one: str, other: s
 @given(st.lists(patterns, max_size=3), st.lists(patterns, max_size=3))
 @example(["a"], ["b", "a"])
 @example(["b", "a"], ["a"])
-def test_two_lists_overlap_when_any_two_of_their_patterns_do(one: list[str], other: list[str]) -> None:
+def test_two_lists_overlap_when_any_two_of_their_patterns_do(
+    one: list[str], other: list[str]
+) -> None:
     pairs = any(globs.overlap([a], [b]) is not None for a in one for b in other)
     assert (globs.overlap(one, other) is not None) == pairs
 
@@ -113,7 +121,9 @@ def test_every_sound_pattern_matches_something(pattern: str) -> None:
 def test_a_pattern_is_sound_or_has_a_complaint(pattern: str) -> None:
     sound = globs.complaint(pattern) is None
     parts = pattern.removesuffix("/").split("/")
-    allowed = all(part not in {"", ".", ".."} and ("**" not in part or part == "**") for part in parts)
+    allowed = all(
+        part not in {"", ".", ".."} and ("**" not in part or part == "**") for part in parts
+    )
     assert sound == (allowed and not set(pattern) & set("!\\["))
 
 
@@ -134,7 +144,9 @@ def test_a_pattern_is_sound_or_has_a_complaint(pattern: str) -> None:
         ("Src/*", "src/x", False),
     ],
 )
-def test_patterns_mean_what_the_documentation_says(pattern: str, path: str, *, matched: bool) -> None:
+def test_patterns_mean_what_the_documentation_says(
+    pattern: str, path: str, *, matched: bool
+) -> None:
     assert globs.matches(pattern, path) is matched
 
 

@@ -70,7 +70,9 @@ LIMITS = [("timeout_s", Ending.TIMEOUT), ("idle_timeout_s", Ending.IDLE)]
 
 
 @pytest.mark.parametrize(("limit", "end"), LIMITS)
-def test_a_command_is_not_ended_for_a_night_in_which_the_machine_slept(tmp_path: Path, limit: str, end: Ending) -> None:
+def test_a_command_is_not_ended_for_a_night_in_which_the_machine_slept(
+    tmp_path: Path, limit: str, end: Ending
+) -> None:
     record = ending(tmp_path, {limit: 60.0}, slept_s=NIGHT_S, worked_s=1.0)
     assert (record.ending, record.code, record.duration_s) == (Ending.EXITED, 0, 1.0)
 

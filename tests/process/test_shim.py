@@ -34,7 +34,9 @@ def launcher(tmp_path):
 
 def spec(folder: Path, *argv: str, **more) -> LaunchSpec:
     values = {"timeout_s": 30.0, "idle_timeout_s": 30.0, "grace_s": 0.3, "cwd": str(folder), **more}
-    return LaunchSpec(argv=argv, folder=str(folder / "attempt"), env={"PATH": os.environ["PATH"]}, **values)
+    return LaunchSpec(
+        argv=argv, folder=str(folder / "attempt"), env={"PATH": os.environ["PATH"]}, **values
+    )
 
 
 def alive(marker: str) -> bool:
@@ -42,7 +44,9 @@ def alive(marker: str) -> bool:
 
 
 def test_exit_status_and_output_are_kept(launcher, tmp_path, portable):
-    record = launcher.launch(spec(tmp_path, "sh", "-c", "echo out; echo err >&2; exit 3", portable=portable)).wait()
+    record = launcher.launch(
+        spec(tmp_path, "sh", "-c", "echo out; echo err >&2; exit 3", portable=portable)
+    ).wait()
     assert record is not None
     assert (record.ending, record.code) == (Ending.EXITED, 3)
     assert (tmp_path / "attempt" / "stdout.log").read_text() == "out\n"
@@ -51,7 +55,9 @@ def test_exit_status_and_output_are_kept(launcher, tmp_path, portable):
 
 def test_the_prompt_comes_on_standard_input_and_then_ends(launcher, tmp_path, portable):
     (tmp_path / "prompt").write_text("x" * 300_000)
-    record = launcher.launch(spec(tmp_path, "wc", "-c", stdin=str(tmp_path / "prompt"), portable=portable)).wait()
+    record = launcher.launch(
+        spec(tmp_path, "wc", "-c", stdin=str(tmp_path / "prompt"), portable=portable)
+    ).wait()
     assert record is not None
     assert (tmp_path / "attempt" / STDOUT).read_text().strip() == "300000"
 
@@ -71,7 +77,14 @@ def test_a_missing_command_is_named(launcher, tmp_path):
 
 def test_a_command_that_ignores_term_is_killed_after_the_grace(launcher, tmp_path, portable):
     record = launcher.launch(
-        spec(tmp_path, "sh", "-c", "trap '' TERM; while :; do sleep 1; done", timeout_s=0.2, portable=portable)
+        spec(
+            tmp_path,
+            "sh",
+            "-c",
+            "trap '' TERM; while :; do sleep 1; done",
+            timeout_s=0.2,
+            portable=portable,
+        )
     ).wait()
     assert record is not None
     assert (record.ending, record.code) == (Ending.TIMEOUT, -signal.SIGKILL)
@@ -82,7 +95,9 @@ def test_silence_beyond_the_idle_limit_ends_it_and_output_does_not(launcher, tmp
     assert silent is not None
     assert silent.ending is Ending.IDLE
     talking = "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done"
-    busy = launcher.launch(spec(tmp_path / "b", "sh", "-c", talking, idle_timeout_s=0.6, cwd=str(tmp_path))).wait()
+    busy = launcher.launch(
+        spec(tmp_path / "b", "sh", "-c", talking, idle_timeout_s=0.6, cwd=str(tmp_path))
+    ).wait()
     assert busy is not None
     assert busy.ending is Ending.EXITED
 
@@ -107,9 +122,14 @@ def test_nothing_that_a_command_starts_outlives_it(launcher, tmp_path, escape):
 
 
 def test_a_cancel_ends_the_whole_tree(launcher, tmp_path, portable):
-    attempt = launcher.launch(spec(tmp_path, "sh", "-c", "echo go; sleep 600 & wait", portable=portable))
+    attempt = launcher.launch(
+        spec(tmp_path, "sh", "-c", "echo go; sleep 600 & wait", portable=portable)
+    )
     wait_for(
-        lambda: (tmp_path / "attempt" / STDOUT).exists() and (tmp_path / "attempt" / STDOUT).read_text() == "go\n",
+        lambda: (
+            (tmp_path / "attempt" / STDOUT).exists()
+            and (tmp_path / "attempt" / STDOUT).read_text() == "go\n"
+        ),
         "it runs",
     )
     attempt.cancel()
@@ -121,7 +141,9 @@ def test_a_cancel_ends_the_whole_tree(launcher, tmp_path, portable):
 
 def test_output_beyond_the_cap_is_counted_and_dropped(launcher, tmp_path):
     code = "import sys; sys.stdout.write('x' * 3_000_000)"
-    record = launcher.launch(spec(tmp_path, sys.executable, "-c", code, output_cap_bytes=1_000_000)).wait()
+    record = launcher.launch(
+        spec(tmp_path, sys.executable, "-c", code, output_cap_bytes=1_000_000)
+    ).wait()
     assert record is not None
     assert record.dropped_bytes == 2_000_000
     assert b"dropped" in (tmp_path / "attempt" / STDOUT).read_bytes()[1_000_000:]
@@ -138,16 +160,23 @@ def test_a_held_lock_ends_the_wait_with_its_holders_name(launcher, tmp_path):
     more = {"locks": lock, "run_id": "20260101-000000-aaaa", "agent": "developer"}
     first = launcher.launch(spec(tmp_path, "sh", "-c", "echo go; sleep 600", **more))
     wait_for(
-        lambda: (tmp_path / "attempt" / STDOUT).exists() and (tmp_path / "attempt" / STDOUT).read_text() == "go\n",
+        lambda: (
+            (tmp_path / "attempt" / STDOUT).exists()
+            and (tmp_path / "attempt" / STDOUT).read_text() == "go\n"
+        ),
         "it holds",
     )
-    second = launcher.launch(spec(tmp_path / "b", "true", cwd=str(tmp_path), locks=lock, lock_timeout_s=0.2)).wait()
+    second = launcher.launch(
+        spec(tmp_path / "b", "true", cwd=str(tmp_path), locks=lock, lock_timeout_s=0.2)
+    ).wait()
     assert second is not None
     assert second.ending is Ending.LOCKED
     assert "held by developer of run 20260101-000000-aaaa" in second.reason
     first.cancel()
     first.wait()
-    third = launcher.launch(spec(tmp_path / "c", "true", cwd=str(tmp_path), locks=lock, lock_timeout_s=5)).wait()
+    third = launcher.launch(
+        spec(tmp_path / "c", "true", cwd=str(tmp_path), locks=lock, lock_timeout_s=5)
+    ).wait()
     assert third is not None
     assert third.ending is Ending.EXITED
 
@@ -187,7 +216,9 @@ def orphan(tmp_path: Path, on_orphan: OnOrphan, command: str) -> Path:
         f"    env=dict(os.environ), timeout_s=60, idle_timeout_s=60, grace_s=0.3, on_orphan=OnOrphan({on_orphan.value!r})))\n"
         "print('launched', flush=True)\nsys.stdin.read()\n"
     )
-    starter = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    starter = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert starter.stdout is not None
     assert starter.stdout.readline() == b"launched\n"
     output = tmp_path / "attempt" / STDOUT
@@ -198,7 +229,11 @@ def orphan(tmp_path: Path, on_orphan: OnOrphan, command: str) -> Path:
 
 
 def test_an_orphan_is_adopted_with_its_result(tmp_path):
-    folder = orphan(tmp_path, OnOrphan.ADOPT, f"echo go; while [ ! -e {tmp_path}/go-on ]; do sleep 0.02; done; exit 5")
+    folder = orphan(
+        tmp_path,
+        OnOrphan.ADOPT,
+        f"echo go; while [ ! -e {tmp_path}/go-on ]; do sleep 0.02; done; exit 5",
+    )
     assert launch.is_alive(folder)
     (tmp_path / "go-on").touch()
     record = launch.adopt(folder, threading.Event())

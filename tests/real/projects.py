@@ -13,14 +13,32 @@ from pathlib import Path
 from tests.helpers.archives import Archive
 
 ITSDANGEROUS = Archive(
-    "pypi", "itsdangerous", "2.2.0", "e0050c0b7da1eea53ffaf149c0cfbb5c6e2e2b69c4bef22c81fa6eb73e5f6173"
+    "pypi",
+    "itsdangerous",
+    "2.2.0",
+    "e0050c0b7da1eea53ffaf149c0cfbb5c6e2e2b69c4bef22c81fa6eb73e5f6173",
 )
-H11 = Archive("pypi", "h11", "0.16.0", "4e35b956cf45792e4caa5885e69fba00bdbc6ffafbfa020300e549b208ee5ff1")
-MORE = Archive("pypi", "more-itertools", "11.2.1", "cbf08fd0af284dc69718b9b76a8e6203df624d70209ea511e4219d350c856f63")
-TOOLZ = Archive("pypi", "toolz", "0.10.0", "08fdd5ef7c96480ad11c12d472de21acd32359996f69a5259299b540feba4560")
-INICONFIG = Archive("pypi", "iniconfig", "2.3.1", "67f4b9c50da0dedf52af349e7749a80a9057a5031199791b906c3bb3ae878960")
-ZOD = Archive("npm", "zod", "3.25.76", "9e1f1a05f0dd0c1dab64ee91ceb9bf55cd44d35368c70edda80a2fdc70a88377")
-DEDENT = Archive("npm", "ts-dedent", "2.3.0", "65d54d1418fd6fe57e6da83806423c25897a0d09ac906c109ea2d1327fd5acf8")
+H11 = Archive(
+    "pypi", "h11", "0.16.0", "4e35b956cf45792e4caa5885e69fba00bdbc6ffafbfa020300e549b208ee5ff1"
+)
+MORE = Archive(
+    "pypi",
+    "more-itertools",
+    "11.2.1",
+    "cbf08fd0af284dc69718b9b76a8e6203df624d70209ea511e4219d350c856f63",
+)
+TOOLZ = Archive(
+    "pypi", "toolz", "0.10.0", "08fdd5ef7c96480ad11c12d472de21acd32359996f69a5259299b540feba4560"
+)
+INICONFIG = Archive(
+    "pypi", "iniconfig", "2.3.1", "67f4b9c50da0dedf52af349e7749a80a9057a5031199791b906c3bb3ae878960"
+)
+ZOD = Archive(
+    "npm", "zod", "3.25.76", "9e1f1a05f0dd0c1dab64ee91ceb9bf55cd44d35368c70edda80a2fdc70a88377"
+)
+DEDENT = Archive(
+    "npm", "ts-dedent", "2.3.0", "65d54d1418fd6fe57e6da83806423c25897a0d09ac906c109ea2d1327fd5acf8"
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,10 @@ def _zod(root: Path) -> None:
         if path.name not in {"src", "package.json", "README.md", "LICENSE"}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     package = json.loads((root / "package.json").read_text())
-    package |= {"devDependencies": {"vitest": "3.2.4", "typescript": "5.8.3"}, "scripts": {"test": "vitest run"}}
+    package |= {
+        "devDependencies": {"vitest": "3.2.4", "typescript": "5.8.3"},
+        "scripts": {"test": "vitest run"},
+    }
     (root / "package.json").write_text(json.dumps(package, indent=2) + "\n")
     (root / ".gitignore").write_text("node_modules\n")
     (root / "vitest.config.ts").write_text(
@@ -68,15 +89,29 @@ def _dedent(root: Path) -> None:
     for name in ("dist", "esm"):
         shutil.rmtree(root / name)
     (root / ".gitignore").write_text("node_modules\ndist\nesm\n")
-    options = {"target": "es2019", "module": "commonjs", "strict": True, "esModuleInterop": True, "rootDir": "."}
-    options |= {"ignoreDeprecations": "6.0", "moduleResolution": "node10", "paths": {"ts-dedent": ["./src/index.ts"]}}
+    options = {
+        "target": "es2019",
+        "module": "commonjs",
+        "strict": True,
+        "esModuleInterop": True,
+        "rootDir": ".",
+    }
+    options |= {
+        "ignoreDeprecations": "6.0",
+        "moduleResolution": "node10",
+        "paths": {"ts-dedent": ["./src/index.ts"]},
+    }
     (root / "tsconfig.jest.json").write_text(json.dumps({"compilerOptions": options}) + "\n")
 
 
 def _monorepo(root: Path) -> None:
     _python(INICONFIG, root / "services" / "ini")
     settings = root / "services" / "ini" / "pyproject.toml"
-    settings.write_text(settings.read_text().replace("[tool.setuptools_scm]", '[tool.setuptools_scm]\nroot = "../.."'))
+    settings.write_text(
+        settings.read_text().replace(
+            "[tool.setuptools_scm]", '[tool.setuptools_scm]\nroot = "../.."'
+        )
+    )
     (root / "web").mkdir(parents=True)
     _dedent(root / "web")
     (root / "README.md").write_text("# Both\n")
@@ -133,7 +168,9 @@ PROJECTS = (
             '    assert describe(Data(data=b"abc")) == "Data of 3 bytes"\n'
             '    assert describe(Data(data=b"a")) == "Data of 1 byte"\n'
         },
-        {"h11/_describe.py": "def describe(event: object) -> str:\n    return type(event).__name__\n"},
+        {
+            "h11/_describe.py": "def describe(event: object) -> str:\n    return type(event).__name__\n"
+        },
         {
             "h11/_describe.py": "from ._events import Data, Request\n\n\ndef describe(event: object) -> str:\n"
             '    """Say in one line what an event is."""\n'
@@ -176,7 +213,9 @@ PROJECTS = (
             "def test_keys_become_values():\n    assert turned({'a': 1, 'b': 2}) == {1: 'a', 2: 'b'}\n\n\n"
             "def test_of_two_the_first_stays():\n    assert turned({'a': 1, 'b': 1}) == {1: 'a'}\n"
         },
-        {"toolz/turned.py": "def turned(d):\n    return {value: key for key, value in d.items()}\n"},
+        {
+            "toolz/turned.py": "def turned(d):\n    return {value: key for key, value in d.items()}\n"
+        },
         {
             "toolz/turned.py": "def turned(d):\n    result = {}\n    for key, value in d.items():\n"
             "        if value not in result:\n            result[value] = key\n    return result\n"

@@ -57,11 +57,11 @@ build-backend = "poetry.core.masonry.api"
 
 [tool.poetry.group.dev.dependencies]
 """
-USES_PLUGIN = (
-    "def test_the_plugin_is_there(pytestconfig):\n    assert pytestconfig.pluginmanager.hasplugin('randomly')\n"
-)
+USES_PLUGIN = "def test_the_plugin_is_there(pytestconfig):\n    assert pytestconfig.pluginmanager.hasplugin('randomly')\n"
 HATCH = '\n[tool.hatch.envs.hatch-test]\nextra-dependencies = ["pytest-randomly"]\n'
-TOX = "[tox]\nenvlist = py\n\n[testenv]\ndeps =\n    pytest\n    pytest-randomly\ncommands = pytest\n"
+TOX = (
+    "[tox]\nenvlist = py\n\n[testenv]\ndeps =\n    pytest\n    pytest-randomly\ncommands = pytest\n"
+)
 NOX = """\
 import nox
 
@@ -169,12 +169,16 @@ class Copy:
         programs = folder / "bin"
         programs.mkdir()
         found = case.program(cache_folder(os.environ))
-        for name, program in (found | {name: BIN / name for name in ("pipeline", "trigger_workflow")}).items():
+        for name, program in (
+            found | {name: BIN / name for name in ("pipeline", "trigger_workflow")}
+        ).items():
             (programs / name).write_text(f'#!/bin/sh\nexec {program} "$@"\n')
             (programs / name).chmod(0o755)
         (programs / "claude").write_text("#!/bin/sh\n")
         (programs / "claude").chmod(0o755)
-        kept = re.compile(r"(PIP|UV|NPM_CONFIG|npm_config)_.*|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|NODE_EXTRA_CA_CERTS")
+        kept = re.compile(
+            r"(PIP|UV|NPM_CONFIG|npm_config)_.*|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|NODE_EXTRA_CA_CERTS"
+        )
         path = [programs, Path(sys.base_prefix) / "bin", "/usr/local/bin", "/usr/bin", "/bin"]
         self.env = {name: value for name, value in os.environ.items() if kept.fullmatch(name)} | {
             "PATH": os.pathsep.join(map(str, path)),
@@ -190,13 +194,23 @@ class Copy:
 
     def says(self, command: str) -> str:
         done = subprocess.run(
-            ["sh", "-c", command], check=False, cwd=self.root, env=self.env, capture_output=True, text=True, timeout=600
+            ["sh", "-c", command],
+            check=False,
+            cwd=self.root,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
-        assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        assert done.returncode == 0, (
+            f"{command}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
         return done.stdout
 
     def commit(self) -> None:
-        self.says("git add -A && git -c user.name=P -c user.email=p@q commit --quiet --message Files")
+        self.says(
+            "git add -A && git -c user.name=P -c user.email=p@q commit --quiet --message Files"
+        )
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.name.replace(" ", "-"))
@@ -209,10 +223,14 @@ def copy(request, tmp_path):
 
 def test_what_init_writes_brings_the_dependencies_and_the_tests_pass(copy):
     repo, case = copy
-    if case.name == "poetry":  # it asks an index for more than every index has; from files it takes what is there
+    if (
+        case.name == "poetry"
+    ):  # it asks an index for more than every index has; from files it takes what is there
         repo.says("python3 -m pip download --quiet --dest wheels iniconfig colorama 'pytest>=8'")
         wheels = sorted((repo.root / "wheels").iterdir())
-        lines = [f'{path.name.partition("-")[0]} = {{path = "wheels/{path.name}"}}' for path in wheels]
+        lines = [
+            f'{path.name.partition("-")[0]} = {{path = "wheels/{path.name}"}}' for path in wheels
+        ]
         (repo.root / "pyproject.toml").write_text(POETRY + "\n".join(lines) + "\n")
     repo.says("git init --quiet --initial-branch=main")
     repo.says(case.lock or "true")

@@ -34,7 +34,10 @@ class Copy(Wild):
         agent.parent.mkdir()
         agent.write_text(f"#!/bin/sh\nexec {sys.executable} {AGENT} {self.takes}\n")
         agent.chmod(0o755)
-        for command in ("pipeline", "trigger_workflow"):  # ours, but not the Python and the tools beside them
+        for command in (
+            "pipeline",
+            "trigger_workflow",
+        ):  # ours, but not the Python and the tools beside them
             (agent.parent / command).symlink_to(BIN / command)
         tools = [str(agent.parent), str(Path(sys.base_prefix) / "bin")]
         node = shutil.which("node")
@@ -59,7 +62,10 @@ class Copy(Wild):
 
     def _write_takes(self, real: Real) -> None:
         self._take("planner", "answer.md", f"# {real.idea[:1].upper()}{real.idea[1:]}\n\nA plan.\n")
-        plan = {"title": real.idea, "items": [{"title": real.idea, "files": [*real.right], "done_when": "it works"}]}
+        plan = {
+            "title": real.idea,
+            "items": [{"title": real.idea, "files": [*real.right], "done_when": "it works"}],
+        }
         self._take("coordinator", "outputs/work_plan.json", json.dumps(plan))
         for stage in ("sdk_analyst", "doc_reviewer", "integration_check", "verify"):
             self._take(stage, "answer.md", "Seen.\n")
@@ -87,7 +93,9 @@ class Copy(Wild):
 
     def says(self, *command: str, code: int = 0) -> str:
         done = self.run(*command)
-        assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == code, (
+            f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
         return done.stdout + done.stderr
 
     def status(self) -> str:
@@ -96,7 +104,9 @@ class Copy(Wild):
 
 @pytest.fixture(params=PROJECTS, ids=lambda real: real.name.replace(" ", "-").replace(",", ""))
 def copy(request, tmp_path):
-    if shutil.which("npm") is None and ("TypeScript" in request.param.name or "monorepo" in request.param.name):
+    if shutil.which("npm") is None and (
+        "TypeScript" in request.param.name or "monorepo" in request.param.name
+    ):
         pytest.skip("npm is not installed")
     try:
         return Copy(tmp_path, request.param), request.param
@@ -109,7 +119,9 @@ def test_init_and_a_run_work_unaided_through_one_failure_to_a_merge(copy):
     assert "next: look at agents/flow.yaml, then: pipeline doctor" in repo.says("pipeline", "init")
     repo.commit("Take up the pipeline")
     repo.git("push", "--quiet", "origin", "main")
-    found: dict[str, Any] = json.loads(repo.says("pipeline", "doctor", "--json").partition("\n{")[0])
+    found: dict[str, Any] = json.loads(
+        repo.says("pipeline", "doctor", "--json").partition("\n{")[0]
+    )
     verdicts = {check["name"]: check["verdict"] for check in found["checks"]}
     assert "fail" not in verdicts.values()
     tests = [check for check in found["checks"] if check["name"].startswith("tests of ")]

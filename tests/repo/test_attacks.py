@@ -38,7 +38,9 @@ def test_a_file_of_the_person_is_not_taken_away_through_a_link(tmp_path):
 
 
 def test_a_product_of_the_person_is_not_taken_away_through_a_link(tmp_path):
-    checkout = Checkout(tmp_path, {"pkg/a.py": "one\n", ".gitignore": "node_modules/\n", "package.json": "{}"})
+    checkout = Checkout(
+        tmp_path, {"pkg/a.py": "one\n", ".gitignore": "node_modules/\n", "package.json": "{}"}
+    )
     mine = checkout.root / "pkg/node_modules/x.js"
     mine.parent.mkdir()
     mine.write_text("mine\n")
@@ -58,7 +60,10 @@ def test_a_folder_replaced_by_a_link_inside_the_tree_is_a_change(tmp_path):
     workspace.prepare(checkout.head, checkout.tree)
     link_to(workspace, "docs/old", "new")
     harvest = workspace.harvest(("docs/**",), checkout.tree)
-    assert sorted((one.status, one.path) for one in harvest.changes) == [("A", "docs/old"), ("D", "docs/old/b.md")]
+    assert sorted((one.status, one.path) for one in harvest.changes) == [
+        ("A", "docs/old"),
+        ("D", "docs/old/b.md"),
+    ]
     assert not harvest.violations
 
 
@@ -73,7 +78,9 @@ def test_a_workspace_that_was_made_a_file_is_made_anew(tmp_path):
     assert (again.folder / "src/a.py").read_text() == "one\n"
 
 
-@pytest.mark.parametrize(("levels", "name"), [(60, "d" * 100), (1100, "d")], ids=["too long for a path", "too deep"])
+@pytest.mark.parametrize(
+    ("levels", "name"), [(60, "d" * 100), (1100, "d")], ids=["too long for a path", "too deep"]
+)
 def test_folders_deeper_than_a_path_can_say_are_removed(tmp_path, levels, name):
     checkout = Checkout(tmp_path, {"src/a.py": "one\n"})
     workspace = checkout.workspace()

@@ -81,7 +81,9 @@ def test_room_is_made_by_removing_what_was_free_for_longest(opened, tmp_path, ov
     assert [folder.exists() for folder, _ in folders] == [False, True, True]
 
 
-def test_without_room_the_runs_that_hold_it_are_named_and_nothing_of_theirs_is_removed(opened, tmp_path):
+def test_without_room_the_runs_that_hold_it_are_named_and_nothing_of_theirs_is_removed(
+    opened, tmp_path
+):
     folder = held(opened, "20260101-000000-aaaaaaaa", 2_000_000, finished=False)
     with pytest.raises(Busy, match=r"20260101-000000-aaaaaaaa: 2[.]0 MB") as found:
         disk.make_room(tmp_path, 1_000_000, lambda *_: False)

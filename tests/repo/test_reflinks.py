@@ -25,7 +25,9 @@ def mounted(request, tmp_path):
         file.truncate(320 * 1024 * 1024)
     subprocess.run([*make, str(image)], check=True, capture_output=True)
     folder.mkdir()
-    done = subprocess.run(["mount", "-o", "loop", image, folder], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-o", "loop", image, folder], check=False, capture_output=True, text=True
+    )
     if done.returncode:
         pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
     yield folder
@@ -51,7 +53,9 @@ def source(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize(("how", "is_shared"), [(Clone.AUTO, True), (Clone.REFLINK, True), (Clone.COPY, False)])
+@pytest.mark.parametrize(
+    ("how", "is_shared"), [(Clone.AUTO, True), (Clone.REFLINK, True), (Clone.COPY, False)]
+)
 def test_a_copy_shares_its_blocks_until_it_is_written(mounted, source, how, is_shared):
     shutil.copytree(source, mounted / "source")
     before = used_bytes(mounted)

@@ -114,7 +114,12 @@ def test_a_sparse_workspace_has_its_folders_and_loses_nothing_of_the_others(made
     (workspace.folder / "src").mkdir()
     (workspace.folder / "src/app.py").write_text("not seen before\n")
     (workspace.folder / "src/more.py").write_text("m\n")
-    wanted = [("M", "packages/api/a.py"), ("A", "packages/api/new.py"), ("M", "src/app.py"), ("A", "src/more.py")]
+    wanted = [
+        ("M", "packages/api/a.py"),
+        ("A", "packages/api/new.py"),
+        ("M", "src/app.py"),
+        ("A", "src/more.py"),
+    ]
     harvest = workspace.harvest(("**",), made.tree)
     assert [(change.status, change.path) for change in harvest.changes] == wanted
     other = made.workspace(sparse=("packages/api",))
@@ -123,7 +128,9 @@ def test_a_sparse_workspace_has_its_folders_and_loses_nothing_of_the_others(made
     (made.state / "ws/0/tree.seen").unlink()
     other = made.workspace(sparse=("packages/api",))
     other.take_up(made.tree)
-    assert other.harvest(("**",), made.tree) == harvest, "also when nothing is known of how it looked"
+    assert other.harvest(("**",), made.tree) == harvest, (
+        "also when nothing is known of how it looked"
+    )
     other.prepare(made.head, harvest.tree)
     assert (other.folder / "packages/api/new.py").exists()
     assert not (other.folder / "src").exists()
@@ -150,7 +157,9 @@ def test_the_files_a_person_names_are_copied_if_git_ignores_them(made):
     assert changed(workspace, made.tree) == []
     workspace.prepare(made.head, made.tree, reads=("src/**",))
     assert (workspace.folder / "src/.env").exists()
-    assert not (workspace.folder / "local").exists(), "a stage that reads only a part gets only that part of them"
+    assert not (workspace.folder / "local").exists(), (
+        "a stage that reads only a part gets only that part of them"
+    )
     workspace.prepare(made.head, made.tree)
     assert (workspace.folder / ".env").read_text() == "API_KEY=abcdefgh12\n"
     assert (made.root / ".env").read_text() == "API_KEY=abcdefgh12\n"

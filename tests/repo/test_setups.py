@@ -12,7 +12,12 @@ from pipeline.language.words import Glob
 from pipeline.repo.setups import SetupFailed
 from tests.helpers.checkouts import Checkout, sh
 
-FILES = {"package.json": "{}", "src/app.py": "one\n", "packages/a/index.js": "a\n", "README.md": "x\n"}
+FILES = {
+    "package.json": "{}",
+    "src/app.py": "one\n",
+    "packages/a/index.js": "a\n",
+    "README.md": "x\n",
+}
 INSTALL = "mkdir -p node_modules/left packages/a/node_modules && echo 1 > node_modules/left/pad.js && echo 2 > packages/a/node_modules/x"
 GENERATE = "echo 'version = 1' > src/_version.py"
 
@@ -72,7 +77,10 @@ def test_what_an_agent_does_to_its_copy_reaches_nobody_and_is_put_right(made):
     assert changed(workspace, made.tree) == []
     for again in (workspace, made.workspace(set_up=setups.of)):
         again.prepare(made.head, made.tree)
-        assert sorted(path.name for path in (again.folder / "node_modules").rglob("*")) == ["left", "pad.js"]
+        assert sorted(path.name for path in (again.folder / "node_modules").rglob("*")) == [
+            "left",
+            "pad.js",
+        ]
         assert (left / "pad.js").read_text() == "1\n"
         assert (again.folder / "packages/a/node_modules/x").read_text() == "2\n"
         left.chmod(0o500)
@@ -130,7 +138,11 @@ def test_a_stage_that_reads_only_a_part_gets_the_set_up_of_the_whole(made):
     workspace = made.workspace(set_up=setups.of)
     part = made.store.only(made.tree, ("src/**",))
     workspace.prepare(made.head, part, whole=made.tree, reads=("src/**",))
-    assert sorted(path.name for path in workspace.folder.iterdir()) == [".git", "node_modules", "src"]
+    assert sorted(path.name for path in workspace.folder.iterdir()) == [
+        ".git",
+        "node_modules",
+        "src",
+    ]
     assert made.ran == [INSTALL]
 
 
@@ -139,9 +151,13 @@ def test_a_workspace_that_was_made_a_link_is_not_followed(made, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious/file").write_text("mine")
     workspace.folder.rename(tmp_path / "away")
-    assert workspace.harvest(("**",), made.tree).violations == ("the workspace itself was taken away",)
+    assert workspace.harvest(("**",), made.tree).violations == (
+        "the workspace itself was taken away",
+    )
     workspace.folder.symlink_to(tmp_path / "precious")
-    assert workspace.harvest(("**",), made.tree).violations == ("the workspace itself was taken away",)
+    assert workspace.harvest(("**",), made.tree).violations == (
+        "the workspace itself was taken away",
+    )
     workspace.prepare(made.head, made.tree)
     assert (tmp_path / "precious/file").read_text() == "mine"
     assert (workspace.folder / "node_modules/left/pad.js").read_text() == "1\n"
@@ -194,9 +210,13 @@ def test_a_virtual_environment_works_where_it_was_copied_to(made):
     editable = "pwd > .venv/lib/python$(python -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])')/site-packages/mine.pth"
     script = "printf '#!%s/.venv/bin/python\\nimport sys, app; print(sys.prefix, app.__file__)\\n' $PWD > .venv/bin/where && chmod +x .venv/bin/where"
     made.commit(**{"app.py": "", ".gitignore": "__pycache__/\n"})
-    workspace = ready(made, made.setups(f"{sys.executable} -m venv --without-pip .venv", editable, script))
+    workspace = ready(
+        made, made.setups(f"{sys.executable} -m venv --without-pip .venv", editable, script)
+    )
     env = workspace.tools({"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"})
-    shown = subprocess.run(["where"], env=env, capture_output=True, text=True, check=True).stdout.split()
+    shown = subprocess.run(
+        ["where"], env=env, capture_output=True, text=True, check=True
+    ).stdout.split()
     assert shown == [str(workspace.folder / ".venv"), str(workspace.folder / "app.py")]
     assert env["VIRTUAL_ENV"] == str(workspace.folder / ".venv")
     assert changed(workspace, made.tree) == []
@@ -218,7 +238,9 @@ def test_linked_folders_are_copies_of_the_checkouts(made):
     ).read_text() == "newer\n"
 
 
-@pytest.mark.parametrize(("path", "says"), [("gone", "not there"), ("src", "not ignored"), ("away", "a link itself")])
+@pytest.mark.parametrize(
+    ("path", "says"), [("gone", "not there"), ("src", "not ignored"), ("away", "a link itself")]
+)
 def test_only_ignored_things_of_the_checkout_can_be_linked(made, path, says):
     (made.root / "away").symlink_to("/")
     with pytest.raises(UsageProblem, match=says):
@@ -227,7 +249,19 @@ def test_only_ignored_things_of_the_checkout_can_be_linked(made, path, says):
 
 def test_set_up_sees_the_tags_that_versions_are_made_from(made):
     sh(made.root, "git", "tag", "v1.2.3")
-    sh(made.root, "git", "-c", "user.name=a", "-c", "user.email=a@b", "tag", "-a", "-m", "x", "v1.2.4")
+    sh(
+        made.root,
+        "git",
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "tag",
+        "-a",
+        "-m",
+        "x",
+        "v1.2.4",
+    )
     workspace = ready(made, made.setups("git describe --tags > version.txt; git tag > tags.txt"))
     assert (workspace.folder / "tags.txt").read_text().split() == ["v1.2.3", "v1.2.4"]
     assert (workspace.folder / "version.txt").read_text().strip() in {"v1.2.3", "v1.2.4"}

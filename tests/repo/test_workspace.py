@@ -14,12 +14,19 @@ from pipeline.repo.store import NO_COMMIT, Store, repo_id
 from pipeline.repo.user import FALLBACK_AUTHOR, UserRepo
 from pipeline.repo.workspace import Workspace
 
-FILES = {"src/a.py": "one\n", "src/b.py": "two\n", "tests/test_a.py": "three\n", ".gitignore": "ignored/\n*.log\n"}
+FILES = {
+    "src/a.py": "one\n",
+    "src/b.py": "two\n",
+    "tests/test_a.py": "three\n",
+    ".gitignore": "ignored/\n*.log\n",
+}
 
 
 def sh(folder, *command):
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_GLOBAL": os.devnull}
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 @pytest.fixture
@@ -96,7 +103,9 @@ def test_a_change_of_the_same_size_in_the_second_of_the_checkout_is_found(tmp_pa
     assert paths(workspace.harvest(("src/**",), tree)) == [("M", "src/a.py")]
 
 
-def test_a_folder_is_handed_over_when_a_change_in_it_is_sure_to_get_a_new_time(tmp_path, monkeypatch):
+def test_a_folder_is_handed_over_when_a_change_in_it_is_sure_to_get_a_new_time(
+    tmp_path, monkeypatch
+):
     times = iter([7, 7, 7, 8])
     slept: list[float] = []
     info = SimpleNamespace(fstat=lambda _: SimpleNamespace(st_ctime_ns=next(times)))
@@ -122,7 +131,9 @@ def test_a_git_folder_that_nobody_touched_is_used_again(ready):
     "plant",
     [
         lambda git: (git / "hooks").mkdir(),
-        lambda git: (git / "config").write_text((git / "config").read_text().replace("false", "true ")),
+        lambda git: (git / "config").write_text(
+            (git / "config").read_text().replace("false", "true ")
+        ),
         lambda git: (git / "HEAD").chmod(0o600),
         lambda git: (git / "objects").rename(git / "objets"),
         lambda git: git.rename(git.with_name("planted")),
@@ -135,14 +146,27 @@ def test_a_git_folder_that_somebody_touched_is_made_anew(ready, plant):
     before = {path.relative_to(git): path.read_bytes() for path in git.rglob("*") if path.is_file()}
     plant(git)
     workspace.prepare(commit, tree)
-    assert {path.relative_to(git): path.read_bytes() for path in git.rglob("*") if path.is_file()} == before
+    assert {
+        path.relative_to(git): path.read_bytes() for path in git.rglob("*") if path.is_file()
+    } == before
     assert not (workspace.folder / "planted").exists()
     assert not (git / "hooks").exists()
 
 
 def test_a_git_folder_of_another_commit_is_made_anew(ready, user):
     workspace, commit, tree = ready
-    sh(user.root, "git", "-c", "user.name=P", "-c", "user.email=p@q", "commit", "-qm", "second", "--allow-empty")
+    sh(
+        user.root,
+        "git",
+        "-c",
+        "user.name=P",
+        "-c",
+        "user.email=p@q",
+        "commit",
+        "-qm",
+        "second",
+        "--allow-empty",
+    )
     second = user.base("").commit
     assert second != commit
     workspace.prepare(second, tree)
@@ -161,7 +185,13 @@ def test_hiding_bits_in_the_agents_index_hide_nothing(ready, flag):
 
 def test_ignored_files_and_the_litter_of_tools_are_no_change(ready):
     workspace, _, tree = ready
-    for name in ("ignored/x", "run.log", "src/__pycache__/a.pyc", ".pytest_cache/v", "a.txt.tmp.123.ab"):
+    for name in (
+        "ignored/x",
+        "run.log",
+        "src/__pycache__/a.pyc",
+        ".pytest_cache/v",
+        "a.txt.tmp.123.ab",
+    ):
         (workspace.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (workspace.folder / name).write_text("x")
     assert workspace.harvest((), tree).changes == ()
@@ -170,15 +200,39 @@ def test_ignored_files_and_the_litter_of_tools_are_no_change(ready):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda folder: (folder / "README").write_text("x"), "README: outside the paths of this stage (src/**)"),
-        (lambda folder: (folder / "src/out").symlink_to("/etc/passwd"), "src/out: a link out of the workspace"),
-        (lambda folder: (folder / "src/up").symlink_to("../../x"), "src/up: a link out of the workspace"),
-        (lambda folder: os.mkfifo(folder / "src/pipe"), "src/pipe: neither a file nor a folder nor a link"),
-        (lambda folder: socket.socket(socket.AF_UNIX).bind(os.path.relpath(folder / "src/s")), "src/s: neither a file"),
+        (
+            lambda folder: (folder / "README").write_text("x"),
+            "README: outside the paths of this stage (src/**)",
+        ),
+        (
+            lambda folder: (folder / "src/out").symlink_to("/etc/passwd"),
+            "src/out: a link out of the workspace",
+        ),
+        (
+            lambda folder: (folder / "src/up").symlink_to("../../x"),
+            "src/up: a link out of the workspace",
+        ),
+        (
+            lambda folder: os.mkfifo(folder / "src/pipe"),
+            "src/pipe: neither a file nor a folder nor a link",
+        ),
+        (
+            lambda folder: socket.socket(socket.AF_UNIX).bind(os.path.relpath(folder / "src/s")),
+            "src/s: neither a file",
+        ),
         (lambda folder: (folder / "src/a\nb.py").write_text("x"), "a name that is not plain text"),
-        (lambda folder: open(os.fsencode(folder / "src") + b"/\xff.py", "w").close(), "that is not plain text"),
-        (lambda folder: sh(folder / "src", "git", "init", "-q", "inner"), "src/inner/.git: a git repository inside"),
-        (lambda folder: (folder / "src/.gitattributes").write_text("* filter=x"), "src/.gitattributes: protected"),
+        (
+            lambda folder: open(os.fsencode(folder / "src") + b"/\xff.py", "w").close(),
+            "that is not plain text",
+        ),
+        (
+            lambda folder: sh(folder / "src", "git", "init", "-q", "inner"),
+            "src/inner/.git: a git repository inside",
+        ),
+        (
+            lambda folder: (folder / "src/.gitattributes").write_text("* filter=x"),
+            "src/.gitattributes: protected",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -200,7 +254,11 @@ def test_the_next_stage_starts_from_exactly_its_tree(ready):
     workspace.prepare(commit, tree)
     assert (workspace.folder / "src/a.py").read_text() == "one\n"
     assert (workspace.folder / "src/b.py").read_text() == "two\n"
-    found = {path.relative_to(workspace.folder).as_posix() for path in workspace.folder.rglob("*") if not path.is_dir()}
+    found = {
+        path.relative_to(workspace.folder).as_posix()
+        for path in workspace.folder.rglob("*")
+        if not path.is_dir()
+    }
     assert {name for name in found if not name.startswith(".git/")} == set(FILES)
     assert "filter" not in (workspace.folder / ".git/config").read_text()
     assert workspace.harvest((), tree).changes == ()
@@ -256,7 +314,10 @@ def test_a_ref_is_made_once_and_again_only_with_the_same_commit(store, user):
 
 def test_commits_are_a_function_of_what_they_say(store, user):
     commit = user.base("").commit
-    made = {store.commit(store.tree_of(commit), commit, "m\n", author="A B <a@b>", at=user_time()) for _ in range(3)}
+    made = {
+        store.commit(store.tree_of(commit), commit, "m\n", author="A B <a@b>", at=user_time())
+        for _ in range(3)
+    }
     assert len(made) == 1
 
 
@@ -273,7 +334,19 @@ def test_the_base_is_the_remotes_head_then_the_current_branch(user, tmp_path):
     sh(user.root, "git", "fetch", "-q", "origin")
     sh(user.root, "git", "remote", "set-head", "origin", "main")
     sh(user.root, "git", "switch", "-qc", "mine")
-    sh(user.root, "git", "-c", "user.name=P", "-c", "user.email=p@q", "commit", "-q", "--allow-empty", "-m", "mine")
+    sh(
+        user.root,
+        "git",
+        "-c",
+        "user.name=P",
+        "-c",
+        "user.email=p@q",
+        "commit",
+        "-q",
+        "--allow-empty",
+        "-m",
+        "mine",
+    )
     (user.root / "src/a.py").write_text("dirty\n")
     base = user.base("")
     assert base.branch == "main"
@@ -301,6 +374,9 @@ def user_time():
 
 
 def test_names_that_differ_in_case_only_are_found(tmp_path):
-    assert objects.twins(["a.txt", "A.txt", "b/c", "B/c", "d"]) == [("a.txt", "A.txt"), ("b/c", "B/c")]
+    assert objects.twins(["a.txt", "A.txt", "b/c", "B/c", "d"]) == [
+        ("a.txt", "A.txt"),
+        ("b/c", "B/c"),
+    ]
     (tmp_path / "probe").touch()
     assert objects.folds_case(tmp_path) == (tmp_path / "PROBE").exists()

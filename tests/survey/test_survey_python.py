@@ -13,11 +13,23 @@ PROJECT = '[project]\nname = "thing"\nversion = "1"\n'
     ("files", "source", "tests"),
     [
         ({"src/thing/__init__.py": "", "tests/test_a.py": TEST}, ["src/**"], ["tests/**"]),
-        ({"thing/__init__.py": "", "examples/x.py": "", "test/test_a.py": TEST}, ["thing/**"], ["test/**"]),
+        (
+            {"thing/__init__.py": "", "examples/x.py": "", "test/test_a.py": TEST},
+            ["thing/**"],
+            ["test/**"],
+        ),
         ({"thing.py": "", "test_thing.py": TEST}, ["thing.py"], ["test_*.py"]),
-        ({"thing/__init__.py": "", "thing/tests/test_a.py": TEST}, ["thing/**"], ["thing/tests/**"]),
+        (
+            {"thing/__init__.py": "", "thing/tests/test_a.py": TEST},
+            ["thing/**"],
+            ["thing/tests/**"],
+        ),
         ({"src/thing/a.py": "", "src/thing/a_test.py": TEST}, ["src/**"], ["src/**/*_test.py"]),
-        ({"thing/core/a.py": "", "tests/test_a.py": TEST, "other/x.py": ""}, ["thing/**"], ["tests/**"]),
+        (
+            {"thing/core/a.py": "", "tests/test_a.py": TEST, "other/x.py": ""},
+            ["thing/**"],
+            ["tests/**"],
+        ),
         ({"src/thing/__init__.py": ""}, ["src/**"], ["tests/**"]),
     ],
     ids=["src", "flat", "module", "inside", "beside", "namespace", "no tests"],
@@ -41,26 +53,38 @@ def test_a_helper_that_is_only_called_like_a_test_is_source(tmp_path):
 
 
 def test_testpaths_say_where_tests_lie(tmp_path):
-    files = {"pyproject.toml": PROJECT, "setup.cfg": "[tool:pytest]\ntestpaths = spec unit\n", "thing/__init__.py": ""}
+    files = {
+        "pyproject.toml": PROJECT,
+        "setup.cfg": "[tool:pytest]\ntestpaths = spec unit\n",
+        "thing/__init__.py": "",
+    }
     tree = Tree(tmp_path, {**files, "spec/test_a.py": TEST, "unit/test_b.py": TEST})
     assert tree.part.tests == ("spec/**", "unit/**")
 
 
 def test_an_application_with_nothing_but_requirements_is_found(tmp_path):
-    files = {"requirements.txt": "", "requirements-dev.txt": "pytest\n", "app/main.py": "", "tests/test_a.py": TEST}
+    files = {
+        "requirements.txt": "",
+        "requirements-dev.txt": "pytest\n",
+        "app/main.py": "",
+        "tests/test_a.py": TEST,
+    }
     part = Tree(tmp_path, files).part
     assert part.source == ("app/**", "requirements.txt")
     assert part.setup[0].endswith("pip install -q -r requirements-dev.txt -r requirements.txt")
 
 
 def test_a_pyproject_that_only_configures_tools_is_not_installed(tmp_path):
-    part = Tree(tmp_path, {"pyproject.toml": "[tool.ruff]\n", "app.py": "", "test_app.py": TEST}).part
+    part = Tree(
+        tmp_path, {"pyproject.toml": "[tool.ruff]\n", "app.py": "", "test_app.py": TEST}
+    ).part
     assert "-e ." not in part.setup[0]
     assert part.checks == ("ruff check",)
 
 
 @pytest.mark.parametrize(
-    "text", ["[project\nname=", "project = 3\ntool = 'x'\n", "[project]\nname = 3\n[tool]\nruff = 1\n"]
+    "text",
+    ["[project\nname=", "project = 3\ntool = 'x'\n", "[project]\nname = 3\n[tool]\nruff = 1\n"],
 )
 def test_a_pyproject_that_says_nonsense_does_not_stop_the_survey(tmp_path, text):
     tree = Tree(tmp_path, {**PYTHON, "pyproject.toml": text})
@@ -92,7 +116,11 @@ def test_unittest_is_run_as_it_is_where_the_environment_has_no_pytest(tmp_path):
     (tree.root / ".venv" / "bin").mkdir(parents=True)
     (tree.root / ".venv" / "bin" / "python").touch()
     part = Tree(tmp_path, files).part
-    assert (part.command, part.exit_code_only, part.link) == ("python3 -m unittest", True, (".venv",))
+    assert (part.command, part.exit_code_only, part.link) == (
+        "python3 -m unittest",
+        True,
+        (".venv",),
+    )
 
 
 def test_an_environment_without_pytest_is_not_lent(tmp_path):
@@ -112,7 +140,9 @@ def test_a_lock_file_is_used_when_its_tool_is_there(tmp_path):
 
 def test_what_tox_and_poetry_ask_for_is_brought_by_pip(tmp_path):
     tox = "[tox]\nenvlist = py\n[testenv]\ndeps =\n    pytest>=7\n    attrs\n    py{38}: old\ncommands = pytest\n"
-    poetry = '[tool.poetry]\nname = "thing"\n[tool.poetry.group.dev.dependencies]\nfreezegun = "^1"\n'
+    poetry = (
+        '[tool.poetry]\nname = "thing"\n[tool.poetry.group.dev.dependencies]\nfreezegun = "^1"\n'
+    )
     part = Tree(tmp_path, {**PYTHON, "pyproject.toml": poetry, "tox.ini": tox}).part
     assert part.setup[0].endswith("pip install -q freezegun 'pytest>=7' attrs -e .")
 
@@ -124,7 +154,10 @@ def test_what_tox_and_poetry_ask_for_is_brought_by_pip(tmp_path):
             '@nox.session\ndef t(session):\n    session.install("-e", ".[x]", "attrs>=22")\n    session.run("pytest")\n',
             ["'attrs>=22'"],
         ),
-        ('@nox.session\ndef docs(session):\n    session.install("sphinx")\n    session.run("sphinx-build")\n', []),
+        (
+            '@nox.session\ndef docs(session):\n    session.install("sphinx")\n    session.run("sphinx-build")\n',
+            [],
+        ),
         ("def broken(:\n", []),
     ],
 )
@@ -170,7 +203,9 @@ def test_checks_take_the_versions_and_words_of_pre_commit(tmp_path):
     assert "install -q pytest ruff==0.6.9 black==25.1.0 isort mypy==1.17.0 -e ." in part.setup[0]
 
 
-@pytest.mark.parametrize("text", ["repos: [", "repos: 3\n", "- a\n", "repos:\n- hooks: {id: black}\n", "a: &a [*a]\n"])
+@pytest.mark.parametrize(
+    "text", ["repos: [", "repos: 3\n", "- a\n", "repos:\n- hooks: {id: black}\n", "a: &a [*a]\n"]
+)
 def test_hooks_that_say_nonsense_do_not_stop_the_survey(tmp_path, text):
     assert Tree(tmp_path, {**PYTHON, ".pre-commit-config.yaml": text}).part.checks == ()
 
@@ -178,7 +213,10 @@ def test_hooks_that_say_nonsense_do_not_stop_the_survey(tmp_path, text):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("pyproject.toml", PROJECT + '[tool.pytest.ini_options]\naddopts = ["--cov=thing", "-n", "auto"]\n'),
+        (
+            "pyproject.toml",
+            PROJECT + '[tool.pytest.ini_options]\naddopts = ["--cov=thing", "-n", "auto"]\n',
+        ),
         ("pytest.ini", "[pytest]\naddopts =\n    -v --cov\n    -n 4\n\n[other]\ntimeout = 3\n"),
     ],
 )
@@ -220,7 +258,10 @@ def test_a_project_inside_of_another_is_a_target_of_its_own(tmp_path):
         "plugin/plug.py": "",
         "plugin/tests/test_p.py": TEST,
     }
-    tree = Tree(tmp_path, {"pyproject.toml": PROJECT, "thing/__init__.py": "", "tests/test_a.py": TEST, **plugin})
+    tree = Tree(
+        tmp_path,
+        {"pyproject.toml": PROJECT, "thing/__init__.py": "", "tests/test_a.py": TEST, **plugin},
+    )
     assert tree.names == ["thing", "plug"]
     assert tree.parts[0].command == "python3 -m pytest -q tests"
     assert tree.parts[0].source == ("thing/**", "pyproject.toml")
@@ -228,7 +269,14 @@ def test_a_project_inside_of_another_is_a_target_of_its_own(tmp_path):
 
 
 def test_examples_templates_and_vendored_projects_are_no_targets(tmp_path):
-    others = ("examples/demo", "template/{{name}}", "src/thing/_vendor/lib", "vendor/lib", ".hidden/x", "docs")
+    others = (
+        "examples/demo",
+        "template/{{name}}",
+        "src/thing/_vendor/lib",
+        "vendor/lib",
+        ".hidden/x",
+        "docs",
+    )
     files = {f"{folder}/{name}": text for folder in others for name, text in PYTHON.items()}
     assert Tree(tmp_path, {**PYTHON, **files}).names == ["thing"]
 
@@ -240,7 +288,9 @@ def test_a_folder_with_a_blank_and_a_quote_is_written_for_the_shell(tmp_path):
 
 
 def test_setuptools_is_told_its_package_where_it_would_take_agents_for_one(tmp_path):
-    flat = Tree(tmp_path, {"pyproject.toml": PROJECT, "thing/__init__.py": "", "tests/test_a.py": TEST})
+    flat = Tree(
+        tmp_path, {"pyproject.toml": PROJECT, "thing/__init__.py": "", "tests/test_a.py": TEST}
+    )
     assert [one.text for one in python_setup.additions(flat.look)] == [
         '\n[tool.setuptools.packages.find]\ninclude = ["thing*"]\n'
     ]
@@ -251,8 +301,14 @@ def test_setuptools_is_told_its_package_where_it_would_take_agents_for_one(tmp_p
     [
         {"src/thing/__init__.py": ""},
         {"thing/__init__.py": "", "setup.py": 'setup(packages=["thing"])'},
-        {"pyproject.toml": PROJECT + '[build-system]\nbuild-backend = "hatchling.build"\n', "thing/__init__.py": ""},
-        {"pyproject.toml": PROJECT + '[tool.setuptools]\npackages = ["thing"]\n', "thing/__init__.py": ""},
+        {
+            "pyproject.toml": PROJECT + '[build-system]\nbuild-backend = "hatchling.build"\n',
+            "thing/__init__.py": "",
+        },
+        {
+            "pyproject.toml": PROJECT + '[tool.setuptools]\npackages = ["thing"]\n',
+            "thing/__init__.py": "",
+        },
     ],
 )
 def test_a_project_that_names_its_packages_is_left_alone(tmp_path, files):

@@ -9,7 +9,17 @@ import pytest
 
 from pipeline.language import graph
 from pipeline.language.compiler import compile_plan
-from pipeline.language.flow import Approval, Flow, Foreach, GateName, Loop, Output, Retry, Stage, Workflow
+from pipeline.language.flow import (
+    Approval,
+    Flow,
+    Foreach,
+    GateName,
+    Loop,
+    Output,
+    Retry,
+    Stage,
+    Workflow,
+)
 from pipeline.language.flow_check import check
 from pipeline.language.flow_file import parse
 from pipeline.language.flow_order import Order
@@ -50,12 +60,21 @@ STAGES = {
         stages={
             "do": Stage(run="make", timeout=Duration(5.0), retry=Retry(max=0)),
             "look": Stage(
-                run="make", needs=names("do"), gates=(GateName.GREEN,), timeout=Duration(5.0), retry=Retry(max=0)
+                run="make",
+                needs=names("do"),
+                gates=(GateName.GREEN,),
+                timeout=Duration(5.0),
+                retry=Retry(max=0),
             ),
         },
     ),
     "call": Stage(workflow=Name("other"), needs=names("plan")),
-    "last": Stage(run="make", needs=names("deliver", "call", "plan"), timeout=Duration(1.0), retry=Retry(max=0)),
+    "last": Stage(
+        run="make",
+        needs=names("deliver", "call", "plan"),
+        timeout=Duration(1.0),
+        retry=Retry(max=0),
+    ),
 }
 
 
@@ -88,26 +107,48 @@ def test_the_tree_shows_groups_gates_conditions_and_order(plan: Plan) -> None:
 def test_mermaid_has_every_stage_once_and_no_bare_brackets(plan: Plan) -> None:
     text = "\n".join(flow_view.mermaid(plan))
     assert "<script>" not in text
-    for word in ("s_plan[", "s_ask[", "subgraph s_each[", "subgraph s_deliver[", "s_do --> s_look", "s_call"):
+    for word in (
+        "s_plan[",
+        "s_ask[",
+        "subgraph s_each[",
+        "subgraph s_deliver[",
+        "s_do --> s_look",
+        "s_call",
+    ):
         assert word in text
     assert text.count("subgraph") == text.count("\n  end") + text.count("\n    end")
 
 
-def boxes(element: ET.Element, x: float = 0.0, y: float = 0.0) -> list[tuple[float, float, float, float]]:
+def boxes(
+    element: ET.Element, x: float = 0.0, y: float = 0.0
+) -> list[tuple[float, float, float, float]]:
     """The boxes directly inside an element, with their places."""
     found = []
     for child in element.findall(f"{SVG}g"):
         dx, dy = map(float, child.get("transform", "translate(0 0)")[10:-1].split())
         rect = child.find(f"{SVG}rect")
         if rect is not None:
-            found.append((x + dx, y + dy, float(rect.get("width", 0)), float(rect.get("height", 0))))
+            found.append(
+                (x + dx, y + dy, float(rect.get("width", 0)), float(rect.get("height", 0)))
+            )
     return found
 
 
 def test_the_picture_is_xml_in_which_no_box_lies_on_another(plan: Plan) -> None:
     root = ET.fromstring(flow_svg.svg(plan))
     words = {text.text for text in root.iter(f"{SVG}text")}
-    assert {"plan", "ask", "each", "make", "deliver", "do", "look", "call", "inner", "last"} <= words
+    assert {
+        "plan",
+        "ask",
+        "each",
+        "make",
+        "deliver",
+        "do",
+        "look",
+        "call",
+        "inner",
+        "last",
+    } <= words
     assert root.findall(f".//{SVG}script") == []
     for group in (element for element in root.iter(f"{SVG}g") if len(boxes(element)) > 1):
         for (ax, ay, aw, ah), (bx, by, bw, bh) in itertools.combinations(boxes(group), 2):
@@ -118,7 +159,13 @@ def test_the_plan_is_printed_in_running_order_with_what_each_may_do(plan: Plan) 
     stream = io.StringIO()
     flow_view.show_plan(Printer(stream, {}), plan)
     text = stream.getvalue()
-    assert text.index("plan ") < text.index("ask ") < text.index("each ") < text.index("deliver ") < text.index("last ")
+    assert (
+        text.index("plan ")
+        < text.index("ask ")
+        < text.index("each ")
+        < text.index("deliver ")
+        < text.index("last ")
+    )
     assert "deliver only when plan.done" in text
     assert "longest possible run" in text
 
@@ -131,12 +178,17 @@ def test_why_two_stages_may_or_may_not_run_at_once() -> None:
     assert reasons == ["last waits for plan: plan -> last"]
     assert not graph.why_parallel(order, "plan", "look")[0]
     locked = {name: Stage(run="x", lock=names("one")) for name in ("a", "b")}
-    assert graph.why_parallel(Order(flow_of(locked), "main"), "a", "b") == (False, ["both hold the lock one"])
+    assert graph.why_parallel(Order(flow_of(locked), "main"), "a", "b") == (
+        False,
+        ["both hold the lock one"],
+    )
 
 
 def test_the_shipped_flow_can_be_drawn() -> None:
     flow, source = parse(Path("agents/flow.yaml").read_text(), "agents/flow.yaml", {})
-    check(flow, source, prompts=[role.prompt for role in flow.agents.values()], backends=["command"])
+    check(
+        flow, source, prompts=[role.prompt for role in flow.agents.values()], backends=["command"]
+    )
     for workflow in flow.workflows:
         found = compile_plan(flow, workflow)
         ET.fromstring(flow_svg.svg(found))

@@ -18,14 +18,18 @@ PART = Part(
 def shown(agent: str = "claude", *, dry: bool = False, merged: tuple[str, ...] = ()) -> str:
     stream = io.StringIO()
     fact = Fact(what="style", value="conventional", why="8 of 10 commits")
-    survey = Survey(parts=(PART,), facts=(fact,), agent=agent, command=(), pass_env=(), additions=())
+    survey = Survey(
+        parts=(PART,), facts=(fact,), agent=agent, command=(), pass_env=(), additions=()
+    )
     written = Written(found=survey, files=("agents/flow.yaml",), merged=merged, flow="version: 1\n")
     found.show(Printer(stream, {}), written, dry=dry)
     return stream.getvalue()
 
 
 def rows(text: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in text.splitlines()]
+    return [
+        [cell.strip() for cell in line.split("  ") if cell.strip()] for line in text.splitlines()
+    ]
 
 
 def test_every_part_is_shown_with_what_told_of_it_and_what_was_left_out() -> None:
@@ -58,14 +62,21 @@ def test_who_has_no_agent_is_told_to_install_one_first() -> None:
     assert shown().splitlines()[-1] == "next: look at agents/flow.yaml, then: pipeline doctor"
     without = shown(agent="")
     assert ["agent", "none", "neither claude nor codex is on the PATH"] in rows(without)
-    assert without.splitlines()[-1].startswith("next: install an agent, or name yours in agents/flow.yaml")
+    assert without.splitlines()[-1].startswith(
+        "next: install an agent, or name yours in agents/flow.yaml"
+    )
 
 
 def checked(*verdicts: Verdict) -> str:
     stream = io.StringIO()
     printer = Printer(stream, {})
-    checks = [Check(name="git", verdict=verdict, text="2.40", mend="Install git\nand again") for verdict in verdicts]
-    checks.append(Check(name="flow", verdict=Verdict.OK, text="can be run", mend="trigger_workflow main"))
+    checks = [
+        Check(name="git", verdict=verdict, text="2.40", mend="Install git\nand again")
+        for verdict in verdicts
+    ]
+    checks.append(
+        Check(name="flow", verdict=Verdict.OK, text="can be run", mend="trigger_workflow main")
+    )
     for check in checks:
         found.show_check(printer, check)
     found.show_end(printer, checks)

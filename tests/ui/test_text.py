@@ -48,7 +48,14 @@ def test_a_table_is_as_wide_as_its_cells_with_wide_letters_too():
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(0.04, "0.0 s"), (9.9, "9.9 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
+    ("value", "words"),
+    [
+        (0.04, "0.0 s"),
+        (9.9, "9.9 s"),
+        (59.6, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_durations_are_said_in_words(value, words):
     assert seconds(value) == words

@@ -1,7 +1,8 @@
 """A run's change as logical commits: tests, source, documentation, then what persons edited.
 
-They are composed once: their head stands in the store, under the tree, before the branch is set, and is used again
-from then on. So a replay makes no second ones, also where signatures differ each time.
+They are composed once: their head stands in the store, under the tree, before the branch is set,
+and is used again from then on. So a replay makes no second ones, also where signatures differ each
+time.
 """
 
 from collections.abc import Iterator
@@ -39,7 +40,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Composer:
     """Composes the commits of one run."""
 
-    def __init__(self, world: World, store: Store, plan: Plan, state: RunState, publish: Publish) -> None:
+    def __init__(
+        self, world: World, store: Store, plan: Plan, state: RunState, publish: Publish
+    ) -> None:
         """`publish` says how they are worded and signed."""
         if state.started is None:
             raise ValueError("the run has not started")
@@ -63,9 +66,14 @@ class Composer:
         parent = self.started.base
         for index, step in enumerate(self._steps(tree, title)):
             lines = "".join(f"{name}: {value}\n" for name, value in step.trailers.items() if value)
-            message, at = f"{step.subject}\n\n{lines}", self.started.at + timedelta(seconds=index + 1)
+            message, at = (
+                f"{step.subject}\n\n{lines}",
+                self.started.at + timedelta(seconds=index + 1),
+            )
             try:
-                parent = self.store.commit(step.tree, parent, message, author=step.author, at=at, signer=signer)
+                parent = self.store.commit(
+                    step.tree, parent, message, author=step.author, at=at, signer=signer
+                )
             except GitError as exc:
                 raise self._unsigned(exc) from exc
             commits.append(Commit(sha=parent, subject=step.subject, stage=step.stage))
@@ -73,7 +81,13 @@ class Composer:
         return tuple(commits)
 
     def _made(self, head: str) -> tuple[Commit, ...]:
-        text = self.store.git("log", "--reverse", "--first-parent", f"--format={_LINE}", f"{self.started.base}..{head}")
+        text = self.store.git(
+            "log",
+            "--reverse",
+            "--first-parent",
+            f"--format={_LINE}",
+            f"{self.started.base}..{head}",
+        )
         told = [line.split("\0") for line in text.splitlines() if line]
         return tuple(Commit(sha=sha, subject=subject, stage=stage) for sha, subject, stage in told)
 
@@ -90,7 +104,9 @@ class Composer:
             ("docs", final),
         )
         history = self._history()
-        words = wording.found([subject for subject, _ in history], self.publish.style, self.started.idea)
+        words = wording.found(
+            [subject for subject, _ in history], self.publish.style, self.started.idea
+        )
         red = newest_gate(self.state, GateName.RED, passed=True) is not None
         common = self._common([trailer for _, trailer in history])
         paths = [change.path for change in self.store.diff(base, final)]
@@ -101,12 +117,24 @@ class Composer:
             stage, agent = self._made_by({change.path for change in self.store.diff(before, after)})
             subject = words.subject(kind, title, paths, red=red)
             trailers = {**self._of(stage, agent), **common}
-            yield Step(tree=after, subject=subject, stage=stage or kind, trailers=trailers, author=self.started.author)
+            yield Step(
+                tree=after,
+                subject=subject,
+                stage=stage or kind,
+                trailers=trailers,
+                author=self.started.author,
+            )
             before = after
         for edit in edits:
             subject = f"edit by {edit.author.rpartition(' <')[0]}"
             trailers = {"Run-Id": self.started.run_id, **common}
-            yield Step(tree=edit.tree, subject=subject, stage="person", trailers=trailers, author=edit.author)
+            yield Step(
+                tree=edit.tree,
+                subject=subject,
+                stage="person",
+                trailers=trailers,
+                author=edit.author,
+            )
 
     def _edits(self, final: str) -> list[PersonEdited]:
         """Take persons' edits apart from the rest, the last first, so far as nobody wrote over them since.
@@ -125,8 +153,13 @@ class Composer:
     def _history(self) -> list[tuple[str, str]]:
         """Return the newest subjects of the base, each with its sign-off."""
         form = "%s%x00%(trailers:key=Signed-off-by,valueonly,separator=%x2C)"
-        text = self.store.git("log", "--no-merges", f"-{wording.LOOKED_AT}", f"--format={form}", self.started.base)
-        return [(subject, trailer) for subject, _, trailer in (line.partition("\0") for line in text.splitlines())]
+        text = self.store.git(
+            "log", "--no-merges", f"-{wording.LOOKED_AT}", f"--format={form}", self.started.base
+        )
+        return [
+            (subject, trailer)
+            for subject, _, trailer in (line.partition("\0") for line in text.splitlines())
+        ]
 
     def _made_by(self, paths: set[str]) -> tuple[str, str]:
         """Name the last stage (and its agent) that wrote one of the paths."""
@@ -143,10 +176,15 @@ class Composer:
         return {"Run-Id": self.started.run_id, "Stage": stage, "Agent": agent, "Model": model}
 
     def _common(self, sign_offs: list[str]) -> dict[str, str]:
-        """Return the trailers of every commit: those of the flow, and the sign-off where it is wanted."""
+        """Return the trailers of every commit.
+
+        Those of the flow, and the sign-off where it is wanted.
+        """
         trailers = dict(self.publish.trailers)
         usual = self.publish.signoff is Choice.AUTO and wording.signed_off(sign_offs)
-        if (usual or self.publish.signoff is Choice.ALWAYS) and self.started.author != FALLBACK_AUTHOR:
+        if (
+            usual or self.publish.signoff is Choice.ALWAYS
+        ) and self.started.author != FALLBACK_AUTHOR:
             trailers["Signed-off-by"] = self.started.author
         return trailers
 
@@ -157,7 +195,12 @@ class Composer:
             case Choice.NEVER:
                 return False
             case Choice.AUTO:
-                return self.world.user.git("config", "--type=bool", "--get", "commit.gpgsign", ok=(0, 1)) == "true"
+                return (
+                    self.world.user.git(
+                        "config", "--type=bool", "--get", "commit.gpgsign", ok=(0, 1)
+                    )
+                    == "true"
+                )
 
     def _unsigned(self, exc: GitError) -> UsageProblem:
         run = self.started.run_id

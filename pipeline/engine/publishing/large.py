@@ -1,4 +1,7 @@
-"""Git LFS on the way out: the objects that a branch points to are handed over before the branch is pushed."""
+"""Git LFS on the way out.
+
+The objects that a branch points to are handed over before the branch is pushed.
+"""
 
 import os
 import shutil
@@ -21,9 +24,14 @@ def hand_over(world: World, store: Store, base: str, head: str, remote: str, run
     """
     if not (store.folder / "lfs" / "objects").is_dir():
         return
-    found = [oid for oid in _pointed(store, base, head) if lfs_path(store.folder / "lfs", oid).exists()]
+    found = [
+        oid for oid in _pointed(store, base, head) if lfs_path(store.folder / "lfs", oid).exists()
+    ]
     for oid in found:
-        source, target = lfs_path(store.folder / "lfs", oid), lfs_path(world.user.lfs_storage(), oid)
+        source, target = (
+            lfs_path(store.folder / "lfs", oid),
+            lfs_path(world.user.lfs_storage(), oid),
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             try:
@@ -45,8 +53,14 @@ def _pointed(store: Store, base: str, head: str) -> list[str]:
     """List the LFS objects that the files changed between two commits point to."""
     changes = [change for change in store.diff(base, head) if change.mode in {"100644", "100755"}]
     sizes = store.git(
-        "cat-file", "--batch-check=%(objectsize)", stdin="".join(f"{change.blob}\n" for change in changes).encode()
+        "cat-file",
+        "--batch-check=%(objectsize)",
+        stdin="".join(f"{change.blob}\n" for change in changes).encode(),
     ).splitlines()
-    small = [change for change, size in zip(changes, sizes, strict=True) if int(size) <= _POINTER_MAX_BYTES]
+    small = [
+        change
+        for change, size in zip(changes, sizes, strict=True)
+        if int(size) <= _POINTER_MAX_BYTES
+    ]
     found = [pointed_at(store.git.raw("cat-file", "blob", change.blob)) for change in small]
     return [oid for oid in dict.fromkeys(found) if oid]

@@ -33,7 +33,9 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look(world: World, store: Store, started: RunStarted, head: str) -> Moved | None:
-    """Look at the base branch, on the remote if there is one; None when it stands where it stood, or is gone.
+    """Look at the base branch, on the remote if there is one.
+
+    None when it stands where it stood, or is gone.
 
     Fetches its commits without moving any ref of the person's.
     """
@@ -42,7 +44,13 @@ def look(world: World, store: Store, started: RunStarted, head: str) -> Moved | 
         if not tip or tip == started.base:
             return None
         if started.remote and not world.user.git.works("cat-file", "-e", f"{tip}^{{commit}}"):
-            options = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=")
+            options = (
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--refmap=",
+            )
             world.user.git("fetch", *options, started.remote, f"refs/heads/{started.base_branch}")
         ahead = store.git("rev-list", "--count", f"{started.base}..{tip}")
         if int(ahead) == 0:
@@ -50,7 +58,9 @@ def look(world: World, store: Store, started: RunStarted, head: str) -> Moved | 
     except Problem:
         return None
     merges, conflicts = _merges(store, tip, head)
-    return Moved(branch=started.base_branch, tip=tip, ahead=int(ahead), merges=merges, conflicts=conflicts)
+    return Moved(
+        branch=started.base_branch, tip=tip, ahead=int(ahead), merges=merges, conflicts=conflicts
+    )
 
 
 def _tip(world: World, started: RunStarted) -> str:
@@ -62,7 +72,9 @@ def _tip(world: World, started: RunStarted) -> str:
 
 def _merges(store: Store, tip: str, head: str) -> tuple[bool | None, tuple[str, ...]]:
     try:
-        done = store.git.run("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", tip, head, ok=(0, 1))
+        done = store.git.run(
+            "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", tip, head, ok=(0, 1)
+        )
     except GitError:  # git older than 2.38, or histories without a common commit
         return None, ()
     names = done.stdout.decode("utf-8", "replace").split("\0")[1:]

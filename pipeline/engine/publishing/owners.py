@@ -1,6 +1,7 @@
 """Who owns the changed paths, by the base's CODEOWNERS: the last line that matches a path wins.
 
-The format is GitHub's: https://docs.github.com/en/repositories/managing-your-repositorys-settings-and-features
+The format is GitHub's:
+https://docs.github.com/en/repositories/managing-your-repositorys-settings-and-features
 """
 
 import re
@@ -31,7 +32,10 @@ def _rules(text: str) -> Iterable[tuple[re.Pattern[str], list[str]]]:
 
 
 def _regex(pattern: str) -> str:
-    """Turn a pattern into an expression: anchored by a slash before its end, a folder means all below."""
+    """Turn a pattern into an expression.
+
+    Anchored by a slash before its end, a folder means all below.
+    """
     anchored = "/" in pattern.rstrip("/")
     body = pattern.strip("/")
     parts = re.split(r"(\*\*/|/\*\*|\*|\?)", body)

@@ -18,13 +18,20 @@ _MENTION = re.compile(r"(?<![\w`/])([@#])(?=\w)")
 _LIST_MAX = 40
 
 
-def render(state: RunState, store: Store, tree: str, accepted: Callable[[str], Path], moved: str = "") -> str:
-    """Write the body; `accepted` names the folder of a stage's accepted outputs, `moved` says where the base is now."""
+def render(
+    state: RunState, store: Store, tree: str, accepted: Callable[[str], Path], moved: str = ""
+) -> str:
+    """Write the body.
+
+    `accepted` names the folder of a stage's accepted outputs, `moved` says where the base is now.
+    """
     started = state.started
     if started is None:
         raise ValueError("the run has not started")
     played = (
-        ["> Played from a cassette: no model was called. Edits, tests, commits and push are real.\n"]
+        [
+            "> Played from a cassette: no model was called. Edits, tests, commits and push are real.\n"
+        ]
         if started.cassette
         else []
     )
@@ -43,7 +50,11 @@ def render(state: RunState, store: Store, tree: str, accepted: Callable[[str], P
     ]
     body = "\n".join(part for part in parts if part)
     if len(body) > LIMIT:
-        body = body[:LIMIT].rpartition("\n")[0] + "\n\n(shortened; the run folder has it all)\n" + parts[-1]
+        body = (
+            body[:LIMIT].rpartition("\n")[0]
+            + "\n\n(shortened; the run folder has it all)\n"
+            + parts[-1]
+        )
     return body + "\n"
 
 
@@ -63,10 +74,16 @@ def _evidence(state: RunState) -> str:
     ):
         gate = newest_gate(state, name)
         if gate is not None:
-            rows.append(f"| {says} | {'yes' if gate.passed else 'NO'} | {_cell(gate.detail)} | `{gate.tree[:12]}` |")
+            rows.append(
+                f"| {says} | {'yes' if gate.passed else 'NO'} | {_cell(gate.detail)} | `{gate.tree[:12]}` |"
+            )
     table = ["## Evidence", "", "Run by the engine, not reported by an agent.", ""]
     table += ["| what | seen | detail | tree |", "| --- | --- | --- | --- |", *rows, ""]
-    return "\n".join([*table, *_tests(state), *_faults(state)]) if rows else "## Evidence\n\nNo gate was run.\n"
+    return (
+        "\n".join([*table, *_tests(state), *_faults(state)])
+        if rows
+        else "## Evidence\n\nNo gate was run.\n"
+    )
 
 
 def _faults(state: RunState) -> list[str]:
@@ -74,8 +91,16 @@ def _faults(state: RunState) -> list[str]:
     survivors = _items(newest_gate(state, GateName.PROOF), "survivors")
     if not survivors:
         return []
-    lines = [f"- `{str(line).partition(': ')[0]}`: {str(line).partition(': ')[2]}" for line in survivors[:_LIST_MAX]]
-    return ["Put into the changed code one at a time, these faults were **not** noticed by any test:", "", *lines, ""]
+    lines = [
+        f"- `{str(line).partition(': ')[0]}`: {str(line).partition(': ')[2]}"
+        for line in survivors[:_LIST_MAX]
+    ]
+    return [
+        "Put into the changed code one at a time, these faults were **not** noticed by any test:",
+        "",
+        *lines,
+        "",
+    ]
 
 
 def _tests(state: RunState) -> list[str]:
@@ -127,10 +152,18 @@ def _changes(state: RunState, store: Store, tree: str) -> str:
 
 
 def summary(store: Store, base: str, tree: str) -> list[tuple[str, str, str, str]]:
-    """List the changed files: what happened, path, lines added and removed (`-` for binary ones)."""
+    """List the changed files.
+
+    What happened, path, lines added and removed (`-` for binary ones).
+    """
     words = {"A": "new", "M": "changed", "D": "removed", "T": "changed kind"}
     fields = store.git("diff-tree", "-r", "-z", "--no-renames", "--numstat", base, tree).split("\0")
-    counts = {path: (added, removed) for line in fields if line for added, removed, path in [line.split("\t", 2)]}
+    counts = {
+        path: (added, removed)
+        for line in fields
+        if line
+        for added, removed, path in [line.split("\t", 2)]
+    }
     return [
         (words.get(change.status, change.status), change.path, *counts.get(change.path, ("0", "0")))
         for change in store.diff(store.tree_of(base), tree)
@@ -140,7 +173,11 @@ def summary(store: Store, base: str, tree: str) -> list[tuple[str, str, str, str
 def _group(plan: Plan, path: str) -> str:
     if globs.matches_any([glob for target in plan.targets for glob in target.tests], path):
         return "Tests"
-    return "Source" if globs.matches_any([glob for target in plan.targets for glob in target.source], path) else "Other"
+    return (
+        "Source"
+        if globs.matches_any([glob for target in plan.targets for glob in target.source], path)
+        else "Other"
+    )
 
 
 def _review(store: Store, base: str, tree: str) -> str:
@@ -151,7 +188,9 @@ def _review(store: Store, base: str, tree: str) -> str:
     lines = ["## Who should review", "", "By the base's CODEOWNERS:", ""]
     for name, paths in found.items():
         shown = ", ".join(f"`{path}`" for path in paths[:5])
-        lines.append(f"- `{name}`: {shown}" + (f" and {len(paths) - 5} more" if len(paths) > 5 else ""))
+        lines.append(
+            f"- `{name}`: {shown}" + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+        )
     return "\n".join([*lines, ""])
 
 
@@ -161,7 +200,9 @@ def _plan(state: RunState, accepted: Callable[[str], Path]) -> str:
         path = accepted(node.id) / output.file if output else None
         if path is not None and path.is_file():
             text = quiet(path.read_text(errors="replace").strip())
-            return f"<details><summary>Plan (by {node.id})</summary>\n\n{text[:8000]}\n\n</details>\n"
+            return (
+                f"<details><summary>Plan (by {node.id})</summary>\n\n{text[:8000]}\n\n</details>\n"
+            )
     return ""
 
 

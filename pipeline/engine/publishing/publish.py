@@ -1,8 +1,8 @@
 """Publishing: branch, push, pull request; each exactly once, whatever is killed when.
 
-Every step writes its intent, looks at the world before it acts, and writes what it then saw. Commits have
-fixed dates, so a replay makes the same ones; a push names the value it expects; the pull request
-is looked for by its branch before it is made.
+Every step writes its intent, looks at the world before it acts, and writes what it then saw.
+Commits have fixed dates, so a replay makes the same ones; a push names the value it expects; the
+pull request is looked for by its branch before it is made.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,15 @@ Record = Callable[[Event], None]
 class Publisher:
     """Publishes one run's tree."""
 
-    def __init__(self, world: World, rundir: RunDir, plan: Plan, store: Store, state: RunState, record: Record) -> None:
+    def __init__(
+        self,
+        world: World,
+        rundir: RunDir,
+        plan: Plan,
+        store: Store,
+        state: RunState,
+        record: Record,
+    ) -> None:
         """`record` appends an event durably and takes it into `state`."""
         self.world = world
         self.rundir = rundir
@@ -58,9 +66,12 @@ class Publisher:
         return title_from(text, self.started.idea)
 
     def publish(self, node: Node) -> str:
-        """Do what of branch, push and pull request is not done yet; return what there is now, in words.
+        """Do what of branch, push and pull request is not done yet.
 
-        Raises `Problem` when the tree may not be published, or somebody else's branch is in the way.
+        Return what there is now, in words.
+
+        Raises `Problem` when the tree may not be published, or somebody else's branch is in the
+        way.
         """
         self._require_verified()
         title = self._title()
@@ -68,7 +79,9 @@ class Publisher:
         self.branch = branch_name(how.branch, self.started.feature, self.started.run_id)
         commits = self._branch(how, title)
         head, remote = commits[-1].sha, self.started.remote
-        large.hand_over(self.world, self.store, self.started.base, head, remote, self.started.run_id)
+        large.hand_over(
+            self.world, self.store, self.started.base, head, remote, self.started.run_id
+        )
         if not remote or Effect.PUSH in self.state.effects or not self._push(head):
             self._note_others(head)
         self._write_records(commits)
@@ -86,20 +99,31 @@ class Publisher:
         tree = self.tree()
         if tree == self.store.tree_of(self.started.base):
             raise WorkFailed(
-                "there is nothing to publish: the run changed nothing", f"See pipeline show {self.started.run_id}"
+                "there is nothing to publish: the run changed nothing",
+                f"See pipeline show {self.started.run_id}",
             )
         asks = any(
-            GateName.GREEN in node.gates for node in self.plan.nodes.values() if node.workflow == self.plan.workflow
+            GateName.GREEN in node.gates
+            for node in self.plan.nodes.values()
+            if node.workflow == self.plan.workflow
         )
         green = newest_gate(self.state, GateName.GREEN)
         if asks and (green is None or not green.passed or green.tree != tree):
-            seen = f"the last green gate saw tree {green.tree[:12]}" if green else "no green gate saw any tree"
+            seen = (
+                f"the last green gate saw tree {green.tree[:12]}"
+                if green
+                else "no green gate saw any tree"
+            )
             raise WorkFailed(f"tree {tree[:12]} was not verified ({seen}), so it is not published")
 
     def _branch(self, how: Publish, title: str) -> tuple[Commit, ...]:
         """Compose the commits, set the branch in the store, and bring it into the user's repository."""
         if not self.state.effects.get(Effect.BRANCH):
-            self.record(EffectIntended(at=self.world.clock(), effect=Effect.BRANCH, detail={"branch": self.branch}))
+            self.record(
+                EffectIntended(
+                    at=self.world.clock(), effect=Effect.BRANCH, detail={"branch": self.branch}
+                )
+            )
             reached("branch.intended")
         composer = Composer(self.world, self.store, self.plan, self.state, how)
         commits = composer.commits(self.tree(), title)
@@ -109,7 +133,11 @@ class Publisher:
         self.world.user.adopt_branch(self.store.folder, self.branch, head, self.started.run_id)
         reached("branch.set")
         if not self.state.effects.get(Effect.BRANCH):
-            detail = {"branch": self.branch, "head": head, "commits": msgspec.json.encode(commits).decode()}
+            detail = {
+                "branch": self.branch,
+                "head": head,
+                "commits": msgspec.json.encode(commits).decode(),
+            }
             self.record(EffectDone(at=self.world.clock(), effect=Effect.BRANCH, detail=detail))
             reached("branch.recorded")
         return commits
@@ -118,10 +146,15 @@ class Publisher:
         try:
             self.store.set_ref(f"refs/heads/{self.branch}", head, NO_COMMIT)
         except GitError as exc:
-            raise UsageProblem(f"the branch {self.branch} is in the store at another commit", exc.what) from exc
+            raise UsageProblem(
+                f"the branch {self.branch} is in the store at another commit", exc.what
+            ) from exc
 
     def _push(self, head: str) -> bool:
-        """Push the branch; tell whether it is there now as it was pushed, and not with more on top of it."""
+        """Push the branch.
+
+        Tell whether it is there now as it was pushed, and not with more on top of it.
+        """
         if not self.state.effects.get(Effect.PUSH):
             detail = {"branch": self.branch, "head": head, "remote": self.started.remote}
             self.record(EffectIntended(at=self.world.clock(), effect=Effect.PUSH, detail=detail))
@@ -130,16 +163,27 @@ class Publisher:
         git, there = self.world.user.git, head
         try:
             git(
-                "push", "--porcelain", "--no-verify", f"--force-with-lease={ref}:", self.started.remote, f"{head}:{ref}"
+                "push",
+                "--porcelain",
+                "--no-verify",
+                f"--force-with-lease={ref}:",
+                self.started.remote,
+                f"{head}:{ref}",
             )
         except GitError as exc:
             there = git("ls-remote", self.started.remote, ref, ok=(0, 2, 128)).partition("\t")[0]
-            if there != head and not self.world.user.more_on(self.started.remote, self.branch, head):
+            if there != head and not self.world.user.more_on(
+                self.started.remote, self.branch, head
+            ):
                 raise self._refused(there, exc) from exc
         reached("push.done")
         if not self.state.effects.get(Effect.PUSH):
             self.record(
-                EffectDone(at=self.world.clock(), effect=Effect.PUSH, detail={"branch": self.branch, "head": head})
+                EffectDone(
+                    at=self.world.clock(),
+                    effect=Effect.PUSH,
+                    detail={"branch": self.branch, "head": head},
+                )
             )
             reached("push.recorded")
         return there == head
@@ -155,7 +199,9 @@ class Publisher:
     def _refused(self, there: str, exc: GitError) -> UsageProblem:
         again = f"then type: pipeline resume {self.started.run_id}"
         folder = self.branch.rpartition("/")[0]
-        if folder and self.world.user.git("ls-remote", self.started.remote, f"refs/heads/{folder}", ok=(0, 2, 128)):
+        if folder and self.world.user.git(
+            "ls-remote", self.started.remote, f"refs/heads/{folder}", ok=(0, 2, 128)
+        ):
             return UsageProblem(
                 f"{self.started.remote} has a branch {folder}, which is in the way of {self.branch}",
                 f"Nothing was overwritten. Rename that branch there, {again}",
@@ -165,12 +211,19 @@ class Publisher:
                 f"{self.started.remote} has a branch {self.branch} at {there[:12]}, which this run did not push",
                 f"It is left as it is. Look at it; rename or delete it, {again}",
             )
-        return UsageProblem(f"{self.started.remote} did not take the push: {gist(exc.stderr)}", f"Mend that, {again}")
+        return UsageProblem(
+            f"{self.started.remote} did not take the push: {gist(exc.stderr)}",
+            f"Mend that, {again}",
+        )
 
     def _pull_request(self, head: str, title: str, *, draft: bool) -> PullRequest:
         if not self.state.effects.get(Effect.PULL_REQUEST):
             self.record(
-                EffectIntended(at=self.world.clock(), effect=Effect.PULL_REQUEST, detail={"branch": self.branch})
+                EffectIntended(
+                    at=self.world.clock(),
+                    effect=Effect.PULL_REQUEST,
+                    detail={"branch": self.branch},
+                )
             )
             reached("pr.intended")
         said = self._moved(head)
@@ -200,7 +253,9 @@ class Publisher:
                 "state": pull.state,
                 "draft": str(pull.draft).lower(),
             }
-            self.record(EffectDone(at=self.world.clock(), effect=Effect.PULL_REQUEST, detail=detail))
+            self.record(
+                EffectDone(at=self.world.clock(), effect=Effect.PULL_REQUEST, detail=detail)
+            )
             reached("pr.recorded")
         atomic.write_text(self.rundir.folder / "pr_url.txt", pull.url + "\n")
         return pull
@@ -224,12 +279,19 @@ class Publisher:
             "remote": self.started.remote,
         }
         for name, data in (("branch_info.json", info), ("commit_log.json", commits)):
-            atomic.write_bytes(self.rundir.folder / name, msgspec.json.format(msgspec.json.encode(data)) + b"\n")
+            atomic.write_bytes(
+                self.rundir.folder / name, msgspec.json.format(msgspec.json.encode(data)) + b"\n"
+            )
 
 
 def title_from(plan_text: str, idea: str) -> str:
-    """Take the plan's first heading as title, else the idea's first words; lower-case, 68 letters at most."""
-    heading = next((line.lstrip("# ").strip() for line in plan_text.splitlines() if line.startswith("#")), "")
+    """Take the plan's first heading as title, else the idea's first words.
+
+    Lower-case, 68 letters at most.
+    """
+    heading = next(
+        (line.lstrip("# ").strip() for line in plan_text.splitlines() if line.startswith("#")), ""
+    )
     text = " ".join((heading or idea).split()).rstrip(".")
     text = "".join(letter for letter in text if letter.isprintable())
     if len(text) > _SUBJECT_MAX:

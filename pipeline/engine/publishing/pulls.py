@@ -35,7 +35,9 @@ def merge(world: World, pull: PullRequest) -> str:
         raise NothingToDo(f"pull request {pull.number} is {pull.state}")
     remote = world.user.remote()
     if not remote:
-        raise UsageProblem("there is no remote to merge on", f"Merge it here: git merge {pull.head}")
+        raise UsageProblem(
+            "there is no remote to merge on", f"Merge it here: git merge {pull.head}"
+        )
     store, base, head = _sides(world, pull)
     try:
         tree = store.git("merge-tree", "--write-tree", base, head).splitlines()[0]
@@ -47,14 +49,27 @@ def merge(world: World, pull: PullRequest) -> str:
     message = f"Merge pull request {pull.number}: {pull.title}\n\nRun-Id: {pull.run_id}\n"
     commit = _merge_commit(world, store, tree, base, head, message)
     ref = f"refs/heads/{pull.base}"
-    world.user.git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(store.folder), commit)
-    world.user.git("push", "--quiet", "--no-verify", f"--force-with-lease={ref}:{base}", remote, f"{commit}:{ref}")
-    forge(world).save(msgspec.structs.replace(pull, state="merged", merge_commit=commit, draft=False))
+    world.user.git(
+        "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", str(store.folder), commit
+    )
+    world.user.git(
+        "push",
+        "--quiet",
+        "--no-verify",
+        f"--force-with-lease={ref}:{base}",
+        remote,
+        f"{commit}:{ref}",
+    )
+    forge(world).save(
+        msgspec.structs.replace(pull, state="merged", merge_commit=commit, draft=False)
+    )
     return commit
 
 
 def _merge_commit(world: World, store: Store, tree: str, base: str, head: str, message: str) -> str:
-    first = store.commit(tree, base, message, author=world.user.author(), at=world.clock(), other_parent=head)
+    first = store.commit(
+        tree, base, message, author=world.user.author(), at=world.clock(), other_parent=head
+    )
     store.set_ref(f"{_FETCHED}/merge-{first[:12]}", first, "")
     return first
 
@@ -63,14 +78,19 @@ def _sides(world: World, pull: PullRequest) -> tuple[Store, str, str]:
     """Bring base and head as they are on the remote into the store; return both commits."""
     store, remote = world.store(), world.user.remote()
     if not remote:
-        return store, pull_base(world, pull), store.ref(f"refs/heads/{pull.head}") or pull.head_commit
+        return (
+            store,
+            pull_base(world, pull),
+            store.ref(f"refs/heads/{pull.head}") or pull.head_commit,
+        )
     git = world.user.git
     found = {}
     for side in (pull.base, pull.head):
         found[side] = git("ls-remote", remote, f"refs/heads/{side}").partition("\t")[0]
         if not found[side]:
             raise UsageProblem(
-                f"{remote} has no branch {side}", f"See pull request {pull.number}: {Path(pull.url).name}"
+                f"{remote} has no branch {side}",
+                f"See pull request {pull.number}: {Path(pull.url).name}",
             )
         if not git.works("cat-file", "-e", found[side]):
             git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, found[side])

@@ -1,4 +1,7 @@
-"""How a repository words its commits, found from the newest subjects of the base; and ours worded like that."""
+"""How a repository words its commits, found from the newest subjects of the base.
+
+And ours worded like that.
+"""
 
 import re
 from collections import Counter
@@ -18,7 +21,9 @@ _CONVENTIONAL = re.compile(rf"(?:{_TYPES})(?:\(([^)]+)\))?!?: \S")
 _TICKET = re.compile(r"(\[?)([A-Z][A-Z0-9]+-\d+)(\]?:? )\S")
 _TICKET_ID = re.compile(r"\b[A-Z][A-Z0-9]+-\d+\b")
 _PREFIX = re.compile(r"([\w.@*{},/-]+): \S")
-_ROOTS = frozenset({"src", "lib", "tests", "test", "docs", "doc", "pkg", "packages", "cmd", "internal"})
+_ROOTS = frozenset(
+    {"src", "lib", "tests", "test", "docs", "doc", "pkg", "packages", "cmd", "internal"}
+)
 
 
 class Form(StrEnum):
@@ -31,7 +36,10 @@ class Form(StrEnum):
 
 
 class Wording(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found: the form, the scopes or prefixes in use, whether plain subjects begin with a capital."""
+    """What was found.
+
+    The form, the scopes or prefixes in use, whether plain subjects begin with a capital.
+    """
 
     form: Form
     names: frozenset[str] = frozenset()
@@ -49,7 +57,9 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
         if self.form is Form.PREFIX and name:
             after = {"test": " (tests)", "docs": " (docs)"}.get(kind, "")
             return _cut(f"{name}: ", title, f"{after}{failing}")
-        said = {"test": f"add {'failing ' if red else ''}tests: ", "docs": "document: "}.get(kind, "")
+        said = {"test": f"add {'failing ' if red else ''}tests: ", "docs": "document: "}.get(
+            kind, ""
+        )
         words = f"{said}{title}"
         first = words[:1].upper() if self.capital else words[:1]
         return _cut(self.ticket, first + words[1:], "")
@@ -57,7 +67,9 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
     def _name(self, paths: Sequence[str]) -> str:
         """Choose the scope in use that most of the paths lie in, else the first folder that says something."""
         parts = [_parts(path) for path in paths]
-        known = Counter(name for name in self.names for own in parts if set(name.split("/")) <= set(own))
+        known = Counter(
+            name for name in self.names for own in parts if set(name.split("/")) <= set(own)
+        )
         if known:
             wide = [name for name in known if 2 * known[name] >= len(parts)]
             return min(wide or known, key=lambda name: (-name.count("/"), -known[name], name))
@@ -66,13 +78,22 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def found(subjects: Sequence[str], style: Style, idea: str) -> Wording:
-    """Find the wording of a history; too short a one counts as conventional. A flow's `style` goes before."""
+    """Find the wording of a history; too short a one counts as conventional.
+
+    A flow's `style` goes before.
+    """
     conventional = [match for subject in subjects if (match := _CONVENTIONAL.match(subject))]
     scopes = [match[1] for match in conventional if match[1]]
-    if style is Style.CONVENTIONAL or (style is Style.AUTO and _most(conventional, subjects, short=True)):
+    if style is Style.CONVENTIONAL or (
+        style is Style.AUTO and _most(conventional, subjects, short=True)
+    ):
         scoped = bool(scopes) and 2 * len(scopes) >= len(conventional)
         return Wording(form=Form.CONVENTIONAL, names=frozenset(scopes), scoped=scoped)
-    letters = [subject[:1] for subject in subjects if subject[:1].isalpha() and not _CONVENTIONAL.match(subject)]
+    letters = [
+        subject[:1]
+        for subject in subjects
+        if subject[:1].isalpha() and not _CONVENTIONAL.match(subject)
+    ]
     capital = 2 * sum(letter.isupper() for letter in letters) >= len(letters)
     if style is Style.PLAIN:
         return Wording(form=Form.PLAIN, capital=capital)
@@ -88,7 +109,10 @@ def found(subjects: Sequence[str], style: Style, idea: str) -> Wording:
 
 
 def _most(some: Sequence[object], subjects: Sequence[str], *, short: bool = False) -> bool:
-    """Tell whether more than half are of that kind; of a history too short to tell, `short` is said."""
+    """Tell whether more than half are of that kind.
+
+    Of a history too short to tell, `short` is said.
+    """
     return short if len(subjects) < _ENOUGH else 2 * len(some) > len(subjects)
 
 

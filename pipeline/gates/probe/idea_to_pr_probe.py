@@ -1,10 +1,10 @@
 """A pytest plugin that the engine adds to every test run: canary, origins, reasons.
 
-It stands alone (stdlib and pytest) because it runs in the tested project's own environment:
-`pytest -p idea_to_pr_probe` with this folder on `PYTHONPATH`. It adds a test that must fail to every
-folder of tests, so that a conftest.py that forges outcomes there forges that one too; notes from which
-file each watched module was imported; and notes for every failure what kind of exception it was, and
-which name was missing.
+It stands alone (stdlib and pytest) because it runs in the tested project's own environment: `pytest
+-p idea_to_pr_probe` with this folder on `PYTHONPATH`. It adds a test that must fail to every folder
+of tests, so that a conftest.py that forges outcomes there forges that one too; notes from which
+file each watched module was imported; and notes for every failure what kind of exception it was,
+and which name was missing.
 """
 
 import json
@@ -42,10 +42,16 @@ def pytest_collection_modifyitems(session, items):
     if not CANARY:
         return
     folders = {item.path.parent for item in items}
-    folders |= {(session.config.rootpath / reason["file"]).parent for reason in _reasons.values() if reason["file"]}
+    folders |= {
+        (session.config.rootpath / reason["file"]).parent
+        for reason in _reasons.values()
+        if reason["file"]
+    }
     for number, folder in enumerate(sorted(folders or {session.config.rootpath})):
         name = f"test_{CANARY}_{number}"
-        items.append(Canary.from_parent(session, name=name, path=folder, nodeid=f"engine.py::{name}"))
+        items.append(
+            Canary.from_parent(session, name=name, path=folder, nodeid=f"engine.py::{name}")
+        )
 
 
 def pytest_sessionstart(session):
@@ -78,7 +84,9 @@ def pytest_sessionfinish():
             origins[name] = os.path.realpath(module.__file__)
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     path = Path(OUT + (f".{worker}" if worker else ""))
-    path.write_text(json.dumps({"reasons": _reasons, "origins": origins, "root": _root[0] if _root else ""}))
+    path.write_text(
+        json.dumps({"reasons": _reasons, "origins": origins, "root": _root[0] if _root else ""})
+    )
 
 
 def _key(nodeid):

@@ -1,4 +1,7 @@
-"""Test runners: how each is told to report, and how its report is read. A table from runner to module."""
+"""Test runners: how each is told to report, and how its report is read.
+
+A table from runner to module.
+"""
 
 from importlib import import_module
 from typing import cast
@@ -20,6 +23,9 @@ _WEAK = "pipeline.gates.runners.status"
 
 
 def load(test: TestCommand) -> TestRunner:
-    """Import the module of a test command's runner; where only the exit status counts, the one for that."""
+    """Import the module of a test command's runner.
+
+    Where only the exit status counts, the one for that.
+    """
     runner = runner_of(test)
     return cast("TestRunner", import_module(TABLE[runner] if runner is not None else _WEAK))

@@ -1,4 +1,7 @@
-"""What a test runner's module does: make the command line that leaves a report, and read the report."""
+"""What a test runner's module does.
+
+Make the command line that leaves a report, and read the report.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
@@ -17,8 +20,9 @@ PROBE = Path(__file__).parents[1] / "probe"
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """Which tests are to be run, and where.
 
-    `paths` are all files of the tree, `read` returns one; `only` names test files, none means all. `root` is the
-    checkout, `folder` the place for reports; `canary` is a word that names the test that must fail.
+    `paths` are all files of the tree, `read` returns one; `only` names test files, none means all.
+    `root` is the checkout, `folder` the place for reports; `canary` is a word that names the test
+    that must fail.
     """
 
     target: Target
@@ -48,15 +52,25 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         return path.removeprefix(f"{self.target.folder}/") if self.target.folder else path
 
     def from_root(self, path: str) -> str:
-        """Name a file as seen from the root of the tree; `path` is absolute, or as the command sees it."""
+        """Name a file as seen from the root of the tree.
+
+        `path` is absolute, or as the command sees it.
+        """
         for top in (str(self.root), str(self.root.resolve())):
             if path.startswith(top + "/"):
                 return path.removeprefix(top + "/")
-        return str(PurePosixPath(self.target.folder) / path) if self.target.folder else path.removeprefix("./")
+        return (
+            str(PurePosixPath(self.target.folder) / path)
+            if self.target.folder
+            else path.removeprefix("./")
+        )
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A command line with what it needs: variables, and files that are put into the checkout for this one run."""
+    """A command line with what it needs.
+
+    Variables, and files that are put into the checkout for this one run.
+    """
 
     argv: tuple[str, ...]
     env: dict[str, str] = {}
@@ -64,7 +78,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run left besides its report: exit status, all output, and the gist of it for messages."""
+    """What a run left besides its report.
+
+    Exit status, all output, and the gist of it for messages.
+    """
 
     code: int
     stdout: Path

@@ -16,14 +16,30 @@ _LINE = re.compile(r" \(line (\d+)\)")
 _SAID = re.compile(r"^---- (.+) stdout ----$")
 _ERROR = re.compile(r"^error(?:\[(E\d{4})\])?: (.+)$")
 _ARROW = re.compile(r"^\s+--> ([^:]+\.rs):\d+")
-_MISSING = {"E0405", "E0412", "E0422", "E0423", "E0425", "E0432", "E0433", "E0560", "E0599", "E0609", "E0061", "E0583"}
+_MISSING = {
+    "E0405",
+    "E0412",
+    "E0422",
+    "E0423",
+    "E0425",
+    "E0432",
+    "E0433",
+    "E0560",
+    "E0599",
+    "E0609",
+    "E0061",
+    "E0583",
+}
 """Codes for names, fields, methods and parameters that are not there (rustc 1.95 --explain)."""
 
 _OUTCOMES = {"ok": TestOutcome.PASSED, "FAILED": TestOutcome.FAILED, "ignored": TestOutcome.SKIPPED}
 
 
 def call(ask: Ask) -> Call:
-    """Go on after failures, without colours; a test that must fail is added to the package's own."""
+    """Go on after failures, without colours.
+
+    A test that must fail is added to the package's own.
+    """
     at = after(ask.words, "test")
     argv = (*ask.words[:at], "--no-fail-fast", "--color=never", *ask.words[at:])
     folder = f"{ask.target.folder}/" if ask.target.folder else ""
@@ -35,7 +51,11 @@ def read(ask: Ask, left: Left) -> Seen:
     """Read what was printed; test names are `FILE::module::test`."""
     said = left.lines()
     stderr = left.errors()
-    files = [found.group(1) or f"doc {found.group(2)}" for line in stderr if (found := _RUNNING.match(line))]
+    files = [
+        found.group(1) or f"doc {found.group(2)}"
+        for line in stderr
+        if (found := _RUNNING.match(line))
+    ]
     if not files:
         broken = _compiler(ask, stderr)
         problem = "" if broken else f"cargo ran no tests, exit status {left.code}: {left.gist}"
@@ -49,7 +69,9 @@ def read(ask: Ask, left: Left) -> Seen:
             file = ask.from_root(files[min(max(number, 0), len(files) - 1)])
             case = _case(_OUTCOMES[found.group(2)], panics.get(found.group(1), ""), file)
             at = _LINE.search(found.group(1))
-            seen.append((f"{file}::{_LINE.sub('', found.group(1))}", int(at.group(1)) if at else 0, case))
+            seen.append(
+                (f"{file}::{_LINE.sub('', found.group(1))}", int(at.group(1)) if at else 0, case)
+            )
     return Seen(tests=_numbered(seen))
 
 
@@ -92,7 +114,10 @@ def _place(ask: Ask, path: str) -> str:
     """Name a file that rustc names as seen from its workspace's root, which may lie above the package."""
     there = set(ask.paths)
     tops = [ask.target.folder, *map(str, PurePosixPath(ask.target.folder).parents)]
-    return next((one for top in tops if (one := str(PurePosixPath(top) / path)) in there), ask.from_root(path))
+    return next(
+        (one for top in tops if (one := str(PurePosixPath(top) / path)) in there),
+        ask.from_root(path),
+    )
 
 
 def _compiler(ask: Ask, stderr: list[str]) -> dict[str, Reason]:

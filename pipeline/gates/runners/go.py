@@ -1,4 +1,6 @@
-"""`go test`: its stream of JSON events (`go doc test2json`), and the compiler's words for what is missing.
+"""`go test`.
+
+Its stream of JSON events (`go doc test2json`), and the compiler's words for what is missing.
 
 Go compiles a package's tests together: one name that is missing blocks all tests of that package.
 """
@@ -38,7 +40,9 @@ def call(ask: Ask) -> Call:
     argv = [*ask.words[:at], "-json", *ask.words[at:]]
     folders = sorted({str(PurePosixPath(ask.local(path)).parent) for path in ask.only})
     if folders:
-        argv = [word for word in argv if not _is_package(word)] + [f"./{folder}" for folder in folders]
+        argv = [word for word in argv if not _is_package(word)] + [
+            f"./{folder}" for folder in folders
+        ]
     return Call(argv=tuple(argv), files=_canaries(ask))
 
 
@@ -58,7 +62,9 @@ def read(ask: Ask, left: Left) -> Seen:
         elif event.Test and event.Action in _OUTCOMES:
             file = where.get(f"{folder}::{event.Test.partition('/')[0]}", "")
             seen.tests[name] = _case(_OUTCOMES[event.Action], "".join(outputs.get(name, [])), file)
-        elif event.Action == "fail" and not any(test.startswith(f"{folder}::") for test in seen.tests):
+        elif event.Action == "fail" and not any(
+            test.startswith(f"{folder}::") for test in seen.tests
+        ):
             blocked.append(f"{folder}::")
     unbuilt = filter(None, map(_UNBUILT.match, left.lines()))
     blocked += [f"{_folder(ask, one.group(1), module)}::" for one in unbuilt]
@@ -90,7 +96,10 @@ def _case(outcome: TestOutcome, output: str, file: str) -> TestCase:
 
 
 def _compiler(ask: Ask, left: Left, blocked: tuple[str, ...]) -> dict[str, Reason]:
-    """Find the files that the compiler complains about; a missing name of the project's own wins over the rest."""
+    """Find the files that the compiler complains about.
+
+    A missing name of the project's own wins over the rest.
+    """
     found: dict[str, Reason] = {}
     for raw in (*left.lines(), *left.errors()):
         for line in _plain(raw).splitlines():
@@ -101,7 +110,9 @@ def _compiler(ask: Ask, left: Left, blocked: tuple[str, ...]) -> dict[str, Reaso
             missing = ("", text) if _MISSING.search(text) else None
             if file not in found or (missing and found[file].missing is None):
                 found[file] = Reason("compile error", text, missing, file)
-    return found or {package.removesuffix("::"): Reason("compile error", left.gist) for package in blocked}
+    return found or {
+        package.removesuffix("::"): Reason("compile error", left.gist) for package in blocked
+    }
 
 
 def _plain(line: str) -> str:

@@ -1,7 +1,9 @@
-"""vitest, jest and `node --test`: one JSON report, in the form that jest gave it and vitest writes as well.
+"""vitest, jest and `node --test`.
 
-A canary is a test file beside the project's own, so that whatever is configured for those holds for it too. Why a
-test failed is told by the error's name and words (vitest 4, jest 30, Node 20 to 24).
+One JSON report, in the form that jest gave it and vitest writes as well.
+
+A canary is a test file beside the project's own, so that whatever is configured for those holds for
+it too. Why a test failed is told by the error's name and words (vitest 4, jest 30, Node 20 to 24).
 """
 
 import re
@@ -21,7 +23,9 @@ _ENDINGS = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
 _STATUS = {"passed": TestOutcome.PASSED, "failed": TestOutcome.FAILED}
 _ASSERTS = re.compile(r"(?:Jest)?AssertionError|Error: expect\(")
 _NAMED = re.compile(r"^(?:\w*Error|\[?\w+Error)[^:\n]*")
-_MODULE = re.compile(r"(?:Cannot find (?:module|package)|Failed to (?:load url|resolve import)) ['\"]?([^'\"\s]+)")
+_MODULE = re.compile(
+    r"(?:Cannot find (?:module|package)|Failed to (?:load url|resolve import)) ['\"]?([^'\"\s]+)"
+)
 _NAME = re.compile(
     r"([\w.$]+|\(0 , [\w.$]+\)) is not (?:a function|a constructor|defined|iterable)"
     r"|does not provide an export named '([^']+)'|Cannot read properties of undefined \(reading '([^']+)'\)"
@@ -50,7 +54,11 @@ def call(ask: Ask) -> Call:
     """Add the report and the canary's file to the target's command."""
     runner = runner_of(ask.target.test) or Runner.NODE
     files = _canary(ask, runner)
-    only = [ask.local(path) for path in (*ask.only, *files)] if ask.only or _names_files(ask, runner) else []
+    only = (
+        [ask.local(path) for path in (*ask.only, *files)]
+        if ask.only or _names_files(ask, runner)
+        else []
+    )
     match runner:
         case Runner.VITEST:
             words = [*ask.words, *([] if {"run", "--run"} & set(ask.words) else ["--run"]), *only]
@@ -58,9 +66,18 @@ def call(ask: Ask) -> Call:
         case Runner.JEST:
             argv = (*ask.words, *only, "--json", f"--outputFile={ask.report}")
         case _:
-            options = [f"--test-reporter={PROBE / 'idea_to_pr_reporter.mjs'}", "--test-reporter-destination"]
+            options = [
+                f"--test-reporter={PROBE / 'idea_to_pr_reporter.mjs'}",
+                "--test-reporter-destination",
+            ]
             at = after(ask.words, "--test")
-            argv = (*ask.words[:at], *options, str(ask.report), *_spread(ask, ask.words[at:]), *only)
+            argv = (
+                *ask.words[:at],
+                *options,
+                str(ask.report),
+                *_spread(ask, ask.words[at:]),
+                *only,
+            )
     return Call(argv=argv, files=files)
 
 
@@ -69,7 +86,11 @@ def _spread(ask: Ask, words: Sequence[str]) -> list[str]:
     out: list[str] = []
     for word in words:
         pattern = str(PurePosixPath(ask.target.folder) / word)
-        files = [ask.local(path) for path in ask.paths if globs.matches_any([pattern], path)] if "*" in word else []
+        files = (
+            [ask.local(path) for path in ask.paths if globs.matches_any([pattern], path)]
+            if "*" in word
+            else []
+        )
         out += files or [word]
     return out
 
@@ -103,7 +124,9 @@ def told(text: str, file: str, own: set[str]) -> Reason:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
     if (module := _MODULE.search(plain)) is not None:
         name = module.group(1)
-        is_own = name.startswith(_OWN) or any(name == one or name.startswith(one + "/") for one in own)
+        is_own = name.startswith(_OWN) or any(
+            name == one or name.startswith(one + "/") for one in own
+        )
         return Reason("ModuleNotFoundError", plain[:500], ("", name) if is_own else None, file)
     if (found := _NAME.search(plain)) is not None:
         name = next(group for group in found.groups() if group)
@@ -111,7 +134,9 @@ def told(text: str, file: str, own: set[str]) -> Reason:
     if _ASSERTS.match(plain.partition("\n")[0]):
         return Reason("AssertionError", plain[:500], None, file)
     named = _NAMED.match(plain)
-    return Reason(named.group().split(" ")[0].strip("[") if named else "Error", plain[:500], None, file)
+    return Reason(
+        named.group().split(" ")[0].strip("[") if named else "Error", plain[:500], None, file
+    )
 
 
 def _own_packages(ask: Ask) -> set[str]:
@@ -120,7 +145,9 @@ def _own_packages(ask: Ask) -> set[str]:
     for path in ask.paths:
         if path.rpartition("/")[2] == "package.json":
             try:
-                names.add(msgspec.json.decode(ask.read(path) or b"{}", type=dict[str, object]).get("name"))
+                names.add(
+                    msgspec.json.decode(ask.read(path) or b"{}", type=dict[str, object]).get("name")
+                )
             except msgspec.DecodeError:
                 continue
     return {name for name in names if isinstance(name, str) and name}
@@ -129,7 +156,8 @@ def _own_packages(ask: Ask) -> set[str]:
 def _canary(ask: Ask, runner: Runner) -> dict[str, str]:
     """Make files with the test that must fail, one beside each kind of test file in each folder.
 
-    Some of them may be no tests to the runner (helpers, those of another runner): one that is run is enough.
+    Some of them may be no tests to the runner (helpers, those of another runner): one that is run
+    is enough.
     """
     models = [path for path in (*ask.only, *ask.tests()) if path.endswith(_ENDINGS)]
     files: dict[str, str] = {}
@@ -139,19 +167,32 @@ def _canary(ask: Ask, runner: Runner) -> dict[str, str]:
         ending = found.group() if found else model.suffix
         stem = f"idea_to_pr_{ask.canary}" if found else f"test_idea_to_pr_{ask.canary}"
         path = str(model.with_name(f"{stem}{ending}"))
-        head = {Runner.VITEST: 'import { test } from "vitest";\n', Runner.NODE: _node_import(ask, path)}.get(runner, "")
+        head = {
+            Runner.VITEST: 'import { test } from "vitest";\n',
+            Runner.NODE: _node_import(ask, path),
+        }.get(runner, "")
         files[path] = f"// @ts-nocheck\n{head}{body}"
     return files
 
 
 def _node_import(ask: Ask, path: str) -> str:
-    """Import `test` as the file will be read: CommonJS, unless its ending or the nearest package.json differs."""
-    folders = [str(parent / "package.json").removeprefix("./") for parent in PurePosixPath(path).parents]
+    """Import `test` as the file will be read.
+
+    CommonJS, unless its ending or the nearest package.json differs.
+    """
+    folders = [
+        str(parent / "package.json").removeprefix("./") for parent in PurePosixPath(path).parents
+    ]
     nearest = next((ask.read(one) or b"" for one in folders if one in set(ask.paths)), b"")
     is_module = path.endswith((".mjs", ".mts")) or (
-        not path.endswith((".cjs", ".cts")) and re.search(rb'"type"\s*:\s*"module"', nearest) is not None
+        not path.endswith((".cjs", ".cts"))
+        and re.search(rb'"type"\s*:\s*"module"', nearest) is not None
     )
-    return 'import { test } from "node:test";\n' if is_module else 'const { test } = require("node:test");\n'
+    return (
+        'import { test } from "node:test";\n'
+        if is_module
+        else 'const { test } = require("node:test");\n'
+    )
 
 
 def _names_files(ask: Ask, runner: Runner) -> bool:

@@ -1,7 +1,7 @@
 """JUnit files: any command that writes one, where `{report}` stands for its name.
 
-The file's form is the one that most tools agree on: `testcase` with `classname`, `name` and perhaps `file`, and in it
-`failure`, `error` or `skipped` (https://github.com/testmoapp/junitxml).
+The file's form is the one that most tools agree on: `testcase` with `classname`, `name` and perhaps
+`file`, and in it `failure`, `error` or `skipped` (https://github.com/testmoapp/junitxml).
 """
 
 import re
@@ -14,7 +14,11 @@ from pipeline.gates.runners.javascript import told
 from pipeline.gates.testrun import Reason, Seen, TestCase, TestOutcome
 from pipeline.language.runners import PLACE
 
-_TAGS = (("error", TestOutcome.ERROR), ("failure", TestOutcome.FAILED), ("skipped", TestOutcome.SKIPPED))
+_TAGS = (
+    ("error", TestOutcome.ERROR),
+    ("failure", TestOutcome.FAILED),
+    ("skipped", TestOutcome.SKIPPED),
+)
 
 
 def call(ask: Ask) -> Call:
@@ -31,7 +35,9 @@ def read(ask: Ask, left: Left) -> Seen:
     failed = any(case.outcome in {TestOutcome.FAILED, TestOutcome.ERROR} for case in tests.values())
     seen = Seen(tests=tests)
     if failed == (left.code == 0):
-        seen.unreadable = f"exit status {left.code}, but the report says {'failed' if failed else 'passed'}"
+        seen.unreadable = (
+            f"exit status {left.code}, but the report says {'failed' if failed else 'passed'}"
+        )
     tests[f"engine::{ask.canary}"] = TestCase(outcome=TestOutcome.FAILED)
     return seen
 
@@ -49,12 +55,17 @@ def _unloaded(ask: Ask, left: Left) -> Seen | None:
 
 
 def cases(path: Path, reasons: Mapping[str, Reason], from_root: object) -> dict[str, TestCase]:
-    """Read all test cases of a JUnit file by `classname::name`; of two with one name a failure counts."""
+    """Read all test cases of a JUnit file by `classname::name`.
+
+    Of two with one name a failure counts.
+    """
     found: dict[str, TestCase] = {}
     for element in ET.parse(path).getroot().iter("testcase"):  # noqa: S314 - written by the run we started
         name = f"{element.get('classname', '')}::{element.get('name', '')}"
         file = element.get("file") or ""
-        case = _case(element, reasons.get(name), from_root(file) if callable(from_root) and file else "")
+        case = _case(
+            element, reasons.get(name), from_root(file) if callable(from_root) and file else ""
+        )
         known = found.get(name)
         if known is None or known.outcome is TestOutcome.PASSED:
             found[name] = case

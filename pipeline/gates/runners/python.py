@@ -1,7 +1,7 @@
 """pytest: JUnit for the outcomes, a plugin of ours for the reasons, the origins and the canary.
 
-The roots of the target's source go in front of the import path, so that an editable install that points elsewhere
-(the person's own checkout, most often) does not decide what is tested.
+The roots of the target's source go in front of the import path, so that an editable install that
+points elsewhere (the person's own checkout, most often) does not decide what is tested.
 """
 
 import os
@@ -17,7 +17,14 @@ from pipeline.gates.testrun import Reason, Seen, TestCase
 from pipeline.language import globs
 from pipeline.language.target import Target
 
-_FLAGS = ("-o", "junit_family=xunit1", "--continue-on-collection-errors", "--maxfail=0", "-p", "no:cacheprovider")
+_FLAGS = (
+    "-o",
+    "junit_family=xunit1",
+    "--continue-on-collection-errors",
+    "--maxfail=0",
+    "-p",
+    "no:cacheprovider",
+)
 _ROOTS = ("src", "lib")
 
 
@@ -58,7 +65,11 @@ def read(ask: Ask, left: Left) -> Seen:
         tests = cases(ask.report, reasons, from_root)
     except (OSError, ET.ParseError) as exc:
         return no_report(exc, left)
-    broken = {name for name, reason in reasons.items() if ask.canary not in name and _is_file(name, reason, tests)}
+    broken = {
+        name
+        for name, reason in reasons.items()
+        if ask.canary not in name and _is_file(name, reason, tests)
+    }
     blocked = []
     for name in broken:
         tests.pop(name, None)
@@ -114,7 +125,10 @@ def _probe_file(ask: Ask) -> Path:
 
 
 def _module_of(name: str) -> str:
-    """Return what the names of all tests of a file begin with: `tests.test_x`, from a collector's `::tests.test_x`."""
+    """Return what the names of all tests of a file begin with.
+
+    `tests.test_x`, from a collector's `::tests.test_x`.
+    """
     owner, _, own = name.partition("::")
     return owner or own
 

@@ -18,4 +18,9 @@ def read(ask: Ask, left: Left) -> Seen:
     said = [gist("\n".join(lines), _SHOWN) for lines in (left.lines(), left.errors()) if lines]
     message = "" if left.code == 0 else "\n".join([f"exit status {left.code}:", *said])
     reason = None if left.code == 0 else Reason("exit status", str(left.code))
-    return Seen(tests={f"{ask.target.name}::all": TestCase(outcome=outcome, message=message, reason=reason)}, weak=True)
+    return Seen(
+        tests={
+            f"{ask.target.name}::all": TestCase(outcome=outcome, message=message, reason=reason)
+        },
+        weak=True,
+    )
