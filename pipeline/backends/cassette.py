@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.backends import cassette_player
 from pipeline.backends.base import Answer, Command, Request, failed_ending
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.errors import UsageProblem
 from pipeline.ids import stage_folder
 from pipeline.language.flow import FailureKind
@@ -32,7 +32,7 @@ class CassetteBackend:
         if ended := failed_ending(record):
             return Answer(text=stdout, agent="cassette", failure=ended[0], reason=ended[1])
         if record.code != 0:
-            reason = f"take {request.call} of {request.stage}: {gist(stderr)}"
+            reason = f"take {request.call} of {request.stage}: {excerpt(stderr)}"
             return Answer(text=stdout, agent="cassette", failure=FailureKind.AGENT, reason=reason)
         return Answer(text=stdout, agent="cassette")
 

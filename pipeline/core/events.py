@@ -10,39 +10,14 @@ from typing import Any
 
 import msgspec
 
-from pipeline.language.flow import FailureKind, GateName
+from pipeline.core.effects import Effect
+from pipeline.core.evidence import GateResult
+from pipeline.core.outcomes import Outcome, RunEnd, StopReason
+from pipeline.core.violations import Violation
+from pipeline.language.flow import FailureKind
 
 
-class Outcome(StrEnum):
-    """How one attempt of a stage ended."""
-
-    DONE = "done"
-    FAILED = "failed"
-    LOST = "lost"
-    CANCELLED = "cancelled"
-    PARKED = "parked"
-    ASKS = "asks"
-    NEEDLESS = "needless"
-
-
-class Effect(StrEnum):
-    """A change outside the run's own folders, done exactly once."""
-
-    BRANCH = "branch"
-    PUSH = "push"
-    PULL_REQUEST = "pull_request"
-
-
-class RunEnd(StrEnum):
-    """How a run ended for good."""
-
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    NEEDLESS = "needless"
-
-
-class Verdict(StrEnum):
+class ConditionResult(StrEnum):
     """What the answer to a stage's `when` means for it."""
 
     GO = "go"
@@ -58,17 +33,6 @@ class Answer(StrEnum):
     REPLY = "reply"
     STOP = "stop"
     EXPIRED = "expired"
-
-
-class GateResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine found on one tree. `failures` is what the next round is told."""
-
-    gate: GateName
-    passed: bool
-    tree: str
-    detail: str
-    failures: tuple[str, ...] = ()
-    evidence: dict[str, object] = {}
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,8 +100,9 @@ class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
     """An attempt ended. `tree` and `commit` are the run's newest after a done writer.
 
     `values` holds the outputs that the flow gives a shape, for conditions; `formatted` names the
-    changed files that the repository's formatter changed once more. `inherited` names the run that
-    did the work, in a fork. `awake_s` is how long this process has been awake with the run.
+    changed files that the repository's formatter changed once more. `inherited` names the run that did
+    the work, in a fork. `awake_s` is how long this process has been awake with the run. A parked attempt
+    says by `stop` for whom it waits, and any by `hint` what a person can type.
     """
 
     stage: str
@@ -145,6 +110,9 @@ class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
     outcome: Outcome
     reason: str = ""
     kind: FailureKind | None = None
+    stop: StopReason | None = None
+    hint: str = ""
+    violations: tuple[Violation, ...] = ()
     tree: str = ""
     commit: str = ""
     changed: tuple[str, ...] = ()
@@ -168,7 +136,7 @@ class ConditionAnswered(_Event, tag="condition_answered", frozen=True, kw_only=T
     """
 
     stage: str
-    verdict: Verdict
+    result: ConditionResult
     reason: str = ""
 
 
@@ -200,11 +168,11 @@ class Answered(_Event, tag="answered", frozen=True, kw_only=True):
 
 
 class RoundStarted(_Event, tag="round_started", frozen=True, kw_only=True):
-    """A loop goes around once more; its stages are pending again and told what failed."""
+    """A loop goes around once more; its stages are pending again and get feedback on what failed."""
 
     loop: str
     round: int
-    told: tuple[str, ...] = ()
+    feedback: tuple[str, ...] = ()
 
 
 class LoopFinished(_Event, tag="loop_finished", frozen=True, kw_only=True):
@@ -226,14 +194,14 @@ class EffectIntended(_Event, tag="effect_intended", frozen=True, kw_only=True):
     """Written and synced before something outside is changed."""
 
     effect: Effect
-    detail: dict[str, str] = {}
+    revision: int = 1
 
 
 class EffectDone(_Event, tag="effect_done", frozen=True, kw_only=True):
     """The change outside is there; seen by looking at it, not by trusting a reply."""
 
     effect: Effect
-    detail: dict[str, str] = {}
+    revision: int = 1
 
 
 class RunOpened(_Event, tag="run_opened", frozen=True, kw_only=True):
@@ -259,7 +227,7 @@ class TakenBack(_Event, tag="taken_back", frozen=True, kw_only=True):
     reason: str
     tree: str = ""
     commit: str = ""
-    told: tuple[str, ...] = ()
+    feedback: tuple[str, ...] = ()
 
 
 class PersonEdited(_Event, tag="person_edited", frozen=True, kw_only=True):
@@ -294,11 +262,11 @@ class CancelRequested(_Event, tag="cancel_requested", frozen=True, kw_only=True)
 
 
 class RunParked(_Event, tag="run_parked", frozen=True, kw_only=True):
-    """Nothing could go on; the run is left for somebody else, a person if `person`."""
+    """Nothing could go on, or the process was asked to stop: `stop` says for whom the run is left."""
 
+    stop: StopReason
     reason: str
-    mend: str = ""
-    person: bool = False
+    hint: str = ""
 
 
 class Noted(_Event, tag="noted", frozen=True, kw_only=True):
@@ -308,10 +276,11 @@ class Noted(_Event, tag="noted", frozen=True, kw_only=True):
 
 
 class RunFinished(_Event, tag="run_finished", frozen=True, kw_only=True):
-    """The run is over."""
+    """The run is over; `stop` says more than `end` does where the run could not even begin."""
 
     end: RunEnd
     reason: str = ""
+    stop: StopReason | None = None
 
 
 Event = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.core import redact
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.core.state import fold
 from pipeline.engine.look import load_plan
 from pipeline.engine.world import World
@@ -168,6 +168,6 @@ class Places:
 
 def _gist(path: Path) -> str:
     try:
-        return gist(path.read_text(errors="replace"), _SHOWN)
+        return excerpt(path.read_text(errors="replace"), _SHOWN)
     except OSError:
         return ""

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.core.events import RunEnd
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.engine import flows
 from pipeline.engine.look import load_state, run_ids
 from pipeline.engine.world import World
@@ -182,7 +182,7 @@ def _push(world: World, base: Base) -> Check:
         return Check(
             name="push",
             verdict=Verdict.FAIL,
-            text=f"{remote} would not take a branch: {gist(exc.stderr)}",
+            text=f"{remote} would not take a branch: {excerpt(exc.stderr)}",
             mend=f"Try it: git push --dry-run {remote} HEAD:refs/heads/feature/probe; or keep all here: --no-pr",
             exit_code=4 if denied else 2,
         )

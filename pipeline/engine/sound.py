@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from pipeline.core.events import Noted, RunEnd, RunFinished, RunParked
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.core.state import RunState
 from pipeline.engine.preflight import Check, Verdict
 from pipeline.engine.stage import StageRunner
@@ -94,7 +94,7 @@ def _check(bench: Bench, target: Target, tree: str, command: str) -> Check:
     """Say whether a check can be run, and whether it finds something already."""
     done = bench.checked(tree, command, target)
     if done.cannot_run:
-        said = done.problem or gist(done.output)
+        said = done.problem or excerpt(done.output)
         return Check(
             name=f"check of {target.name}",
             verdict=Verdict.FAIL,

@@ -15,7 +15,7 @@ from pipeline import backends, gates, prompts
 from pipeline.backends.base import Answer, Backend, Request, failed_ending
 from pipeline.core import redact
 from pipeline.core.events import GateResult, Outcome, RunStarted
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.engine import instead, keys, outputs
 from pipeline.engine.places import Places
 from pipeline.engine.style import formatted
@@ -23,7 +23,7 @@ from pipeline.engine.task import Found, Task, facts_of
 from pipeline.engine.world import World
 from pipeline.errors import Busy, Interrupted, Problem
 from pipeline.files import atomic
-from pipeline.files.awake import awake_s
+from pipeline.files.clocks import awake_s
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir, copy_outputs
 from pipeline.gates.base import GateContext
@@ -293,7 +293,7 @@ class StageRunner:
         if ended := failed_ending(record):
             return Answer(text=stdout, agent="sh", failure=ended[0], reason=ended[1])
         if record.code != 0:
-            said = gist(stderr or stdout)
+            said = excerpt(stderr or stdout)
             reason = f"exit status {record.code}" + (f": {said}" if said else "")
             return Answer(text=stdout, agent="sh", failure=FailureKind.AGENT, reason=reason)
         return Answer(text=stdout, agent="sh")

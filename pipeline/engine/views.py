@@ -36,7 +36,7 @@ from pipeline.core.state import RunState
 from pipeline.engine.result import newest_gate, result
 from pipeline.engine.world import World
 from pipeline.files import atomic
-from pipeline.files.awake import awake_s
+from pipeline.files.clocks import awake_s
 from pipeline.files.rundir import PLANS, RunDir, copy_outputs
 from pipeline.language.flow import GateName
 from pipeline.language.plan import Node

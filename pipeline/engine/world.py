@@ -9,7 +9,7 @@ import msgspec
 from pipeline.core.events import Event
 from pipeline.core.settings import Settings
 from pipeline.core.state import RunState
-from pipeline.files.awake import Clock, awake_s
+from pipeline.files.clocks import Clock, awake_s
 from pipeline.files.rundir import RunDir
 from pipeline.repo.store import Store
 from pipeline.repo.user import UserRepo

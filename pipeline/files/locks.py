@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.errors import Busy
-from pipeline.files.awake import Clock, Deadline, awake_s
+from pipeline.files.clocks import Clock, Deadline, awake_s
 
 POLL_INTERVAL_S = 0.01
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core.events import GateResult
-from pipeline.files.awake import Clock, awake_s
+from pipeline.core.evidence import Evidence, GateResult, GateVerdict
+from pipeline.files.clocks import Clock, awake_s
 from pipeline.gates.bench import Bench
+from pipeline.gates.testrun import RunProblem
 from pipeline.language import globs
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 from pipeline.repo.store import Store
 
-TOLD_MAX = 20
+FEEDBACK_MAX = 20
 _DOCUMENTS = ("docs/**", "*.md", "**/*.md", "**/*.rst", "LICENSE*")
 
 
@@ -72,26 +73,42 @@ def _holds(target: Target, path: str) -> bool:
     return inside or globs.matches_any((*target.source, *target.tests), path)
 
 
-def verdict(
+def judged(  # noqa: PLR0913 - one argument for each part of a result
     context: GateContext,
     gate: GateName,
-    problems: Sequence[str],
-    good: str,
-    evidence: dict[str, object] | None = None,
+    *,
+    failures: Sequence[str] = (),
+    unseen: Sequence[str] = (),
+    good: str = "",
+    not_applicable: str = "",
+    evidence: Evidence | None = None,
 ) -> GateResult:
-    """Make a result: passed when there is no problem.
+    """Make a result from what a gate saw.
 
-    Else the problems are what the next round is told.
+    With `failures` it has failed; with nothing but `unseen`, what it could not look at, it could not
+    look; with neither it has passed, or is not applicable for the reason given. Failures and what could
+    not be looked at are the feedback for the next round.
     """
-    told = [
-        *problems[:TOLD_MAX],
-        *([f"and {len(problems) - TOLD_MAX} more"] if len(problems) > TOLD_MAX else []),
-    ]
+    problems = [*failures, *unseen]
+    more = len(problems) - FEEDBACK_MAX
+    feedback = [*problems[:FEEDBACK_MAX], *([f"and {more} more"] if more > 0 else [])]
+    if failures:
+        verdict = GateVerdict.FAILED
+    elif unseen:
+        verdict = GateVerdict.COULD_NOT_LOOK
+    else:
+        verdict = GateVerdict.NOT_APPLICABLE if not_applicable else GateVerdict.PASSED
+    detail = f"{len(problems)} problem(s): {problems[0]}" if failures else "; ".join(unseen[:1])
     return GateResult(
         gate=gate,
-        passed=not problems,
+        verdict=verdict,
         tree=context.tree,
-        detail=good if not problems else f"{len(problems)} problem(s): {problems[0]}",
-        failures=tuple(told),
-        evidence=evidence or {},
+        detail=detail or not_applicable or good,
+        failures=tuple(feedback),
+        evidence=evidence,
     )
+
+
+def run_problem(problem: RunProblem) -> tuple[list[str], list[str]]:
+    """Sort the problem of a whole test run into failures and what could not be looked at."""
+    return ([problem.text], []) if problem.is_failure else ([], [problem.text])

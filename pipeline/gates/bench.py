@@ -12,13 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.errors import Interrupted
 from pipeline.files import atomic
 from pipeline.files.trees import remove
 from pipeline.gates import runners
 from pipeline.gates.runners.base import Ask, Left
-from pipeline.gates.testrun import TestRun, believed
+from pipeline.gates.testrun import ProblemKind, RunProblem, TestRun, believed
 from pipeline.language.target import Target
 from pipeline.process.launch import Attempt, Launcher
 from pipeline.process.spec import STDERR, STDOUT, Ending, ExitRecord, LaunchSpec, OnOrphan
@@ -26,7 +26,7 @@ from pipeline.repo.setups import SetupFailed
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
-_FORM = 2
+_FORM = 3
 """Which form `TestRun` has in the cache of base results; another one is not read."""
 
 
@@ -115,7 +115,7 @@ class Bench:
         except (OSError, msgspec.DecodeError):
             pass
         result = self.run(tree, target)
-        if not result.problem:
+        if result.problem is None:
             atomic.write_bytes(path, msgspec.json.encode(result))
         return result
 
@@ -158,7 +158,8 @@ class Bench:
         try:
             folder = self._at(tree)
         except SetupFailed as exc:
-            return TestRun(tree=tree, problem=exc.what, command=command)
+            problem = RunProblem(kind=ProblemKind.SETUP_FAILED, text=exc.what)
+            return TestRun(tree=tree, problem=problem, command=command)
         root = self._workspace.folder
         ask = Ask(
             target=target,
@@ -175,10 +176,11 @@ class Bench:
             atomic.write_text(root / name, text, durable=False)
         record = self._launch(call.argv, folder, call.env, target.folder, target.test.timeout)
         if record.ending is not Ending.EXITED:
-            problem = f"{command}: {record.reason or record.ending.value}"
+            text = f"{command}: {record.reason or record.ending.value}"
+            problem = RunProblem(kind=ProblemKind.DID_NOT_END, text=text)
             return TestRun(tree=tree, problem=problem, command=command)
         stdout, stderr = folder / STDOUT, folder / STDERR
-        printed = gist(_whole(stderr)) or gist(_whole(stdout))
+        printed = excerpt(_whole(stderr)) or excerpt(_whole(stdout))
         left = Left(code=record.code, stdout=stdout, stderr=stderr, gist=printed)
         seen = runner.read(ask, left)
         remove(folder / "home")

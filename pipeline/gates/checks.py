@@ -10,9 +10,11 @@ move.
 import re
 from collections import Counter
 
-from pipeline.core.events import GateResult
-from pipeline.core.gist import gist
-from pipeline.gates.base import GateContext, verdict
+from msgspec.structs import replace
+
+from pipeline.core.evidence import CheckRun, ChecksEvidence, GateResult, GateVerdict
+from pipeline.core.excerpt import excerpt
+from pipeline.gates.base import GateContext, judged
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
@@ -26,40 +28,49 @@ _NUMBER = re.compile(r"\d+")
 
 def check(context: GateContext) -> GateResult:
     """Run every check of the targets that the change touches."""
-    problems: list[str] = []
-    known = 0
-    ran = 0
-    for target in context.affected():
-        for command in target.checks:
-            ran += 1
-            worse, old = _worse(context, target, command)
-            problems += [f"{command}: {line}" for line in worse]
-            known += old
-    good = f"{ran} check(s) found nothing new" if ran else "no checks are declared"
+    runs = [
+        _run(context, target, command) for target in context.affected() for command in target.checks
+    ]
+    known = sum(run.known for run in runs)
+    good = f"{len(runs)} check(s) found nothing new"
     good += f"; {known} finding(s) were there before" if known else ""
-    return verdict(context, GateName.CHECKS, problems, good, {"checks": ran, "known": known})
+    return judged(
+        context,
+        GateName.CHECKS,
+        failures=[f"{run.command}: {line}" for run in runs for line in run.new],
+        unseen=[
+            f"{run.command}: {run.why}" for run in runs if run.verdict is GateVerdict.COULD_NOT_LOOK
+        ],
+        good=good,
+        not_applicable="" if runs else "no checks are declared",
+        evidence=ChecksEvidence(checks=tuple(runs)),
+    )
 
 
-def _worse(context: GateContext, target: Target, command: str) -> tuple[list[str], int]:
-    """Return what a check finds on the tree and not on the base, and how much of it was there before."""
+def _run(context: GateContext, target: Target, command: str) -> CheckRun:
+    """Run one check; what it finds on the base as well is known and not held against the change."""
     now = context.bench.checked(context.tree, command, target)
+    outcome = CheckRun(target=target.name, command=command, verdict=GateVerdict.PASSED)
     if now.cannot_run:
-        return [now.problem or f"cannot be run: {gist(now.output)}"], 0
+        why = now.problem or f"cannot be run: {excerpt(now.output)}"
+        return replace(outcome, verdict=GateVerdict.COULD_NOT_LOOK, why=why)
     if now.code == 0:
-        return [], 0
+        return outcome
     before = context.bench.checked(context.base_tree, command, target)
     if before.code == 0 or before.cannot_run:
-        return findings(now.output) or [f"exit status {now.code}: {gist(now.output)}"], 0
+        new = findings(now.output) or [f"exit status {now.code}: {excerpt(now.output)}"]
+        return replace(outcome, verdict=GateVerdict.FAILED, new=tuple(new))
     left = Counter(map(_key, findings(before.output)))
-    found = findings(now.output)
-    if not found:
-        return [], 1
-    worse = []
-    for line in found:
+    lines = findings(now.output)
+    if not lines:
+        return replace(outcome, known=1)
+    new = []
+    for line in lines:
         left[_key(line)] -= 1
         if left[_key(line)] < 0:
-            worse.append(line)
-    return worse, len(found) - len(worse)
+            new.append(line)
+    verdict = GateVerdict.FAILED if new else GateVerdict.PASSED
+    return replace(outcome, verdict=verdict, new=tuple(new), known=len(lines) - len(new))
 
 
 def findings(output: str) -> list[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core.events import GateResult
-from pipeline.gates.base import GateContext, verdict
+from pipeline.core.evidence import FindingsEvidence, GateResult
+from pipeline.gates.base import GateContext, judged
 from pipeline.language.flow import GateName
 from pipeline.language.schemas import Finding, Findings, Severity
 
@@ -30,14 +30,18 @@ def check(context: GateContext) -> GateResult:
                 kept.append(finding)
             else:
                 dropped += 1
-    blocking = [_line(finding) for finding in kept if finding.severity is Severity.BLOCKING]
-    minor = [_line(finding) for finding in kept if finding.severity is not Severity.BLOCKING]
-    good = f"{len(kept)} finding(s), {len(blocking)} blocking" + (
-        f"; {dropped} without a place dropped" if dropped else ""
+    blocking = tuple(one for one in kept if one.severity is Severity.BLOCKING)
+    minor = tuple(one for one in kept if one.severity is not Severity.BLOCKING)
+    good = f"{len(kept)} finding(s), {len(blocking)} blocking"
+    good += f"; {dropped} without a place dropped" if dropped else ""
+    return judged(
+        context,
+        GateName.FINDINGS,
+        failures=() if context.last_round else [str(finding) for finding in blocking],
+        unseen=unread,
+        good=good,
+        evidence=FindingsEvidence(blocking=blocking, minor=minor, dropped=dropped),
     )
-    evidence: dict[str, object] = {"blocking": blocking, "minor": minor, "dropped": dropped}
-    problems = unread + ([] if context.last_round else blocking)
-    return verdict(context, GateName.FINDINGS, problems, good, evidence)
 
 
 def _read(path: Path) -> tuple[Finding, ...] | None:
@@ -50,9 +54,3 @@ def _read(path: Path) -> tuple[Finding, ...] | None:
 def _has_place(context: GateContext, finding: Finding) -> bool:
     text = context.store.read(context.tree, finding.file)
     return text is not None and 1 <= finding.line <= max(1, text.count(b"\n") + 1)
-
-
-def _line(finding: Finding) -> str:
-    return f"{finding.file}:{finding.line}: {finding.what}" + (
-        f" (fails when: {finding.fails_when})" if finding.fails_when else ""
-    )

@@ -4,9 +4,8 @@ Failures that the base has already are set apart. A test that fails is run again
 passes is flaky, is reported, and does not count as proof when it is new.
 """
 
-from pipeline.core.events import GateResult
-from pipeline.gates.base import GateContext, verdict
-from pipeline.gates.red import new_tests
+from pipeline.core.evidence import GateResult, GreenEvidence, NewTests, RedEvidence
+from pipeline.gates.base import GateContext, judged, run_problem
 from pipeline.gates.testrun import TestOutcome, TestRun
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
@@ -16,61 +15,73 @@ RERUNS = 2
 
 def check(context: GateContext) -> GateResult:
     """Run all tests on the tree."""
-    problems: list[str] = []
-    counts = {"tests_passed": 0, "tests_failed": 0, "tests_skipped": 0}
-    flaky: list[str] = []
-    known: list[str] = []
-    proven: list[str] = []
-    where: dict[str, str] = {}
-    for target in context.affected():
-        one = _Target(context, target)
-        problems += one.problems()
-        flaky += one.flaky
-        known += one.known
-        proven += one.proven
-        where |= {name: one.now.tests[name].file for name in one.proven}
-        counts["tests_passed"] += len(one.now.named(TestOutcome.PASSED))
-        counts["tests_failed"] += len(one.now.failing)
-        counts["tests_skipped"] += len(one.now.named(TestOutcome.SKIPPED))
-    good = f"{counts['tests_passed']} passed, {len(proven)} of them new"
-    good += f"; flaky: {', '.join(flaky)}" if flaky else ""
-    good += f"; {len(known)} failed on the base already" if known else ""
-    evidence: dict[str, object] = {
-        **counts,
-        "new": proven,
-        "new_in": where,
-        "flaky": flaky,
-        "known": known,
-    }
-    return verdict(context, GateName.GREEN, problems, good, evidence)
+    looks = [_TargetLook(context, target) for target in context.affected()]
+    for look in looks:
+        look.check()
+    evidence = _evidence(looks)
+    return judged(
+        context,
+        GateName.GREEN,
+        failures=[line for look in looks for line in look.failures],
+        unseen=[line for look in looks for line in look.unseen],
+        good=_summary(evidence),
+        evidence=evidence,
+    )
 
 
-class _Target:
-    """One target's tests on the tree in question."""
+def _evidence(looks: "list[_TargetLook]") -> GreenEvidence:
+    return GreenEvidence(
+        passed=sum(len(look.now.named(TestOutcome.PASSED)) for look in looks),
+        failed=sum(len(look.now.failing) for look in looks),
+        skipped=sum(len(look.now.named(TestOutcome.SKIPPED)) for look in looks),
+        new={name: look.now.tests[name].file for look in looks for name in look.proven},
+        flaky=tuple(name for look in looks for name in look.flaky),
+        known_failures=tuple(name for look in looks for name in look.known),
+    )
+
+
+def _summary(evidence: GreenEvidence) -> str:
+    summary = f"{evidence.passed} passed, {len(evidence.new)} of them new"
+    summary += f"; flaky: {', '.join(evidence.flaky)}" if evidence.flaky else ""
+    known = len(evidence.known_failures)
+    return summary + (f"; {known} failed on the base already" if known else "")
+
+
+def delivered_tests(red: GateResult | None, target: str) -> NewTests:
+    """Return what a red gate saw as new in one target; nothing without one."""
+    evidence = red.evidence if red is not None else None
+    return evidence.of(target) if isinstance(evidence, RedEvidence) else NewTests()
+
+
+class _TargetLook:
+    """One target's tests on the tree in question, and what is wrong with them."""
 
     def __init__(self, context: GateContext, target: Target) -> None:
         self.context = context
         self.target = target
         self.before = context.bench.baseline(context.base_tree, target)
         self.now = context.bench.run(context.tree, target)
-        part = new_tests(context.red, target.name)
-        self.new, self.files, self.missing = part.new, part.files, sorted(part.missing)
+        delivered = delivered_tests(context.red, target.name)
+        self.new, self.files, self.missing = delivered.tests, delivered.files, delivered.missing
         self.known = [name for name in self.now.failing if name in self.before.failing]
         self.flaky: list[str] = []
         self.proven: list[str] = []
+        self.failures: list[str] = []
+        self.unseen: list[str] = []
 
-    def problems(self) -> list[str]:
-        if self.now.problem:
-            return [self.now.problem]
+    def check(self) -> None:
+        if self.now.problem is not None:
+            self.failures, self.unseen = run_problem(self.now.problem)
+            return
         failing = [name for name in self.now.failing if name not in self.known]
         self.flaky = self._flaky(failing)
         self.proven = [name for name in self.now.named(TestOutcome.PASSED) if self._is_new(name)]
-        return [
+        self.failures = [
             *(
-                f"{file}: cannot be collected: {reason.type}: {reason.text}"
+                f"{file}: cannot be collected: {reason.what or reason.cause.words}: {reason.text}"
                 for file, reason in self.now.uncollected.items()
             ),
-            *(_told(name, self.now) for name in failing if name not in self.flaky),
+            *(_failure(name, self.now) for name in failing if name not in self.flaky),
             *(
                 f"{name}: a new test that is flaky proves nothing"
                 for name in self.flaky
@@ -127,13 +138,14 @@ class _Target:
         if self.now.uncollected or self.now.failing:
             return out
         return out + [
-            f"{module} was missing when the tests were red and still is not one of the tree's own modules"
+            f"{module} was missing when the tests were red "
+            "and still is not one of the tree's own modules"
             for module in self.missing
             if module not in self.now.imported
         ]
 
 
-def _told(name: str, run: TestRun) -> str:
+def _failure(name: str, run: TestRun) -> str:
     case = run.tests[name]
     lines = case.message.splitlines() or [case.reason.text if case.reason else ""]
     if (

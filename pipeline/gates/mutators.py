@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from pipeline.core.gist import gist
+from pipeline.core.evidence import Survivor
+from pipeline.core.excerpt import excerpt
 from pipeline.gates.bench import Bench
 from pipeline.gates.faults import changed_lines
 from pipeline.language.runners import runner_of
@@ -53,7 +54,7 @@ class Mutated(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     noticed: int = 0
-    survivors: tuple[str, ...] = ()
+    survivors: tuple[Survivor, ...] = ()
     problem: str = ""
 
 
@@ -75,7 +76,7 @@ def stryker(
     try:
         found = msgspec.json.decode(_report_in(done.output), type=_Report)
     except msgspec.DecodeError:
-        return Mutated(problem=f"Stryker left no report: {gist(done.output)}")
+        return Mutated(problem=f"Stryker left no report: {excerpt(done.output)}")
     return _read(target, found)
 
 
@@ -106,5 +107,5 @@ def _read(target: Target, report: _Report) -> Mutated:
             noticed += mutant.status in _NOTICED
             if mutant.status in _MISSED:
                 what = f"{mutant.mutatorName}, `{' '.join(mutant.replacement.split())[:60]}`"
-                survivors.append(f"{path}:{mutant.location.start.line}: {what}")
+                survivors.append(Survivor(file=path, line=mutant.location.start.line, what=what))
     return Mutated(noticed=noticed, survivors=tuple(survivors))

@@ -11,12 +11,21 @@ from collections.abc import Iterator
 
 import msgspec
 
-from pipeline.core.events import GateResult
-from pipeline.files.awake import Deadline
+from pipeline.core.evidence import (
+    FaultEvidence,
+    GateResult,
+    GateVerdict,
+    NewTests,
+    ProofEvidence,
+    RedEvidence,
+    Survivor,
+    UntriedFile,
+)
+from pipeline.files.clocks import Deadline
 from pipeline.gates import mutators
-from pipeline.gates.base import GateContext, verdict
+from pipeline.gates.base import GateContext, judged, run_problem
 from pipeline.gates.faults import Fault, faults
-from pipeline.gates.red import new_tests
+from pipeline.gates.green import delivered_tests
 from pipeline.gates.testrun import TestOutcome
 from pipeline.language import globs
 from pipeline.language.flow import GateName
@@ -48,111 +57,152 @@ _CODE = (
 
 
 class _Tried(msgspec.Struct):
-    noticed: int = 0
-    survivors: list[str] = []
-    skipped: list[str] = []
-    left_out: int = 0
+    """What the faults of all targets together showed so far."""
 
-    @property
-    def count(self) -> int:
-        return self.noticed + len(self.survivors)
+    noticed: int = 0
+    survivors: list[Survivor] = []
+    untried: list[UntriedFile] = []
+    not_tried: int = 0
+    switched_off: bool = True
+
+    def evidence(self) -> FaultEvidence:
+        """Return what there is to say; with nothing tried, why it is not applicable."""
+        tried = self.noticed + len(self.survivors)
+        return FaultEvidence(
+            verdict=GateVerdict.PASSED if tried else GateVerdict.NOT_APPLICABLE,
+            why="" if tried else self._why_none(),
+            noticed=self.noticed,
+            survivors=tuple(self.survivors),
+            not_tried=self.not_tried,
+            untried_files=tuple(self.untried),
+        )
+
+    def _why_none(self) -> str:
+        if self.switched_off:
+            return "no faults are wanted (proof: {faults: 0})"
+        if self.untried:
+            return "; ".join(f"{one.file}: {one.why}" for one in self.untried[:3])
+        if self.not_tried:
+            return "no time was left to try one"
+        return "the change has no place for a fault"
 
 
 def check(context: GateContext) -> GateResult:
-    """Run the new tests on the tree with the source as it was on the base, then on trees with one fault each."""
-    part = new_tests(context.red)
-    of = len(part.new) + len(part.files)
-    if not of:
-        return verdict(
-            context, GateName.PROOF, ["no red gate came before, so nothing is known to be new"], ""
-        )
+    """Run the new tests with the source as it was on the base, then with single faults in it."""
+    evidence = context.red.evidence if context.red is not None else None
+    new = evidence.all if isinstance(evidence, RedEvidence) else NewTests()
+    count = len(new.tests) + len(new.files)
+    if not count:
+        reason = "no red gate came before, so nothing is known to be new"
+        return judged(context, GateName.PROOF, unseen=[reason])
     without = context.store.graft(context.tree, context.base_tree, context.sources())
     if without == context.tree:
-        return verdict(context, GateName.PROOF, ["the source is unchanged"], "")
-    still, failed = _without(context, without)
-    good = f"without the source change, {failed} of {of} new test(s) or file(s) fail again"
-    evidence: dict[str, object] = {"failed_again": failed, "of": of}
-    if still:
-        return verdict(context, GateName.PROOF, still, good, evidence)
-    problems: list[str] = []
-    tried = _Tried(survivors=[], skipped=[])
-    for target in context.affected():
-        problems += _try_faults(context, target, tried)
-    evidence |= {"faults": tried.count, "noticed": tried.noticed, "survivors": tried.survivors}
-    evidence |= {"skipped": tried.skipped, "not_tried": tried.left_out}
-    return verdict(context, GateName.PROOF, problems, good + _told(tried), evidence)
+        return judged(context, GateName.PROOF, failures=["the source is unchanged"])
+    failures, unseen, failed = _without(context, without)
+    good = f"without the source change, {failed} of {count} new test(s) or file(s) fail again"
+    proof = ProofEvidence(failed_again=failed, new=count)
+    if not failures and not unseen:
+        failures, shown = _all_faults(context)
+        proof = ProofEvidence(failed_again=failed, new=count, faults=shown)
+        good += _summary(shown)
+    return judged(
+        context, GateName.PROOF, failures=failures, unseen=unseen, good=good, evidence=proof
+    )
 
 
-def _without(context: GateContext, without: str) -> tuple[list[str], int]:
+def _without(context: GateContext, without: str) -> tuple[list[str], list[str], int]:
     """Run the tests without the change.
 
-    Return the new ones that pass still, and how many fail again.
+    Return the new ones that pass still, what could not be looked at, and how many fail again.
     """
-    still: list[str] = []
+    failures: list[str] = []
+    unseen: list[str] = []
     failed = 0
     for target in context.affected():
         run = context.bench.run(without, target)
-        if run.problem:
-            still.append(run.problem)
+        if run.problem is not None:
+            forged, unreadable = run_problem(run.problem)
+            failures += forged
+            unseen += unreadable
         before = context.bench.baseline(context.base_tree, target)
-        part = new_tests(context.red, target.name)
-        still += [
+        new = delivered_tests(context.red, target.name)
+        failures += [
             f"{name}: passes without the source change"
             for name in run.named(TestOutcome.PASSED)
-            if name in part.new or (run.tests[name].file in part.files and name not in before.tests)
+            if name in new.tests or (run.tests[name].file in new.files and name not in before.tests)
         ]
-        failed += len(part.new.keys() & set(run.failing)) + len(
-            part.files.keys() & run.uncollected.keys()
-        )
-    return still, failed
+        failed += len(new.tests.keys() & set(run.failing))
+        failed += len(new.files.keys() & run.uncollected.keys())
+    return failures, unseen, failed
 
 
-def _told(tried: _Tried) -> str:
-    words = f"; {tried.noticed} of {tried.count} single faults noticed" if tried.count else ""
-    words += f"; {tried.left_out} not tried (limit of number or time)" if tried.left_out else ""
-    return words + (f"; no faults tried in {', '.join(tried.skipped[:3])}" if tried.skipped else "")
+def _summary(shown: FaultEvidence) -> str:
+    if not shown.tried:
+        return f"; no single fault was tried: {shown.why}"
+    words = f"; {shown.noticed} of {shown.tried} single faults noticed"
+    words += f"; {shown.not_tried} not tried (limit of number or time)" if shown.not_tried else ""
+    names = ", ".join(f"{one.file} ({one.why})" for one in shown.untried_files[:3])
+    return words + (f"; no faults tried in {names}" if names else "")
+
+
+def _all_faults(context: GateContext) -> tuple[list[str], FaultEvidence]:
+    """Try the faults of all targets; return what makes the gate fail, and what they showed."""
+    tried = _Tried(survivors=[], untried=[])
+    failures: list[str] = []
+    for target in context.affected():
+        failures += _try_faults(context, target, tried)
+    return failures, tried.evidence()
 
 
 def _try_faults(context: GateContext, target: Target, tried: _Tried) -> list[str]:
     """Try one target's faults within its limits; return what makes the gate fail."""
     wanted = list(_planned(context, target))
     rules = target.proof
+    tried.switched_off = tried.switched_off and not rules.faults
     deadline = Deadline(rules.timeout, context.awake)
     baseline = context.bench.baseline(context.base_tree, target)
     only = [] if baseline.duration_s < _WHOLE_SUITE_S else _new_test_files(context, target)
-    noticed, missed = _mutated(context, target, tried)
+    noticed, survivors = _mutated(context, target, tried)
     for number, (path, fault) in enumerate(wanted):
         if number >= rules.faults or not deadline.left_s:
-            tried.left_out += len(wanted) - number
+            tried.not_tried += len(wanted) - number
             break
         tree = context.store.with_file(context.tree, path, fault.text.encode())
         run = context.bench.run(tree, target, only)
-        if run.failing or run.uncollected or run.problem:
+        if run.failing or run.uncollected or run.problem is not None:
             noticed += 1
         else:
-            missed.append(f"{path}:{fault.line}: {fault.what}")
+            survivors.append(Survivor(file=path, line=fault.line, what=fault.what))
     tried.noticed += noticed
-    tried.survivors += missed
-    if noticed < rules.min * (noticed + len(missed)):
-        asked = f"{noticed} of {noticed + len(missed)} faults were noticed, `proof.min` asks for {rules.min:g} of them"
-        return [asked, *(f"not noticed: {line}" for line in missed)]
+    tried.survivors += survivors
+    total = noticed + len(survivors)
+    if noticed < rules.min * total:
+        wanted_share = f"`proof.min` asks for {rules.min:g} of them"
+        return [
+            f"{noticed} of {total} faults were noticed, {wanted_share}",
+            *(f"not noticed: {survivor}" for survivor in survivors),
+        ]
     return []
 
 
-def _mutated(context: GateContext, target: Target, tried: _Tried) -> tuple[int, list[str]]:
-    """Have the faults of other languages than Python made by a mutator that the project has, if there is one."""
+def _mutated(context: GateContext, target: Target, tried: _Tried) -> tuple[int, list[Survivor]]:
+    """Have faults of other languages than Python made by the project's own mutator, if it has one."""
     if not target.proof.faults:
         return 0, []
     texts = dict(_texts(context, target, _CODE))
     known = {path: both for path, both in texts.items() if path.endswith(mutators.ENDINGS)}
-    found = (
-        mutators.stryker(context.bench, context.tree, target, known)
-        if known
-        else mutators.Mutated()
-    )
-    tried.skipped += [f"{path} (only Python is known)" for path in texts if path not in known]
-    tried.skipped += [f"{path} ({found.problem})" for path in known if found.problem]
-    return found.noticed, list(found.survivors)
+    mutated = mutators.Mutated()
+    if known:
+        mutated = mutators.stryker(context.bench, context.tree, target, known)
+    tried.untried += [
+        UntriedFile(file=path, why="no mutator for this language is known")
+        for path in texts
+        if path not in known
+    ]
+    tried.untried += [
+        UntriedFile(file=path, why=mutated.problem) for path in known if mutated.problem
+    ]
+    return mutated.noticed, list(mutated.survivors)
 
 
 def _texts(

@@ -6,20 +6,15 @@ A syntax error, a missing fixture, a missing third-party package or a skip is no
 
 import re
 
-import msgspec
-
-from pipeline.core.events import GateResult
-from pipeline.gates.base import GateContext, verdict
+from pipeline.core.evidence import FailureCause, GateResult, NewTests, RedEvidence
+from pipeline.gates.base import GateContext, judged, run_problem
 from pipeline.gates.runners.python import own_names
-from pipeline.gates.testrun import Reason, TestOutcome, TestRun
+from pipeline.gates.testrun import FailureReason, TestCase, TestOutcome, TestRun
 from pipeline.language import globs
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
-ASSERTION = "assertion"
-MISSING_NAME = "missing name"
-EXIT_STATUS = "exit status only"
-_ASSERTIONS = {"AssertionError", "Failed"}
+_GOOD_CAUSES = {FailureCause.ASSERTION, FailureCause.MISSING_NAME, FailureCause.TIMED_OUT}
 _DECLARATIONS = (
     "pyproject.toml",
     "setup.cfg",
@@ -29,46 +24,38 @@ _DECLARATIONS = (
 )
 
 
-class Part(msgspec.Struct):
-    """What is new in one target.
-
-    Tests with the kind of their failure, files that wait for a name, missing modules.
-    """
-
-    new: dict[str, str] = {}
-    files: dict[str, str] = {}
-    missing: set[str] = set()
-
-
 def check(context: GateContext) -> GateResult:
     """Run all tests on the tree with the new tests, and hold them against the base's."""
-    problems: list[str] = []
-    kinds: dict[str, str] = {}
-    files: dict[str, str] = {}
-    missing: set[str] = set()
-    parts: dict[str, Part] = {}
-    for target in context.affected():
-        part = parts[target.name] = Part(new={}, files={}, missing=set())
-        _Target(context, target).check(problems, part.new, part.files, part.missing)
-        kinds |= part.new
-        files |= part.files
-        missing |= part.missing
-    if not kinds and not files and not problems:
-        problems.append("no new test was found: nothing here fails before the change")
-    count = f"{len(kinds)} new test(s)" if kinds else ""
-    whole = f"{len(files)} new file(s) that cannot be imported yet" if files else ""
-    weakly = EXIT_STATUS in kinds.values()
-    good = " and ".join(part for part in (count, whole) if part) + " fail on the base"
-    good += (
-        "; only the exit status is known, so the reason is not" if weakly else ", for good reasons"
+    looks = [_TargetLook(context, target) for target in context.affected()]
+    for look in looks:
+        look.check()
+    evidence = RedEvidence(targets={look.target.name: look.new_tests for look in looks})
+    failures = [line for look in looks for line in look.failures]
+    unseen = [line for look in looks for line in look.unseen]
+    new = evidence.all
+    if not new.tests and not new.files and not failures and not unseen:
+        failures.append("no new test was found: nothing here fails before the change")
+    return judged(
+        context,
+        GateName.RED,
+        failures=failures,
+        unseen=unseen,
+        good=_summary(new),
+        evidence=evidence,
     )
-    evidence: dict[str, object] = {"new": kinds, "files": files, "missing": sorted(missing)}
-    evidence["targets"] = msgspec.to_builtins(parts)
-    return verdict(context, GateName.RED, problems, good, evidence)
 
 
-class _Target:
-    """The new tests of one target."""
+def _summary(new: NewTests) -> str:
+    tests = f"{len(new.tests)} new test(s)" if new.tests else ""
+    files = f"{len(new.files)} new file(s) that cannot be imported yet" if new.files else ""
+    summary = " and ".join(part for part in (tests, files) if part) + " fail on the base"
+    if FailureCause.EXIT_STATUS in new.tests.values():
+        return summary + "; only the exit status is known, so the reason is not"
+    return summary + ", for good reasons"
+
+
+class _TargetLook:
+    """The new tests of one target, and what is wrong with them."""
 
     def __init__(self, context: GateContext, target: Target) -> None:
         self.target = target
@@ -78,89 +65,101 @@ class _Target:
         self.declared = _declared(context)
         changed = {change.path for change in context.store.diff(context.base_tree, context.tree)}
         self.changed_tests = {path for path in changed if globs.matches_any(target.tests, path)}
+        self.failures: list[str] = []
+        self.unseen: list[str] = []
+        self._tests: dict[str, FailureCause] = {}
+        self._files: dict[str, FailureCause] = {}
+        self._missing: set[str] = set()
 
-    def check(
-        self, problems: list[str], kinds: dict[str, str], files: dict[str, str], missing: set[str]
-    ) -> None:
-        if self.now.problem:
-            problems.append(self.now.problem)
-            return
-        if self.now.weak:
-            problems += self._check_weak(kinds)
-            return
+    @property
+    def new_tests(self) -> NewTests:
+        return NewTests(tests=self._tests, files=self._files, missing=tuple(sorted(self._missing)))
+
+    def check(self) -> None:
+        if self.now.problem is not None:
+            self.failures, self.unseen = run_problem(self.now.problem)
+        elif self.now.weak:
+            self._check_exit_status()
+        else:
+            self._check_files()
+            self._check_tests()
+            self.failures += _vanished(self.before, self.now)
+
+    def _check_files(self) -> None:
         for file, reason in self.now.uncollected.items():
             if file not in self.changed_tests:
-                problems.append(
+                self.failures.append(
                     f"{file}: an old test file can no longer be collected: {reason.text}"
                 )
-            elif self._kind(reason, missing) != MISSING_NAME:
-                problems.append(
+            elif self._cause(reason) is not FailureCause.MISSING_NAME:
+                self.failures.append(
                     f"{file}: cannot be collected, and not for a name of your own: {_says(reason)}"
                 )
             else:
-                files[file] = MISSING_NAME
+                self._files[file] = FailureCause.MISSING_NAME
+
+    def _check_tests(self) -> None:
         for name, case in self.now.tests.items():
             if name in self.before.tests:
-                self._check_old(name, problems)
+                self._check_old(name)
             elif case.outcome in {TestOutcome.PASSED, TestOutcome.SKIPPED}:
-                problems.append(
-                    f"{name}: a new test that {case.outcome.value} before there is any source for it"
+                self.failures.append(
+                    f"{name}: a new test that {case.outcome.value} "
+                    "before there is any source for it"
                 )
             else:
-                kind = self._kind(case.reason, missing)
-                kinds[name] = kind
-                if kind not in {ASSERTION, MISSING_NAME}:
-                    problems.append(
-                        f"{name}: fails for the wrong reason: {kind}: {case.message[:200]}"
-                    )
-        problems += _vanished(self.before, self.now)
+                self._check_new(name, case)
 
-    def _check_weak(self, kinds: dict[str, str]) -> list[str]:
-        """Where only the exit status is known.
+    def _check_new(self, name: str, case: TestCase) -> None:
+        cause = self._tests[name] = self._cause(case.reason)
+        if cause not in _GOOD_CAUSES:
+            what = case.reason.what if case.reason is not None and case.reason.what else cause.words
+            self.failures.append(
+                f"{name}: fails for the wrong reason: {what}: {case.message[:200]}"
+            )
 
-        New test files, and a command that fails with them.
-        """
+    def _check_exit_status(self) -> None:
+        """Where only the exit status is known: new test files, and a command that fails with them."""
         command = self.target.test.command
         if self.before.failing:
-            return [
-                f"{command} fails on the base already; as only its exit status is known, nothing can be shown"
-            ]
-        if not self.now.failing:
-            return (
+            self.failures.append(
+                f"{command} fails on the base already; as only its exit status is known, "
+                "nothing can be shown"
+            )
+        elif not self.now.failing:
+            self.failures += (
                 [f"{command} still passes: nothing here fails before the change"]
                 if self.changed_tests
                 else []
             )
-        if not self.changed_tests:
-            return [f"{command} fails, and no test file is new"]
-        kinds.update(dict.fromkeys(self.now.failing, EXIT_STATUS))
-        return []
+        elif not self.changed_tests:
+            self.failures.append(f"{command} fails, and no test file is new")
+        else:
+            self._tests = dict.fromkeys(self.now.failing, FailureCause.EXIT_STATUS)
 
-    def _check_old(self, name: str, problems: list[str]) -> None:
+    def _check_old(self, name: str) -> None:
         then, now = self.before.tests[name].outcome, self.now.tests[name].outcome
         if then is TestOutcome.PASSED and now is not TestOutcome.PASSED:
-            problems.append(
-                f"{name}: an old test that passed before is {now.value} now; old tests stay as they are"
+            self.failures.append(
+                f"{name}: an old test that passed before is {now.value} now; "
+                "old tests stay as they are"
             )
 
-    def _kind(self, reason: Reason | None, missing: set[str]) -> str:
+    def _cause(self, reason: FailureReason | None) -> FailureCause:
+        """Return why a test failed, seen from this project: whose a missing name is decides."""
         if reason is None:
-            return "unknown"
-        if reason.type in _ASSERTIONS:
-            return ASSERTION
-        if reason.missing is None:
-            return reason.type
-        owner, name = reason.missing
-        top = owner.partition(".")[0]
-        if top in self.own or (not owner and name):
-            missing.update([owner] if owner and reason.type == "ModuleNotFoundError" else [])
-            return MISSING_NAME
-        if reason.type == "ModuleNotFoundError" and top.lower() not in self.declared:
-            missing.add(owner)
-            return MISSING_NAME
-        if reason.type == "NameError" and reason.file and top in _module_names(reason.file):
-            return f"{reason.type} in the test itself"
-        return reason.type
+            return FailureCause.UNKNOWN
+        if reason.cause is not FailureCause.MISSING_NAME or reason.missing is None:
+            return reason.cause
+        missing = reason.missing
+        top = missing.owner.partition(".")[0]
+        if not missing.owner or top in self.own:
+            self._missing.update([missing.owner] if missing.owner and missing.is_module else [])
+            return FailureCause.MISSING_NAME
+        if missing.is_module and top.lower() not in self.declared:
+            self._missing.add(missing.owner)
+            return FailureCause.MISSING_NAME
+        return FailureCause.MISSING_PACKAGE if missing.is_module else reason.raised
 
 
 def _vanished(before: TestRun, now: TestRun) -> list[str]:
@@ -175,25 +174,11 @@ def _declared(context: GateContext) -> set[str]:
     for path in context.store.paths(context.base_tree):
         if globs.matches_any(_DECLARATIONS, path):
             text = context.store.read(context.base_tree, path) or b""
-            found = re.findall(r"[A-Za-z][A-Za-z0-9_.-]*", text.decode("utf-8", "replace"))
-            words.update(word.lower().replace("-", "_") for word in found)
+            names = re.findall(r"[A-Za-z][A-Za-z0-9_.-]*", text.decode("utf-8", "replace"))
+            words.update(name.lower().replace("-", "_") for name in names)
     return words
 
 
-def _module_names(file: str) -> set[str]:
-    return {file.removesuffix(".py").replace("/", ".").partition(".")[0]}
-
-
-def _says(reason: Reason) -> str:
-    return f"{reason.type}: {reason.text.splitlines()[0][:200] if reason.text else ''}"
-
-
-def new_tests(red: GateResult | None, target: str = "") -> Part:
-    """Take a red gate's evidence apart: of one target, or of all of them together."""
-    found = red.evidence if red is not None else {}
-    parts = found.get("targets")
-    if target and isinstance(parts, dict):
-        found = parts.get(target, {})
-    return msgspec.convert(
-        {name: found[name] for name in ("new", "files", "missing") if name in found}, type=Part
-    )
+def _says(reason: FailureReason) -> str:
+    first = reason.text.splitlines()[0][:200] if reason.text else ""
+    return f"{reason.what or reason.cause.words}: {first}"

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.core.evidence import FailureCause
+
 
 class TestOutcome(StrEnum):
     """How one test ended."""
@@ -22,18 +24,53 @@ class TestOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
-class Reason(msgspec.Struct, frozen=True):
-    """Why a test failed.
+class MissingName(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that was not there: `name` in `owner`, a module or class.
 
-    Exception type, its text, the missing `[owner, name]` if one was, the file.
-
-    An empty owner means: one of the project's own, as far as the runner can tell.
+    An empty owner means: one of the project's own, as far as the runner can tell. For a module that is
+    missing as a whole `is_module` is true and `owner` is its name.
     """
 
-    type: str
+    owner: str
+    name: str = ""
+    is_module: bool = False
+
+
+class FailureReason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a test failed, or a file could not be loaded.
+
+    `cause` is what code decides by; where it is a missing name, `raised` says where it was missed, should
+    the name not be the project's own. `what` is the runner's own word for it (an exception's type, a
+    compiler's code) and `text` its message, both for people. `file` is the test's file.
+    """
+
+    cause: FailureCause
+    raised: FailureCause = FailureCause.UNKNOWN
+    what: str = ""
     text: str = ""
-    missing: tuple[str, str] | None = None
+    missing: MissingName | None = None
     file: str = ""
+
+
+class ProblemKind(StrEnum):
+    """Why a whole test run says nothing about its tests."""
+
+    SETUP_FAILED = "setup_failed"
+    DID_NOT_END = "did_not_end"
+    NO_REPORT = "no_report"
+    FORGED = "forged"
+
+
+class RunProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run as a whole cannot be believed; `text` for people."""
+
+    kind: ProblemKind
+    text: str
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the tree is to blame; otherwise nobody could look."""
+        return self.kind is ProblemKind.FORGED
 
 
 class TestCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +81,7 @@ class TestCase(msgspec.Struct, frozen=True, kw_only=True):
 
     outcome: TestOutcome
     message: str = ""
-    reason: Reason | None = None
+    reason: FailureReason | None = None
     file: str = ""
 
 
@@ -58,11 +95,11 @@ class TestRun(msgspec.Struct, frozen=True, kw_only=True):
 
     tree: str
     tests: dict[str, TestCase] = {}
-    uncollected: dict[str, Reason] = {}
+    uncollected: dict[str, FailureReason] = {}
     blocked: tuple[str, ...] = ()
     foreign: dict[str, str] = {}
     imported: tuple[str, ...] = ()
-    problem: str = ""
+    problem: RunProblem | None = None
     weak: bool = False
     duration_s: float = 0.0
     command: str = ""
@@ -90,7 +127,7 @@ class Seen(msgspec.Struct, kw_only=True):
     """
 
     tests: dict[str, TestCase] = {}
-    uncollected: dict[str, Reason] = {}
+    uncollected: dict[str, FailureReason] = {}
     blocked: tuple[str, ...] = ()
     origins: Mapping[str, str] = {}
     unreadable: str = ""
@@ -106,10 +143,16 @@ def believed(
     """
     witnesses = [seen.tests.pop(name) for name in list(seen.tests) if canary in name]
     top = os.path.realpath(root)
-    problem = seen.unreadable
+    problem = (
+        RunProblem(kind=ProblemKind.NO_REPORT, text=seen.unreadable) if seen.unreadable else None
+    )
     fooled = not witnesses or any(one.outcome is not TestOutcome.FAILED for one in witnesses)
     if not problem and fooled and not seen.weak and not _all_blocked(seen):
-        problem = "the engine's own failing test is not in the report as failed: the report is not believed"
+        problem = RunProblem(
+            kind=ProblemKind.FORGED,
+            text="the engine's own failing test is not in the report as failed: "
+            "the report is not believed",
+        )
     return TestRun(
         tree=tree,
         tests=seen.tests,

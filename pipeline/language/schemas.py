@@ -26,6 +26,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     fails_when: str = ""
 
+    def __str__(self) -> str:
+        """Name the place first, as compilers do."""
+        scenario = f" (fails when: {self.fails_when})" if self.fails_when else ""
+        return f"{self.file}:{self.line}: {self.what}{scenario}"
+
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """All a reviewer found; an empty list is an answer."""

@@ -2,7 +2,7 @@
 
 It holds the stage's locks and the attempt's own, starts the command in a session of its own, keeps
 its output under a cap, ends it on time, on request or when the orchestrator is gone, kills whatever
-is left, and writes a durable record. Deadlines count awake time (`files/awake`): nothing is ended
+is left, and writes a durable record. Deadlines count awake time (`files/clocks`): nothing is ended
 for having slept. The socket to the orchestrator is a lifeline in both directions.
 """
 
@@ -22,7 +22,7 @@ import msgspec
 from pipeline.core import redact
 from pipeline.errors import Busy
 from pipeline.files import atomic, locks
-from pipeline.files.awake import Clock, Deadline, awake_s
+from pipeline.files.clocks import Clock, Deadline, awake_s
 from pipeline.process import tree
 from pipeline.process.spec import (
     ABANDONED,

@@ -11,7 +11,7 @@ import signal
 import time
 from pathlib import Path
 
-from pipeline.files.awake import Deadline
+from pipeline.files.clocks import Deadline
 
 _PR_SET_CHILD_SUBREAPER = 36
 _SWEEP_S = 5.0

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.errors import Problem, UsageProblem
 
 TIMEOUT_S = 300.0
@@ -34,7 +34,7 @@ class GitError(Problem):
         self.status = status
         self.stderr = stderr
         command = " ".join(arguments)
-        super().__init__(f"git {command} failed with status {status}: {gist(stderr)}")
+        super().__init__(f"git {command} failed with status {status}: {excerpt(stderr)}")
 
 
 class Git:

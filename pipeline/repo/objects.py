@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.errors import UsageProblem
 from pipeline.repo.git import GitError
 from pipeline.repo.store import Store
@@ -118,7 +118,7 @@ def _fetch_missing(user: UserRepo, remote: str, base: str, run_id: str) -> None:
         except GitError as exc:
             raise UsageProblem(
                 f"this is a partial clone, and {len(missing)} files of {base[:12]} could not be fetched from {remote}: "
-                + gist(exc.stderr),
+                + excerpt(exc.stderr),
                 f"Make {remote} reachable, then type: pipeline resume {run_id}",
             ) from exc
     raise UsageProblem(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.files import atomic
 from pipeline.files.trees import remove
 from pipeline.language import globs
@@ -390,7 +390,7 @@ class Workspace:
             blob = filters.clean(self.store.folder, config, self.store.filters(), path, data, how)
         except GitError as exc:
             violations.append(
-                f"{path}: its filter {how.filter} cannot store it: {gist(exc.stderr)}"
+                f"{path}: its filter {how.filter} cannot store it: {excerpt(exc.stderr)}"
             )
             return
         stdin = f"{_mode(path, now)} {blob}\t{path}\0".encode("utf-8", "surrogateescape")

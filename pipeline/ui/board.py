@@ -30,7 +30,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.state import RunState
 from pipeline.engine.views import describe
-from pipeline.files.awake import awake_s
+from pipeline.files.clocks import awake_s
 from pipeline.ui.text import Colour, Printer, seconds
 
 _REFRESH_PER_S = 5

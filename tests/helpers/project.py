@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.demo import stage_set
-from pipeline.files.awake import awake_s
+from pipeline.files.clocks import awake_s
 
 ROOT = Path(__file__).parents[2]
 AGENT = Path(__file__).parent / "scripted_agent.py"

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import Busy
 from pipeline.files import locks
-from pipeline.files.awake import Deadline, awake_s
+from pipeline.files.clocks import Deadline, awake_s
 from pipeline.process.spec import RECORD, Ending, ExitRecord, LaunchSpec
 from tests.files.processes import line, output_of, python, tell
 from tests.helpers.laptop import NIGHT_S, Laptop

@@ -11,7 +11,7 @@ from datetime import timedelta
 import msgspec
 
 from pipeline.core.events import PersonEdited, RunStarted
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.core.state import RunState
 from pipeline.engine.publishing import wording
 from pipeline.engine.result import Commit, newest_gate
@@ -205,7 +205,7 @@ class Composer:
     def _unsigned(self, exc: GitError) -> UsageProblem:
         run = self.started.run_id
         return UsageProblem(
-            f"git could not sign a commit: {gist(exc.stderr)}",
+            f"git could not sign a commit: {excerpt(exc.stderr)}",
             "Mend that (git config --get-regexp 'gpg|sign' shows what is set; unlock the key), or do without: "
             f"git config commit.gpgsign false\nThen type: pipeline resume {run}",
         )

@@ -7,7 +7,7 @@ import os
 import shutil
 from contextlib import suppress
 
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.engine.world import World
 from pipeline.errors import UsageProblem
 from pipeline.repo.filters import lfs_path, pointed_at
@@ -44,7 +44,7 @@ def hand_over(world: World, store: Store, base: str, head: str, remote: str, run
         world.user.git("lfs", "push", "--object-id", remote, *found)
     except GitError as exc:
         raise UsageProblem(
-            f"{len(found)} Git LFS object(s) could not be pushed to {remote}: {gist(exc.stderr)}",
+            f"{len(found)} Git LFS object(s) could not be pushed to {remote}: {excerpt(exc.stderr)}",
             f"Mend that (git lfs env), then type: pipeline resume {run_id}",
         ) from exc
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pipeline.core.events import Effect, EffectDone, EffectIntended, Event, Noted, RunStarted
-from pipeline.core.gist import gist
+from pipeline.core.excerpt import excerpt
 from pipeline.core.state import RunState
 from pipeline.engine.publishing import large, moved, pr_body
 from pipeline.engine.publishing.compose import Composer
@@ -212,7 +212,7 @@ class Publisher:
                 f"It is left as it is. Look at it; rename or delete it, {again}",
             )
         return UsageProblem(
-            f"{self.started.remote} did not take the push: {gist(exc.stderr)}",
+            f"{self.started.remote} did not take the push: {excerpt(exc.stderr)}",
             f"Mend that, {again}",
         )
 

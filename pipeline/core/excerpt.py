@@ -3,7 +3,7 @@
 _CUT = "[...]"
 
 
-def gist(text: str, limit: int = 400) -> str:
+def excerpt(text: str, limit: int = 400) -> str:
     """Return a text of at most about `limit` characters.
 
     Its first and last lines, a third and two thirds of it.

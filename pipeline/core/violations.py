@@ -1,0 +1,63 @@
+"""What a stage did that it may not: a kind that code can decide by, and the path concerned."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class ViolationKind(StrEnum):
+    """The rules that a stage can break."""
+
+    OUTSIDE_ITS_PATHS = "outside_its_paths"
+    PROTECTED_PATH = "protected_path"
+    NESTED_REPOSITORY = "nested_repository"
+    SPECIAL_FILE = "special_file"
+    UNPRINTABLE_NAME = "unprintable_name"
+    TOO_LARGE = "too_large"
+    FILTER_FAILED = "filter_failed"
+    SUBMODULE = "submodule"
+    LINK_OUTSIDE = "link_outside"
+    WORKSPACE_REMOVED = "workspace_removed"
+    COPY_OF_IGNORED_FILE = "copy_of_ignored_file"
+    SECRET_WRITTEN = "secret_written"  # noqa: S105 - the name of a rule
+
+
+_WORDS = {
+    ViolationKind.OUTSIDE_ITS_PATHS: "outside the paths of this stage",
+    ViolationKind.PROTECTED_PATH: "protected, no stage may write it",
+    ViolationKind.NESTED_REPOSITORY: "a git repository inside the workspace",
+    ViolationKind.SPECIAL_FILE: "neither a file nor a folder nor a link",
+    ViolationKind.UNPRINTABLE_NAME: "a name that is not plain text",
+    ViolationKind.TOO_LARGE: "too large",
+    ViolationKind.FILTER_FAILED: "its filter cannot store it",
+    ViolationKind.SUBMODULE: "a submodule",
+    ViolationKind.LINK_OUTSIDE: "a link out of the workspace",
+    ViolationKind.WORKSPACE_REMOVED: "the workspace itself was taken away",
+    ViolationKind.COPY_OF_IGNORED_FILE: "a copy of a file that git ignores",
+    ViolationKind.SECRET_WRITTEN: "the value of a secret stands in what the stage wrote",
+}
+
+
+class Violation(msgspec.Struct, frozen=True, kw_only=True):
+    """One broken rule; `path` is the file concerned (or the variable of a secret), `detail` more words."""
+
+    kind: ViolationKind
+    path: str = ""
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """Say it in one line; a name that could steer a terminal is shown escaped."""
+        words = _WORDS[self.kind]
+        if self.kind is ViolationKind.SECRET_WRITTEN:
+            return f"the value of ${self.path} stands in what the stage wrote"
+        name = self.path if self.path.isprintable() and _encodes(self.path) else ascii(self.path)
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"{name}: {words}{detail}" if self.path else f"{words}{detail}"
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

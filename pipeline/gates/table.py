@@ -1,0 +1,38 @@
+"""The gates by name: a table to `module:function`, and the one way to ask a gate."""
+
+from importlib import import_module
+
+from pipeline.core.evidence import GateResult, GateVerdict
+from pipeline.errors import Busy, Interrupted, Problem
+from pipeline.gates.base import GateContext
+from pipeline.language.flow import GateName
+
+TABLE = {
+    GateName.RED: "pipeline.gates.red:check",
+    GateName.GREEN: "pipeline.gates.green:check",
+    GateName.PROOF: "pipeline.gates.proof:check",
+    GateName.CHECKS: "pipeline.gates.checks:check",
+    GateName.UNTAMPERED: "pipeline.gates.untampered:check",
+    GateName.FINDINGS: "pipeline.gates.findings:check",
+}
+
+
+def check(gate: GateName, context: GateContext) -> GateResult:
+    """Ask one gate; one that meets a problem of its own could not look.
+
+    Raises `Busy` and `Interrupted`: then nobody has looked yet, and somebody will.
+    """
+    module, _, function = TABLE[gate].partition(":")
+    try:
+        result: GateResult = getattr(import_module(module), function)(context)
+    except (Busy, Interrupted):
+        raise
+    except Problem as exc:
+        return GateResult(
+            gate=gate,
+            verdict=GateVerdict.COULD_NOT_LOOK,
+            tree=context.tree,
+            detail=exc.what,
+            failures=(exc.what,),
+        )
+    return result
