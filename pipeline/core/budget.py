@@ -5,13 +5,17 @@ An attempt that does not say what it cost is taken to have cost what was reserve
 
 import msgspec
 
-from pipeline.core.events import LimitsRaised, Outcome, StageFinished
+from pipeline.core.events import LimitsRaised, StageFinished
+from pipeline.core.retry import rule_of
 from pipeline.language.flow import StageLimits
 from pipeline.language.plan import Kind, Node, Plan
 
 
 class Budget(msgspec.Struct):
-    """The limits of a run, what is spent, and what running attempts have reserved."""
+    """The limits of a run, what is charged against them, and what running attempts have reserved.
+
+    What is charged is not what was paid: an attempt that reports no cost is charged what was reserved.
+    """
 
     usd: float | None = None
     tokens: int | None = None
@@ -36,12 +40,16 @@ class Budget(msgspec.Struct):
         reserved = self.reserved.pop(event.stage, StageLimits())
         if event.inherited:
             return
-        was_paid = event.outcome is not Outcome.PARKED
-        usage = event.usage
-        known = usage.cost_usd is not None
-        self.spent_usd += usage.cost_usd or 0.0 if known or not was_paid else reserved.usd or 0.0
+        rule, usage = rule_of(event.outcome, event.kind), event.usage
+        if usage.cost_usd is not None:
+            self.spent_usd += usage.cost_usd
+        elif rule.keeps_reserve:
+            self.spent_usd += reserved.usd or 0.0
         counts = [count for count in (usage.input_tokens, usage.output_tokens) if count is not None]
-        self.spent_tokens += sum(counts) if counts or not was_paid else reserved.tokens or 0
+        if counts:
+            self.spent_tokens += sum(counts)
+        elif rule.keeps_reserve:
+            self.spent_tokens += reserved.tokens or 0
 
     def refusal(self, node: Node) -> str:
         """Say why there is no budget for an attempt of this stage; an empty text when there is."""

@@ -7,24 +7,17 @@ and a slot is free; nothing that waits keeps another from starting; what cannot 
 whatever happens, there is an end or somebody to wait for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import IntEnum
 
 import msgspec
 
 from pipeline.core import values
-from pipeline.core.events import Item, RunEnd, Verdict
+from pipeline.core.events import Answered, ConditionResult, Item
 from pipeline.core.memory import OPEN, Status
-from pipeline.core.state import RunState
+from pipeline.core.outcomes import PARK_ORDER, RunEnd, StopReason
+from pipeline.core.state import Failure, RunState
 from pipeline.language.plan import Node
-
-
-class Waits(IntEnum):
-    """For whom a parked run waits, as the exit code that says so."""
-
-    PERSON = 3
-    OTHERS = 75
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -44,7 +37,7 @@ class Judge(msgspec.Struct, frozen=True):
     """A stage's `when` has its answer."""
 
     stage: str
-    verdict: Verdict
+    result: ConditionResult
     reason: str
 
 
@@ -73,7 +66,7 @@ class TakeBack(msgspec.Struct, frozen=True):
     """Have stages run again, with what a person said."""
 
     stages: tuple[str, ...]
-    told: tuple[str, ...]
+    feedback: tuple[str, ...]
     reason: str
 
 
@@ -82,7 +75,7 @@ class NextRound(msgspec.Struct, frozen=True):
 
     loop: str
     round: int
-    told: tuple[str, ...]
+    feedback: tuple[str, ...]
 
 
 class EndLoop(msgspec.Struct, frozen=True):
@@ -109,8 +102,9 @@ class WaitUntil(msgspec.Struct, frozen=True):
 class Park(msgspec.Struct, frozen=True):
     """Nothing can go on without somebody else; leave the run resumable."""
 
+    stop: StopReason
     reason: str
-    waits: Waits = Waits.OTHERS
+    hint: str = ""
 
 
 class Rest(msgspec.Struct, frozen=True):
@@ -138,58 +132,61 @@ def decide(
     `awake_s` is how long this process has been awake with the run; `draining` means: let what runs
     finish, start nothing (a polite stop).
     """
-    if state.end is not None or state.started is None:
+    if state.finished is not None:
         return []
-    if state.cancel is not None:
-        stop: list[Command] = [Cancel(stage) for stage in state.running]
-        return stop or [Finish(RunEnd.CANCELLED, state.cancel)]
-    if state.needless is not None:
-        rest: list[Command] = [Cancel(stage) for stage in state.running]
-        return rest or [Finish(RunEnd.NEEDLESS, state.needless)]
+    running, requests = state.agenda.running, state.requests
+    if requests.cancel is not None:
+        return _end(state, RunEnd.CANCELLED, requests.cancel)
+    if state.course.declined is not None:
+        return _end(state, RunEnd.NOTHING_TO_DO, state.course.declined)
     if draining:
         return []
-    if state.only is not None:
-        return _alone(state, state.only, now)
-    ending: list[Command] = [Cancel(stage) for stage in state.ending if stage in state.running]
+    if requests.only is not None:
+        return _alone(state, requests.only, now)
+    ending: list[Command] = [
+        Cancel(stage) for stage in requests.cancelled_stages if stage in running
+    ]
     return [*ending, *_going_on(state, now, parallel, awake_s)]
+
+
+def _end(state: RunState, end: RunEnd, reason: str) -> list[Command]:
+    """End what runs, and then the run."""
+    running: list[Command] = [Cancel(stage) for stage in state.agenda.running]
+    return running or [Finish(end, reason)]
 
 
 def _going_on(state: RunState, now: datetime, parallel: int, awake_s: float) -> list[Command]:
     wall_s = state.budget.wall_s
-    if wall_s is not None and state.worked_s + awake_s >= wall_s:
+    if wall_s is not None and state.time.earlier_s + awake_s >= wall_s:
         return _out_of_time(state, wall_s)
-    if state.sent_back is not None and not state.stopped:
-        return _send_back(state)
-    if not state.stopped and (verdicts := _verdicts(state)):
-        return verdicts
-    if state.doomed is not None and (ending := _doomed(state)) is not None:
+    is_stopped, failure = state.course.is_stopped, state.course.failure
+    if state.requests.revision is not None and not is_stopped:
+        return _send_back(state, state.requests.revision)
+    if not is_stopped and (decisions := _loop_decisions(state)):
+        return decisions
+    if failure is not None and (ending := _failed(state, failure)) is not None:
         return ending
     if answered := _answered(state):
         return answered
-    if state.all_done:
-        end = RunEnd.FAILED if state.doomed else RunEnd.DONE
-        return [Finish(end, state.doomed or "")]
+    if state.is_all_over:
+        return [Finish(RunEnd.FAILED, failure.reason) if failure else Finish(RunEnd.DONE)]
     return _starts(state, now, parallel)
 
 
 def _out_of_time(state: RunState, wall_s: float) -> list[Command]:
     """Put off what runs, and leave the run to a person."""
-    running: list[Command] = [Cancel(stage, park=True) for stage in state.running]
+    running: list[Command] = [Cancel(stage, park=True) for stage in state.agenda.running]
     limit = f"{wall_s:g} s" if wall_s < 60 else str(timedelta(seconds=round(wall_s)))
-    return running or [
-        Park(f"the run has been worked on for {limit}, its limit (wall)", Waits.PERSON)
-    ]
+    reason = f"the run has been worked on for {limit}, its limit (wall)"
+    return running or [Park(StopReason.LIMIT_REACHED, reason)]
 
 
-def _send_back(state: RunState) -> list[Command]:
+def _send_back(state: RunState, event: Answered) -> list[Command]:
     """Have what a person sent back run again, once nothing that builds on it runs any more."""
-    event = state.sent_back
-    if event is None:
-        return []
     stages = values.closure(state, (*state.plan.nodes[event.stage].needs, event.stage))
-    running: list[Command] = [Cancel(stage) for stage in stages if stage in state.running]
-    told = (event.comment or "a person wants it revised",)
-    return running or [TakeBack(tuple(stages), told, f"{event.stage}: revise")]
+    running: list[Command] = [Cancel(stage) for stage in stages if stage in state.agenda.running]
+    feedback = (event.comment or "a person wants it revised",)
+    return running or [TakeBack(tuple(stages), feedback, f"{event.stage}: revise")]
 
 
 def _answered(state: RunState) -> list[Command]:
@@ -197,11 +194,11 @@ def _answered(state: RunState) -> list[Command]:
 
     Each may change what is asked next.
     """
-    if state.conditions:
-        stage = state.conditions[0]
+    if state.agenda.conditions:
+        stage = state.agenda.conditions[0]
         return [Judge(stage, *values.judge(state, state.plan.nodes[stage]))]
-    if state.unfolding:
-        stage = state.unfolding[0]
+    if state.agenda.unfolding:
+        stage = state.agenda.unfolding[0]
         return [Unfold(stage, *values.items(state, state.plan.nodes[stage]))]
     return []
 
@@ -209,13 +206,13 @@ def _answered(state: RunState) -> list[Command]:
 def _alone(state: RunState, stage: str, now: datetime) -> list[Command]:
     """Run one stage to its end and nothing else."""
     memory = state.nodes[stage]
-    if state.running:
+    if state.agenda.running:
         return []
-    if memory.parked:
-        return [Park(f"{stage} {memory.reason}")]
-    if stage in state.asked:
-        return [Park(f"{stage} waits for an answer", Waits.PERSON)]
-    if memory.wonders:
+    if memory.parked is not None:
+        return [Park(memory.parked, f"{stage} {memory.reason}", memory.hint)]
+    if stage in state.agenda.asked:
+        return [Park(StopReason.ANSWER_WANTED, f"{stage} waits for an answer")]
+    if memory.has_question:
         return [Ask(stage, None)]
     if memory.status not in OPEN:
         return [Rest()]
@@ -224,17 +221,18 @@ def _alone(state: RunState, stage: str, now: datetime) -> list[Command]:
     return [Start(stage)]
 
 
-def _verdicts(state: RunState) -> list[Command]:
+def _loop_decisions(state: RunState) -> list[Command]:
     """Decide the loops that wait for it, once nothing inside them runs."""
-    for loop_id in state.verdicts:
-        waits = any(node.id in state.running for node in state.below(loop_id))
-        inside = any(outer.id in state.verdicts for outer in state.plan.loops_around(loop_id))
+    undecided = state.agenda.undecided
+    for loop_id in undecided:
+        waits = any(node.id in state.agenda.running for node in state.below(loop_id))
+        inside = any(outer.id in undecided for outer in state.plan.loops_around(loop_id))
         if not waits and not inside:
-            return [_verdict(state, state.plan.nodes[loop_id])]
+            return [_loop_decision(state, state.plan.nodes[loop_id])]
     return []
 
 
-def _verdict(state: RunState, node: Node) -> Command:
+def _loop_decision(state: RunState, node: Node) -> Command:
     loop, memory = node.loop, state.nodes[node.id]
     if loop is None or node.until is None or state.nodes[node.until].status is Status.DONE:
         return EndLoop(node.id, passed=True, reason=f"passed in round {memory.round}")
@@ -250,70 +248,60 @@ def _verdict(state: RunState, node: Node) -> Command:
         if len({tree for _, tree in recent}) == 1:
             reason = f"no progress: the same tree in {len(recent)} round(s)"
             return EndLoop(node.id, passed=False, reason=reason)
-    return NextRound(node.id, memory.round + 1, memory.told)
+    return NextRound(node.id, memory.round + 1, memory.feedback)
 
 
-def _doomed(state: RunState) -> list[Command] | None:
+def _failed(state: RunState, failure: Failure) -> list[Command] | None:
     """Say how a run that cannot succeed ends; None while its follow-up workflow goes on."""
-    if not state.stopped:
+    if not state.course.is_stopped:
         return None
-    if state.running:
+    if state.agenda.running:
         return []
-    if state.follow_up is not None:
-        return [StartWorkflow(state.follow_up, state.follow_up_reason)]
-    return [Finish(RunEnd.FAILED, state.doomed or "")]
+    if (follow_up := state.course.follow_up) is not None:
+        return [StartWorkflow(follow_up.workflow, follow_up.reason)]
+    return [Finish(RunEnd.FAILED, failure.reason)]
 
 
 def _starts(state: RunState, now: datetime, parallel: int) -> list[Command]:
     """Start what can start; say when to look again, or for whom to wait when nothing can go on."""
-    for stage, asked in state.asked.items():
+    for stage, asked in state.agenda.asked.items():
         if asked.until is not None and asked.until <= now:
             return [Expire(stage)]
+    running = state.agenda.running
     asks, until = _asks(state, now)
-    later = {stage: state.nodes[stage] for stage in state.ready.later}
+    later = {stage: state.nodes[stage] for stage in state.agenda.ready.later}
     due = {
         stage
         for stage, memory in later.items()
         if (memory.not_before is None or memory.not_before <= now)
-        and not (memory.parked and not state.running)
+        and (memory.parked is None or running)
     }
-    starts, refused = _startable(state, due, parallel - len(state.running))
+    starts, refused = _startable(state, due, parallel - len(running))
     commands: list[Command] = [*asks, *starts]
-    times = [
-        memory.not_before
-        for stage, memory in later.items()
-        if stage not in due and not memory.parked
-    ]
-    if state.running:
-        times += [
-            memory.not_before for memory in later.values() if memory.parked and memory.not_before
-        ]
+    waiting = [memory for stage, memory in later.items() if stage not in due]
+    times = [memory.not_before for memory in waiting if memory.parked is None]
+    if running:
+        times += [memory.not_before for memory in later.values() if memory.parked is not None]
     if wake := [at for at in (*times, *until) if at is not None and at > now]:
         commands.append(WaitUntil(min(wake)))
-    if asks or starts or state.running or any(times):
+    if asks or starts or running or any(times):
         return commands
-    return [
-        _wait_for_somebody(
-            state, [stage for stage, memory in later.items() if memory.parked], refused
-        )
-    ]
+    parked = [stage for stage, memory in later.items() if memory.parked is not None]
+    return [_wait_for_somebody(state, parked, refused)]
 
 
 def _asks(state: RunState, now: datetime) -> tuple[list[Command], list[datetime | None]]:
-    """Ask persons, for approval again when the tree is another.
-
-    Return also until when they have time.
-    """
-    nodes = state.plan.nodes
+    """Ask persons, for approval again when the tree is another; return also until when they have."""
+    nodes, asked = state.plan.nodes, state.agenda.asked
     commands: list[Command] = [
-        Ask(stage, _deadline(nodes[stage], now)) for stage in state.questions
+        Ask(stage, _deadline(nodes[stage], now)) for stage in state.agenda.questions
     ]
     commands += [
-        Ask(stage, asked.until)
-        for stage, asked in state.asked.items()
-        if asked.tree != state.tree and not state.nodes[stage].wonders
+        Ask(stage, question.until)
+        for stage, question in asked.items()
+        if question.tree != state.product.tree and not state.nodes[stage].has_question
     ]
-    return commands, [asked.until for asked in state.asked.values()]
+    return commands, [question.until for question in asked.values()]
 
 
 def _deadline(node: Node, now: datetime) -> datetime | None:
@@ -326,12 +314,12 @@ def _startable(state: RunState, due: set[str], free: int) -> tuple[list[Start], 
 
     Say what the budget refused.
     """
-    held, refused = set(state.held), ""
+    held, refused = set(state.agenda.held), ""
     budget = msgspec.structs.replace(state.budget, reserved=dict(state.budget.reserved))
     starts: list[Start] = []
     if free <= 0:
         return starts, refused
-    for stage in state.ready.in_order(due, held):
+    for stage in state.agenda.ready.in_order(due, held):
         node = state.plan.nodes[stage]
         refusal = budget.refusal(node)
         if refusal or (refused and node.player is not None):
@@ -345,13 +333,16 @@ def _startable(state: RunState, due: set[str], free: int) -> tuple[list[Start], 
     return starts, refused
 
 
-def _wait_for_somebody(state: RunState, parked: Iterable[str], refused: str) -> Command:
-    """Name all for whom the run waits; a person goes before others."""
-    persons = [f"{stage} waits for an answer" for stage in state.asked]
+def _wait_for_somebody(state: RunState, parked: Sequence[str], refused: str) -> Command:
+    """Name all for whom the run waits; who has to act first says why it stops."""
+    persons = [f"{stage} waits for an answer" for stage in state.agenda.asked]
     persons += [refused] if refused else []
     others = [f"{stage} {state.nodes[stage].reason}" for stage in parked]
-    if persons:
-        return Park("; ".join([*persons, *others]), Waits.PERSON)
-    if others:
-        return Park("; ".join(others))
-    return Finish(RunEnd.FAILED, "nothing is left that could run")
+    if not persons and not others:
+        return Finish(RunEnd.FAILED, "nothing is left that could run")
+    reasons = {reason for stage in parked if (reason := state.nodes[stage].parked) is not None}
+    reasons |= {StopReason.ANSWER_WANTED} if state.agenda.asked else set()
+    reasons |= {StopReason.LIMIT_REACHED} if refused else set()
+    stop = min(reasons, key=PARK_ORDER.index)
+    hint = next((state.nodes[stage].hint for stage in parked if state.nodes[stage].hint), "")
+    return Park(stop, "; ".join([*persons, *others]), hint)

@@ -67,13 +67,11 @@ class Revision(msgspec.Struct):
                 self.pull_request = effect
 
 
-class Effects:
-    """All revisions of a run: what it meant to do, and what it saw done."""
+class Effects(msgspec.Struct):
+    """All revisions of a run by number: what it meant to do, and what it saw done."""
 
-    def __init__(self) -> None:
-        """Start with nothing published: the first revision is the next one."""
-        self.intended: dict[int, Revision] = {}
-        self.done: dict[int, Revision] = {}
+    intended: dict[int, Revision] = {}
+    done: dict[int, Revision] = {}
 
     @property
     def revision(self) -> int:

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from pipeline.core.events import StageFinished
+from pipeline.core.events import StageFinished, Usage
+from pipeline.core.outcomes import StopReason
+from pipeline.core.retry import Used
 
 
 class Status(StrEnum):
@@ -25,38 +27,65 @@ OPEN = frozenset({Status.PENDING, Status.WAITING})
 """Not begun, or to be tried again."""
 
 
+class Spent(msgspec.Struct):
+    """What all attempts of a stage used together; `None` as long as none of them reported it.
+
+    `unreported` counts the attempts that may have cost something and did not say what.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    unreported: int = 0
+
+    def add(self, usage: Usage, *, was_called: bool) -> None:
+        """Add one attempt; one that was put off and reports nothing has used nothing."""
+        self.input_tokens = _sum(self.input_tokens, usage.input_tokens)
+        self.output_tokens = _sum(self.output_tokens, usage.output_tokens)
+        if usage.cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + usage.cost_usd
+        elif was_called:
+            self.unreported += 1
+
+
+def _sum(so_far: int | None, more: int | None) -> int | None:
+    return so_far if more is None else (so_far or 0) + more
+
+
 class NodeState(msgspec.Struct):
     """One node's state.
 
-    `over` means: what needs it may go on, be it done, skipped, or failed where that may be passed
-    over. `tries` counts failed attempts of this round, `losses` crashed ones, `waits` those that
-    ended at a quota, `red` means that its gates or a person sent the round back, which its loop is
-    to judge; `wonders` that it has asked a person something. `revisions` counts how often it did,
-    or how often an approval sent its stages back; `replies` is all that persons answered it,
-    whatever became of its attempts since. `done_as` is the number of this result among all of the
-    run.
+    `unmet` counts what it still waits for, `remaining` the children that are not over. `is_over` means
+    that what needs it may go on, be it done, skipped, or failed where that may be passed over.
+    `used` are its retry budgets in this round. `is_sent_back` means that its gates or a person sent the
+    round back, which its loop has yet to decide; `has_question` that it wants to ask a person something.
+    `revisions` counts how often it asked, or how often an approval sent its stages back; `replies` is
+    all that persons answered it, whatever became of its attempts since. `parked` says for whom it waits.
+    `calls` counts the times its agent was really called, `done_number` is the place of its result among
+    all of the run.
     """
 
     unmet: int
     remaining: int
     status: Status = Status.PENDING
-    over: bool = False
-    red: bool = False
-    wonders: bool = False
+    is_over: bool = False
+    is_sent_back: bool = False
+    has_question: bool = False
     reason: str = ""
+    hint: str = ""
     attempts: int = 0
-    tries: int = 0
-    losses: int = 0
-    waits: int = 0
+    calls: int = 0
+    used: Used = msgspec.field(default_factory=Used)
+    spent: Spent = msgspec.field(default_factory=Spent)
     revisions: int = 0
     round: int = 1
-    judged: bool = False
-    unfolded: bool = False
-    parked: bool = False
+    condition_holds: bool = False
+    is_unfolded: bool = False
+    parked: StopReason | None = None
     not_before: datetime | None = None
-    told: tuple[str, ...] = ()
+    feedback: tuple[str, ...] = ()
     replies: tuple[str, ...] = ()
     last: StageFinished | None = None
     history: list[tuple[str, str]] = []
     value: Any = None
-    done_as: int = 0
+    done_number: int = 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from pipeline.core.events import Item, Verdict
+from pipeline.core.events import ConditionResult, Item
 from pipeline.core.memory import Status
 from pipeline.core.state import RunState
 from pipeline.core.unfold import items_of
@@ -37,8 +37,7 @@ def value_of(state: RunState, node: Node) -> Callable[[Name], object]:
 
 
 def _run(state: RunState) -> dict[str, object]:
-    started = state.started
-    return {"id": started.run_id, "feature": started.feature} if started is not None else {}
+    return {"id": state.started.run_id, "feature": state.started.feature}
 
 
 def inputs_of(state: RunState, node: Node) -> dict[str, object]:
@@ -47,8 +46,6 @@ def inputs_of(state: RunState, node: Node) -> dict[str, object]:
     What it was called with, else the run's.
     """
     started = state.started
-    if started is None:
-        return {}
     declared = state.plan.inputs.get(node.workflow, {})
     given: dict[str, object] = {name: one.default for name, one in declared.items()}
     given |= {
@@ -71,7 +68,7 @@ def _of_stage(state: RunState, node: Node, name: Name) -> object:
     status = state.nodes[target].status
     if len(name) == 2 and name[1] in _ASKED:
         return status in _ASKED[name[1]]
-    values = state.values.get(target, {}) if status is Status.DONE else {}
+    values = state.product.values.get(target, {}) if status is Status.DONE else {}
     output = named(name[1], values)
     if output is None:
         raise Unanswerable(f"{name[0]} is {status.value} and has put out no {name[1]!r}")
@@ -83,14 +80,14 @@ def fill(state: RunState, node: Node, text: str) -> str:
     return templates.fill(text, value_of(state, node))
 
 
-def judge(state: RunState, node: Node) -> tuple[Verdict, str]:
+def judge(state: RunState, node: Node) -> tuple[ConditionResult, str]:
     """Answer a stage's `when`, with the reason in words."""
     try:
         if expressions.holds(node.when, value_of(state, node)):
-            return Verdict.GO, f"`{node.when}` holds"
+            return ConditionResult.GO, f"`{node.when}` holds"
     except Unanswerable as exc:
-        return Verdict.FAIL, f"`{node.when}` cannot be answered: {exc}"
-    return Verdict.SKIP, f"`{node.when}` does not hold"
+        return ConditionResult.FAIL, f"`{node.when}` cannot be answered: {exc}"
+    return ConditionResult.SKIP, f"`{node.when}` does not hold"
 
 
 def items(state: RunState, node: Node) -> tuple[tuple[Item, ...], str]:
@@ -135,8 +132,8 @@ def in_the_way(state: RunState, stages: Iterable[str]) -> list[str]:
         node.id
         for node in state.plan.nodes.values()
         if state.nodes[node.id].status in {Status.FAILED, Status.CANCELLED}
-        and not state.nodes[node.id].over
-        and node.id not in state.put_aside
+        and not state.nodes[node.id].is_over
+        and node.id not in state.course.not_started
         and node.workflow == state.plan.workflow
         and node.id not in taken
     ]
@@ -150,5 +147,5 @@ def _later_holders(state: RunState, node: Node) -> Iterable[str]:
         other.id
         for other in state.plan.nodes.values()
         if not set(node.locks).isdisjoint(other.locks)
-        and state.nodes[other.id].done_as > own.done_as
+        and state.nodes[other.id].done_number > own.done_number
     ]

@@ -19,7 +19,6 @@ from pipeline.core.decide import (
     Start,
     StartWorkflow,
     TakeBack,
-    Waits,
     WaitUntil,
     decide,
 )
@@ -28,19 +27,19 @@ from pipeline.core.events import (
     Answered,
     ApprovalAsked,
     ConditionAnswered,
+    ConditionResult,
     Item,
     ItemsFound,
     LimitsRaised,
-    Outcome,
-    RunEnd,
     RunFinished,
     StageCancelled,
     StageFinished,
     TakenBack,
-    Verdict,
     WorkflowStarted,
 )
+from pipeline.core.fold import apply
 from pipeline.core.memory import Status
+from pipeline.core.outcomes import Outcome, RunEnd, StopReason
 from pipeline.core.values import closure
 from pipeline.language.compiler import compile_plan
 from pipeline.language.flow import (
@@ -178,7 +177,7 @@ def test_a_condition_about_an_output_that_is_not_there_fails() -> None:
     })  # fmt: skip
     [command] = decided(plan, started("list"), failed("list"))
     assert isinstance(command, Judge)
-    assert (command.stage, command.verdict) == ("b", Verdict.FAIL)
+    assert (command.stage, command.result) == ("b", ConditionResult.FAIL)
 
 
 def test_a_condition_never_sees_the_output_of_an_earlier_round() -> None:
@@ -188,7 +187,7 @@ def test_a_condition_never_sees_the_output_of_an_earlier_round() -> None:
         b=msgspec.structs.replace(step("list"), when=Expression("list.out.n == 1")),
         v=step("b", gated=True),
     )})  # fmt: skip
-    go = ConditionAnswered(at=NOON, stage="b", verdict=Verdict.GO)
+    go = ConditionAnswered(at=NOON, stage="b", result=ConditionResult.GO)
     first = (
         started("list"),
         put_out("list"),
@@ -200,7 +199,7 @@ def test_a_condition_never_sees_the_output_of_an_earlier_round() -> None:
     )
     [command] = decided(plan, *first, next_round("build", 2), started("list"), failed("list"))
     assert isinstance(command, Judge)
-    assert command.verdict is Verdict.FAIL
+    assert command.result is ConditionResult.FAIL
 
 
 def test_a_new_round_leaves_the_items_of_the_last_one_out() -> None:
@@ -320,7 +319,7 @@ def test_a_quota_is_waited_for_so_often_and_then_the_run_parks() -> None:
     plan = plan_of(main={"a": step(retry=Retry(max=0, quota=1))})
     assert decided(plan, started("a"), quota("a")) == [WaitUntil(LATER)]
     assert decided(plan, started("a"), quota("a"), started("a"), quota("a")) == [
-        Park("a waits for its quota")
+        Park(StopReason.QUOTA_USED_UP, "a waits for its quota")
     ]
 
 
@@ -356,7 +355,7 @@ def test_the_run_waits_for_an_answer_until_it_is_too_late() -> None:
 def test_an_answer_about_another_tree_than_was_shown_is_void() -> None:
     plan = plan_of(main={"ok": approval(), "a": step()})
     before = (started("a"), made("a", "new"), asked("ok", "new"))
-    waits = [Park("ok waits for an answer", Waits.PERSON)]
+    waits = [Park(StopReason.ANSWER_WANTED, "ok waits for an answer")]
     for answer in Answer:
         assert decided(plan, *before, answered("ok", answer, "old")) == waits
 
@@ -409,7 +408,7 @@ def test_a_question_about_what_is_taken_back_is_closed() -> None:
 def test_a_failure_closes_the_open_questions() -> None:
     plan = plan_of(main={"ok": approval(), "a": step(), "b": step()})
     events = (asked("ok", ""), started("a"), started("b"), failed("a"))
-    assert after(plan, *events).asked == {}
+    assert after(plan, *events).agenda.asked == {}
     assert (
         after(plan, *events, answered("ok", Answer.APPROVE, "")).nodes["ok"].status
         is Status.PENDING
@@ -446,7 +445,7 @@ def test_a_stage_that_is_taken_back_has_fresh_budgets_and_the_tree_without_it() 
     failure = (started("a"), put_out("a"), started("b"), ended, started("b"), ended)
     back = (RunFinished(at=NOON, end=RunEnd.FAILED), OPENED, taken_back("a", "b", tree="base"))
     state = after(plan, *failure, *back)
-    assert (state.tree, state.values) == ("base", {})
+    assert (state.product.tree, state.product.values) == ("base", {})
     assert decided(plan, *failure, *back, started("a"), put_out("a"), started("b"), ended) == [
         Start("b")
     ]
@@ -510,7 +509,12 @@ def test_a_run_at_its_wall_limit_puts_off_what_runs_and_waits_for_a_person() -> 
     assert decide(running, NOON, 4, awake_s=99.0) == []
     assert decide(running, NOON, 4, awake_s=100.0) == [Cancel("a", park=True)]
     put_off = after(plan, started("a"), finished("a", Outcome.PARKED))
-    parked = [Park("the run has been worked on for 0:01:40, its limit (wall)", Waits.PERSON)]
+    parked = [
+        Park(
+            StopReason.LIMIT_REACHED,
+            "the run has been worked on for 0:01:40, its limit (wall)",
+        )
+    ]
     assert decide(put_off, NOON, 4, awake_s=100.0) == parked
 
 
@@ -539,7 +543,7 @@ def test_a_run_without_budget_waits_for_a_person_who_raises_it() -> None:
     spent = (started("a"), started("free"), finished("free"), finished("a"))
     [command] = decided(plan, *spent)
     assert isinstance(command, Park)
-    assert (command.waits, "b reserves 2" in command.reason) == (Waits.PERSON, True)
+    assert (command.stop, "b reserves 2" in command.reason) == (StopReason.LIMIT_REACHED, True)
     assert decided(plan, *spent, LimitsRaised(at=NOON, usd=4.0)) == [Start("b")]
 
 
@@ -577,18 +581,20 @@ def test_what_the_end_put_aside_goes_on_when_what_it_needs_was_invoked() -> None
 def test_a_stage_of_another_workflow_does_not_count_for_the_active_one() -> None:
     plan = with_triage()
     look = (OPENED, invoked("triage:look"), started("triage:look"), finished("triage:look"))
-    assert not after(plan, started("a"), finished("a"), *look).all_done
+    assert not after(plan, started("a"), finished("a"), *look).is_all_over
 
 
 def test_a_parked_run_names_all_for_whom_it_waits_a_person_first() -> None:
     plan = plan_of(main={"a": step(), "ok": approval()})
     events = (asked("ok", ""), started("a"), finished("a", Outcome.PARKED, reason="waits for one"))
-    assert decided(plan, *events) == [Park("ok waits for an answer; a waits for one", Waits.PERSON)]
+    assert decided(plan, *events) == [
+        Park(StopReason.ANSWER_WANTED, "ok waits for an answer; a waits for one")
+    ]
 
 
 def test_nothing_is_called_ready_in_a_run_that_cannot_succeed() -> None:
     plan = plan_of(main={"a": step(), "b": step(), "c": step("b"), "d": step()})
-    assert not after(plan, started("a"), started("b"), failed("a"), finished("b")).ready
+    assert not after(plan, started("a"), started("b"), failed("a"), finished("b")).agenda.ready
 
 
 def test_a_cancel_by_a_person_counts_however_the_attempt_ends() -> None:
@@ -618,12 +624,12 @@ def test_what_a_person_said_reaches_the_stages_of_an_item(items: tuple[str, ...]
     events = (started("list"), put_out("list", *items), found("each", *items))
     state = after(plan, *events, started("each:x:do"), finished("each:x:do"))
     told = TakenBack(
-        at=NOON, stages=tuple(closure(state, ["each:x:do"])), reason="again", told=("smaller",)
+        at=NOON, stages=tuple(closure(state, ["each:x:do"])), reason="again", feedback=("smaller",)
     )
-    state.apply(told)
-    if state.unfolding:
-        state.apply(found("each", *items))
-    assert state.nodes["each:x:do"].told == ("smaller",)
+    apply(state, told)
+    if state.agenda.unfolding:
+        apply(state, found("each", *items))
+    assert state.nodes["each:x:do"].feedback == ("smaller",)
 
 
 def test_a_stage_that_a_person_cancelled_has_failed_for_conditions() -> None:
@@ -631,4 +637,4 @@ def test_a_stage_that_a_person_cancelled_has_failed_for_conditions() -> None:
     plan = plan_of(main={"a": missed(), "b": fallback})
     (judged,) = decided(plan, cancelled("a"))
     assert isinstance(judged, Judge)
-    assert judged.verdict is Verdict.GO
+    assert judged.result is ConditionResult.GO

@@ -17,19 +17,16 @@ from pipeline.core.decide import (
     WaitUntil,
     decide,
 )
+from pipeline.core.effects import BranchEffect, PullRequestEffect, PushEffect
 from pipeline.core.events import (
     CancelRequested,
-    Effect,
     EffectDone,
     EffectIntended,
     Event,
-    GateResult,
     Invoked,
     LoopFinished,
     Noted,
-    Outcome,
     RoundStarted,
-    RunEnd,
     RunFinished,
     RunOpened,
     RunStarted,
@@ -37,8 +34,11 @@ from pipeline.core.events import (
     StageStarted,
     WorkflowStarted,
 )
+from pipeline.core.evidence import GateResult, GateVerdict
+from pipeline.core.fold import fold
 from pipeline.core.memory import Status
-from pipeline.core.state import RunState, fold
+from pipeline.core.outcomes import Outcome, RunEnd, StopReason
+from pipeline.core.state import RunState
 from pipeline.language.compiler import compile_plan
 from pipeline.language.flow import (
     FailureKind,
@@ -119,7 +119,9 @@ def finished(
 
 
 def red(stage: str, *failures: str, tree: str = "t") -> StageFinished:
-    gate = GateResult(gate=GateName.GREEN, passed=False, tree=tree, detail="", failures=failures)
+    gate = GateResult(
+        gate=GateName.GREEN, verdict=GateVerdict.FAILED, tree=tree, detail="", failures=failures
+    )
     return StageFinished(
         at=NOON,
         stage=stage,
@@ -151,8 +153,9 @@ def decided(plan: Plan, *events: Event, now: datetime = NOON, parallel: int = 4)
 # Starting.
 
 
-def test_a_run_that_was_not_born_decides_nothing() -> None:
-    assert decide(RunState(plan_of(main={"a": step()})), NOON, 4) == []
+def test_a_run_without_its_first_event_is_no_run() -> None:
+    with pytest.raises(TypeError, match="first event"):
+        fold(plan_of(main={"a": step()}), [started("a")])
 
 
 def test_a_run_that_is_over_decides_nothing() -> None:
@@ -295,8 +298,8 @@ def test_the_next_round_is_told_what_failed() -> None:
 
 def test_a_loop_remembers_what_its_round_was_told() -> None:
     plan = plan_of(main={"build": loop("v", v=step(gated=True))})
-    second = RoundStarted(at=NOON, loop="build", round=2, told=("x, and a hint",))
-    assert after(plan, started("v"), red("v", "x"), second).nodes["build"].told == (
+    second = RoundStarted(at=NOON, loop="build", round=2, feedback=("x, and a hint",))
+    assert after(plan, started("v"), red("v", "x"), second).nodes["build"].feedback == (
         "x, and a hint",
     )
 
@@ -444,7 +447,7 @@ def test_a_run_that_only_waits_for_locks_parks_and_says_who_waits_for_what() -> 
         finished("a", Outcome.PARKED, reason="waits for one"),
         finished("b"),
     )
-    assert decided(plan, *events) == [Park("a waits for one")]
+    assert decided(plan, *events) == [Park(StopReason.INTERRUPTED, "a waits for one")]
     assert decided(plan, *events, OPENED) == [Start("a")]
 
 
@@ -515,19 +518,33 @@ def test_the_newest_tree_and_commit_are_those_of_the_last_stage_that_made_one() 
     )
     looked = StageFinished(at=NOON, stage="b", attempt=1, outcome=Outcome.DONE)
     state = after(plan, started("a"), started("b"), wrote, looked)
-    assert (state.tree, state.commit) == ("tree 2", "commit 2")
+    assert (state.product.tree, state.product.commit) == ("tree 2", "commit 2")
 
 
 def test_effects_and_notes_are_kept() -> None:
     plan = plan_of(main={"a": step()})
-    intended = EffectIntended(at=NOON, effect=Effect.PUSH, detail={"to": "origin"})
-    done = EffectDone(at=NOON, effect=Effect.PUSH, detail={"sha": "abc"})
-    state = after(plan, intended, done, Noted(at=NOON, text="the base moved"))
-    assert (state.intended, state.effects) == (
-        {Effect.PUSH: {"to": "origin"}},
-        {Effect.PUSH: {"sha": "abc"}},
-    )
+    push = PushEffect(branch="b", head="abc", remote="origin")
+    branch = BranchEffect(branch="b", head="abc")
+    events = (EffectDone(at=NOON, effect=branch), EffectIntended(at=NOON, effect=push))
+    state = after(plan, *events, Noted(at=NOON, text="the base moved"))
+    assert (state.effects.branch, state.effects.push) == (branch, None)
+    assert (state.effects.intended_push, state.effects.revision) == (push, 1)
     assert state.notes == ["the base moved"]
+
+
+def test_a_second_revision_has_effects_of_its_own() -> None:
+    plan = plan_of(main={"a": step()})
+    first, second = (BranchEffect(branch="b", head=head) for head in ("one", "two"))
+    pull = PullRequestEffect(branch="b", url="u", number=1)
+    events = (
+        EffectDone(at=NOON, effect=first),
+        EffectDone(at=NOON, effect=pull),
+        EffectIntended(at=NOON, effect=second, revision=2),
+        EffectDone(at=NOON, effect=second, revision=2),
+    )
+    effects = after(plan, *events).effects
+    assert (effects.revision, effects.branch, effects.pull_request) == (2, second, pull)
+    assert (effects.of(1).branch, effects.of(2).pull_request) == (first, None)
 
 
 # A person invokes one stage.

@@ -31,7 +31,6 @@ from pipeline.core.decide import (
     StartWorkflow,
     TakeBack,
     Unfold,
-    Waits,
     WaitUntil,
     decide,
 )
@@ -41,30 +40,31 @@ from pipeline.core.events import (
     ApprovalAsked,
     CancelRequested,
     ConditionAnswered,
+    ConditionResult,
     Event,
-    GateResult,
     Invoked,
     ItemsFound,
     LimitsRaised,
     LoopFinished,
-    Outcome,
     RoundStarted,
-    RunEnd,
     RunFinished,
     RunOpened,
+    RunParked,
     RunStarted,
     StageCancelled,
     StageFinished,
     StageStarted,
     TakenBack,
     Usage,
-    Verdict,
     WorkflowStarted,
     decode,
     encode,
 )
-from pipeline.core.progress import ASKED_MAX
-from pipeline.core.state import RunState, fold
+from pipeline.core.evidence import GateResult, GateVerdict
+from pipeline.core.fold import apply, begin, fold
+from pipeline.core.outcomes import Outcome, RunEnd
+from pipeline.core.progress import QUESTIONS_MAX
+from pipeline.core.state import RunState
 from pipeline.core.values import closure, in_the_way
 from pipeline.language.compiler import compile_plan, kind_of
 from pipeline.language.flow import (
@@ -124,7 +124,7 @@ class Ledger:
         self.tree = ""
         self.skipped: set[str] = set()
         self.missed: set[str] = set()
-        self.judged: dict[str, Verdict] = {}
+        self.judged: dict[str, ConditionResult] = {}
         self.unfolded: set[str] = set()
         self.values: dict[str, dict[str, Any]] = {}
         self.asked: dict[str, ApprovalAsked] = {}
@@ -185,7 +185,7 @@ class Ledger:
         around = list(self.chain(node.parent))
         judged = any(group in self.done | self.skipped for group in around)
         wanted = [group for group in self.chain(node_id) if self.plan.nodes[group].when]
-        go = all(self.judged.get(group) is Verdict.GO for group in wanted)
+        go = all(self.judged.get(group) is ConditionResult.GO for group in wanted)
         known = all(
             group in self.unfolded
             for group in around
@@ -245,11 +245,11 @@ class Ledger:
 
     def _note_person(self, event: Event) -> None:
         match event:
-            case ConditionAnswered(stage=stage, verdict=verdict):
+            case ConditionAnswered(stage=stage, result=verdict):
                 self.judged[stage] = verdict
-                if verdict is Verdict.SKIP:
+                if verdict is ConditionResult.SKIP:
                     self.skipped.update([stage, *self.below(stage)])
-                if verdict is Verdict.FAIL:
+                if verdict is ConditionResult.FAIL:
                     self._fail_for_good(stage)
             case ItemsFound(stage=stage, problem=problem):
                 if problem:
@@ -433,12 +433,12 @@ class Ledger:
             case Outcome.PARKED:
                 self.parked.add(node.id)
                 self._not_before(event)
-            case Outcome.ASKS if self.questions[node.id] < ASKED_MAX:
+            case Outcome.ASKS if self.questions[node.id] < QUESTIONS_MAX:
                 self.questions[node.id] += 1
                 self.wonders.add(node.id)
-            case Outcome.NEEDLESS if node.workflow == self.plan.workflow:
+            case Outcome.DECLINED if node.workflow == self.plan.workflow:
                 self.needless = True
-            case Outcome.ASKS | Outcome.NEEDLESS:
+            case Outcome.ASKS | Outcome.DECLINED:
                 self._fail_for_good(node.id)
             case Outcome.CANCELLED:
                 pass
@@ -532,7 +532,7 @@ def rounds_stay_in_bounds(seen: Ledger, event: Event) -> None:
         assert event.round == seen.rounds.get(event.loop, 1) + 1 <= rule.max
         assert event.loop in seen.red
         assert (
-            event.told == seen.told[event.loop]
+            event.feedback == seen.told[event.loop]
             or seen.plan.nodes[str(seen.plan.nodes[event.loop].until)].loop
         )
 
@@ -580,7 +580,7 @@ def nothing_starts_that_is_in_vain(seen: Ledger, event: Event) -> None:
 
 
 def an_invoked_stage_runs_alone(seen: Ledger, event: Event) -> None:
-    by_a_person = RunOpened | CancelRequested | Answered | LimitsRaised | Invoked
+    by_a_person = RunOpened | CancelRequested | Answered | LimitsRaised | Invoked | RunParked
     if seen.only is not None and not isinstance(event, by_a_person | StageFinished):
         assert isinstance(event, StageStarted | RunFinished | ApprovalAsked)
         assert not seen.running
@@ -597,8 +597,8 @@ def conditions_are_answered_truly(seen: Ledger, event: Event) -> None:
             for around in seen.chain(node.id)
             for need in seen.plan.nodes[around].needs
         )
-        wanted = {None: Verdict.FAIL, True: Verdict.GO, False: Verdict.SKIP}
-        assert event.verdict is wanted[seen.holds(node)]
+        wanted = {None: ConditionResult.FAIL, True: ConditionResult.GO, False: ConditionResult.SKIP}
+        assert event.result is wanted[seen.holds(node)]
 
 
 def items_are_found_once_and_bounded(seen: Ledger, event: Event) -> None:
@@ -692,7 +692,7 @@ def the_end_tells_the_truth(seen: Ledger, event: Event) -> None:
     if isinstance(event, RunFinished):
         assert not seen.running
         assert seen.cancelled == (event.end is RunEnd.CANCELLED)
-        assert seen.cancelled or seen.needless == (event.end is RunEnd.NEEDLESS)
+        assert seen.cancelled or seen.needless == (event.end is RunEnd.NOTHING_TO_DO)
         assert seen.cancelled or seen.needless or seen.failed == (event.end is RunEnd.FAILED)
 
 
@@ -703,7 +703,7 @@ def follow_ups_start_once(seen: Ledger, event: Event) -> None:
         assert not seen.running
         assert not seen.cancelled
         assert not seen.draining
-    if isinstance(event, RunFinished) and event.end not in {RunEnd.CANCELLED, RunEnd.NEEDLESS}:
+    if isinstance(event, RunFinished) and event.end not in {RunEnd.CANCELLED, RunEnd.NOTHING_TO_DO}:
         assert not seen.exhausted, "nobody looked for the cause"
 
 
@@ -778,7 +778,7 @@ def replay_equals_live(plan: Plan, journal: list[bytes], live: RunState) -> None
     replayed = fold(plan, [decode(line) for line in journal])
     names = [name for name in vars(live) if not name.startswith("_") and name != "plan"]
     assert replayed.plan.nodes == live.plan.nodes
-    for name in (*names, "all_done"):
+    for name in (*names, "is_all_over", "exit_code"):
         assert getattr(replayed, name) == getattr(live, name), name
 
 
@@ -820,30 +820,32 @@ class Walk:
         self.now = NOON
         self.journal: list[bytes] = []
         self.seen = Ledger(plan)
-        self.state = RunState(plan)
-        self.seen.plan = self.state.plan
         self.worked_s = self.awake_s = 0.0
         self.persons_left = 4
         self.to_end: dict[str, Outcome] = {}
         self.started: list[str] = []
-        self.write(
-            RunStarted(
-                at=NOON,
-                run_id="r",
-                workflow=plan.workflow,
-                feature="f",
-                idea="i",
-                base="b",
-                base_branch="main",
-            )
+        born = RunStarted(
+            at=NOON,
+            run_id="r",
+            workflow=plan.workflow,
+            feature="f",
+            idea="i",
+            base="b",
+            base_branch="main",
         )
+        self.state = begin(plan, born)
+        self.seen.plan = self.state.plan
+        self.note(born)
 
     def write(self, event: Event) -> None:
         for oracle in self.oracles:
             oracle(self.seen, event)
+        apply(self.state, event)
+        self.note(event)
+
+    def note(self, event: Event) -> None:
         self.seen.note(event)
         self.journal.append(encode(event))
-        self.state.apply(event)
         replay_equals_live(self.plan, self.journal, self.state)
 
     def run(self) -> RunState:
@@ -874,7 +876,7 @@ class Walk:
                     StageStarted(at=self.now, stage=stage, attempt=self.seen.attempts[stage] + 1)
                 )
             case NextRound(loop, number, told):
-                self.write(RoundStarted(at=self.now, loop=loop, round=number, told=told))
+                self.write(RoundStarted(at=self.now, loop=loop, round=number, feedback=told))
             case EndLoop(loop, passed, reason):
                 self.write(LoopFinished(at=self.now, loop=loop, passed=passed, reason=reason))
             case StartWorkflow(workflow, reason):
@@ -884,13 +886,15 @@ class Walk:
                 self.now = self.now if self.seen.running else at
             case Judge(stage, verdict, reason):
                 self.write(
-                    ConditionAnswered(at=self.now, stage=stage, verdict=verdict, reason=reason)
+                    ConditionAnswered(at=self.now, stage=stage, result=verdict, reason=reason)
                 )
             case Unfold(stage, items, problem):
                 self.write(ItemsFound(at=self.now, stage=stage, items=items, problem=problem))
             case Ask(stage, until):
                 self.write(
-                    ApprovalAsked(at=self.now, stage=stage, tree=self.state.tree, until=until)
+                    ApprovalAsked(
+                        at=self.now, stage=stage, tree=self.state.product.tree, until=until
+                    )
                 )
             case Expire(stage):
                 until = self.seen.asked[stage].until
@@ -907,15 +911,19 @@ class Walk:
             case TakeBack(stages, told, reason):
                 assert told
                 self.write(
-                    TakenBack(at=self.now, stages=stages, reason=reason, told=told, tree="tree d")
+                    TakenBack(
+                        at=self.now, stages=stages, reason=reason, feedback=told, tree="tree d"
+                    )
                 )
-            case Park(reason, waits):
+            case Park(stop, reason):
                 assert reason
                 assert not self.seen.running
-                assert waits is Waits.OTHERS or self.waits_for_a_person()
+                assert not stop.waits_for_person or self.waits_for_a_person()
+                self.write(RunParked(at=self.now, stop=stop, reason=reason))
+                assert self.state.exit_code == stop.exit_code
                 self.parks_left -= 1
                 self.open_again()
-                if waits is Waits.PERSON and not self.deaf:
+                if stop.waits_for_person and not self.deaf:
                     self.help_on()
                 return self.parks_left > 0
             case Rest():
@@ -951,7 +959,7 @@ class Walk:
 
     def open_questions(self) -> dict[str, ApprovalAsked]:
         """List what a person can answer; where stages are invoked, the onlooker does not know what a rebuild closes."""
-        return self.seen.asked if self.oracles is ORACLES else self.state.asked
+        return self.seen.asked if self.oracles is ORACLES else self.state.agenda.asked
 
     def help_on(self) -> None:
         """Do what a person does for whom a run waits: answer, or raise the limits."""
@@ -1264,12 +1272,16 @@ def random_word(walk: Walk, stage: str) -> Outcome | None:
     assert rnd is not None
     if May.ASK in node.may and rnd.random() < 0.4:
         return Outcome.ASKS
-    return Outcome.NEEDLESS if May.DECLINE in node.may and rnd.random() < 0.2 else None
+    return Outcome.DECLINED if May.DECLINE in node.may and rnd.random() < 0.2 else None
 
 
 def red(walk: Walk, stage: str, *, failure: str, tree: str) -> StageFinished:
     gate = GateResult(
-        gate=GateName.FINDINGS, passed=False, tree=tree, detail="no", failures=(failure,)
+        gate=GateName.FINDINGS,
+        verdict=GateVerdict.FAILED,
+        tree=tree,
+        detail="no",
+        failures=(failure,),
     )
     return StageFinished(
         at=walk.now,
@@ -1493,4 +1505,4 @@ def test_a_cancel_in_the_middle_of_a_loop_ends_what_runs_and_starts_nothing() ->
     state = walk.run()
     assert (state.end, state.reason) == (RunEnd.CANCELLED, "changed my mind")
     assert walk.started == ["develop", "verify", "develop"]
-    assert not state.running
+    assert not state.agenda.running

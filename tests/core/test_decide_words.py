@@ -3,24 +3,23 @@
 import msgspec
 import pytest
 
-from pipeline.core.decide import Ask, Cancel, Finish, Park, Rest, Start, StartWorkflow, Waits
+from pipeline.core.decide import Ask, Cancel, Finish, Park, Rest, Start, StartWorkflow
 from pipeline.core.events import (
     Answer,
     ApprovalAsked,
     CancelRequested,
     ConditionAnswered,
+    ConditionResult,
     Event,
     LimitsRaised,
-    Outcome,
-    RunEnd,
     RunFinished,
     StageFinished,
     Usage,
-    Verdict,
     WorkflowStarted,
 )
 from pipeline.core.memory import Status
-from pipeline.core.progress import ASKED_MAX
+from pipeline.core.outcomes import Outcome, RunEnd, StopReason
+from pipeline.core.progress import QUESTIONS_MAX
 from pipeline.language.compiler import compile_plan
 from pipeline.language.flow import (
     FailureKind,
@@ -61,7 +60,7 @@ from tests.core.test_decide_rules import (
     step,
 )
 
-WAITS = [Park("plan waits for an answer", Waits.PERSON)]
+WAITS = [Park(StopReason.ANSWER_WANTED, "plan waits for an answer")]
 
 
 def agent(*needs: str, retry: Retry | None = None, lock: str = "") -> Stage:
@@ -91,7 +90,7 @@ def asks(stage: str, question: str = "which?") -> StageFinished:
 
 
 def needless(stage: str) -> StageFinished:
-    return finished(stage, Outcome.NEEDLESS, reason="it is there")
+    return finished(stage, Outcome.DECLINED, reason="it is there")
 
 
 def posed(stage: str, tree: str = "", question: str = "which?") -> ApprovalAsked:
@@ -140,7 +139,7 @@ def test_a_question_cannot_be_approved_or_revised(word: Answer) -> None:
 def test_an_approval_cannot_be_replied_to() -> None:
     plan = plan_of(main={"ok": approval(), "a": step("ok")})
     assert decided(plan, posed("ok"), replied("ok")) == [
-        Park("ok waits for an answer", Waits.PERSON)
+        Park(StopReason.ANSWER_WANTED, "ok waits for an answer")
     ]
 
 
@@ -167,7 +166,7 @@ def test_a_stage_whose_question_was_stopped_may_be_taken_back_and_asks_nothing_b
 
 def test_a_stage_asks_so_often_and_then_it_fails() -> None:
     plan = plan_of(main={"plan": agent()})
-    often = asked_of("plan") * ASKED_MAX
+    often = asked_of("plan") * QUESTIONS_MAX
     assert decided(plan, *often) == [Start("plan")]
     reason = "plan failed: it asked for the 4th time; last: which?"
     assert decided(plan, *often, started("plan"), asks("plan")) == [Finish(RunEnd.FAILED, reason)]
@@ -176,7 +175,7 @@ def test_a_stage_asks_so_often_and_then_it_fails() -> None:
 def test_a_stage_that_asked_too_often_may_ask_again_when_it_was_taken_back() -> None:
     plan = plan_of(main={"plan": agent()})
     often = (
-        *asked_of("plan") * ASKED_MAX,
+        *asked_of("plan") * QUESTIONS_MAX,
         started("plan"),
         asks("plan"),
         RunFinished(at=NOON, end=RunEnd.FAILED),
@@ -223,7 +222,10 @@ def test_the_next_round_knows_the_replies_of_the_last_one() -> None:
         red("check", "no"),
     )
     state = after(plan, *events, next_round("build", 2))
-    assert (state.nodes["plan"].replies[0][-4:], state.nodes["plan"].wonders) == ("this", False)
+    assert (state.nodes["plan"].replies[0][-4:], state.nodes["plan"].has_question) == (
+        "this",
+        False,
+    )
 
 
 def test_a_red_round_closes_the_questions_in_it() -> None:
@@ -232,9 +234,9 @@ def test_a_red_round_closes_the_questions_in_it() -> None:
         main={"build": Stage(loop=build, stages={"plan": agent(), "check": step(gated=True)})}
     )
     events = (started("plan"), started("check"), asks("plan"), posed("plan"), red("check", "no"))
-    assert after(plan, *events).asked == {}
+    assert after(plan, *events).agenda.asked == {}
     late = (started("plan"), started("check"), red("check", "no"), asks("plan"))
-    assert not after(plan, *late).questions
+    assert not after(plan, *late).agenda.questions
     for one in (events, late):
         assert decided(plan, *one, next_round("build", 2)) == [Start("plan"), Start("check")]
 
@@ -255,7 +257,7 @@ def test_a_question_is_not_asked_again_when_the_tree_is_another_and_its_reply_co
 def test_a_failure_closes_a_question_which_is_asked_again_when_the_run_goes_on() -> None:
     plan = plan_of(main={"plan": agent(), "b": step()})
     events = (started("plan"), started("b"), asks("plan"), posed("plan"), failed("b"))
-    assert after(plan, *events).asked == {}
+    assert after(plan, *events).agenda.asked == {}
     ended = (*events, replied("plan"), RunFinished(at=NOON, end=RunEnd.FAILED))
     assert decided(plan, *ended, taken_back("b"), OPENED) == [Ask("plan", None), Start("b")]
 
@@ -359,7 +361,9 @@ def test_a_reply_does_not_start_a_stage_whose_needs_are_to_run_again() -> None:
     assert decided(plan, *events, started("a"), finished("a"), OPENED, replied("plan")) == [
         Start("plan")
     ]
-    assert after(plan, *events, OPENED, replied("plan")).ready.lists.get((), []) == [((0,), "a")]
+    assert after(plan, *events, OPENED, replied("plan")).agenda.ready.lists.get((), []) == [
+        ((0,), "a")
+    ]
 
 
 def test_a_question_leaves_the_condition_of_its_stage_to_be_asked() -> None:
@@ -376,7 +380,7 @@ def test_a_question_leaves_the_condition_of_its_stage_to_be_asked() -> None:
         OPENED,
     )
     assert decided(plan, *alone) == [Start("a")]
-    assert not after(plan, *alone, started("a"), finished("a")).ready
+    assert not after(plan, *alone, started("a"), finished("a")).agenda.ready
 
 
 # Nothing to do.
@@ -386,7 +390,7 @@ def test_what_is_needless_ends_the_run_when_what_else_runs_has_ended() -> None:
     plan = plan_of(main={"plan": agent(), "beside": step(), "next": step("plan")})
     events = (started("plan"), started("beside"), needless("plan"))
     assert decided(plan, *events) == [Cancel("beside")]
-    end = [Finish(RunEnd.NEEDLESS, "plan: it is there")]
+    end = [Finish(RunEnd.NOTHING_TO_DO, "plan: it is there")]
     for outcome in (Outcome.DONE, Outcome.PARKED, Outcome.LOST, Outcome.FAILED, Outcome.ASKS):
         assert decided(plan, *events, finished("beside", outcome, kind=FailureKind.AGENT)) == end
 
@@ -394,7 +398,7 @@ def test_what_is_needless_ends_the_run_when_what_else_runs_has_ended() -> None:
 def test_a_needless_run_has_its_stage_done_and_all_others_skipped() -> None:
     plan = plan_of(main={"plan": agent(), "next": step("plan")})
     state = after(
-        plan, started("plan"), needless("plan"), RunFinished(at=NOON, end=RunEnd.NEEDLESS)
+        plan, started("plan"), needless("plan"), RunFinished(at=NOON, end=RunEnd.NOTHING_TO_DO)
     )
     assert (state.nodes["plan"].status, state.nodes["next"].status) == (Status.DONE, Status.SKIPPED)
 
@@ -408,9 +412,9 @@ def test_a_cancel_goes_before_what_is_needless() -> None:
 def test_what_is_needless_goes_before_an_open_question() -> None:
     plan = plan_of(main={"plan": agent(), "other": agent()})
     events = (started("plan"), started("other"), asks("other"), posed("other"), needless("plan"))
-    assert decided(plan, *events) == [Finish(RunEnd.NEEDLESS, "plan: it is there")]
+    assert decided(plan, *events) == [Finish(RunEnd.NOTHING_TO_DO, "plan: it is there")]
     assert decided(plan, *events, replied("other")) == [
-        Finish(RunEnd.NEEDLESS, "plan: it is there")
+        Finish(RunEnd.NOTHING_TO_DO, "plan: it is there")
     ]
 
 
@@ -427,7 +431,7 @@ def test_a_needless_run_starts_no_follow_up() -> None:
     plan = plan_of(main=stages, triage={"look": step()})
     events = (started("a"), started("plan"), failed("a"))
     assert decided(plan, *events, needless("plan")) == [
-        Finish(RunEnd.NEEDLESS, "plan: it is there")
+        Finish(RunEnd.NOTHING_TO_DO, "plan: it is there")
     ]
     assert decided(plan, *events, finished("plan")) == [StartWorkflow("triage", "a: no")]
 
@@ -436,7 +440,7 @@ def test_a_stage_that_was_needless_runs_again_when_it_or_another_is_taken_back()
     plan = plan_of(main={"plan": agent(), "beside": step(), "next": step("plan")})
     ended = (
         *(started("plan"), started("beside"), finished("beside"), needless("plan")),
-        RunFinished(at=NOON, end=RunEnd.NEEDLESS),
+        RunFinished(at=NOON, end=RunEnd.NOTHING_TO_DO),
     )
     assert decided(plan, *ended, taken_back("plan", "next"), OPENED) == [Start("plan")]
     assert decided(plan, *ended, taken_back("beside"), OPENED) == [Start("plan"), Start("beside")]
@@ -455,12 +459,12 @@ def test_a_stage_that_a_person_cancelled_has_no_last_word() -> None:
 def test_what_a_needless_run_put_off_starts_at_once_when_the_run_goes_on() -> None:
     group = Stage(parallel={"slow": step()}, needs=names("a"), when=Expression("a.done"))
     plan = plan_of(main={"a": step(), "group": group, "plan": agent()})
-    go = ConditionAnswered(at=NOON, stage="group", verdict=Verdict.GO)
+    go = ConditionAnswered(at=NOON, stage="group", result=ConditionResult.GO)
     began = (started("a"), finished("a"), go, started("slow"), started("plan"), needless("plan"))
     ended = (
         *began,
         finished("slow", Outcome.PARKED, after=LATER),
-        RunFinished(at=NOON, end=RunEnd.NEEDLESS),
+        RunFinished(at=NOON, end=RunEnd.NOTHING_TO_DO),
     )
     back = (taken_back("group", "plan"), OPENED, go)
     assert decided(plan, *ended, *back) == [Start("slow"), Start("plan")]
