@@ -1,4 +1,4 @@
-"""Every error a person can meet: what happened, the mend, the exit code.
+"""Every error a person can meet: what happened, the hint, the exit code.
 
 Problem
 ├── UsageProblem       2    the command, the flow file or the configuration is wrong
@@ -8,22 +8,22 @@ Problem
 ├── NothingToDo        5    there is nothing to do
 ├── Busy              75    somebody else holds what is needed; try again
 ├── Interrupted      130    stopped by Ctrl-C or a signal
-└── Fault            101    our own fault, or a damaged file of ours
+└── InternalError    101    our own fault, or a damaged file of ours
 """
 
 from typing import ClassVar
 
 
 class Problem(Exception):  # noqa: N818 - what a person meets is a problem, not our error
-    """What happened, in one sentence, and the mend: the next command or the line to change."""
+    """What happened, in one sentence, and the hint: the next command or the line to change."""
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, mend: str = "") -> None:
-        """Keep both sentences apart, so that a face can set them apart too."""
-        super().__init__(what if not mend else f"{what}\n{mend}")
+    def __init__(self, what: str, hint: str = "") -> None:
+        """Keep both sentences apart, so that a reader can set them apart too."""
+        super().__init__(what if not hint else f"{what}\n{hint}")
         self.what = what
-        self.mend = mend
+        self.hint = hint
 
 
 class WorkFailed(Problem):
@@ -68,7 +68,7 @@ class Interrupted(Problem):
     exit_code = 130
 
 
-class Fault(Problem):
+class InternalError(Problem):
     """Our own fault, or a file of ours that is damaged."""
 
     exit_code = 101

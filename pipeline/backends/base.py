@@ -30,7 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     cassette: str
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True):
+class AgentCommand(msgspec.Struct, frozen=True, kw_only=True):
     """What to run: arguments, the file for standard input, and variables besides the usual ones."""
 
     argv: tuple[str, ...]
@@ -38,26 +38,52 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back. An answer without `failure` is a claim, not a fact.
+class Finished(msgspec.Struct, frozen=True):
+    """The agent says that it is done: a claim, not a fact."""
 
-    `retry_after_s` goes with a quota.
-    """
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """The call failed, or the agent says that it could not do its work."""
+
+    kind: FailureKind
+    reason: str
+
+
+class QuotaUsedUp(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing was done: the quota is used up, and given back after so many seconds."""
+
+    reason: str
+    retry_after_s: float
+
+
+class Questions(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent wants to ask a person instead of doing its work."""
+
+    questions: tuple[str, ...]
+
+
+class AlreadyThere(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent says that what was asked for is there already, in these places."""
+
+    where: tuple[str, ...]
+    summary: str = ""
+
+
+CallEnd = Finished | Failed | QuotaUsedUp | Questions | AlreadyThere
+"""How an agent's call ended."""
+
+
+class AgentReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back from one call: what was said, by whom, what it used, and how the call ended."""
 
     text: str = ""
     agent: str = ""
     usage: Usage = Usage()
-    failure: FailureKind | None = None
-    reason: str = ""
-    retry_after_s: float = 0.0
-    instead: "LastWord | None" = None
+    end: CallEnd = Finished()
 
 
-class LastWord(msgspec.Struct, frozen=True):
-    """What an agent says instead of doing its work: `questions`, or `exists` with the places where.
-
-    It stands in `$PIPELINE_RESULT`, or in the answer's last ```json block.
-    """
+class _Statement(msgspec.Struct, frozen=True):
+    """The JSON block at the end of an answer that says questions or places instead of work."""
 
     status: Literal["questions", "exists"]
     questions: tuple[str, ...] = ()
@@ -65,41 +91,40 @@ class LastWord(msgspec.Struct, frozen=True):
     summary: str = ""
 
 
-def last_word(text: str) -> LastWord | None:
-    """Read the last JSON block of an answer as such a word; None when it is none."""
+def statement_in(text: str) -> Questions | AlreadyThere | None:
+    """Read the last JSON block of an answer as a statement; None when it is none."""
     block = text.rpartition("```json")[2].partition("```")[0] if "```json" in text else text
     try:
-        return msgspec.json.decode(block, type=LastWord)
+        statement = msgspec.json.decode(block, type=_Statement)
     except msgspec.DecodeError:
         return None
+    if statement.status == "questions":
+        return Questions(questions=statement.questions)
+    return AlreadyThere(where=statement.where, summary=statement.summary)
 
 
 class Backend(Protocol):
     """One way to have an agent work. Both methods are pure but for reading files they are given."""
 
-    def command(self, request: Request) -> Command:
-        """Say what to run. May be called twice for one request.
-
-        Raises `UsageProblem` when it cannot.
-        """
+    def command(self, request: Request) -> AgentCommand:
+        """Say what to run. May be called twice for one request. Raises `UsageProblem` when it cannot."""
         ...
 
-    def answer(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> Answer:
-        """Read what the command left: its record, its output, `request.result_file`.
-
-        Never raises.
-        """
+    def reply(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> AgentReply:
+        """Read what the command left: its record, its output, `request.result_file`. Never raises."""
         ...
 
 
-def failed_ending(record: ExitRecord) -> tuple[FailureKind, str] | None:
+def failed_ending(record: ExitRecord) -> Failed | None:
     """Translate an ending that is not a plain exit; the same for every back end."""
     match record.ending:
         case Ending.TIMEOUT:
-            return FailureKind.TIMEOUT, f"stopped after {record.duration_s:.1f} s, its time limit"
+            reason = f"stopped after {record.duration_s:.1f} s, its time limit"
+            return Failed(kind=FailureKind.TIMEOUT, reason=reason)
         case Ending.IDLE:
-            return FailureKind.TIMEOUT, "stopped after a long silence, its idle limit"
+            reason = "stopped after a long silence, its idle limit"
+            return Failed(kind=FailureKind.TIMEOUT, reason=reason)
         case Ending.NOT_FOUND:
-            return FailureKind.MISSING, record.reason
+            return Failed(kind=FailureKind.MISSING, reason=record.reason)
         case _:
             return None

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from pipeline.backends import cassette_player
-from pipeline.backends.base import Answer, Command, Request, failed_ending
+from pipeline.backends.base import AgentCommand, AgentReply, Failed, Request, failed_ending
 from pipeline.core.excerpt import excerpt
 from pipeline.errors import UsageProblem
 from pipeline.ids import stage_folder
@@ -22,19 +22,20 @@ from pipeline.process.spec import ExitRecord
 class CassetteBackend:
     """The back end called `cassette`."""
 
-    def command(self, request: Request) -> Command:
+    def command(self, request: Request) -> AgentCommand:
         """Play this call's take."""
         take = find_take(Path(request.cassette), request.stage, request.call)
-        return Command(argv=(sys.executable, "-I", "-S", cassette_player.__file__, str(take)))
+        return AgentCommand(argv=(sys.executable, "-I", "-S", cassette_player.__file__, str(take)))
 
-    def answer(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> Answer:
+    def reply(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> AgentReply:
         """Pass on what the take said."""
-        if ended := failed_ending(record):
-            return Answer(text=stdout, agent="cassette", failure=ended[0], reason=ended[1])
+        if (failed := failed_ending(record)) is not None:
+            return AgentReply(text=stdout, agent="cassette", end=failed)
         if record.code != 0:
             reason = f"take {request.call} of {request.stage}: {excerpt(stderr)}"
-            return Answer(text=stdout, agent="cassette", failure=FailureKind.AGENT, reason=reason)
-        return Answer(text=stdout, agent="cassette")
+            failed = Failed(kind=FailureKind.AGENT, reason=reason)
+            return AgentReply(text=stdout, agent="cassette", end=failed)
+        return AgentReply(text=stdout, agent="cassette")
 
 
 def find_take(cassette: Path, stage: str, call: int) -> Path:

@@ -12,7 +12,18 @@ from typing import Literal
 
 import msgspec
 
-from pipeline.backends.base import Answer, Command, Request, failed_ending, last_word
+from pipeline.backends.base import (
+    AgentCommand,
+    AgentReply,
+    AlreadyThere,
+    CallEnd,
+    Failed,
+    Finished,
+    Questions,
+    QuotaUsedUp,
+    Request,
+    failed_ending,
+)
 from pipeline.core.events import Usage
 from pipeline.errors import UsageProblem
 from pipeline.language.flow import FailureKind
@@ -21,7 +32,7 @@ from pipeline.process.spec import ExitRecord
 EX_TEMPFAIL = 75
 """Exit status for "try again later", as in BSD's sysexits.h."""
 
-_TAIL = 400
+_TAIL_CHARACTERS = 400
 _LONGEST_WAIT_S = 7 * 24 * 3600.0
 
 
@@ -38,73 +49,87 @@ class _Result(msgspec.Struct):
     cost_usd: float | None = None
     retry_after_s: float = 300.0
 
+    @property
+    def usage(self) -> Usage:
+        """What the call has used."""
+        return Usage(
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cost_usd=self.cost_usd,
+        )
+
+    @property
+    def end(self) -> CallEnd:
+        """How the call ended, by the agent's own word."""
+        match self.status:
+            case "failed":
+                reason = self.summary or "the agent says: failed"
+                return Failed(kind=FailureKind.AGENT, reason=reason)
+            case "questions":
+                return Questions(questions=self.questions)
+            case "exists":
+                return AlreadyThere(where=self.where, summary=self.summary)
+            case "quota":
+                reason = self.summary or "the agent says: quota"
+                wait_s = min(max(self.retry_after_s, 1.0), _LONGEST_WAIT_S)
+                return QuotaUsedUp(reason=reason, retry_after_s=wait_s)
+            case "done":
+                return Finished()
+
 
 class CommandBackend:
     """The back end called `command`."""
 
-    def command(self, request: Request) -> Command:
+    def command(self, request: Request) -> AgentCommand:
         """Run the role's own command line, or the default one."""
         if not request.player.command:
             raise UsageProblem(
                 f"the role {request.player.role} has no command line",
                 "Write one into agents/flow.yaml: defaults: {command: [claude, -p]}",
             )
-        return Command(argv=request.player.command, stdin=request.prompt_file)
+        return AgentCommand(argv=request.player.command, stdin=request.prompt_file)
 
-    def answer(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> Answer:
-        """Take the result file if there is one, else standard output."""
-        agent = (
-            request.player.command[0].rpartition("/")[2] if request.player.command else "command"
+    def reply(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> AgentReply:
+        """Take the result file if there is one, else standard output.
+
+        What a call has used is taken from the file whatever became of the call.
+        """
+        agent = "command"
+        if request.player.command:
+            agent = request.player.command[0].rpartition("/")[2]
+        result, problem = _read(request)
+        end = failed_ending(record) or _end_of(record, result, problem, agent, stderr or stdout)
+        return AgentReply(
+            text=(result.summary if result is not None else "") or stdout,
+            agent=f"{agent} ({result.model})" if result is not None and result.model else agent,
+            usage=result.usage if result is not None else Usage(),
+            end=end,
         )
-        if ended := failed_ending(record):
-            return Answer(text=stdout, agent=agent, failure=ended[0], reason=ended[1])
-        if record.code != 0 and not _is_quota(request):
-            kind = FailureKind.TRANSIENT if record.code == EX_TEMPFAIL else FailureKind.AGENT
-            tail = (stderr or stdout).strip()[-_TAIL:]
-            return Answer(
-                text=stdout,
-                agent=agent,
-                failure=kind,
-                reason=f"{agent} ended with {record.code}: {tail}",
-            )
-        if not request.result_file.exists():
-            return Answer(text=stdout, agent=agent)
-        return _read(request, agent, stdout)
 
 
-def _read(request: Request, agent: str, stdout: str) -> Answer:
+def _read(request: Request) -> tuple[_Result | None, str]:
+    """Read the result file; return what is wrong with one that cannot be read."""
     try:
-        result = msgspec.json.decode(request.result_file.read_bytes(), type=_Result)
+        return msgspec.json.decode(request.result_file.read_bytes(), type=_Result), ""
+    except FileNotFoundError:
+        return None, ""
     except (OSError, msgspec.DecodeError) as exc:
-        return Answer(
-            text=stdout,
-            agent=agent,
-            failure=FailureKind.PROTOCOL,
-            reason=f"$PIPELINE_RESULT is not as described: {exc}",
+        return None, f"$PIPELINE_RESULT is not as described: {exc}"
+
+
+def _end_of(
+    record: ExitRecord, result: _Result | None, problem: str, agent: str, output: str
+) -> CallEnd:
+    """Say how a command that came to its end by itself ended its call."""
+    if result is not None and result.status == "quota":  # whatever the exit status is then
+        return result.end
+    if record.code != 0:
+        is_transient = record.code == EX_TEMPFAIL
+        tail = output.strip()[-_TAIL_CHARACTERS:]
+        return Failed(
+            kind=FailureKind.TRANSIENT if is_transient else FailureKind.AGENT,
+            reason=f"{agent} ended with {record.code}: {tail}",
         )
-    usage = Usage(
-        input_tokens=result.input_tokens,
-        output_tokens=result.output_tokens,
-        cost_usd=result.cost_usd,
-    )
-    failure = {"failed": FailureKind.AGENT, "quota": FailureKind.QUOTA}.get(result.status)
-    return Answer(
-        text=result.summary or stdout,
-        instead=last_word(request.result_file.read_text(errors="replace")),
-        agent=f"{agent} ({result.model})" if result.model else agent,
-        usage=usage,
-        failure=failure,
-        reason=result.summary or f"the agent says: {result.status}" if failure else "",
-        retry_after_s=min(max(result.retry_after_s, 1.0), _LONGEST_WAIT_S),
-    )
-
-
-def _is_quota(request: Request) -> bool:
-    """Tell whether the command says that its quota is used up.
-
-    Then its exit status says nothing more.
-    """
-    try:
-        return msgspec.json.decode(request.result_file.read_bytes(), type=_Result).status == "quota"
-    except (OSError, msgspec.DecodeError):
-        return False
+    if problem:
+        return Failed(kind=FailureKind.PROTOCOL, reason=problem)
+    return result.end if result is not None else Finished()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.errors import Fault, UsageProblem
+from pipeline.errors import InternalError, UsageProblem
 
 _NO_MODEL = "No model is called: a cassette plays the agents. Workspaces, edits, tests, commits and push are real."
 _WORKFLOW = "idea_to_feature"
@@ -121,4 +121,6 @@ def _crash(repository: Path, name: str, stage: str, tools: Mapping[str, str]) ->
         os._exit(0)
     _, status = os.waitpid(pid, 0)
     if os.WTERMSIG(status) != signal.SIGKILL:
-        raise Fault(f"the process was to be killed after {stage}, and ended with status {status}")
+        raise InternalError(
+            f"the process was to be killed after {stage}, and ended with status {status}"
+        )

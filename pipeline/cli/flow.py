@@ -26,7 +26,7 @@ def flow() -> None:
 @_JSON
 @_START
 def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
-    """Read agents/flow.yaml and name everything that is wrong with it, with line and mend."""
+    """Read agents/flow.yaml and name everything that is wrong with it, with line and hint."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine import flows

@@ -59,8 +59,8 @@ class LazyGroup(click.Group):
             from difflib import get_close_matches
 
             near = get_close_matches(cmd_name, COMMANDS, n=1)
-            mend = f"Did you mean: pipeline {near[0]}?" if near else "See: pipeline --help"
-            ctx.fail(f"There is no command {cmd_name!r}. {mend}")
+            hint = f"Did you mean: pipeline {near[0]}?" if near else "See: pipeline --help"
+            ctx.fail(f"There is no command {cmd_name!r}. {hint}")
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
@@ -117,7 +117,7 @@ def guarded(command: Callable[..., Any]) -> None:
         sys.exit(exc.exit_code)
     except Problem as exc:
         _say(exc.what)
-        for line in exc.mend.splitlines():
+        for line in exc.hint.splitlines():
             click.echo(f"  {line}", err=True)
         sys.exit(exc.exit_code)
     except KeyboardInterrupt:

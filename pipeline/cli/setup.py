@@ -73,7 +73,7 @@ def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
     status = engine.exit_code(checks)
     if as_json:
         rows = [
-            {"name": one.name, "verdict": one.verdict, "text": one.text, "mend": one.mend}
+            {"name": one.name, "verdict": one.verdict, "text": one.text, "hint": one.hint}
             for one in checks
         ]
         print_json({"schema_version": 1, "exit_code": status, "checks": rows})

@@ -46,13 +46,13 @@ def work_on(
                 printed, found, run.state, run.store, hints=hints and not run.state.asked
             )
         explaining.show_questions(printed, run.state, run.store, run.rundir)
-    if found.exit_code == 1 and run.mend:
-        printer.line(run.mend)
+    if found.exit_code == 1 and run.hint:
+        printer.line(run.hint)
     if invoked is not None and not run.parked and not stop.polite.is_set():
         return 0 if run.state.nodes[invoked.stage].status.value == "done" else 1
     if run.state.end is not None:
         return found.exit_code
-    raise _unfinished(name, run.parked, run.mend, run.exit_code, interrupted=stop.polite.is_set())
+    raise _unfinished(name, run.parked, run.hint, run.exit_code, interrupted=stop.polite.is_set())
 
 
 @contextmanager
@@ -76,16 +76,16 @@ def _signals(stop: Any, name: str, printer: Any) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _unfinished(name: str, parked: str, mend: str, exit_code: int, *, interrupted: bool) -> Problem:
+def _unfinished(name: str, parked: str, hint: str, exit_code: int, *, interrupted: bool) -> Problem:
     """Say for whom or what a run waits, and what to type."""
     resume = f"Go on: pipeline resume {name}"
     what = f"run {name} waits: {parked}"
     if interrupted:
         return Interrupted(f"run {name} is stopped; everything done is kept", resume)
     if exit_code == NeedsPerson.exit_code:
-        return NeedsPerson(what, mend)
+        return NeedsPerson(what, hint)
     kind = UsageProblem if exit_code == UsageProblem.exit_code else Busy
-    return kind(what, f"{mend}\n{resume}" if mend else resume)
+    return kind(what, f"{hint}\n{resume}" if hint else resume)
 
 
 def print_json(value: object) -> None:

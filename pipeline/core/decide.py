@@ -137,8 +137,8 @@ def decide(
     running, requests = state.agenda.running, state.requests
     if requests.cancel is not None:
         return _end(state, RunEnd.CANCELLED, requests.cancel)
-    if state.course.declined is not None:
-        return _end(state, RunEnd.NOTHING_TO_DO, state.course.declined)
+    if (declined := state.course.declined) is not None:
+        return _end(state, RunEnd.NOTHING_TO_DO, f"{declined.node}: {declined.reason}")
     if draining:
         return []
     if requests.only is not None:

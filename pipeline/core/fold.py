@@ -361,7 +361,8 @@ def _taken_back(run: RunState, event: TakenBack) -> None:
 
 
 def _reopen(run: RunState) -> None:
-    run.finished, run.requests.cancel, run.course.declined = None, None, None
+    run.finished, run.parked = None, None
+    run.requests.cancel, run.course.declined = None, None
 
 
 def _stage_cancelled(run: RunState, event: StageCancelled) -> None:

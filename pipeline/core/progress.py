@@ -9,7 +9,7 @@ import re
 from pipeline.core.events import StageFinished
 from pipeline.core.memory import OPEN, NodeState, Status
 from pipeline.core.outcomes import Outcome, RunEnd
-from pipeline.core.state import Failure, FollowUp, RunState
+from pipeline.core.state import Declined, Failure, FollowUp, RunState
 from pipeline.language.flow import CONTINUE, FAIL
 from pipeline.language.plan import Kind, Node
 
@@ -109,7 +109,8 @@ def take_statement(run: RunState, node: Node, event: StageFinished) -> None:
         fail(run, node, Status.FAILED)
     else:
         run.agenda.withdraw(node)
-        state.status, run.course.declined = Status.DONE, f"{node.id}: {event.reason}"
+        state.status = Status.DONE
+        run.course.declined = Declined(node=node.id, reason=event.reason)
         run.course.not_started.add(node.id)
 
 

@@ -69,6 +69,13 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Declined(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent's word that there is nothing to do, and the stage that said so."""
+
+    node: str
+    reason: str
+
+
 class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
     """A workflow that is to look for the cause of a failure."""
 
@@ -87,7 +94,7 @@ class Course(msgspec.Struct):
     active: str
     is_stopped: bool = False
     failure: Failure | None = None
-    declined: str | None = None
+    declined: Declined | None = None
     follow_up: FollowUp | None = None
     followed: set[str] = set()
     not_started: set[str] = set()

@@ -1,23 +1,30 @@
-"""Awake time: the one clock of every deadline.
+"""The clocks of this program: awake time for every deadline, and the time on the wall for people.
 
-It counts how long the machine was awake, never how long it slept.
+Awake time counts how long the machine was awake, never how long it slept. Python's `time.monotonic` is
+CLOCK_MONOTONIC on Linux and `mach_absolute_time` on macOS: both stand still while the machine is
+suspended. CLOCK_BOOTTIME, `mach_continuous_time` and the time on the wall go on, and by them all that
+ran would be ended when a laptop wakes up after a night. What waits in the kernel or in Python for so
+many seconds (a selector, a queue, a child, a lock) counts the same way.
 
-Python's `time.monotonic` is CLOCK_MONOTONIC on Linux and `mach_absolute_time` on macOS: both stand
-still while the machine is suspended. CLOCK_BOOTTIME, `mach_continuous_time` and the time on the
-wall go on, and by them all that ran would be ended when a laptop wakes up after a night. What waits
-in the kernel or in Python for so many seconds (a selector, a queue, a child, a lock) counts the
-same way.
-
-By the calendar, on purpose: until when an approval can be answered, from when a stage may be tried
-again (a quota comes back asleep or not), the age of what `clean` removes, and every time that a
-person reads.
+By the calendar, on purpose: until when an approval can be answered, from when a stage may be tried again
+(a quota comes back asleep or not), the age of what `clean` removes, and every time that a person reads.
 """
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 Clock = Callable[[], float]
 """Gives seconds since some moment; only differences mean something."""
+
+
+WallClock = Callable[[], datetime]
+"""Gives the time in UTC."""
+
+
+def utc_now() -> datetime:
+    """Return the time on the wall, in UTC."""
+    return datetime.now(UTC)  # noqa: TID251 - this is the home of the time on the wall
 
 
 def awake_s() -> float:

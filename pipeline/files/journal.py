@@ -7,14 +7,16 @@ refused.
 
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from pipeline.core import events
 from pipeline.core.events import Event
-from pipeline.errors import Fault
+from pipeline.errors import InternalError
+from pipeline.files import atomic
 
 NAME = "journal.jsonl"
 _SYNC = getattr(os, "fdatasync", os.fsync)
@@ -24,7 +26,7 @@ class Journal:
     """The writing end; one process at a time has it open (the run's own lock sees to that)."""
 
     def __init__(self, path: Path) -> None:
-        """Open for appending; cut a torn tail off. Raises `Fault` when the middle is damaged."""
+        """Open for appending; cut a torn tail off. Raises `InternalError` when the middle is damaged."""
         self.path = path
         self.events, good_bytes = _read(path)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -33,10 +35,17 @@ class Journal:
         self._seq = len(self.events)
         self._size_bytes = good_bytes
 
+    @classmethod
+    def create(cls, path: Path, first: Sequence[Event]) -> Self:
+        """Make a journal that holds its first events; a kill leaves all of them, or no journal."""
+        lines = [_line(seq, events.encode(event)) for seq, event in enumerate(first, 1)]
+        atomic.write_bytes(path, b"".join(lines))
+        return cls(path)
+
     def append(self, new: Iterable[Event], *, durable: bool) -> None:
         """Write events; with `durable` they are on the disk when this returns (one sync for all).
 
-        Raises `Fault` when the disk does not take them; the file then ends where it ended before.
+        Raises `InternalError` when the disk does not take them; the file then ends where it ended before.
         """
         added = list(new)
         lines = [_line(seq, events.encode(event)) for seq, event in enumerate(added, self._seq + 1)]
@@ -50,7 +59,7 @@ class Journal:
         except OSError as exc:
             os.ftruncate(self._file, self._size_bytes)
             os.lseek(self._file, self._size_bytes, os.SEEK_SET)
-            raise Fault(
+            raise InternalError(
                 f"{self.path} cannot be written: {exc.strerror}",
                 "What was written before is whole. Make room, then go on: pipeline resume RUN",
             ) from exc
@@ -72,7 +81,7 @@ class Journal:
 def read(path: Path) -> list[Event]:
     """Read all whole events of a journal; a torn last line is left out.
 
-    Raises `Fault` on damage.
+    Raises `InternalError` on damage.
     """
     return _read(path)[0]
 
@@ -93,7 +102,7 @@ def _read(path: Path) -> tuple[list[Event], int]:
         try:
             found.append(_parse(data[offset:end], len(found) + 1))
         except ValueError as exc:
-            raise Fault(
+            raise InternalError(
                 f"{path} is damaged at byte {offset} (event {len(found) + 1}): {exc}",
                 f"Nothing was changed. Keep a copy, then cut the file there: truncate -s {offset} {path}",
             ) from exc

@@ -9,18 +9,17 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from pipeline.errors import Busy
-from pipeline.files.clocks import Clock, Deadline, awake_s
+from pipeline.files.clocks import Clock, Deadline, WallClock, awake_s, utc_now
 
 POLL_INTERVAL_S = 0.01
 
 
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
+class LockHolder(msgspec.Struct, frozen=True, kw_only=True):
     """Who holds a lock, as written into its file."""
 
     run_id: str
@@ -36,7 +35,40 @@ class LockView(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     held: bool
-    holder: Holder | None
+    holder: LockHolder | None
+
+
+class LockWait(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock that was waited for in vain: its file, who holds it, and how long the wait was."""
+
+    path: str
+    waited_s: float
+    holder: LockHolder | None
+
+    @property
+    def what(self) -> str:
+        """Say who holds it."""
+        who = "somebody who left no record"
+        if self.holder is not None:
+            who = f"{self.holder.agent} of run {self.holder.run_id} (pid {self.holder.pid})"
+            who += f" since {self.holder.timestamp}"
+        return f"the lock {Path(self.path).stem} is held by {who}; waited {self.waited_s:g} s"
+
+    @property
+    def hint(self) -> str:
+        """Say what a person can type."""
+        stop = f"pipeline cancel {self.holder.run_id}" if self.holder else "pipeline locks"
+        longer_s = max(300, round(self.waited_s * 5))
+        return f"Wait longer: AGENT_LOCK_TIMEOUT={longer_s}; or end the holder: {stop}"
+
+
+class LockBusy(Busy):
+    """A lock was not free in time; `wait` says which, and who holds it."""
+
+    def __init__(self, wait: LockWait) -> None:
+        """Say it in the words of the wait."""
+        super().__init__(wait.what, wait.hint)
+        self.wait = wait
 
 
 @contextmanager
@@ -48,11 +80,11 @@ def hold(
     stage: str,
     timeout_s: float,
     clock: Clock = awake_s,
+    now: WallClock = utc_now,
 ) -> Iterator[None]:
     """Hold all locks, taken in sorted order, for the length of the block.
 
-    Waits `timeout_s` of awake time in all; then raises `Busy`, which names the holder, and holds
-    none.
+    Waits `timeout_s` of awake time in all; then raises `LockBusy`, which names the holder, and holds none.
     """
     if not paths:
         yield
@@ -69,9 +101,18 @@ def hold(
             try:
                 lock.acquire(timeout=deadline.left_s, poll_interval=POLL_INTERVAL_S)
             except Timeout as exc:
-                raise _busy(path, timeout_s) from exc
+                wait = LockWait(path=str(path), waited_s=timeout_s, holder=_read_holder(path))
+                raise LockBusy(wait) from exc
             stack.callback(lock.release)
-            _write_holder(path, run_id, agent, stage)
+            holder = LockHolder(
+                run_id=run_id,
+                agent=agent,
+                timestamp=now().isoformat(timespec="seconds"),
+                pid=os.getpid(),
+                stage=stage,
+                host=os.uname().nodename,
+            )
+            _write_holder(path, holder)
         yield
 
 
@@ -128,16 +169,8 @@ def look(path: Path) -> LockView:
     return LockView(name=path.stem, held=held, holder=_read_holder(path))
 
 
-def _write_holder(path: Path, run_id: str, agent: str, stage: str) -> None:
+def _write_holder(path: Path, holder: LockHolder) -> None:
     """Write the record in place: a rename would put a new, unlocked file under the name."""
-    holder = Holder(
-        run_id=run_id,
-        agent=agent,
-        timestamp=datetime.now(UTC).isoformat(timespec="seconds"),
-        pid=os.getpid(),
-        stage=stage,
-        host=os.uname().nodename,
-    )
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         data = msgspec.json.encode(holder) + b"\n"
@@ -147,21 +180,8 @@ def _write_holder(path: Path, run_id: str, agent: str, stage: str) -> None:
         os.close(descriptor)
 
 
-def _read_holder(path: Path) -> Holder | None:
+def _read_holder(path: Path) -> LockHolder | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Holder)
+        return msgspec.json.decode(path.read_bytes(), type=LockHolder)
     except (OSError, msgspec.DecodeError):
         return None
-
-
-def _busy(path: Path, timeout_s: float) -> Busy:
-    holder = _read_holder(path)
-    who = "somebody who left no record"
-    stop = "pipeline locks"
-    if holder is not None:
-        who = f"{holder.agent} of run {holder.run_id} (pid {holder.pid}) since {holder.timestamp}"
-        stop = f"pipeline cancel {holder.run_id}"
-    return Busy(
-        f"the lock {path.stem} is held by {who}; waited {timeout_s:g} s",
-        f"Wait longer: AGENT_LOCK_TIMEOUT={max(300, round(timeout_s * 5))}; or end the holder: {stop}",
-    )

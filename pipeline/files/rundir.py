@@ -14,7 +14,8 @@ from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.journal import NAME as JOURNAL
 from pipeline.files.trees import files_below, remove
-from pipeline.ids import stage_folder
+from pipeline.ids import lock_file_name, stage_folder
+from pipeline.language.flow import Scope as LockScope
 
 RUNS = "docs/status/runs"
 LATEST = "docs/status/latest"
@@ -72,9 +73,15 @@ class RunDir:
         """Return a stage's folder for people."""
         return self.folder / stage_folder(stage)
 
-    def lock(self, name: str) -> Path:
-        """Return the path of a lock file of this checkout."""
-        return self.root / LOCKS / name
+    def lock(self, name: str, scope: LockScope) -> Path:
+        """Return the file of a lock that the flow declares: one for this run, or for all of them."""
+        own = self.run_id if scope is LockScope.RUN else None
+        return self.root / LOCKS / lock_file_name(name, own)
+
+    @property
+    def run_lock(self) -> Path:
+        """The lock of whoever works on the run."""
+        return self.lock("run", LockScope.RUN)
 
     def switch_latest(self) -> None:
         """Let `docs/status/latest` show this run."""

@@ -25,7 +25,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     """The exact tree in question, what it is held against, and the tools to find out.
 
     `red` is the run's last passed red gate; `findings` are the reviewers' files;
-    `last_round` is true when there will be no further round, `awake` the clock of deadlines.
+    `is_last_round` is true when there will be no further round, `awake` the clock of deadlines.
     """
 
     store: Store
@@ -35,7 +35,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     tree: str
     red: GateResult | None
     findings: tuple[Path, ...] = ()
-    last_round: bool = False
+    is_last_round: bool = False
     awake: Clock = awake_s
 
     def sources(self) -> tuple[str, ...]:

@@ -4,9 +4,8 @@ One checkout for each run, used by one test run at a time. The command sees the 
 of the person who started the run, a private HOME, and nothing else of their environment.
 """
 
-import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -20,8 +19,9 @@ from pipeline.gates import runners
 from pipeline.gates.runners.base import Ask, Left
 from pipeline.gates.testrun import ProblemKind, RunProblem, TestRun, believed
 from pipeline.language.target import Target
+from pipeline.process.commands import CommandMaker, CommandRequest, Purpose
 from pipeline.process.launch import Attempt, Launcher
-from pipeline.process.spec import STDERR, STDOUT, Ending, ExitRecord, LaunchSpec, OnOrphan
+from pipeline.process.spec import STDERR, STDOUT, Ending, ExitRecord
 from pipeline.repo.setups import SetupFailed
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
@@ -55,24 +55,24 @@ class Bench:
         self,
         store: Store,
         launcher: Launcher,
+        commands: CommandMaker,
+        *,
         folder: Path,
         cache: Path,
-        env: Mapping[str, str],
-        *,
-        portable: bool = False,
-        checkout: Workspace | None = None,
+        checkout: Workspace,
+        randomness: Callable[[int], bytes],
     ) -> None:
         """`folder` is the bench's own; `cache` keeps results of base commits across runs.
 
-        Tests run in `checkout`.
+        Tests run in `checkout`. `randomness` makes the names of canaries, which nobody can foresee.
         """
-        self._portable = portable
         self.store = store
         self._launcher = launcher
+        self._commands = commands
         self._folder = folder
         self._cache = cache
-        self._env = dict(env)
-        self._workspace = checkout or Workspace(folder / "checkout", store)
+        self._workspace = checkout
+        self._randomness = randomness
         self._turn = threading.Lock()
         self._known: dict[tuple[str, str], TestRun] = {}
         self._checked: dict[tuple[str, str, str], Executed] = {}
@@ -105,8 +105,8 @@ class Bench:
             _FORM,
             target.test,
             target.folder,
-            self._env.get("PATH"),
-            self._workspace.set_up_of(tree),
+            self._commands.path_of(Purpose.TEST),
+            self._workspace.setup_digest(tree),
         )
         digest = blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
         path = self._cache / f"baseline-{tree}-{digest}.json"
@@ -136,8 +136,9 @@ class Bench:
                 at = self._at(tree)
             except SetupFailed as exc:
                 return Executed(code=exc.exit_code, output="", tree=tree, problem=exc.what)
-            cache = {"XDG_CACHE_HOME": str(self._cache / "tools")}
-            record = self._launch(("sh", "-c", command), at, cache, folder, timeout_s)
+            argv = ("sh", "-c", command)
+            request = self._request(Purpose.CHECK, argv, at, folder, timeout_s)
+            record = self._launch(request)
             output = (_whole(at / STDOUT) + _whole(at / STDERR)).replace(
                 f"{self._workspace.folder}/", ""
             )
@@ -148,8 +149,7 @@ class Bench:
     def _at(self, tree: str) -> Path:
         """Bring the checkout to a tree, and make a folder for what a command leaves."""
         self._count += 1
-        folder = self._folder / "runs" / f"{self._count}-{os.urandom(3).hex()}"
-        (folder / "home").mkdir(parents=True)
+        folder = self._folder / "runs" / f"{self._count}-{self._randomness(3).hex()}"
         self._workspace.prepare("", tree, with_git=False)
         return folder
 
@@ -168,13 +168,16 @@ class Bench:
             only=tuple(only),
             root=root,
             folder=folder,
-            canary=os.urandom(6).hex(),
+            canary=self._randomness(6).hex(),
         )
         runner = runners.load(target.test)
         call = runner.call(ask)
         for name, text in call.files.items():
             atomic.write_text(root / name, text, durable=False)
-        record = self._launch(call.argv, folder, call.env, target.folder, target.test.timeout)
+        request = self._request(
+            Purpose.TEST, call.argv, folder, target.folder, target.test.timeout, call.env
+        )
+        record = self._launch(request)
         if record.ending is not Ending.EXITED:
             text = f"{command}: {record.reason or record.ending.value}"
             problem = RunProblem(kind=ProblemKind.DID_NOT_END, text=text)
@@ -193,43 +196,32 @@ class Bench:
             duration_s=record.duration_s,
         )
 
-    def _launch(
+    def _request(  # noqa: PLR0917 - what a command is, in the order of its making
         self,
+        purpose: Purpose,
         argv: tuple[str, ...],
         folder: Path,
-        env: Mapping[str, str],
         inside: str,
         timeout_s: float,
-    ) -> ExitRecord:
-        """Run one command in the checkout to its end.
+        variables: Mapping[str, str] | None = None,
+    ) -> CommandRequest:
+        """Ask for a command that runs in the checkout, or in a folder `inside` it."""
+        return CommandRequest(
+            purpose=purpose,
+            argv=argv,
+            cwd=self._workspace.folder / inside,
+            folder=folder,
+            timeout_s=timeout_s,
+            variables=variables or {},
+            programs=self._workspace.programs(inside),
+            port_base=self._workspace.port_base,
+        )
 
-        Raises `Interrupted` when the run is stopped meanwhile.
-        """
+    def _launch(self, request: CommandRequest) -> ExitRecord:
+        """Run one command to its end. Raises `Interrupted` when the run is stopped meanwhile."""
         if self._stopped:
             raise Interrupted("stopped before the tests were run")
-        home = str(folder / "home")
-        caches = {
-            "GOCACHE": str(self._cache / "go"),
-            "CARGO_TARGET_DIR": str(self._cache / "cargo"),
-        }
-        self._running = self._launcher.launch(
-            LaunchSpec(
-                argv=argv,
-                cwd=str(self._workspace.folder / inside),
-                env={
-                    **caches,
-                    **self._workspace.tools(self._env, inside),
-                    "HOME": home,
-                    "TMPDIR": home,
-                    **env,
-                },
-                folder=str(folder),
-                timeout_s=timeout_s,
-                idle_timeout_s=timeout_s,
-                on_orphan=OnOrphan.KILL,
-                portable=self._portable,
-            )
-        )
+        self._running = self._launcher.launch(self._commands.make(request))
         record = self._running.wait()
         self._running = None
         if self._stopped:

@@ -37,7 +37,7 @@ def check(context: GateContext) -> GateResult:
     return judged(
         context,
         GateName.FINDINGS,
-        failures=() if context.last_round else [str(finding) for finding in blocking],
+        failures=() if context.is_last_round else [str(finding) for finding in blocking],
         unseen=unread,
         good=good,
         evidence=FindingsEvidence(blocking=blocking, minor=minor, dropped=dropped),

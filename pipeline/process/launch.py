@@ -14,7 +14,7 @@ from typing import Self
 
 import msgspec
 
-from pipeline.errors import Fault
+from pipeline.errors import InternalError
 from pipeline.process.spec import (
     ABANDONED,
     ALIVE_LOCK,
@@ -85,7 +85,7 @@ class Launcher:
         self._process.wait()
 
     def launch(self, spec: LaunchSpec) -> Attempt:
-        """Start one command under a shim. Raises `Fault` when the nursery is gone."""
+        """Start one command under a shim. Raises `InternalError` when the nursery is gone."""
         folder = Path(spec.folder)
         folder.mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair()
@@ -98,7 +98,7 @@ class Launcher:
                 self._control.sendall(data)
             except OSError as exc:
                 ours.close()
-                raise Fault(
+                raise InternalError(
                     f"the process that starts stages is gone ({exc})", f"See {self._log}"
                 ) from exc
         return Attempt(folder, ours)

@@ -20,9 +20,9 @@ from typing import BinaryIO
 import msgspec
 
 from pipeline.core import redact
-from pipeline.errors import Busy
 from pipeline.files import atomic, locks
 from pipeline.files.clocks import Clock, Deadline, awake_s
+from pipeline.files.locks import LockBusy
 from pipeline.process import tree
 from pipeline.process.spec import (
     ABANDONED,
@@ -118,16 +118,15 @@ def _under_locks(spec: LaunchSpec, line: _Lifeline, clock: Clock) -> ExitRecord:
                 timeout_s=min(_LOCK_SLICE_S, left),
             ):
                 return _Command(spec, line, clock).run()
-        except Busy as busy:
+        except LockBusy as busy:
             line.look()
             if line.cancelled:
                 return ExitRecord(
                     ending=Ending.CANCELLED, reason="cancelled while it waited for a lock"
                 )
             if line.orphaned or left == 0.0:
-                waited = f"waited {spec.lock_timeout_s:g} s"
-                what = busy.what.rpartition("; waited")[0] + f"; {waited}"
-                return ExitRecord(ending=Ending.LOCKED, reason=what, mend=busy.mend)
+                wait = msgspec.structs.replace(busy.wait, waited_s=spec.lock_timeout_s)
+                return ExitRecord(ending=Ending.LOCKED, reason=wait.what, lock=wait)
 
 
 class _Command:

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from pipeline.files.locks import LockWait
+
 RECORD = "exit.json"
 ALIVE_LOCK = "shim.lock"
 ABANDONED = "abandoned"
@@ -63,7 +65,7 @@ class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
     ending: Ending
     code: int = 0
     reason: str = ""
-    mend: str = ""
+    lock: LockWait | None = None
     duration_s: float = 0.0
     dropped_bytes: int = 0
     swept: int = 0

@@ -8,9 +8,12 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UsageProblem
+import msgspec
 
-SIZE_MAX = 400_000
+from pipeline.errors import UsageProblem
+from pipeline.prompts.brief import Brief
+
+CHARACTERS_MAX = 400_000
 
 
 def read_all(folder: Path) -> dict[str, str]:
@@ -65,22 +68,22 @@ def _environment(templates: Mapping[str, str]) -> Any:
     )
 
 
-def render(templates: Mapping[str, str], name: str, values: Mapping[str, object]) -> str:
+def render(templates: Mapping[str, str], name: str, brief: Brief) -> str:
     """Fill in one template. Raises `UsageProblem` with template and line when it cannot be."""
     from jinja2 import TemplateError
 
     environment = _environment(templates)
     try:
-        text: str = environment.get_template(name).render(values)
+        text: str = environment.get_template(name).render(msgspec.structs.asdict(brief))
     except TemplateError as exc:
         line = getattr(exc, "lineno", None)
         where = f"agent_prompts/{getattr(exc, 'name', None) or name}" + (f":{line}" if line else "")
         raise UsageProblem(
-            f"{where}: {exc.message or exc}", "Mend the template, then type the same command again"
+            f"{where}: {exc.message or exc}", "Fix the template, then type the same command again"
         ) from exc
-    if len(text) > SIZE_MAX:
+    if len(text) > CHARACTERS_MAX:
         raise UsageProblem(
-            f"the prompt from {name} is longer than {SIZE_MAX} letters",
+            f"the prompt from {name} is longer than {CHARACTERS_MAX} characters",
             "Shorten the idea or the template",
         )
     return text

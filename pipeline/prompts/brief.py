@@ -1,38 +1,100 @@
-"""What a prompt can name: the stage as the flow describes it, as plain data for a template."""
+"""What a prompt is given: one value, made in one place, for a real stage and for a dry run alike."""
 
+from collections.abc import Sequence
+
+import msgspec
+
+from pipeline.core import values
+from pipeline.core.events import StageStarted
+from pipeline.core.state import RunState
 from pipeline.language.plan import Node, Plan
 from pipeline.language.schemas import example_of
 
-NAMES = (
-    "idea", "feature", "run_id", "base_branch", "stage", "mode", "role", "writes", "reads", "must_change", "may",
-    "outputs", "gates", "later_gates", "max_rounds", "tests", "source", "test_commands", "inputs", "given", "item",
-    "item_text", "round", "attempt", "told", "replies",
-)  # fmt: skip
+
+class WantedOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """One file that a stage has to deliver, with an example of its shape where it has one."""
+
+    name: str
+    file: str
+    example: str
+
+
+class Brief(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a prompt can name; each field is a variable of the template.
+
+    `inputs` are the files in the input folder, `given` the inputs of the workflow, `item` that of the
+    foreach around the stage. `feedback` is what failed before, `replies` what persons answered.
+    """
+
+    idea: str
+    feature: str
+    run_id: str
+    base_branch: str
+    stage: str
+    mode: str
+    role: str
+    writes: list[str]
+    reads: list[str] | None
+    must_change: bool
+    may: list[str]
+    outputs: list[WantedOutput]
+    gates: list[str]
+    later_gates: list[str]
+    max_rounds: int
+    tests: list[str]
+    source: list[str]
+    test_commands: list[str]
+    inputs: list[str]
+    given: dict[str, object]
+    item: object
+    item_text: str
+    round: int
+    attempt: int
+    feedback: list[str]
+    replies: list[str]
+
+
+NAMES = Brief.__struct_fields__
 """All variables of a prompt; a flow whose prompts name others is refused."""
 
 
-def describe(plan: Plan, node: Node) -> dict[str, object]:
-    """Say what the flow says of a stage, as plain data for a template."""
+def brief_of(state: RunState, node: Node, event: StageStarted, inputs: Sequence[str]) -> Brief:
+    """Make the brief of one attempt of an agent's stage; `inputs` are the files that it is given."""
+    started, memory, plan = state.started, state.nodes[node.id], state.plan
     loops = list(plan.loops_around(node.id))
-    return {
-        "stage": node.id,
-        "mode": node.mode,
-        "role": node.player.role if node.player else "",
-        "writes": [pattern.replace(" ! ", ", but not ") for pattern in node.writes],
-        "reads": None if node.reads is None else list(node.reads),
-        "must_change": node.must_change,
-        "may": [word.value for word in node.may],
-        "outputs": [
-            {"name": name, "file": output.file, "example": example_of(output)}
+    of_loops = [line for loop in loops for line in state.nodes[loop.id].feedback]
+    item = state.nodes[node.item].value if node.item else None
+    return Brief(
+        idea=started.idea,
+        feature=started.feature,
+        run_id=started.run_id,
+        base_branch=started.base_branch,
+        stage=node.id,
+        mode=node.mode,
+        role=node.player.role if node.player else "",
+        writes=[pattern.replace(" ! ", ", but not ") for pattern in node.writes],
+        reads=None if node.reads is None else list(node.reads),
+        must_change=node.must_change,
+        may=[word.value for word in node.may],
+        outputs=[
+            WantedOutput(name=name, file=output.file, example=example_of(output))
             for name, output in node.outputs.items()
         ],
-        "gates": [GATE_WORDS[gate.value] for gate in node.gates],
-        "later_gates": _later_gates(plan, node),
-        "max_rounds": max((loop.loop.max for loop in loops[:1] if loop.loop), default=1),
-        "tests": [glob for target in plan.targets for glob in target.tests],
-        "source": [glob for target in plan.targets for glob in target.source],
-        "test_commands": [target.test.command for target in plan.targets],
-    }
+        gates=[GATE_WORDS[gate.value] for gate in node.gates],
+        later_gates=_later_gates(plan, node),
+        max_rounds=max((loop.loop.max for loop in loops[:1] if loop.loop), default=1),
+        tests=[glob for target in plan.targets for glob in target.tests],
+        source=[glob for target in plan.targets for glob in target.source],
+        test_commands=[target.test.command for target in plan.targets],
+        inputs=list(inputs),
+        given=values.inputs_of(state, node),
+        item=item,
+        item_text=msgspec.json.format(msgspec.json.encode(item)).decode() if node.item else "",
+        round=event.round,
+        attempt=event.attempt,
+        feedback=list(dict.fromkeys([*memory.feedback, *of_loops])),
+        replies=list(memory.replies),
+    )
 
 
 GATE_WORDS = {

@@ -40,15 +40,22 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
 class Pool:
     """The workspaces as one run sees them."""
 
-    def __init__(self, folder: Path, run_id: str, root: Path, is_over: IsOver) -> None:
-        """Nothing is made before `lease`."""
+    def __init__(
+        self,
+        folder: Path,
+        run_id: str,
+        root: Path,
+        is_over: IsOver,
+        make_room: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Nothing is made before `lease`; `make_room` is called before a new workspace is made."""
         self.folder = folder
         self.run_id = run_id
         self.root = str(root)
         self._is_over = is_over
         self._leases: dict[str, tuple[int, locks.Lease]] = {}
         self._noted: dict[str, int] = {}
-        self.make_room: Callable[[], None] = lambda: None
+        self._make_room = make_room
 
     def lease(self, slot: str, kind: str = AGENTS) -> tuple[Path, int]:
         """Take the workspace that this run has under a name, a free one, or a new one.
@@ -114,7 +121,7 @@ class Pool:
         return None
 
     def _new(self, slot: str, kind: str) -> tuple[int, locks.Lease]:
-        self.make_room()
+        self._make_room()
         number = 0
         while True:
             if (lease := self._lock(number)) is not None:

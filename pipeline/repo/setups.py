@@ -6,7 +6,7 @@ inputs.
 A set-up is made in a checkout of its own, `setups/<digest>/tree`, where it also stays: virtual
 environments know the path they were made at. `done` beside it is written last, so one that was
 killed is made again. Agents never see the folder; they and the gates get copies of its products
-(`repo/lend`).
+(`repo/links`).
 """
 
 import os
@@ -25,9 +25,9 @@ from pipeline.language import globs
 from pipeline.language.target import Workspace as Wants
 from pipeline.repo.clone import Cloner
 from pipeline.repo.git import Git
-from pipeline.repo.lend import SetUp
+from pipeline.repo.links import SetUp
 from pipeline.repo.scan import Scan, packed, scan
-from pipeline.repo.store import Store
+from pipeline.repo.store import PinnedBase, Store
 from pipeline.repo.workspace import Workspace
 
 KNOWN = frozenset({
@@ -62,32 +62,48 @@ def running(folder: Path, digest: str) -> Path:
     return folder / f"{digest}.running"
 
 
-Runner = Callable[[str, Path, str], str]
-"""Runs one command in a folder, under a name for its logs.
+class SetupProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a set-up command did not succeed, and the folder that holds all of its output."""
 
-Returns what went wrong, or an empty text.
-"""
+    reason: str
+    logs: str = ""
+
+
+SetupRunner = Callable[[str, Path, str], SetupProblem | None]
+"""Runs one command in a folder, under a name for its logs; returns what went wrong, or None."""
 
 
 class SetupFailed(UsageProblem):
-    """A set-up command did not succeed; carries the command and the end of its output."""
+    """A set-up command did not succeed; `summary` says so without naming its logs."""
+
+    def __init__(self, command: str, problem: SetupProblem) -> None:
+        """Say which command, and why."""
+        self.summary = f"the set-up command {command!r} failed: {problem.reason}"
+        logs = f" (all of it: {problem.logs})" if problem.logs else ""
+        super().__init__(
+            f"{self.summary}{logs}",
+            "Make it work in a fresh clone, or change `workspace.setup` of the flow",
+        )
 
 
 class Setups:
     """The set-ups of one repository, as one run wants them. Safe to use from several threads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each thing that a set-up depends on
         self,
         folder: Path,
         store: Store,
         wants: Wants,
         user: tuple[Path, Git],
         tools: Mapping[str, str],
-        run: Runner,
+        run: SetupRunner,
+        base: PinnedBase,
+        make_room: Callable[[], None] = lambda: None,
     ) -> None:
         """`user` is the person's checkout with its git, for `link`.
 
-        `tools` are the variables that name programs.
+        `tools` are the variables that name programs. The commit of `base` is what a set-up command sees
+        as HEAD. `make_room` is called before a new set-up is made.
         """
         self.folder = folder
         self.store = store
@@ -101,17 +117,13 @@ class Setups:
         self._failed: dict[str, SetupFailed] = {}
         self._leases: list[locks.Lease] = []
         self._linked: tuple[str, Scan] | None = None
-        self._base: tuple[str, str] = ("", "")
-        self.make_room: Callable[[], None] = lambda: None
+        self._base = base
+        self._make_room = make_room
 
     @property
     def is_wanted(self) -> bool:
         """Tell whether the flow asks for anything."""
         return bool(self.wants.setup or self.wants.link)
-
-    def begin(self, commit: str, tree: str) -> None:
-        """Take the base: its commit is what a set-up command sees as HEAD."""
-        self._base = (commit, tree)
 
     def close(self) -> None:
         """Let others remove what this run has used."""
@@ -135,13 +147,11 @@ class Setups:
             return self._made[digest]
 
     def near(self, tree: str) -> SetUp | None:
-        """Return the set-up of a tree, or the base's when it cannot be made, so that an agent can mend it."""
+        """Return the set-up of a tree, or the base's when it cannot be made, so that an agent can fix it."""
         try:
             return self.of(tree)
         except SetupFailed:
-            if not self._base[1]:
-                raise
-            return self.of(self._base[1])
+            return self.of(self._base.tree)
 
     def digest(self, tree: str) -> str:
         """Digest everything that decides what the set-up of a tree makes.
@@ -233,10 +243,10 @@ class Setups:
             remove(
                 folder
             )  # a command that outlived a killed pipeline holds the lock until it is gone
-        self.make_room()
+        self._make_room()
         root = folder / "tree"
         checkout = Workspace(root, self.store, sparse=self.wants.sparse)
-        checkout.prepare(self._base[0], tree)
+        checkout.prepare(self._base.commit, tree)
         self._give_tags(root)
         before = scan(root)
         if links := self._links():
@@ -244,12 +254,9 @@ class Setups:
                 links, self._look_at_links()[1], _NOTHING
             )
         for command in self.wants.setup:
-            if problem := self._run(command, root, digest):
+            if (problem := self._run(command, root, digest)) is not None:
                 remove(folder)
-                mend = "Make it work in a fresh clone, or change `workspace.setup` of the flow"
-                self._failed[digest] = SetupFailed(
-                    f"the set-up command {command!r} failed: {problem}", mend
-                )
+                self._failed[digest] = SetupFailed(command, problem)
                 raise self._failed[digest]
         products = tuple(sorted(_products(root, before)))
         made = SetUp(

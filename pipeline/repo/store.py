@@ -61,6 +61,13 @@ class TreeChange(msgspec.Struct, frozen=True, kw_only=True):
     old_mode: str = ""
 
 
+class PinnedBase(msgspec.Struct, frozen=True, kw_only=True):
+    """The commit that a run starts from, and its tree."""
+
+    commit: str
+    tree: str
+
+
 def repo_id(common_dir: Path) -> str:
     """Name a repository in the state folder: readable, and unique for its path."""
     name = common_dir.parent.name if common_dir.name == ".git" else common_dir.name

@@ -74,14 +74,14 @@ def _short(text: str) -> str:
 
 
 def show_check(printer: Printer, check: Check) -> None:
-    """Print one answer with its mend."""
+    """Print one answer with its hint."""
     sign, colour = _SIGNS[check.verdict]
     first, *more = check.text.splitlines() or [""]
     printer.line(f"{printer.paint(sign, colour)} {check.name:<22} {first}")
     for line in more:
         printer.line(f"  {'':<22} {line}" if line else "")
     if check.verdict is not Verdict.OK:
-        for line in check.mend.splitlines():
+        for line in check.hint.splitlines():
             printer.line(f"  {'':<22} {line}")
 
 
@@ -91,7 +91,7 @@ def show_end(printer: Printer, checks: Sequence[Check]) -> None:
     doubtful = sum(check.verdict is Verdict.WARN for check in checks)
     printer.line()
     if failed:
-        printer.line(f"{failed} thing(s) to mend, then again: pipeline doctor")
+        printer.line(f"{failed} problem(s) to fix, then again: pipeline doctor")
     else:
         after = f" ({doubtful} to know of)" if doubtful else ""
-        printer.line(f"ready{after}. next: {checks[-1].mend}")
+        printer.line(f"ready{after}. next: {checks[-1].hint}")

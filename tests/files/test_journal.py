@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.events import Event, Noted, RunOpened
-from pipeline.errors import Fault
+from pipeline.errors import InternalError
 from pipeline.files.journal import Journal, read
 from tests.files.processes import line, output_of, python
 
@@ -98,7 +98,7 @@ def test_any_damage_before_the_last_line_is_refused_and_nothing_is_changed(path:
     for place in range(last):
         damaged = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
         path.write_bytes(damaged)
-        with pytest.raises(Fault):
+        with pytest.raises(InternalError):
             Journal(path)
         assert path.read_bytes() == damaged
 
@@ -107,7 +107,7 @@ def test_damage_is_told_with_its_place_and_the_way_to_mend_it(path: Path) -> Non
     data = written(path, notes(1, 3))
     second = data.index(b"\n") + 1
     path.write_bytes(data.replace(b"event 2", b"Event 2"))
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(InternalError) as caught:
         Journal(path)
     assert (
         caught.value.what == f"{path} is damaged at byte {second} (event 2): its checksum is wrong"
@@ -119,21 +119,21 @@ def test_damage_is_told_with_its_place_and_the_way_to_mend_it(path: Path) -> Non
 def test_a_line_that_is_missing_from_the_middle_is_damage(path: Path) -> None:
     lines = written(path, notes(1, 4)).splitlines(keepends=True)
     path.write_bytes(lines[0] + b"".join(lines[2:]))
-    with pytest.raises(Fault):
+    with pytest.raises(InternalError):
         read(path)
 
 
 def test_a_line_that_stands_twice_is_damage(path: Path) -> None:
     lines = written(path, notes(1, 3)).splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[0] + lines[1])
-    with pytest.raises(Fault):
+    with pytest.raises(InternalError):
         read(path)
 
 
 def test_a_last_line_that_is_whole_but_wrong_is_damage_not_a_torn_tail(path: Path) -> None:
     damaged = written(path, notes(1, 3)).replace(b"event 3", b"Event 3")
     path.write_bytes(damaged)
-    with pytest.raises(Fault):
+    with pytest.raises(InternalError):
         Journal(path)
     assert path.read_bytes() == damaged
 
@@ -142,7 +142,7 @@ def test_an_event_of_a_newer_release_is_refused_and_kept(path: Path) -> None:
     body = b'2 {"event":"moon_landed","at":"2026-01-02T03:04:05Z"}'
     newer = written(path, notes(1, 1)) + b"%08x %s\n" % (zlib.crc32(body), body)
     path.write_bytes(newer)
-    with pytest.raises(Fault):
+    with pytest.raises(InternalError):
         Journal(path)
     assert path.read_bytes() == newer
 
@@ -162,7 +162,7 @@ import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from pipeline.core.events import Noted
-from pipeline.errors import Fault
+from pipeline.errors import InternalError
 from pipeline.files.journal import Journal
 
 path, room = Path(sys.argv[1]), int(sys.argv[2])
@@ -174,7 +174,7 @@ try:
     while True:
         journal.append([Noted(at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), text=f"event {number + 1}")], durable=True)
         number += 1
-except Fault as exc:
+except InternalError as exc:
     print(number, exc.what, exc.mend, sep="\\n")
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 if sys.argv[3] == "go on":

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.language.target import Workspace as Wants
-from pipeline.repo.setups import Setups
-from pipeline.repo.store import Store
+from pipeline.process.environment import with_programs
+from pipeline.repo.setups import SetupProblem, Setups
+from pipeline.repo.store import PinnedBase, Store
 from pipeline.repo.user import UserRepo
-from pipeline.repo.workspace import Workspace, tools_in
+from pipeline.repo.workspace import Workspace
 
 
 def sh(folder: Path, *command: str, env: Mapping[str, str] | None = None) -> str:
@@ -67,19 +68,18 @@ class Checkout:
         """Set-ups as another process would open them."""
         flow = Wants(setup=commands, **wants)
         env = {"PATH": os.environ["PATH"]}
-        made = Setups(
-            self.state / "setups", self.store, flow, (self.root, self.user.git), env, self._run
-        )
-        made.begin(self.head, self.tree)
-        return made
+        base = PinnedBase(commit=self.head, tree=self.tree)
+        user = (self.root, self.user.git)
+        return Setups(self.state / "setups", self.store, flow, user, env, self._run, base)
 
-    def _run(self, command: str, cwd: Path, _name: str) -> str:
+    def _run(self, command: str, cwd: Path, _name: str) -> SetupProblem | None:
         self.ran.append(command)
-        env = tools_in(cwd, {"PATH": os.environ["PATH"], "HOME": str(self.state)})
+        env = with_programs({"PATH": os.environ["PATH"], "HOME": str(self.state)}, [cwd])
         done = subprocess.run(
             ["sh", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, check=False
         )
-        return f"exit status {done.returncode}: {done.stderr[-200:]}" if done.returncode else ""
+        reason = f"exit status {done.returncode}: {done.stderr[-200:]}"
+        return SetupProblem(reason=reason) if done.returncode else None
 
     def workspace(self, name: str = "0", **options) -> Workspace:
         """A workspace as another process would open it."""

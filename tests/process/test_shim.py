@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import Fault
+from pipeline.errors import InternalError
 from pipeline.process import launch
 from pipeline.process.launch import Attempt, Launcher
 from pipeline.process.spec import RECORD, STDOUT, Ending, LaunchSpec, OnOrphan
@@ -201,7 +201,7 @@ def test_a_dead_nursery_is_a_clear_fault(tmp_path):
     with Launcher(tmp_path / "log") as launcher:
         launcher._process.kill()
         launcher._process.wait()
-        with pytest.raises(Fault, match="starts stages is gone"):
+        with pytest.raises(InternalError, match="starts stages is gone"):
             launcher.launch(spec(tmp_path, "true"))
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipeline.files.trees import remove
-from pipeline.repo.lend import Included
+from pipeline.repo.links import IncludedFiles
 from tests.helpers.checkouts import Checkout, sh
 
 DEEP = "import os, sys\nfor _ in range(int(sys.argv[1])):\n    os.mkdir(sys.argv[2]); os.chdir(sys.argv[2])\n"
@@ -28,7 +28,7 @@ def test_a_file_of_the_person_is_not_taken_away_through_a_link(tmp_path):
     mine = checkout.root / "config/x.local.yml"
     mine.parent.mkdir(exist_ok=True)
     mine.write_text("the only copy\n")
-    workspace = checkout.workspace(included=Included(checkout.user.git, checkout.root))
+    workspace = checkout.workspace(included=IncludedFiles(checkout.user.git, checkout.root))
     workspace.prepare(checkout.head, checkout.tree)
     assert (workspace.folder / "config/x.local.yml").exists()
     link_to(workspace, "config", checkout.root / "config")

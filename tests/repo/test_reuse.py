@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipeline.repo.lend import Included
+from pipeline.repo.links import IncludedFiles
 from tests.helpers.checkouts import Checkout, sh
 
 FILES = {
@@ -146,7 +146,7 @@ def test_the_files_a_person_names_are_copied_if_git_ignores_them(made):
         ".env": "API_KEY=abcdefgh12\n", "src/.env": "x=1\n", ".env.prod": "x=2\n", "notes.txt": "n\n", "local/a": "a\n",
     })  # fmt: skip
     (made.root / "link.log").symlink_to("/etc/passwd")
-    included = Included(made.user.git, made.root)
+    included = IncludedFiles(made.user.git, made.root)
     assert sorted(included.paths) == [".env", "local/a", "src/.env"]
     workspace = made.workspace(included=included)
     workspace.prepare(made.head, made.tree)

@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import UsageProblem
 from pipeline.language.target import Clone
 from pipeline.language.words import Glob
+from pipeline.process.environment import with_programs
 from pipeline.repo.setups import SetupFailed
 from tests.helpers.checkouts import Checkout, sh
 
@@ -213,7 +214,9 @@ def test_a_virtual_environment_works_where_it_was_copied_to(made):
     workspace = ready(
         made, made.setups(f"{sys.executable} -m venv --without-pip .venv", editable, script)
     )
-    env = workspace.tools({"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"})
+    env = with_programs(
+        {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}, workspace.programs()
+    )
     shown = subprocess.run(
         ["where"], env=env, capture_output=True, text=True, check=True
     ).stdout.split()

@@ -10,15 +10,14 @@ from datetime import timedelta
 
 import msgspec
 
-from pipeline.core.events import PersonEdited, RunStarted
+from pipeline.core.effects import PublishedCommit
+from pipeline.core.events import PersonEdited
 from pipeline.core.excerpt import excerpt
 from pipeline.core.state import RunState
 from pipeline.engine.publishing import wording
-from pipeline.engine.result import Commit, newest_gate
-from pipeline.engine.world import World
+from pipeline.engine.ground.world import World
 from pipeline.errors import UsageProblem
 from pipeline.language.flow import Choice, GateName, Publish
-from pipeline.language.plan import Plan
 from pipeline.repo.git import GitError
 from pipeline.repo.store import Store
 from pipeline.repo.user import FALLBACK_AUTHOR
@@ -27,7 +26,7 @@ _DOCS = ("docs/**", "*.md", "**/*.md", "*.rst")
 _LINE = "%H%x00%s%x00%(trailers:key=Stage,valueonly,separator=%x2C)"
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedCommit(msgspec.Struct, frozen=True, kw_only=True):
     """One commit to be made: the tree after it, what it says, and who wrote it."""
 
     tree: str
@@ -41,19 +40,17 @@ class Composer:
     """Composes the commits of one run."""
 
     def __init__(
-        self, world: World, store: Store, plan: Plan, state: RunState, publish: Publish
+        self, world: World, store: Store, state: RunState, publish: Publish
     ) -> None:
         """`publish` says how they are worded and signed."""
-        if state.started is None:
-            raise ValueError("the run has not started")
         self.world = world
         self.store = store
-        self.plan = plan
+        self.plan = state.plan
         self.state = state
         self.publish = publish
-        self.started: RunStarted = state.started
+        self.started = state.started
 
-    def commits(self, tree: str, title: str) -> tuple[Commit, ...]:
+    def commits(self, tree: str, title: str) -> tuple[PublishedCommit, ...]:
         """Make the commits from the base to `tree`, or return those that were made before.
 
         Raises `UsageProblem` when they cannot be signed.
@@ -62,7 +59,7 @@ class Composer:
         if head := self.store.ref(ref):
             return self._made(head)
         signer = self.world.user.git if self._signs() else None
-        commits: list[Commit] = []
+        commits: list[PublishedCommit] = []
         parent = self.started.base
         for index, step in enumerate(self._steps(tree, title)):
             lines = "".join(f"{name}: {value}\n" for name, value in step.trailers.items() if value)
@@ -76,11 +73,11 @@ class Composer:
                 )
             except GitError as exc:
                 raise self._unsigned(exc) from exc
-            commits.append(Commit(sha=parent, subject=step.subject, stage=step.stage))
+            commits.append(PublishedCommit(sha=parent, subject=step.subject, stage=step.stage))
         self.store.set_ref(ref, parent, "")
         return tuple(commits)
 
-    def _made(self, head: str) -> tuple[Commit, ...]:
+    def _made(self, head: str) -> tuple[PublishedCommit, ...]:
         text = self.store.git(
             "log",
             "--reverse",
@@ -88,10 +85,10 @@ class Composer:
             f"--format={_LINE}",
             f"{self.started.base}..{head}",
         )
-        told = [line.split("\0") for line in text.splitlines() if line]
-        return tuple(Commit(sha=sha, subject=subject, stage=stage) for sha, subject, stage in told)
+        fields = [line.split("\0") for line in text.splitlines() if line]
+        return tuple(PublishedCommit(sha=sha, subject=subject, stage=stage) for sha, subject, stage in fields)
 
-    def _steps(self, final: str, title: str) -> Iterator[Step]:
+    def _steps(self, final: str, title: str) -> Iterator[PlannedCommit]:
         """Split the change; a step that changes nothing is left out."""
         base = self.store.tree_of(self.started.base)
         edits = self._edits(final)
@@ -104,10 +101,10 @@ class Composer:
             ("docs", final),
         )
         history = self._history()
-        words = wording.found(
+        words = wording.wording_of(
             [subject for subject, _ in history], self.publish.style, self.started.idea
         )
-        red = newest_gate(self.state, GateName.RED, passed=True) is not None
+        red = self.state.newest_gate(GateName.RED, passed=True) is not None
         common = self._common([trailer for _, trailer in history])
         paths = [change.path for change in self.store.diff(base, final)]
         before = base
@@ -117,7 +114,7 @@ class Composer:
             stage, agent = self._made_by({change.path for change in self.store.diff(before, after)})
             subject = words.subject(kind, title, paths, red=red)
             trailers = {**self._of(stage, agent), **common}
-            yield Step(
+            yield PlannedCommit(
                 tree=after,
                 subject=subject,
                 stage=stage or kind,
@@ -128,7 +125,7 @@ class Composer:
         for edit in edits:
             subject = f"edit by {edit.author.rpartition(' <')[0]}"
             trailers = {"Run-Id": self.started.run_id, **common}
-            yield Step(
+            yield PlannedCommit(
                 tree=edit.tree,
                 subject=subject,
                 stage="person",
@@ -142,7 +139,7 @@ class Composer:
         Returns them in order, each with the tree before and after it.
         """
         found: list[PersonEdited] = []
-        for edit in reversed(self.state.edits):
+        for edit in reversed(self.state.product.edits):
             later = {change.path for change in self.store.diff(edit.tree, final)}
             before = self.store.graft_paths(final, edit.before, set(edit.changed) - later)
             if before != final:

@@ -8,7 +8,7 @@ import shutil
 from contextlib import suppress
 
 from pipeline.core.excerpt import excerpt
-from pipeline.engine.world import World
+from pipeline.engine.ground.world import World
 from pipeline.errors import UsageProblem
 from pipeline.repo.filters import lfs_path, pointed_at
 from pipeline.repo.git import GitError

@@ -3,7 +3,7 @@
 import msgspec
 
 from pipeline.core.events import RunStarted
-from pipeline.engine.world import World
+from pipeline.engine.ground.world import World
 from pipeline.errors import Problem
 from pipeline.repo.git import GitError
 from pipeline.repo.store import Store

@@ -1,42 +1,59 @@
 """The text of a pull request, from the run's record alone: nothing is claimed that was not seen."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline.core.events import GateResult
+from pipeline.core.evidence import (
+    FindingsEvidence,
+    GateResult,
+    GateVerdict,
+    ProofEvidence,
+    new_tests,
+)
 from pipeline.core.state import RunState
 from pipeline.engine.publishing.owners import owners
-from pipeline.engine.result import newest_gate
 from pipeline.language import globs
 from pipeline.language.flow import GateName
 from pipeline.language.plan import Plan
+from pipeline.repo.changes import changes
 from pipeline.repo.store import Store
 
-LIMIT = 60_000
+LIMIT_CHARACTERS = 60_000
+_CELL_CHARACTERS = 300
+_PLAN_CHARACTERS = 8_000
 _MENTION = re.compile(r"(?<![\w`/])([@#])(?=\w)")
 _LIST_MAX = 40
+_SEEN_WORDS = {
+    GateVerdict.PASSED: "yes",
+    GateVerdict.FAILED: "**NO**",
+    GateVerdict.NOT_APPLICABLE: "not applicable",
+    GateVerdict.COULD_NOT_LOOK: "**could not look**",
+}
+_CLAIMS = (
+    (GateName.RED, "New tests fail without the change"),
+    (GateName.GREEN, "All tests pass on exactly this tree"),
+    (GateName.PROOF, "With the source taken out, the new tests fail again"),
+    (GateName.CHECKS, "The repository's own checks find nothing new"),
+    (GateName.UNTAMPERED, "Tests are as the test stage delivered them"),
+)
 
 
 def render(
-    state: RunState, store: Store, tree: str, accepted: Callable[[str], Path], moved: str = ""
+    state: RunState,
+    store: Store,
+    tree: str,
+    accepted: Callable[[str], Path],
+    moved: str = "",
 ) -> str:
     """Write the body.
 
     `accepted` names the folder of a stage's accepted outputs, `moved` says where the base is now.
     """
     started = state.started
-    if started is None:
-        raise ValueError("the run has not started")
-    played = (
-        [
-            "> Played from a cassette: no model was called. Edits, tests, commits and push are real.\n"
-        ]
-        if started.cassette
-        else []
-    )
+    cassette = "> Played from a cassette: no model was called. Edits, tests, commits and push are real.\n"
     parts = [
-        *played,
+        cassette if started.cassette else "",
         f"> {quiet(moved)}\n" if moved else "",
         f"## What was asked\n\n{_fence(started.idea)}\n",
         _evidence(state),
@@ -49,12 +66,9 @@ def render(
         f"<!-- idea-to-pr run {started.run_id} -->",
     ]
     body = "\n".join(part for part in parts if part)
-    if len(body) > LIMIT:
-        body = (
-            body[:LIMIT].rpartition("\n")[0]
-            + "\n\n(shortened; the run folder has it all)\n"
-            + parts[-1]
-        )
+    if len(body) > LIMIT_CHARACTERS:
+        body = body[:LIMIT_CHARACTERS].rpartition("\n")[0]
+        body += "\n\n(shortened; the run folder has it all)\n" + parts[-1]
     return body + "\n"
 
 
@@ -65,42 +79,45 @@ def quiet(text: str) -> str:
 
 def _evidence(state: RunState) -> str:
     rows = []
-    for name, says in (
-        (GateName.RED, "New tests fail without the change"),
-        (GateName.GREEN, "All tests pass on exactly this tree"),
-        (GateName.PROOF, "With the source taken out, the new tests fail again"),
-        (GateName.CHECKS, "The repository's own checks find nothing new"),
-        (GateName.UNTAMPERED, "Tests are as the test stage delivered them"),
-    ):
-        gate = newest_gate(state, name)
+    for name, claim in _CLAIMS:
+        gate = state.newest_gate(name)
         if gate is not None:
-            rows.append(
-                f"| {says} | {'yes' if gate.passed else 'NO'} | {_cell(gate.detail)} | `{gate.tree[:12]}` |"
-            )
-    table = ["## Evidence", "", "Run by the engine, not reported by an agent.", ""]
-    table += ["| what | seen | detail | tree |", "| --- | --- | --- | --- |", *rows, ""]
-    return (
-        "\n".join([*table, *_tests(state), *_faults(state)])
-        if rows
-        else "## Evidence\n\nNo gate was run.\n"
-    )
+            rows.append(_row(claim, gate.verdict, gate.detail, gate.tree))
+            rows += _fault_row(gate)
+    if not rows:
+        return "## Evidence\n\nNo gate was run.\n"
+    head = ["## Evidence", "", "Run by the engine, not reported by an agent.", ""]
+    head += ["| what | seen | detail | tree |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows, "", *_tests(state), *_survivors(state)])
 
 
-def _faults(state: RunState) -> list[str]:
-    """Name the faults that no test noticed: that is where a reviewer looks first."""
-    survivors = _items(newest_gate(state, GateName.PROOF), "survivors")
-    if not survivors:
+def _row(claim: str, verdict: GateVerdict, detail: str, tree: str) -> str:
+    return f"| {claim} | {_SEEN_WORDS[verdict]} | {_cell(detail)} | `{tree[:12]}` |"
+
+
+def _fault_row(gate: GateResult) -> list[str]:
+    """Say of single faults whether they could be tried; only what was tried counts as evidence."""
+    proof = gate.evidence
+    if not isinstance(proof, ProofEvidence) or proof.faults is None:
         return []
-    lines = [
-        f"- `{str(line).partition(': ')[0]}`: {str(line).partition(': ')[2]}"
-        for line in survivors[:_LIST_MAX]
-    ]
-    return [
-        "Put into the changed code one at a time, these faults were **not** noticed by any test:",
-        "",
-        *lines,
-        "",
-    ]
+    faults = proof.faults
+    detail = f"{faults.noticed} of {faults.tried} noticed" if faults.tried else faults.why
+    claim = "Single faults put into the change were tried against its tests"
+    return [_row(claim, faults.verdict, detail, gate.tree)]
+
+
+def _survivors(state: RunState) -> list[str]:
+    """Name the faults that no test noticed: that is where a reviewer looks first."""
+    gate = state.newest_gate(GateName.PROOF)
+    proof = gate.evidence if gate is not None else None
+    if not isinstance(proof, ProofEvidence) or proof.faults is None or not proof.faults.survivors:
+        return []
+    lines = [f"- `{one.file}:{one.line}`: {one.what}" for one in proof.faults.survivors[:_LIST_MAX]]
+    head = (
+        "Put into the changed code one at a time, "
+        "these faults were **not** noticed by any test:"
+    )
+    return [head, "", *lines, ""]
 
 
 def _tests(state: RunState) -> list[str]:
@@ -109,28 +126,26 @@ def _tests(state: RunState) -> list[str]:
     if not rows:
         return []
     more = [f"| and {len(rows) - _LIST_MAX} more | | |"] if len(rows) > _LIST_MAX else []
-    return ["| new test | before | after |", "| --- | --- | --- |", *rows[:_LIST_MAX], *more, ""]
+    head = ["| new test | before | after |", "| --- | --- | --- |"]
+    return [*head, *rows[:_LIST_MAX], *more, ""]
 
 
-def test_rows(state: RunState) -> list[tuple[str, str, str]]:
-    """List every new test with how it failed before and how it ended after."""
-    red, green = newest_gate(state, GateName.RED, passed=True), newest_gate(state, GateName.GREEN)
-    kinds = _mapping(red, "new")
-    files = _mapping(red, "files")
-    passed = [str(name) for name in _items(green, "new")]
-    where = _mapping(green, "new_in")
-    names = [*kinds, *(name for name in passed if name not in kinds)]
-    rows = []
-    for name in names:
-        file_kind = files.get(where.get(name, ""), "")
-        before = f"red ({kinds.get(name) or file_kind or 'not there'})"
-        rows.append((name, before, "green" if name in passed else "red" if green else "not run"))
-    return rows
+def test_rows(state: RunState) -> Iterator[tuple[str, str, str]]:
+    """Yield every new test with how it failed before and how it ended after, in words."""
+    red = state.newest_gate(GateName.RED, passed=True)
+    for test in new_tests(red, state.newest_gate(GateName.GREEN)):
+        cause = test.before or test.file_before
+        before = f"red ({cause.words if cause is not None else 'not there'})"
+        after = {True: "green", False: "red", None: "not run"}[test.after]
+        yield test.name, before, after
 
 
 def _findings(state: RunState) -> str:
-    gate = newest_gate(state, GateName.FINDINGS)
-    blocking, minor = _items(gate, "blocking"), _items(gate, "minor")
+    gate = state.newest_gate(GateName.FINDINGS)
+    evidence = gate.evidence if gate is not None else None
+    if not isinstance(evidence, FindingsEvidence):
+        return ""
+    blocking, minor = evidence.blocking, evidence.minor
     if not blocking and not minor:
         return ""
     lines = ["## Reviewers' findings that stand", ""]
@@ -140,34 +155,15 @@ def _findings(state: RunState) -> str:
 
 
 def _changes(state: RunState, store: Store, tree: str) -> str:
-    base = state.started.base if state.started else ""
     groups: dict[str, list[str]] = {"Tests": [], "Source": [], "Other": []}
-    for status, path, added, removed in summary(store, base, tree):
-        groups[_group(state.plan, path)].append(f"- `{path}` ({status}, +{added} -{removed})")
+    for change in changes(store, state.started.base, tree):
+        line = f"- `{change.path}` ({change.what}, {change.lines})"
+        groups[_group(state.plan, change.path)].append(line)
     lines = ["## What changed", ""]
     for name, items in groups.items():
         if items:
             lines += [f"{name}:", *items[:_LIST_MAX], ""]
     return "\n".join(lines)
-
-
-def summary(store: Store, base: str, tree: str) -> list[tuple[str, str, str, str]]:
-    """List the changed files.
-
-    What happened, path, lines added and removed (`-` for binary ones).
-    """
-    words = {"A": "new", "M": "changed", "D": "removed", "T": "changed kind"}
-    fields = store.git("diff-tree", "-r", "-z", "--no-renames", "--numstat", base, tree).split("\0")
-    counts = {
-        path: (added, removed)
-        for line in fields
-        if line
-        for added, removed, path in [line.split("\t", 2)]
-    }
-    return [
-        (words.get(change.status, change.status), change.path, *counts.get(change.path, ("0", "0")))
-        for change in store.diff(store.tree_of(base), tree)
-    ]
 
 
 def _group(plan: Plan, path: str) -> str:
@@ -201,7 +197,7 @@ def _plan(state: RunState, accepted: Callable[[str], Path]) -> str:
         if path is not None and path.is_file():
             text = quiet(path.read_text(errors="replace").strip())
             return (
-                f"<details><summary>Plan (by {node.id})</summary>\n\n{text[:8000]}\n\n</details>\n"
+                f"<details><summary>Plan (by {node.id})</summary>\n\n{text[:_PLAN_CHARACTERS]}\n\n</details>\n"
             )
     return ""
 
@@ -210,24 +206,24 @@ def _stages(state: RunState) -> str:
     rows = []
     for node in state.plan.leaves():
         memory = state.nodes[node.id]
-        if memory.last is None or node.workflow != state.active:
+        if memory.last is None or node.workflow != state.course.active:
             continue
-        cost = "" if memory.last.usage.cost_usd is None else f"{memory.last.usage.cost_usd:.2f} USD"
-        rows.append(
-            f"| {node.id} | {memory.last.agent} | {memory.attempts} | {memory.last.duration_s:.1f} s | {cost} |"
-        )
+        spent = memory.spent
+        cost = "" if spent.cost_usd is None else f"{spent.cost_usd:.2f} USD"
+        took = f"{memory.last.duration_s:.1f} s"
+        rows.append(f"| {node.id} | {memory.last.agent} | {memory.attempts} | {took} | {cost} |")
     head = ["| stage | agent | attempts | last took | cost |", "| --- | --- | --- | --- | --- |"]
-    return "\n".join(["<details><summary>Stages</summary>", "", *head, *rows, "", "</details>", ""])
+    begin = ["<details><summary>Stages</summary>", ""]
+    return "\n".join([*begin, *head, *rows, "", "</details>", ""])
 
 
 def _provenance(state: RunState, tree: str) -> str:
     started = state.started
-    if started is None:
-        return ""
     return (
         f"Run `{started.run_id}` of `{started.workflow}`, flow `{started.flow_digest[:12]}`, from "
-        f"`{started.base_branch}` at `{started.base[:12]}` to tree `{tree[:12]}`; sandbox: none (writes outside a "
-        f"stage's paths are detected and refused).\nLook closer: `pipeline show {started.run_id}`. "
+        f"`{started.base_branch}` at `{started.base[:12]}` to tree `{tree[:12]}`; sandbox: none "
+        "(writes outside a stage's paths are detected and refused).\n"
+        f"Look closer: `pipeline show {started.run_id}`. "
         "Push to this branch freely; the pipeline does not overwrite it.\n"
     )
 
@@ -238,14 +234,4 @@ def _fence(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return quiet(text.replace("|", "\\|").replace("\n", " "))[:300]
-
-
-def _mapping(gate: GateResult | None, key: str) -> dict[str, str]:
-    value = gate.evidence.get(key) if gate is not None else None
-    return {str(name): str(kind) for name, kind in value.items()} if isinstance(value, dict) else {}
-
-
-def _items(gate: GateResult | None, key: str) -> Sequence[object]:
-    value = gate.evidence.get(key) if gate is not None else None
-    return value if isinstance(value, list | tuple) else ()
+    return quiet(text.replace("|", "\\|").replace("\n", " "))[:_CELL_CHARACTERS]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.engine.world import World
+from pipeline.engine.ground.world import World
 from pipeline.errors import NothingToDo, UsageProblem
 from pipeline.forges.local import LocalForge, PullRequest, folder_for
 from pipeline.repo.git import GitError

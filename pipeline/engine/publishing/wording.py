@@ -77,7 +77,7 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
         return folders.most_common(1)[0][0] if folders else ""
 
 
-def found(subjects: Sequence[str], style: Style, idea: str) -> Wording:
+def wording_of(subjects: Sequence[str], style: Style, idea: str) -> Wording:
     """Find the wording of a history; too short a one counts as conventional.
 
     A flow's `style` goes before.
@@ -132,5 +132,5 @@ def _cut(before: str, title: str, after: str) -> str:
 
 def signed_off(messages: Iterable[str]) -> bool:
     """Tell whether most of some sign-off trailers are there; each is empty where there is none."""
-    told = [bool(message) for message in messages]
-    return bool(told) and 2 * sum(told) > len(told)
+    signed = [bool(message) for message in messages]
+    return bool(signed) and 2 * sum(signed) > len(signed)

@@ -1,0 +1,130 @@
+"""The one door for facts: whatever happens in a run is appended to its journal, folded, and told, here.
+
+Nothing else writes a journal. The state is the fold of the journal at any moment, and listeners hear
+each event after it was written and folded, in the journal's order.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from pipeline.core.events import Event, RunStarted
+from pipeline.core.fold import apply, begin, fold
+from pipeline.core.state import RunState
+from pipeline.engine.ground.lookup import holder, load_plan
+from pipeline.engine.ground.world import Listener, World
+from pipeline.errors import Busy
+from pipeline.files import locks
+from pipeline.files.journal import Journal
+from pipeline.files.locks import LockBusy
+from pipeline.files.rundir import RunDir
+from pipeline.language.plan import Plan
+
+_RUN_LOCK_S = 0.5
+
+
+class Record:
+    """A run's journal open for writing, its state, and those who listen. Used by one thread."""
+
+    def __init__(self, journal: Journal, state: RunState, listeners: Sequence[Listener]) -> None:
+        """Made by `open_record` and `create_record`; `state` is the fold of the journal."""
+        self.state = state
+        self._journal = journal
+        self._listeners = listeners
+        self._is_settled = True
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """All events so far, in order."""
+        return self._journal.events
+
+    def add(self, *events: Event, durable: bool = True) -> None:
+        """Append events, fold them, and tell them to all who listen.
+
+        What is not durable yet becomes so with the next durable event, or with `settle`.
+        """
+        self._journal.append(events, durable=durable)
+        self._is_settled = durable
+        self.replay(*events)
+
+    def replay(self, *events: Event) -> None:
+        """Fold events that the journal holds, and tell each; the first of a run is folded already."""
+        for event in events:
+            if not isinstance(event, RunStarted):
+                apply(self.state, event)
+            for listener in self._listeners:
+                listener.hear(event, self.state)
+
+    def settle(self) -> None:
+        """Make durable what was added: before anything is started or waited for."""
+        if not self._is_settled:
+            self._journal.sync()
+            self._is_settled = True
+
+    def close(self) -> None:
+        """Let the run go."""
+        self.settle()
+        self._journal.close()
+        for listener in self._listeners:
+            listener.close(self.state)
+
+
+@contextmanager
+def create_record(
+    world: World, rundir: RunDir, plan: Plan, started: RunStarted, *others: Event
+) -> Iterator[Record]:
+    """Begin a run: its journal comes into being with its first events, or not at all.
+
+    They are told as they are folded, one by one, as all later ones are.
+    """
+    journal = Journal.create(rundir.journal, [started, *others])
+    record = Record(journal, begin(plan, started), _listeners(world, rundir))
+    try:
+        record.replay(started, *others)
+        yield record
+    finally:
+        record.close()
+
+
+@contextmanager
+def open_record(world: World, rundir: RunDir) -> Iterator[Record]:
+    """Open the record of a run for writing; only under `exclusive`.
+
+    Raises `UsageProblem` when the run's plan is gone, `InternalError` when its journal is damaged.
+    """
+    plan = load_plan(rundir.plan)
+    journal = Journal(rundir.journal)
+    record = Record(journal, fold(plan, journal.events), _listeners(world, rundir))
+    try:
+        yield record
+    finally:
+        record.close()
+
+
+def _listeners(world: World, rundir: RunDir) -> list[Listener]:
+    return [make(rundir) for make in world.listeners]
+
+
+@contextmanager
+def exclusive(world: World, rundir: RunDir) -> Iterator[None]:
+    """Be the one process that works on a run. Raises `Busy`, which names the other one."""
+    path = rundir.run_lock
+    try:
+        with locks.hold(
+            [path],
+            run_id=rundir.run_id,
+            agent="engine",
+            stage="",
+            timeout_s=_RUN_LOCK_S,
+            now=world.clock,
+        ):
+            yield
+    except LockBusy as busy:
+        if busy.wait.path != str(path):  # a lock that was wanted inside the block
+            raise
+        who = holder(world, rundir.run_id) or busy.wait.holder
+        pid = f" (process {who.pid}, since {who.timestamp})" if who else ""
+        watch = f"Watch it: pipeline status {rundir.run_id}"
+        raise Busy(
+            f"run {rundir.run_id} is being worked on already{pid}",
+            f"{watch}; or end it: pipeline cancel {rundir.run_id}",
+        ) from busy

@@ -1,0 +1,113 @@
+"""An event in one line, for logs and for the progress on a terminal."""
+
+from pipeline.core.effects import BranchEffect, PullRequestEffect, PushEffect
+from pipeline.core.events import (
+    Answered,
+    ApprovalAsked,
+    ConditionAnswered,
+    ConditionResult,
+    EffectDone,
+    Event,
+    ItemsFound,
+    LimitsRaised,
+    LoopFinished,
+    Noted,
+    PersonEdited,
+    RoundStarted,
+    RunFinished,
+    RunOpened,
+    RunParked,
+    RunStarted,
+    StageCancelled,
+    StageFinished,
+    StageStarted,
+    TakenBack,
+    WorkflowStarted,
+)
+from pipeline.core.evidence import GateResult, GateVerdict
+from pipeline.core.outcomes import Outcome
+
+_VERDICT_WORDS = {
+    GateVerdict.PASSED: "ok",
+    GateVerdict.FAILED: "NOT ok",
+    GateVerdict.NOT_APPLICABLE: "not applicable",
+    GateVerdict.COULD_NOT_LOOK: "could NOT look",
+}
+
+
+def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case each
+    """Say an event in one line for people; an empty text for those that are of no interest."""
+    match event:
+        case RunStarted():
+            off = f"off {event.base_branch} at {event.base[:12]}"
+            return f"run {event.run_id} of {event.workflow}: {event.feature}, {off}"
+        case StageStarted():
+            more = f", round {event.round}" if event.round > 1 else ""
+            return f"{event.stage}: started (attempt {event.attempt}{more})"
+        case StageFinished():
+            return f"{event.stage}: {_outcome(event)}"
+        case ConditionAnswered() if event.result is not ConditionResult.GO:
+            word = "skipped" if event.result is ConditionResult.SKIP else "failed"
+            return f"{event.stage}: {word}, {event.reason}"
+        case ItemsFound():
+            keys = ", ".join(item.key for item in event.items)
+            return f"{event.stage}: {event.problem or f'{len(event.items)} item(s): {keys}'}"
+        case ApprovalAsked():
+            first = event.question.splitlines()[0] if event.question else ""
+            return f"{event.stage}: asks {first}"
+        case Answered():
+            comment = f", {event.comment}" if event.comment else ""
+            return f"{event.stage}: {event.answer.value}{comment}"
+        case TakenBack():
+            return f"to run again, because {event.reason}" if event.stages else event.reason
+        case PersonEdited():
+            return f"{event.author.rpartition(' <')[0]} edited {', '.join(event.changed[:5])}"
+        case StageCancelled():
+            return f"{event.stage}: to be cancelled, {event.reason}"
+        case LimitsRaised():
+            return "other limits: " + ", ".join(_limits(event))
+        case RoundStarted():
+            return f"{event.loop}: round {event.round}, with feedback on {len(event.feedback)} failure(s)"
+        case LoopFinished():
+            return f"{event.loop}: {event.reason}"
+        case WorkflowStarted():
+            return f"{event.workflow}: started, because {event.reason}"
+        case EffectDone():
+            return _effect(event)
+        case Noted():
+            return f"note: {event.text}"
+        case RunParked():
+            return f"waits: {event.reason}"
+        case RunOpened():
+            return f"taken up by process {event.pid}"
+        case RunFinished():
+            return f"run {event.end.value}" + (f": {event.reason}" if event.reason else "")
+        case _:
+            return ""
+
+
+def _effect(event: EffectDone) -> str:
+    match event.effect:
+        case BranchEffect(branch=branch):
+            return f"branch done: {branch}"
+        case PushEffect(branch=branch):
+            return f"push done: {branch}"
+        case PullRequestEffect(url=url):
+            return f"pull_request done: {url}"
+
+
+def _limits(event: LimitsRaised) -> list[str]:
+    parts = {"USD": event.usd, "tokens": event.tokens, "s of work": event.wall_s}
+    return [f"{value:g} {unit}" for unit, value in parts.items() if value is not None]
+
+
+def _outcome(event: StageFinished) -> str:
+    if event.outcome is not Outcome.DONE:
+        return f"{event.outcome.value}: {event.reason}"
+    took = f"done in {event.duration_s:.1f} s" if event.duration_s else "done"
+    gates = ", ".join(map(_gate, event.gates))
+    return "; ".join(part for part in (took, gates, event.reason) if part)
+
+
+def _gate(gate: GateResult) -> str:
+    return f"{gate.gate.value} {_VERDICT_WORDS[gate.verdict]}"

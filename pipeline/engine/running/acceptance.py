@@ -1,0 +1,212 @@
+"""Whether what an attempt did can be accepted: what it may write, must deliver, and what gates find."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from pipeline.backends.base import AgentReply, Failed, QuotaUsedUp
+from pipeline.core import redact
+from pipeline.core.evidence import GateResult, GateVerdict
+from pipeline.core.outcomes import Outcome, StopReason
+from pipeline.core.violations import Violation, ViolationKind
+from pipeline.engine.ground.world import World
+from pipeline.engine.running import outputs
+from pipeline.engine.running.formatting import formatted
+from pipeline.engine.running.leaks import leaks, without_secrets
+from pipeline.engine.running.statements import take_statement
+from pipeline.engine.running.task import AttemptResult, Task
+from pipeline.engine.running.workspaces import Workspaces
+from pipeline.files import atomic
+from pipeline.files.failpoints import reached
+from pipeline.files.rundir import PLANS, RunDir, copy_outputs
+from pipeline.gates import table
+from pipeline.gates.base import GateContext
+from pipeline.language.flow import FailureKind, GateName
+from pipeline.language.plan import Node, Plan
+from pipeline.repo.store import PinnedBase, Store
+from pipeline.repo.workspace import Workspace
+
+_VIOLATIONS_SHOWN = 5
+_GIT_RULES = ("**/.gitattributes", "**/.gitignore")
+"""They decide which files are stored, and how; a stage that may read only a part has them all the same."""
+
+
+class Acceptance:
+    """Judges attempts of one run. Safe to use from several threads."""
+
+    def __init__(
+        self, world: World, rundir: RunDir, plan: Plan, workspaces: Workspaces, base: PinnedBase
+    ) -> None:
+        """Take what all attempts of the run share."""
+        self._world = world
+        self._rundir = rundir
+        self._plan = plan
+        self._workspaces = workspaces
+        self._bench = workspaces.bench
+        self._store = workspaces.bench.store
+        self._base = base
+
+    def judge(
+        self, task: Task, folder: Path, workspace: Workspace, reply: AgentReply
+    ) -> AttemptResult:
+        """Hold what was done against what the stage may and must do; then ask the gates."""
+        secrets = self._secrets(task)
+        reply = without_secrets(secrets, reply, folder / "result.json")
+        result, violations = self._harvest(task, folder, workspace, reply, secrets)
+        if not any(one.kind is ViolationKind.SECRET_WRITTEN for one in violations):
+            self._keep(task, reply, result.tree, is_rejected=bool(violations))
+        if violations:
+            return _refused(result, violations)
+        match reply.end:
+            case QuotaUsedUp(reason=reason, retry_after_s=retry_after_s):
+                return replace(
+                    result,
+                    outcome=Outcome.PARKED,
+                    kind=FailureKind.QUOTA,
+                    stop=StopReason.QUOTA_USED_UP,
+                    reason=reason,
+                    retry_after=self._world.clock() + timedelta(seconds=retry_after_s),
+                )
+            case Failed(kind=kind, reason=reason):
+                return _failed(result, kind, reason)
+            case _:
+                pass
+        said = take_statement(task, result, reply, self._store, self._base.tree)
+        return said if said is not None else self._check_delivery(task, folder, result, reply)
+
+    def _harvest(
+        self,
+        task: Task,
+        folder: Path,
+        workspace: Workspace,
+        reply: AgentReply,
+        secrets: dict[str, str],
+    ) -> tuple[AttemptResult, list[Violation]]:
+        """Take in what lies in the workspace, formatted; return it with the rules that were broken."""
+        harvest = workspace.harvest(task.node.writes, readable(self._store, task, task.tree))
+        reached("stage.harvested", task.node.id)
+        changed = tuple(change.path for change in harvest.changes)
+        tree = harvest.tree
+        if task.node.reads is not None:
+            tree = self._store.graft_paths(task.tree, harvest.tree, set(changed))
+        styled: tuple[str, ...] = ()
+        if changed and not harvest.violations:
+            tree, styled = formatted(self._store, self._bench, self._plan.targets, tree, changed)
+        result = AttemptResult(
+            outcome=Outcome.DONE,
+            tree=tree,
+            changed=changed,
+            formatted=styled,
+            usage=reply.usage,
+            agent=reply.agent,
+        )
+        trees, included = (task.tree, tree), self._workspaces.included
+        found = leaks(self._store, trees, folder / "out", included, secrets)
+        return result, [*harvest.violations, *found]
+
+    def _check_delivery(
+        self, task: Task, folder: Path, result: AttemptResult, reply: AgentReply
+    ) -> AttemptResult:
+        """Make sure that what had to be changed and delivered is there; then ask the gates."""
+        node = task.node
+        if node.must_change and not result.changed and task.round == 1:
+            reason = "the agent says it is done, and changed nothing that it may write"
+            return _failed(result, FailureKind.NO_CHANGE, reason)
+        if missing := outputs.fill(node, folder / "out", reply.text):
+            return _failed(result, FailureKind.PROTOCOL, "; ".join(missing))
+        delivered = replace(
+            result,
+            outputs={name: output.file for name, output in node.outputs.items()},
+            values=outputs.values(node, folder / "out"),
+        )
+        findings = tuple(folder / "out" / file for _, file in task.findings)
+        return self.check_gates(task, delivered, findings)
+
+    def check_gates(
+        self, task: Task, result: AttemptResult, findings: tuple[Path, ...]
+    ) -> AttemptResult:
+        """Ask the stage's gates in order, up to the first that blocks; `findings` are reviewers' files."""
+        results: list[GateResult] = []
+        for gate in task.node.gates:
+            context = GateContext(
+                store=self._store,
+                bench=self._bench,
+                targets=self._plan.targets,
+                base_tree=self._base.tree,
+                tree=self._store.graft(result.tree, self._base.tree, self._plan.records),
+                red=None if gate is GateName.RED else self._delivered_tests(task, gate),
+                findings=findings,
+                is_last_round=task.is_last_round,
+                awake=self._world.awake,
+            )
+            results.append(table.check(gate, context))
+            if results[-1].verdict.blocks:
+                break
+        reached("gates.done", task.node.id)
+        checked = replace(result, gates=tuple(results))
+        if not results or not results[-1].verdict.blocks:
+            return checked
+        last = results[-1]
+        verb = "could not look" if last.verdict is GateVerdict.COULD_NOT_LOOK else "failed"
+        reason = f"gate {last.gate.value} {verb}: {last.detail}"
+        return _failed(checked, FailureKind.GATE, reason)
+
+    def _delivered_tests(self, task: Task, gate: GateName) -> GateResult | None:
+        """Return what the red gate saw, with what persons edited since: that is delivered too."""
+        if not task.edits or gate is not GateName.UNTAMPERED:
+            return task.red
+        red = task.red or GateResult(
+            gate=GateName.RED, verdict=GateVerdict.PASSED, tree=self._base.tree, detail=""
+        )
+        tree = red.tree
+        for edit in task.edits:
+            tree = self._store.graft_paths(tree, edit.tree, set(edit.changed))
+        return replace(red, tree=tree)
+
+    def _secrets(self, task: Task) -> dict[str, str]:
+        """Return the secrets that the stage was given, as variables or in files, with their names."""
+        player = task.node.player
+        given: dict[str, str] = {}
+        if player is not None:
+            given = redact.secrets(self._workspaces.commands.passed(player.pass_env))
+        return {**self._workspaces.included.secrets(), **given}
+
+    def _keep(self, task: Task, reply: AgentReply, tree: str, *, is_rejected: bool) -> None:
+        """Keep the attempt's answer and its change for people, whatever becomes of them."""
+        if reply.text:
+            answer = self._rundir.stage(task.node.id) / "answer.md"
+            atomic.write_text(answer, reply.text, durable=False)
+        if tree != task.tree:
+            name = f"{task.node.id.replace(':', '.')}.{task.attempt}"
+            name += ".rejected.patch" if is_rejected else ".patch"
+            patch = self._store.patch(task.tree, tree)
+            atomic.write_bytes(self._rundir.folder / "patches" / name, patch, durable=False)
+
+
+def readable(store: Store, task: Task, tree: str) -> str:
+    """Return what a stage may read of a tree; the rules of git are always part of it."""
+    reads = task.node.reads
+    return tree if reads is None else store.only(tree, (*reads, *_GIT_RULES))
+
+
+def _failed(result: AttemptResult, kind: FailureKind, reason: str) -> AttemptResult:
+    return replace(result, outcome=Outcome.FAILED, kind=kind, reason=reason)
+
+
+def _refused(result: AttemptResult, violations: list[Violation]) -> AttemptResult:
+    """Fail an attempt for the rules that it broke."""
+    reason = "; ".join(str(one) for one in violations[:_VIOLATIONS_SHOWN])
+    more = len(violations) - _VIOLATIONS_SHOWN
+    reason += f"; and {more} more" if more > 0 else ""
+    failed = _failed(result, FailureKind.VIOLATION, reason)
+    return replace(failed, violations=tuple(violations))
+
+
+def keep_outputs(rundir: RunDir, node: Node, attempt: int) -> None:
+    """Keep a stage's outputs: for later stages, for people, and plans in the folder of plans."""
+    source = rundir.attempt(node.id, attempt) / "out"
+    targets = [rundir.accepted(node.id), rundir.stage(node.id)]
+    if {"plan", "work"} & set(node.outputs):
+        targets.append(rundir.root / PLANS / rundir.run_id)
+    copy_outputs(source, *targets)

@@ -1,0 +1,304 @@
+"""One attempt of one stage: prompt, agent, harvest, gates; in a worker thread, on one workspace.
+
+What it comes to is an `AttemptResult`; the run's loop turns it into commits, refs and events. An attempt
+that an earlier process started is taken up where that process died: its shim is waited for, not run again.
+"""
+
+import threading
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from pipeline import backends, prompts
+from pipeline.backends.base import (
+    AgentReply,
+    Backend,
+    CallEnd,
+    Failed,
+    Finished,
+    Request,
+    failed_ending,
+)
+from pipeline.core.events import RunStarted
+from pipeline.core.excerpt import excerpt
+from pipeline.core.outcomes import Outcome, StopReason
+from pipeline.engine.ground.flows import PROMPTS
+from pipeline.engine.ground.world import World
+from pipeline.engine.running.acceptance import Acceptance, readable
+from pipeline.engine.running.task import AttemptResult, Task
+from pipeline.engine.running.workspaces import Workspaces
+from pipeline.errors import Busy, Interrupted, Problem
+from pipeline.files import atomic
+from pipeline.files.failpoints import reached
+from pipeline.files.locks import LockBusy
+from pipeline.files.rundir import RunDir, copy_outputs
+from pipeline.language.flow import FailureKind
+from pipeline.language.plan import Kind, Node, Plan
+from pipeline.process.commands import CommandRequest, Purpose
+from pipeline.process.launch import Attempt, Launcher, adopt, ask_orphan_to_end
+from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord
+from pipeline.repo.store import PinnedBase
+from pipeline.repo.workspace import Workspace
+
+_OUTPUT_MAX_BYTES = 1024 * 1024
+
+
+class StageRunner:
+    """Runs attempts of one run; every method but `cancel` and `stop` blocks."""
+
+    def __init__(  # noqa: PLR0917 - what all attempts of a run share
+        self,
+        world: World,
+        rundir: RunDir,
+        started: RunStarted,
+        plan: Plan,
+        workspaces: Workspaces,
+        launcher: Launcher,
+        base: PinnedBase,
+    ) -> None:
+        """Take what all attempts of the run share."""
+        self.world = world
+        self.rundir = rundir
+        self.started = started
+        self.plan = plan
+        self.workspaces = workspaces
+        self.bench = workspaces.bench
+        self.store = workspaces.bench.store
+        self.launcher = launcher
+        self.base = base
+        self.acceptance = Acceptance(world, rundir, plan, workspaces, base)
+        self.templates = prompts.read_all(rundir.flow / PROMPTS)
+        self._running: dict[str, Attempt] = {}
+        self._adopted: dict[str, Path] = {}
+        self._cancelled: set[str] = set()
+        self._stopping = threading.Event()
+
+    def cancel(self, stage: str) -> None:
+        """End a stage's attempt; `run` then returns. May be called any number of times."""
+        self._cancelled.add(stage)
+        if attempt := self._running.get(stage):
+            attempt.cancel()
+        if folder := self._adopted.get(stage):
+            ask_orphan_to_end(folder)
+
+    def stop(self) -> None:
+        """End everything that runs, and let no test run start."""
+        self._stopping.set()
+        self.workspaces.stop()
+        for stage in list(self._running):
+            self.cancel(stage)
+
+    def run(self, task: Task) -> AttemptResult:
+        """Make one attempt, gates included. Never raises: what goes wrong is part of the result.
+
+        A cancel of an earlier attempt is over; whoever wants this one to end says so again.
+        """
+        started_s = self.world.awake()
+        self._cancelled.discard(task.node.id)
+        result = self._guarded(task)
+        return replace(result, duration_s=round(self.world.awake() - started_s, 3))
+
+    def _guarded(self, task: Task) -> AttemptResult:
+        if task.problem:
+            return _missing(task.problem)
+        try:
+            if task.node.kind is Kind.PARALLEL:
+                return self._check_group(task)
+            return self._run_command(task)
+        except Interrupted as exc:
+            return _parked(StopReason.INTERRUPTED, exc)
+        except LockBusy as exc:
+            return _parked(StopReason.LOCK_HELD, exc)
+        except Busy as exc:
+            return _parked(StopReason.NO_ROOM, exc)
+        except Problem as exc:
+            return _missing(exc.what, exc.hint)
+        except Exception as exc:  # noqa: BLE001 - the stage boundary: a fault of one stage is its failure
+            return _missing(f"a fault of the pipeline itself: {type(exc).__name__}: {exc}")
+
+    def _check_group(self, task: Task) -> AttemptResult:
+        """Check a group's own gates, once all its stages are done."""
+        findings = tuple(self.rundir.accepted(stage) / file for stage, file in task.findings)
+        result = AttemptResult(outcome=Outcome.DONE, tree=task.tree, agent="engine")
+        return self.acceptance.check_gates(task, result, findings)
+
+    def _run_command(self, task: Task) -> AttemptResult:
+        folder = self.rundir.attempt(task.node.id, task.attempt)
+        workspace = self.workspaces.workspace(task.slot)
+        backend = backends.load(self._backend_name(task.node)) if task.node.player else None
+        request = self._request(task, folder)
+        if task.is_resumed:
+            record = self._take_up(task, folder, workspace)
+        else:
+            record = self._launch(task, folder, workspace, backend, request)
+        reached("stage.exited", task.node.id)
+        if record is None:
+            reason = "its process died without a record (the machine, or a kill)"
+            return AttemptResult(outcome=Outcome.LOST, reason=reason)
+        if record.ending is Ending.LOCKED:
+            hint = record.lock.hint if record.lock is not None else ""
+            return AttemptResult(
+                outcome=Outcome.PARKED,
+                stop=StopReason.LOCK_HELD,
+                reason=record.reason,
+                hint=hint,
+            )
+        if record.ending in {Ending.CANCELLED, Ending.ORPHANED}:
+            return AttemptResult(outcome=Outcome.CANCELLED, reason="ended on request")
+        reply = self._reply(folder, backend, request, record)
+        return self.acceptance.judge(task, folder, workspace, reply)
+
+    def _backend_name(self, node: Node) -> str:
+        if self.started.cassette:
+            return "cassette"
+        return node.player.backend if node.player else "command"
+
+    def _request(self, task: Task, folder: Path) -> Request | None:
+        if task.node.player is None:
+            return None
+        return Request(
+            stage=task.node.id,
+            mode=task.node.mode,
+            player=task.node.player,
+            call=task.call,
+            prompt_file=folder / "prompt.md",
+            result_file=folder / "result.json",
+            cassette=self.started.cassette,
+        )
+
+    def _launch(
+        self,
+        task: Task,
+        folder: Path,
+        workspace: Workspace,
+        backend: Backend | None,
+        request: Request | None,
+    ) -> ExitRecord | None:
+        """Prepare workspace, inputs and prompt, and run the command under its shim to its end."""
+        node = task.node
+        workspace.prepare(*self._seen(task), whole=task.start_tree, reads=node.reads)
+        self.workspaces.note_sizes()
+        for name in ("out", "in"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for stage in task.inputs:  # copies: nothing an agent does to its own reaches another
+            copy_outputs(self.rundir.accepted(stage), folder / "in" / stage)
+        command = self._command(task, folder, workspace, backend, request)
+        attempt = self.launcher.launch(self.workspaces.commands.make(command))
+        self._running[node.id] = attempt
+        reached("stage.launched", node.id)
+        if node.id in self._cancelled or self._stopping.is_set():
+            attempt.cancel()
+        record = attempt.wait()
+        del self._running[node.id]
+        return record
+
+    def _command(
+        self,
+        task: Task,
+        folder: Path,
+        workspace: Workspace,
+        backend: Backend | None,
+        request: Request | None,
+    ) -> CommandRequest:
+        """Ask for the stage's command: its own, or what its back end says, with the prompt written."""
+        node, player = task.node, task.node.player
+        argv: tuple[str, ...] = ("sh", "-c", node.command)
+        stdin, variables = None, dict[str, str]()
+        if backend is not None and request is not None and task.brief is not None and player:
+            prompt = prompts.render(self.templates, player.prompt, task.brief)
+            atomic.write_text(request.prompt_file, prompt, durable=False)
+            asked = backend.command(request)
+            argv, stdin, variables = asked.argv, asked.stdin, asked.env
+        return CommandRequest(
+            purpose=Purpose.STAGE,
+            argv=argv,
+            cwd=workspace.folder,
+            folder=folder,
+            stdin=stdin,
+            timeout_s=node.timeout_s,
+            idle_timeout_s=node.idle_timeout_s,
+            pass_env=player.pass_env if player is not None else (),
+            variables={**variables, **self._stage_variables(task, folder), **task.env},
+            programs=workspace.programs(),
+            port_base=workspace.port_base,
+            locks=tuple(
+                self.rundir.lock(name, self.plan.locks[name].scope) for name in node.locks
+            ),
+            agent=player.role if player is not None else node.id,
+            stage=node.id,
+        )
+
+    def _take_up(self, task: Task, folder: Path, workspace: Workspace) -> ExitRecord | None:
+        """Wait for the shim of an earlier process."""
+        self._adopted[task.node.id] = folder
+        record = adopt(folder, self._stopping)
+        del self._adopted[task.node.id]
+        if self._stopping.is_set():
+            raise Interrupted("stopped while waiting for a stage that an earlier process started")
+        if record is not None:
+            workspace.take_up(self._seen(task)[1])
+        return record
+
+    def _seen(self, task: Task) -> tuple[str, str]:
+        """Return commit and tree that the stage sees: the run's, or only what it may read of it."""
+        if task.node.reads is None:
+            return task.commit, task.start_tree
+        before, started = readable(self.store, task, task.tree), self.started
+        message = "What this stage may read\n"
+        commit = self.store.commit(
+            before, task.commit, message, author=started.author, at=started.at
+        )
+        return commit, readable(self.store, task, task.start_tree)
+
+    def _stage_variables(self, task: Task, folder: Path) -> dict[str, str]:
+        return {
+            "PIPELINE_RUN_ID": self.rundir.run_id,
+            "PIPELINE_STAGE": task.node.id,
+            "PIPELINE_MODE": task.node.mode,
+            "PIPELINE_ATTEMPT": str(task.attempt),
+            "PIPELINE_ROUND": str(task.round),
+            "PIPELINE_OUTPUT_DIR": str(folder / "out"),
+            "PIPELINE_INPUT_DIR": str(folder / "in"),
+            "PIPELINE_RESULT": str(folder / "result.json"),
+            TAG: f"{self.rundir.run_id}/{task.node.id}/{task.attempt}",
+            **_limit_variables(task.node),
+        }
+
+    def _reply(
+        self, folder: Path, backend: Backend | None, request: Request | None, record: ExitRecord
+    ) -> AgentReply:
+        stdout, stderr = _tail(folder / STDOUT), _tail(folder / STDERR)
+        if backend is not None and request is not None:
+            return backend.reply(request, record, stdout, stderr)
+        end: CallEnd = failed_ending(record) or Finished()
+        if record.code != 0 and isinstance(end, Finished):
+            output = excerpt(stderr or stdout)
+            reason = f"exit status {record.code}" + (f": {output}" if output else "")
+            end = Failed(kind=FailureKind.AGENT, reason=reason)
+        return AgentReply(text=stdout, agent="sh", end=end)
+
+
+def _missing(reason: str, hint: str = "") -> AttemptResult:
+    return AttemptResult(
+        outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=reason, hint=hint
+    )
+
+
+def _parked(stop: StopReason, exc: Problem) -> AttemptResult:
+    return AttemptResult(outcome=Outcome.PARKED, stop=stop, reason=exc.what, hint=exc.hint)
+
+
+def _limit_variables(node: Node) -> dict[str, str]:
+    """Tell a command what it may cost, so that it can keep to it."""
+    limits = {
+        "PIPELINE_LIMIT_USD": node.limits.usd,
+        "PIPELINE_LIMIT_TOKENS": node.limits.tokens,
+    }
+    return {name: f"{value:g}" for name, value in limits.items() if value is not None}
+
+
+def _tail(path: Path) -> str:
+    try:
+        return path.read_bytes()[-_OUTPUT_MAX_BYTES:].decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,186 @@
+"""A person's edits in the middle of a run: what they changed in the folder of `pipeline open`.
+
+The edits become a part of the run when it is taken up the next time, path by path on top of what the run
+has become. The folder is then moved aside, never removed: a person may have more in it.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from pipeline.core import values
+from pipeline.core.decide import TakeBack
+from pipeline.core.events import PersonEdited
+from pipeline.core.memory import Status
+from pipeline.core.state import RunState
+from pipeline.engine.ground.record import Record
+from pipeline.engine.ground.world import World
+from pipeline.engine.running.basis import Bases
+from pipeline.engine.running.going_back import take_back
+from pipeline.errors import UsageProblem
+from pipeline.files import atomic
+from pipeline.files.failpoints import reached
+from pipeline.files.rundir import RunDir
+from pipeline.language.flow import GateName
+from pipeline.repo.store import Store
+from pipeline.repo.workspace import Workspace
+
+NAME = "person"
+_VERIFYING = {GateName.GREEN, GateName.PROOF, GateName.UNTAMPERED}
+_NAMED_MAX = 8
+
+
+class OpenedAt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a folder was opened at."""
+
+    tree: str
+    commit: str
+
+
+def edit_folder(rundir: RunDir) -> Path:
+    """Say where a person edits a run's tree."""
+    return rundir.work / "ws" / NAME
+
+
+def has_edits(store: Store, rundir: RunDir) -> bool:
+    """Return whether the folder holds anything that is not part of the run yet."""
+    opened, edited = look(Workspace(edit_folder(rundir), store), rundir)
+    return opened is not None and edited != opened.tree
+
+
+def take_in_edits(
+    world: World, store: Store, rundir: RunDir, record: Record, bases: Bases
+) -> None:
+    """Make what a person edited a part of the run, and have those look again who verified the tree.
+
+    Nothing is done while stages run that began before: their changes would be held against another tree.
+    Raises `UsageProblem`, and leaves the folder as it is, when the run changed the same paths otherwise,
+    is published, or something in the folder cannot be committed.
+    """
+    state = record.state
+    event = None if state.agenda.running else _committed(world, store, rundir, state)
+    if event is None:
+        return
+    record.add(event)
+    reached("person.recorded")
+    retire(rundir)
+    if state.end is None and (command := _unverified(state, event)) is not None:
+        take_back(store, record, bases, command, world.clock())
+
+
+def _committed(
+    world: World, store: Store, rundir: RunDir, state: RunState
+) -> PersonEdited | None:
+    """Commit what a person edited on top of the run's tree; None when there is nothing new."""
+    workspace = Workspace(edit_folder(rundir), store)
+    opened, edited = look(workspace, rundir)
+    if opened is None or edited == opened.tree:
+        return None
+    where, started = workspace.folder, state.started
+    if state.effects.branch is not None:
+        branch = state.effects.branch.branch
+        raise UsageProblem(
+            f"run {started.run_id} is published, and edits in {where} came too late",
+            f"Put them on its branch: git switch {branch}, copy them, commit, push; "
+            f"then remove the folder: rm -r {where}",
+        )
+    current = state.product.tree or store.tree_of(started.base)
+    _require_apart(store, opened.tree, edited, current, where=where, run=started.run_id)
+    tree = lay_over(store, opened.tree, edited, current)
+    changes = store.diff(current, tree)
+    if not changes:  # it was taken in before a kill, or the run made the same
+        retire(rundir)
+        return None
+    author, now = world.user.author(), world.clock()
+    message = f"edit by {author.rpartition(' <')[0]}\n\nRun-Id: {started.run_id}\n"
+    parent = state.product.commit or started.base
+    commit = store.commit(tree, parent, message, author=author, at=now)
+    store.set_ref(f"refs/runs/{started.run_id}/persons/{commit[:12]}", commit, "")
+    reached("person.committed")
+    paths = tuple(change.path for change in changes)
+    return PersonEdited(
+        at=now, author=author, before=current, tree=tree, commit=commit, changed=paths
+    )
+
+
+def keep_edits(store: Store, rundir: RunDir, target: Path) -> None:
+    """Write what was edited and is not part of the run yet as a patch into another folder."""
+    opened, edited = look(Workspace(edit_folder(rundir), store), rundir)
+    if opened is not None and edited != opened.tree:
+        atomic.write_bytes(target / "person.patch", store.patch(opened.tree, edited))
+
+
+def retire(rundir: RunDir) -> None:
+    """Make room for the next folder; what was in this one stays beside it."""
+    here = edit_folder(rundir)
+    taken = (here.with_name(f"{NAME}.{number}") for number in range(1, 10_000))
+    here.rename(next(path for path in taken if not path.exists()))
+    _opened_file(rundir).unlink(missing_ok=True)
+
+
+def _unverified(state: RunState, edit: PersonEdited) -> TakeBack | None:
+    """Have those who verified or approved the tree look again; None when nobody did."""
+    approved = state.product.approved.items()
+    stages = [stage for stage, tree in approved if (tree or edit.before) == edit.before]
+    for node in state.plan.leaves():
+        memory = state.nodes[node.id]
+        is_done = memory.status is Status.DONE and memory.last is not None
+        if _VERIFYING & set(node.gates) and is_done and not (memory.last and memory.last.commit):
+            stages.append(node.id)
+    if not stages:
+        return None
+    taken = tuple(values.closure(state, stages))
+    return TakeBack(taken, (), "a person edited what was looked at")
+
+
+def lay_over(store: Store, opened: str, edited: str, current: str) -> str:
+    """Return the tree `current` with the paths that were edited as they are in `edited`."""
+    if current == opened:
+        return edited
+    changed = {change.path for change in store.diff(opened, edited)}
+    return store.graft_paths(current, edited, changed)
+
+
+def _require_apart(
+    store: Store, opened: str, edited: str, current: str, *, where: Path, run: str
+) -> None:
+    """Raise `UsageProblem` when run and person changed one path to different content."""
+    mine = {change.path: (change.mode, change.blob) for change in store.diff(opened, edited)}
+    theirs = {change.path: (change.mode, change.blob) for change in store.diff(opened, current)}
+    both = sorted(path for path in mine.keys() & theirs.keys() if mine[path] != theirs[path])
+    if both:
+        names = ", ".join(both[:_NAMED_MAX])
+        raise UsageProblem(
+            f"the run changed {names} too since {where} was opened; nothing of yours is lost",
+            f"See the run's version: git -C {where} diff {opened} {current} -- {both[0]}\n"
+            "Edit yours in that folder until it is what you want, "
+            f"then type: pipeline open {run} --mine; pipeline resume {run}",
+        )
+
+
+def look(workspace: Workspace, rundir: RunDir) -> tuple[OpenedAt | None, str]:
+    """Return what the folder was opened at, and the tree that lies in it now. Raises `UsageProblem`."""
+    try:
+        opened = msgspec.json.decode(_opened_file(rundir).read_bytes(), type=OpenedAt)
+    except (OSError, msgspec.DecodeError):
+        return None, ""
+    if not workspace.folder.is_dir():
+        return None, ""
+    workspace.take_up(opened.tree)
+    tree, violations = workspace.read()
+    if violations:
+        raise UsageProblem(
+            f"{workspace.folder} holds what cannot be committed: "
+            + "; ".join(map(str, violations[:5])),
+            f"Fix that there, then type: pipeline resume {rundir.run_id}",
+        )
+    return opened, tree
+
+
+def remember(rundir: RunDir, opened: OpenedAt) -> None:
+    """Write down what the folder was opened at."""
+    atomic.write_bytes(_opened_file(rundir), msgspec.json.encode(opened))
+
+
+def _opened_file(rundir: RunDir) -> Path:
+    return edit_folder(rundir).with_name(f"{NAME}.json")

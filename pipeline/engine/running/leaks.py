@@ -1,0 +1,61 @@
+"""Secrets that an agent was given, by variables or in files: looked for in all that it leaves."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from pipeline.backends.base import AgentReply, Failed
+from pipeline.core import redact
+from pipeline.core.violations import Violation, ViolationKind
+from pipeline.files.rundir import outputs_in
+from pipeline.repo.links import IncludedFiles
+from pipeline.repo.store import Store
+
+
+def without_secrets(secrets: Mapping[str, str], reply: AgentReply, result: Path) -> AgentReply:
+    """Take secrets (value -> name) out of what an agent says in its result file, which is removed.
+
+    Its output was redacted as it came.
+    """
+    if not secrets or not result.is_file():
+        return reply
+    if not redact.held_in(result.read_bytes(), secrets):
+        return reply
+    result.unlink()
+    end = reply.end
+    if isinstance(end, Failed):
+        end = replace(end, reason=redact.redacted(end.reason, secrets))
+    text, agent = redact.redacted(reply.text, secrets), redact.redacted(reply.agent, secrets)
+    return replace(reply, text=text, agent=agent, end=end)
+
+
+def leaks(
+    store: Store,
+    trees: tuple[str, str],
+    out: Path,
+    included: IncludedFiles,
+    secrets: Mapping[str, str],
+) -> list[Violation]:
+    """Find secrets, and copies of files that git ignores, in what a stage wrote.
+
+    They are never kept or committed. `trees` are those before and after it, `out` is the folder of its
+    outputs.
+    """
+    before, after = trees
+    blobs = {}
+    if included.watched:
+        blobs = {change.path: change.blob for change in store.diff(before, after)}
+    violations = [
+        Violation(kind=ViolationKind.COPY_OF_IGNORED_FILE, path=path)
+        for path in included.copies(blobs)
+    ]
+    if not secrets:
+        return violations
+    written = store.patch(before, after, as_text=True) if after != before else b""
+    held = set(redact.held_in(written, secrets))
+    for name in outputs_in(out):
+        held.update(redact.held_in((out / name).read_bytes(), secrets))
+    return violations + [
+        Violation(kind=ViolationKind.SECRET_WRITTEN, path=name) for name in sorted(held)
+    ]

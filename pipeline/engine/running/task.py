@@ -1,0 +1,145 @@
+"""What one attempt of a stage starts from, fixed before it starts, and what it came to."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from pipeline.core import values
+from pipeline.core.events import PersonEdited, StageStarted, Usage
+from pipeline.core.evidence import GateResult
+from pipeline.core.outcomes import Outcome, StopReason
+from pipeline.core.state import RunState
+from pipeline.core.violations import Violation
+from pipeline.files.rundir import RunDir, outputs_in
+from pipeline.ids import stage_folder
+from pipeline.language.expressions import Unanswerable
+from pipeline.language.flow import FailureKind, GateName, Schema
+from pipeline.language.plan import Kind, Node
+from pipeline.prompts.brief import Brief, brief_of
+
+GIVEN = "given"
+"""Folder of inputs that a person handed to `invoke_agent`."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt.
+
+    It sees `start_tree`, and its change is held against `tree`; `commit` is the run's newest. `inputs` are
+    the stages whose outputs it is given, `brief` what its prompt can name (None: no agent plays it),
+    `findings` the stages with the files that its gate of that name asks. `edits` is what persons changed
+    since tests were delivered. With a `problem` it cannot even start.
+    """
+
+    node: Node
+    attempt: int
+    call: int
+    slot: int
+    commit: str
+    start_tree: str
+    tree: str
+    round: int
+    is_last_round: bool
+    red: GateResult | None
+    inputs: tuple[str, ...] = ()
+    brief: Brief | None = None
+    findings: tuple[tuple[str, str], ...] = ()
+    env: dict[str, str] = {}
+    problem: str = ""
+    edits: tuple[PersonEdited, ...] = ()
+    is_resumed: bool = False
+
+
+class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt came to. `tree` is the workspace's tree, also when it is not accepted.
+
+    A parked attempt says by `stop` for whom it waits; `hint` is what a person can type.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    kind: FailureKind | None = None
+    stop: StopReason | None = None
+    hint: str = ""
+    violations: tuple[Violation, ...] = ()
+    tree: str = ""
+    changed: tuple[str, ...] = ()
+    formatted: tuple[str, ...] = ()
+    gates: tuple[GateResult, ...] = ()
+    outputs: dict[str, str] = {}
+    values: dict[str, Any] = {}
+    usage: Usage = Usage()
+    agent: str = ""
+    duration_s: float = 0.0
+    retry_after: datetime | None = None
+
+
+def task_of(
+    state: RunState, rundir: RunDir, node: Node, event: StageStarted, *, is_resumed: bool
+) -> Task:
+    """Fix what an attempt starts from."""
+    decided = state.plan.decides_loop(node.id)
+    is_last_round = False
+    if decided is not None and decided.loop is not None:
+        is_last_round = state.nodes[decided.id].round >= decided.loop.max
+    env, problem = _env(state, node)
+    inputs = tuple(_visible(state, rundir, node))
+    brief = None
+    if node.player is not None:
+        brief = brief_of(state, node, event, list(_input_files(rundir, inputs)))
+    return Task(
+        node=node,
+        attempt=event.attempt,
+        call=state.nodes[node.id].calls + 1,
+        slot=event.slot,
+        commit=state.product.commit or state.started.base,
+        start_tree=event.start_tree or event.tree,
+        tree=event.tree,
+        round=event.round,
+        is_last_round=is_last_round,
+        red=state.newest_gate(GateName.RED, passed=True) if node.gates else None,
+        inputs=inputs,
+        brief=brief,
+        findings=tuple(_findings(state, node)),
+        env=env,
+        problem=problem,
+        edits=state.product.edits_since_red,
+        is_resumed=is_resumed,
+    )
+
+
+def _findings(state: RunState, node: Node) -> Iterator[tuple[str, str]]:
+    """Yield the findings that a stage delivers, or those inside a group."""
+    for one in (node, *state.plan.below(node.id)):
+        for output in one.outputs.values():
+            if output.schema is Schema.FINDINGS:
+                yield one.id, output.file
+
+
+def _env(state: RunState, node: Node) -> tuple[dict[str, str], str]:
+    """Fill in the stage's variables; or none, and the problem."""
+    try:
+        return {name: values.fill(state, node, text) for name, text in node.env.items()}, ""
+    except Unanswerable as exc:
+        return {}, f"its env cannot be filled in: {exc}"
+
+
+def _input_files(rundir: RunDir, stages: tuple[str, ...]) -> Iterator[str]:
+    """Name the files that a stage finds in its input folder."""
+    for stage in stages:
+        yield from (f"{stage}/{name}" for name in outputs_in(rundir.accepted(stage)))
+
+
+def _visible(state: RunState, rundir: RunDir, node: Node) -> Iterator[str]:
+    """Yield the stages whose outputs this one is given; those of other items are not for it."""
+    there = rundir.accepted_stages()
+    if not there:
+        return
+    around = {group.id for group in state.plan.around(node.id) if group.kind is Kind.ITEM}
+    for leaf in state.plan.leaves():
+        has_outputs = stage_folder(leaf.id).partition("/")[0] in there
+        if has_outputs and (not leaf.item or leaf.item in around):
+            yield leaf.id
+    if GIVEN in there:
+        yield GIVEN

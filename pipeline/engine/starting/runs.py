@@ -1,0 +1,147 @@
+"""Beginning a run: what was ordered, held against the flow and the repository, made into a record."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from pipeline.core.events import Noted, RunStarted
+from pipeline.engine.ground import flows
+from pipeline.engine.ground.flows import FLOW, FlowSource
+from pipeline.engine.ground.record import create_record
+from pipeline.engine.ground.world import World
+from pipeline.engine.starting import preflight
+from pipeline.errors import UsageProblem
+from pipeline.files import atomic
+from pipeline.files.failpoints import reached
+from pipeline.ids import branch_name, run_id, slug
+from pipeline.language.diagnostics import did_you_mean
+from pipeline.language.flow import Choice
+from pipeline.language.flow_names import GIVEN
+from pipeline.language.plan import Plan
+from pipeline.process.environment import TOOLS
+from pipeline.repo.user import FALLBACK_AUTHOR, Base
+
+
+class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asks for."""
+
+    workflow: str
+    idea: str
+    feature: str = ""
+    run_id: str = ""
+    base_branch: str = ""
+    publish: bool = True
+    cassette: str = ""
+    inputs: dict[str, str] = {}
+
+
+def start(world: World, flow: FlowSource, order: RunOrder) -> str:
+    """Make a run of a flow, ready to be worked on; return its id.
+
+    Raises `UsageProblem` before anything is left behind.
+    """
+    plan = flows.compiled(world, flow, order.workflow)
+    started, base = prepared(world, flow, plan, order)
+    doubts = preflight.require(world, plan, base, agents=not order.cassette, publish=order.publish)
+    rundir = world.rundir(started.run_id)
+    if rundir.exists:
+        raise UsageProblem(
+            f"the run {started.run_id} exists already",
+            f"Go on with it: pipeline resume {started.run_id}",
+        )
+    _require_publishable(world, plan, started)
+    rundir.create()
+    flows.pin(flow, rundir, plan)
+    head = f"- run: {started.run_id}\n- base branch: {base.branch}"
+    request = f"# {started.feature}\n\n{head}\n\n{started.idea}\n"
+    atomic.write_text(rundir.folder / "feature_request.md", request)
+    notes = [*base.notes, *doubts, *_differences(world, base.commit, flow)]
+    events = [Noted(at=started.at, text=note) for note in notes]
+    with create_record(world, rundir, plan, started, *events):
+        atomic.sync_folder(rundir.folder.parent)
+        reached("run.created")
+    return started.run_id
+
+
+def prepared(
+    world: World, flow: FlowSource, plan: Plan, order: RunOrder
+) -> tuple[RunStarted, Base]:
+    """Make the first event of a run, without beginning it, and find its base.
+
+    Raises `UsageProblem` when the order does not fit the workflow, or there is no such base.
+    """
+    inputs = _checked_inputs(plan, order)
+    base = world.user.base(order.base_branch or world.settings.base_branch)
+    now, idea = world.clock(), order.idea.strip()
+    started = RunStarted(
+        at=now,
+        run_id=order.run_id or run_id(now, world.randomness(4)),
+        workflow=order.workflow,
+        feature=slug(order.feature or idea or order.workflow),
+        idea=idea,
+        base=base.commit,
+        base_branch=base.branch,
+        author=world.user.author(),
+        cassette=order.cassette,
+        publish=order.publish,
+        remote=world.user.remote(),
+        flow_digest=flow.digest,
+        tools={name: world.environ[name] for name in TOOLS if name in world.environ},
+        inputs=inputs,
+    )
+    return started, base
+
+
+def _checked_inputs(plan: Plan, order: RunOrder) -> dict[str, str]:
+    """Hold what was given against what the workflow wants. Raises `UsageProblem` with all that is wrong."""
+    wanted = plan.inputs[plan.workflow]
+    known = [name for name in wanted if name not in GIVEN]
+    usual = f"trigger_workflow {order.workflow}"
+    for name in order.inputs:
+        if name not in known:
+            raise UsageProblem(f"{order.workflow} has no input {name!r}", did_you_mean(name, known))
+    idea = wanted.get("idea")
+    if not order.idea.strip() and (idea is None or idea.required):
+        raise UsageProblem("the idea is empty", f'Say what you want: {usual} "add rate limiting"')
+    missing = [name for name in known if wanted[name].required and not order.inputs.get(name)]
+    if missing:
+        words = " ".join(f"--input {name}=..." for name in missing)
+        raise UsageProblem(f"{order.workflow} needs {', '.join(missing)}", f"Add: {words}")
+    return {name: order.inputs.get(name, wanted[name].default) for name in known}
+
+
+def prepared_idea(world: World, name: str) -> str:
+    """Return the idea a person prepared for a run id in `feature_request.md`, or an empty text."""
+    path = world.rundir(name).folder / "feature_request.md"
+    is_prepared = path.is_file() and not world.rundir(name).exists
+    return path.read_text(errors="replace") if is_prepared else ""
+
+
+def _require_publishable(world: World, plan: Plan, started: RunStarted) -> None:
+    """Make sure, before an agent is paid, that nothing stands in the way of publishing at the end."""
+    for node in plan.nodes.values():
+        if node.publish is None:
+            continue
+        branch = branch_name(node.publish.branch, started.feature, started.run_id)
+        world.user.require_free(branch, "Then type the same command again")
+        if node.publish.signoff is Choice.ALWAYS and started.author == FALLBACK_AUTHOR:
+            raise UsageProblem(
+                "commits are to be signed off (publish.signoff), and git does not know by whom",
+                "Say who you are: git config user.name NAME; git config user.email MAIL",
+            )
+
+
+def _differences(world: World, commit: str, flow: FlowSource) -> Iterator[str]:
+    """Say when flow or prompts differ from those of the base commit."""
+    committed = flows.read_commit(world, commit)
+    if committed is None:
+        yield f"{FLOW} of {flow.origin} is used; the base commit has none"
+        return
+    if committed.text.rstrip("\n") != flow.text.rstrip("\n"):
+        yield f"{FLOW} of {flow.origin} is used; it differs from the base commit's"
+    names = committed.templates.keys() | flow.templates.keys()
+    changed = [
+        name for name in names if committed.templates.get(name) != flow.templates.get(name)
+    ]
+    if changed:
+        yield f"{len(changed)} prompt file(s) of {flow.origin} differ from the base commit's"

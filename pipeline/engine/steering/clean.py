@@ -1,0 +1,184 @@
+"""Taking away runs that are over for longer than they are kept, and nothing that anyone needs."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from pipeline.core.state import RunState
+from pipeline.engine.ground.lookup import holder, load_state, run_ids
+from pipeline.engine.ground.record import exclusive
+from pipeline.engine.ground.world import World
+from pipeline.engine.running import edits
+from pipeline.engine.steering.rescue import Rescued, is_elsewhere, rescue, work_of
+from pipeline.errors import Problem
+from pipeline.files.rundir import LATEST, LOCKS, PLANS, RUNS, RunDir
+from pipeline.files.trees import files_below, remove
+from pipeline.ids import is_run_id
+from pipeline.repo import objects
+from pipeline.repo.store import Store
+
+
+class RemovedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One run that was (or would be) taken away."""
+
+    run_id: str
+    size_bytes: int
+    rescued: Rescued | None = None
+
+
+class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One run that stays, and why."""
+
+    run_id: str
+    reason: str
+
+
+class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a clean-up did, or would do."""
+
+    removed: tuple[RemovedRun, ...] = ()
+    kept: tuple[KeptRun, ...] = ()
+
+
+def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
+    """Take away the runs of this checkout that are over for longer, and working folders that belong to no run."""
+    removed: list[RemovedRun] = []
+    kept: list[KeptRun] = []
+    for name in run_ids(world):
+        try:
+            done = _clean_run(world, name, older_than_s, dry=dry)
+        except Problem as exc:
+            done = KeptRun(run_id=name, reason=exc.what)
+        if isinstance(done, RemovedRun):
+            removed.append(done)
+        else:
+            kept.append(done)
+    for folder in _orphans(world, older_than_s):
+        removed.append(RemovedRun(run_id=folder.name, size_bytes=_size(folder)))
+        if not dry:
+            remove(folder)
+    if removed and not dry:
+        _repack(world.store())
+        objects.keep(
+            world.user.objects, world.store().folder / "objects"
+        )  # a repack lets go of what is borrowed too
+    return Cleaned(removed=tuple(removed), kept=tuple(kept))
+
+
+def automatic(world: World) -> str:
+    """Clean up at the start of a run, if that is wanted.
+
+    Return a line of what was removed, or an empty text.
+    """
+    if not world.settings.auto_cleanup:
+        return ""
+    try:
+        done = clean(world, world.settings.retention_s, dry=False)
+    except (Problem, OSError) as exc:
+        return f"old runs could not be removed: {exc}\n"
+    if not done.removed:
+        return ""
+    rescued = [one.run_id for one in done.removed if one.rescued is not None]
+    where = (
+        f"; unpublished work of {', '.join(rescued)} is kept in {world.repo_state / 'rescued'}"
+        if rescued
+        else ""
+    )
+    return f"removed {len(done.removed)} run(s) that were over for long ({_megabytes(done.removed)} MB){where}\n"
+
+
+def _clean_run(world: World, name: str, older_than_s: float, *, dry: bool) -> RemovedRun | KeptRun:
+    rundir = world.rundir(name)
+    if why := _is_young(world, rundir.journal, older_than_s):
+        return KeptRun(run_id=name, reason=why)
+    state = load_state(world, name)
+    if why := _stays(world, rundir, state, older_than_s):
+        return KeptRun(run_id=name, reason=why)
+    size = _size(rundir.folder) + _size(rundir.work)
+    if dry:
+        return RemovedRun(run_id=name, size_bytes=size)
+    with exclusive(world, rundir):
+        store = world.store()
+        made = bool(work_of(state))
+        found = None if made and is_elsewhere(world, state) else rescue(world, store, rundir, state)
+        take_away(world, store, rundir, state)
+    remove_locks(world, name)
+    return RemovedRun(run_id=name, size_bytes=size, rescued=found)
+
+
+def take_away(world: World, store: Store, rundir: RunDir, state: RunState) -> None:
+    """Remove a run's refs and folders; what it published stays."""
+    name = rundir.run_id
+    for ref in store.refs_below(f"refs/runs/{name}/"):
+        store.delete_ref(ref)
+    for branch in state.effects.branches:
+        store.delete_ref(f"refs/heads/{branch}")
+    for folder in (world.user.root / PLANS / name, rundir.work, rundir.folder):
+        remove(folder)
+
+
+def remove_locks(world: World, name: str) -> None:
+    """Remove the lock files of a run that is gone."""
+    for path in (world.user.root / LOCKS).glob(f"*.{name}.lock"):
+        path.unlink(missing_ok=True)
+
+
+def _is_young(world: World, journal: Path, older_than_s: float) -> str:
+    """Say so when a run was worked on lately; looks at one time stamp only."""
+    age_s = world.clock().timestamp() - journal.stat().st_mtime
+    return "" if age_s >= older_than_s else "it was worked on lately"
+
+
+def _stays(world: World, rundir: RunDir, state: RunState, older_than_s: float) -> str:
+    """Say why a run stays; empty when it can go."""
+    link = world.user.root / LATEST
+    if link.is_symlink() and link.readlink().name == rundir.run_id:
+        return f"{LATEST} points to it"
+    if state.end is None or state.finished_at is None:
+        return f"it is not over: pipeline resume {rundir.run_id}"
+    if (who := holder(world, rundir.run_id)) is not None:
+        return f"process {who.pid} works on it"
+    if state.finished_at > world.clock() - timedelta(seconds=older_than_s):
+        return "it was over only lately"
+    if edits.has_edits(world.store(), rundir):
+        return f"somebody's edits lie in {edits.edit_folder(rundir)}: pipeline resume {rundir.run_id}"
+    return ""
+
+
+def _orphans(world: World, older_than_s: float) -> Iterator[Path]:
+    """Go through working folders whose run is gone from every checkout of the repository."""
+    base = world.repo_state / "runs"
+    if not base.is_dir():
+        return
+    lines = world.user.git("worktree", "list", "--porcelain").splitlines()
+    roots = [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
+    if "bare" not in lines[:3] and not (roots[0] / ".git").exists():
+        return  # git does not know where the main checkout is: its git folder lies elsewhere
+    for folder in sorted(base.iterdir()):
+        known = any((root / RUNS / folder.name).exists() for root in roots)
+        young = world.clock().timestamp() - folder.stat().st_mtime < older_than_s
+        if (
+            is_run_id(folder.name)
+            and not known
+            and not young
+            and not (folder / "ws" / edits.NAME).exists()
+        ):
+            yield folder
+
+
+def _repack(store: Store) -> None:
+    """Let go of packs that the user's repository has no more, except for what is still needed of them."""
+    if any(
+        path.stat().st_nlink == 1 for path in (store.folder / "objects" / "pack").glob("*.pack")
+    ):
+        store.git("repack", "-a", "-d", "-l", "-q")
+
+
+def _size(folder: Path) -> int:
+    return sum((folder / name).lstat().st_size for name in files_below(folder))
+
+
+def _megabytes(removed: list[RemovedRun] | tuple[RemovedRun, ...]) -> str:
+    return f"{sum(one.size_bytes for one in removed) / 1e6:.1f}"

@@ -1,0 +1,71 @@
+"""What a run made and nobody else has: kept as a ref and as patches before the run is taken away."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from pipeline.core.state import RunState
+from pipeline.engine.ground.world import World
+from pipeline.engine.running.edits import keep_edits
+from pipeline.files import atomic
+from pipeline.files.rundir import RunDir
+from pipeline.repo.store import Store
+
+_PATCHES = "patches"
+
+
+class Rescued(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run's work is kept."""
+
+    ref: str
+    folder: str
+    restore: str
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        return f"its work is kept in {self.folder}; get it back: {self.restore}"
+
+
+def work_of(state: RunState) -> str:
+    """Return the commit that holds what a run made; empty when it made nothing."""
+    branch = state.effects.branch
+    return branch.head if branch is not None else state.product.commit
+
+
+def is_elsewhere(world: World, state: RunState) -> bool:
+    """Return whether the person has a run's work: on the remote, merged, or in a branch here.
+
+    Looks at what is known here, without a network; when that does not say, the answer is no.
+    """
+    started, head, branch = state.started, work_of(state), state.effects.branch
+    if not head:
+        return True
+    if branch is None:
+        return False
+    prefix = f"refs/remotes/{started.remote}" if started.remote else "refs/heads"
+    return any(
+        world.user.git.works("merge-base", "--is-ancestor", head, f"{prefix}/{name}")
+        for name in (started.base_branch, branch.branch)
+    )
+
+
+def rescue(world: World, store: Store, rundir: RunDir, state: RunState) -> Rescued | None:
+    """Keep a run's work; None when it made nothing, or what it stands on is gone."""
+    head, started, name = work_of(state), state.started, rundir.run_id
+    folder = world.repo_state / "rescued" / name
+    if (rundir.folder / _PATCHES).is_dir():
+        shutil.copytree(rundir.folder / _PATCHES, folder / _PATCHES, dirs_exist_ok=True)
+    keep_edits(store, rundir, folder)
+    if not head or not store.has(f"{head}^{{tree}}"):
+        return None
+    ref = f"refs/rescued/{name}"
+    store.git("update-ref", ref, head)
+    atomic.write_bytes(folder / "change.patch", store.patch(started.base, head))
+    restore = f"git fetch {_quoted(store.folder)} {ref}:refs/heads/rescued-{name}"
+    return Rescued(ref=ref, folder=str(folder), restore=restore)
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    return f"'{text}'" if " " in text else text
