@@ -119,7 +119,7 @@ class _TargetLook:
             )
 
     def _check_exit_status(self) -> None:
-        """Where only the exit status is known: new test files, and a command that fails with them."""
+        """Look, where only the exit status is known, for new test files that make it fail."""
         command = self.target.test.command
         if self.before.failing:
             self.failures.append(
