@@ -20,15 +20,19 @@ def work(tmp_path_factory):
         yield made
 
 
+def judge(gate: GateName, context):
+    return table.check(gate, context)
+
+
 def red(work: Trees, **changes: str | None):
-    return table.check(GateName.RED, work.context(work.plus(**changes)))
+    return judge(GateName.RED, work.context(work.plus(**changes)))
 
 
 def green(work: Trees, before: dict, **changes: str | None):
     found = red(work, **before)
     assert found.passed, found.detail
     tree = work.plus(**before, **changes)
-    return table.check(GateName.GREEN, work.context(tree, found)), tree, found
+    return judge(GateName.GREEN, work.context(tree, found)), tree, found
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ def test_green_is_all_tests_and_the_new_ones_among_them(work):
 def test_not_green(work, changes, says):
     before = red(work, tests__test_new=NEW)
     tree = work.plus(**{"tests__test_new": NEW, **changes})
-    found = table.check(GateName.GREEN, work.context(tree, before))
+    found = judge(GateName.GREEN, work.context(tree, before))
     assert not found.passed
     assert any(says in line for line in found.failures), found.failures
 
@@ -167,7 +171,7 @@ def test_source_imported_from_elsewhere_is_found_out(tmp_path):
     conftest = f"import sys\nsys.path.insert(0, {str(elsewhere.parent)!r})\n"
     base = {**BASE, "pyproject.toml": "[tool.pytest.ini_options]\n", "conftest.py": conftest}
     with trees(tmp_path / "t", base) as work:
-        found = table.check(GateName.GREEN, work.context(work.base))
+        found = judge(GateName.GREEN, work.context(work.base))
         assert not found.passed
         assert any("not from the tree under test" in line for line in found.failures), (
             found.failures
@@ -187,7 +191,7 @@ def test_a_missing_module_that_never_becomes_the_trees_own_voids_the_red(work, t
 
 def test_proof_is_that_the_new_tests_fail_again_without_the_source(work):
     _, tree, before = green(work, {"tests__test_new": NEW}, src__app__money=DOUBLE)
-    found = table.check(GateName.PROOF, work.context(tree, before))
+    found = judge(GateName.PROOF, work.context(tree, before))
     assert found.passed
     assert (found.evidence.failed_again, found.evidence.new) == (1, 1)
 
@@ -197,18 +201,18 @@ def test_no_proof_when_something_else_than_the_source_turned_the_tests_green(wor
     before = red(work, tests__test_new=test)
     assert before.passed
     tree = work.plus(**{"tests__test_new": test, "src__app__money": DOUBLE, "data.txt": "x"})
-    found = table.check(GateName.PROOF, work.context(tree, before))
+    found = judge(GateName.PROOF, work.context(tree, before))
     assert found.failures == ("tests.test_new::test_it: passes without the source change",)
 
 
 def test_untampered_compares_byte_by_byte_with_what_was_delivered(work):
     before = red(work, tests__test_new=NEW)
-    same = table.check(
+    same = judge(
         GateName.UNTAMPERED,
         work.context(work.plus(tests__test_new=NEW, src__app__money=DOUBLE), before),
     )
     assert same.passed
-    changed = table.check(
+    changed = judge(
         GateName.UNTAMPERED, work.context(work.plus(tests__test_new=NEW + "\n"), before)
     )
     assert changed.failures == ("tests/test_new.py: changed after the tests were delivered",)
@@ -221,12 +225,12 @@ def test_findings_without_a_place_are_dropped_and_blocking_ones_pass_in_the_last
     places = [("src/app/money.py", 1), ("src/app/money.py", 999), ("nowhere.py", 1)]
     data = {"findings": [{"file": file, "line": line, **finding} for file, line in places]}
     (tmp_path / "findings.json").write_text(json.dumps(data))
-    first = table.check(
+    first = judge(
         GateName.FINDINGS, work.context(work.base, findings=(tmp_path / "findings.json",))
     )
     assert first.failures == ("src/app/money.py:1: wrong (fails when: a is huge)",)
     assert first.evidence.dropped == 2
-    last = table.check(
+    last = judge(
         GateName.FINDINGS,
         work.context(work.base, findings=(tmp_path / "findings.json",), last_round=True),
     )
@@ -237,7 +241,7 @@ def test_findings_without_a_place_are_dropped_and_blocking_ones_pass_in_the_last
 def test_findings_that_nobody_delivered_or_nobody_can_read_are_no_answer(work, tmp_path):
     (tmp_path / "broken.json").write_text("{")
     for findings in ((), (tmp_path / "broken.json",), (tmp_path / "not-there.json",)):
-        assert not table.check(
+        assert not judge(
             GateName.FINDINGS, work.context(work.base, findings=findings, last_round=True)
         ).passed
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.evidence import FailureCause as Cause
-from pipeline.gates.runners import cargo, javascript, junit
+from pipeline.gates.runners import cargo, javascript_errors, junit
 from pipeline.gates.testrun import ProblemKind, without_canaries
 from pipeline.gates.testrun import TestCase as Case
 from pipeline.gates.testrun import TestOutcome as Outcome
@@ -19,6 +19,7 @@ def test_a_canary_that_did_not_fail_makes_the_report_a_forgery(outcome):
     run = without_canaries(
         Report(tests=tests), tree="t", root=Path("/x"), canary="c4n4ry", command="c", duration_s=0.0
     )
+    assert run.problem is not None
     assert run.problem.kind is ProblemKind.FORGED
     assert "not believed" in run.problem.text
 
@@ -37,7 +38,7 @@ def test_a_canary_that_did_not_fail_makes_the_report_a_forgery(outcome):
 )
 def test_only_an_assertion_of_javascript_counts_as_one(tmp_path, text, cause):
     request = requested(tmp_path, "jest", {})
-    assert javascript.reason_of(request, text, "a.test.js", set()).cause is cause
+    assert javascript_errors.reason_of(request, text, "a.test.js", set()).cause is cause
 
 
 @pytest.mark.parametrize(
