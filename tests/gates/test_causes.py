@@ -481,7 +481,7 @@ GO = {
     "TestAsserts": ("fail", "    money_test.go:7: got 2, want 3\n", Cause.ASSERTION),
     "TestSource": (
         "fail",
-        "    money_test.go:8: on the way\n"
+        "goroutine 6 [running]:\nruntime/debug.Stack()\n\t{root}/test/money_test.go:8 +0x1d\n"
         + GO_TRACE
         + "example.org/money.Add(...)\n\t{root}/src/money.go:4\n"
         + "example.org/money.TestSource(0x0)\n\t{root}/test/money_test.go:9 +0x1d\n",

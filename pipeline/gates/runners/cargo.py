@@ -24,7 +24,7 @@ _PRINTED = re.compile(r"^---- (.+) stdout ----$")
 _ERROR = re.compile(r"^error(?:\[(E\d{4})\])?: (.+)$")
 _ARROW = re.compile(r"^\s+--> ([^:]+\.rs):\d+")
 _ASSERTION = re.compile(r"assertion|did not panic as expected")
-_PANIC = re.compile(r"(?:panicked at (?:.*, )?|', )([^\s:'][^:\n]*\.rs):\d+:\d+:?$", re.MULTILINE)
+_PANIC = re.compile(r"(?:panicked at |', )([^\s:'][^:\n]*\.rs):\d+:\d+:?$", re.MULTILINE)
 """`panicked at src/lib.rs:3:5:`, and before Rust 1.73 `panicked at 'message', src/lib.rs:3:5`."""
 
 _FRAME = re.compile(r"^\s+at (.+\.rs):\d+(?::\d+)?$", re.MULTILINE)

@@ -20,7 +20,7 @@ _MODULE = re.compile(
     r"(?:Cannot find (?:module|package)|Failed to (?:load url|resolve import)) ['\"]?([^'\"\s]+)"
 )
 _NAME = re.compile(
-    r"(?:\(0 , )?([\w.$]+)\)? is not (?:a function|a constructor|defined|iterable)"
+    r"([\w.$]+)\)? is not (?:a function|a constructor|defined|iterable)"
     r"|does not provide an export named '([^']+)'"
     r"|Cannot read properties of undefined \(reading '([^']+)'\)"
 )
