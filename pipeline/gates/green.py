@@ -15,7 +15,7 @@ RERUNS = 2
 
 def check(context: GateContext) -> GateResult:
     """Run all tests on the tree."""
-    looks = [_TargetLook(context, target) for target in context.affected()]
+    looks = [_GreenLook(context, target) for target in context.affected()]
     for look in looks:
         look.check()
     evidence = _evidence(looks)
@@ -29,7 +29,7 @@ def check(context: GateContext) -> GateResult:
     )
 
 
-def _evidence(looks: "list[_TargetLook]") -> GreenEvidence:
+def _evidence(looks: "list[_GreenLook]") -> GreenEvidence:
     return GreenEvidence(
         passed=sum(len(look.now.named(TestOutcome.PASSED)) for look in looks),
         failed=sum(len(look.now.failing) for look in looks),
@@ -53,7 +53,7 @@ def delivered_tests(red: GateResult | None, target: str) -> NewTests:
     return evidence.of(target) if isinstance(evidence, RedEvidence) else NewTests()
 
 
-class _TargetLook:
+class _GreenLook:
     """One target's tests on the tree in question, and what is wrong with them."""
 
     def __init__(self, context: GateContext, target: Target) -> None:

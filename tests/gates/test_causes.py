@@ -225,6 +225,8 @@ def test_pytest_tells_why_a_test_failed(by_pytest, test, cause):
     ("test", "owner", "name", "raised"),
     [
         ("misses_a_name", "app.money", "double", Cause.RAISED_IN_TEST),
+        ("misses_an_export", "app.money", "double", Cause.RAISED_IN_TEST),
+        ("misses_a_parameter", "", "rounded", Cause.RAISED_IN_TEST),
         ("misses_a_module", "app.other", "", Cause.RAISED_IN_TEST),
         ("misses_a_package", "httpx", "", Cause.RAISED_IN_TEST),
         ("misses_a_name_of_its_own", "test_all", "undefined_here", Cause.RAISED_IN_TEST),
@@ -554,6 +556,7 @@ def test_go_tells_a_package_that_does_not_compile_from_one_that_waits_for_a_name
     reason = report.uncollected["test/money_test.go"]
     assert (reason.cause, reason.raised) == (cause, Cause.RAISED_IN_TEST)
     assert (reason.missing.is_module if reason.missing else None) is is_module
+    assert "undefined" not in text or reason.missing.name == "Two"
 
 
 def test_a_go_package_that_fails_without_a_place_was_not_collected(tmp_path):
@@ -631,7 +634,9 @@ def test_cargo_tells_code_that_does_not_compile_from_code_that_waits_for_a_name(
     reason = report.uncollected["test/a.rs"]
     assert (reason.cause, reason.raised) == (cause, Cause.RAISED_IN_TEST)
     assert (reason.missing is not None) is (cause is Cause.MISSING_NAME)
-    assert reason.missing is None or reason.missing.is_module is ("E0583" in error)
+    if reason.missing is not None:
+        assert reason.missing.is_module is ("E0583" in error)
+        assert reason.missing.name == ("other" if "E0583" in error else "double")
 
 
 # JUnit files of several languages

@@ -26,6 +26,7 @@ TEXT_MAX = 500
 _failures = {}
 _root = []
 _KEYWORD = re.compile(r"unexpected keyword argument '([^']+)'|takes .* positional argument")
+_IMPORTED = re.compile(r"cannot import name '([^']+)'")
 _TIMEOUT = re.compile(r"Timeout \(?>[\d.]+s")
 """pytest-timeout calls `pytest.fail` with it: 2.4 with brackets, older ones without."""
 
@@ -137,7 +138,7 @@ def _owner_and_name(error):
     if isinstance(error, ModuleNotFoundError):
         return error.name or "", ""
     if isinstance(error, ImportError):
-        return error.name or "", str(error)
+        return error.name or "", _named(_IMPORTED, error)
     if isinstance(error, AttributeError):
         owner = getattr(error, "obj", None)
         if isinstance(owner, type(sys)):
@@ -147,8 +148,14 @@ def _owner_and_name(error):
     if isinstance(error, NameError):
         return _raised_in(error), error.name or ""
     if isinstance(error, TypeError) and _KEYWORD.search(str(error)):
-        return "", str(error)
+        return "", _named(_KEYWORD, error)
     return "", ""
+
+
+def _named(pattern, error):
+    """Return the name that an exception's message says, or all of the message."""
+    match = pattern.search(str(error))
+    return (match and match.group(1)) or str(error)
 
 
 def _frames(error):

@@ -24,7 +24,8 @@ export default async function* report(source) {
       continue;
     }
     const skipped = data.skip !== undefined || data.todo !== undefined;
-    const whySkipped = [data.skip, data.todo].find((one) => typeof one === "string") ?? ""; // true, when no reason is given
+    // Both are true when no reason is given.
+    const whySkipped = [data.skip, data.todo].find((one) => typeof one === "string") ?? "";
     file.assertionResults.push({
       fullName: [...open.slice(0, data.nesting), data.name].join(" > "),
       status: skipped ? "pending" : type === "test:pass" ? "passed" : "failed",

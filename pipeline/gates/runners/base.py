@@ -47,6 +47,10 @@ class TestRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return tuple(words_of(self.target.test.command))
 
     @cached_property
+    def _tops(self) -> tuple[str, ...]:
+        return f"{self.root}/", f"{self.root.resolve()}/"
+
+    @cached_property
     def _known_paths(self) -> frozenset[str]:
         return frozenset(self.paths)
 
@@ -63,9 +67,9 @@ class TestRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
         `path` is absolute, or as the command sees it.
         """
-        for top in (str(self.root), str(self.root.resolve())):
-            if path.startswith(top + "/"):
-                return path.removeprefix(top + "/")
+        for top in self._tops:
+            if path.startswith(top):
+                return path.removeprefix(top)
         return (
             str(PurePosixPath(self.target.folder) / path)
             if self.target.folder

@@ -27,7 +27,7 @@ _ASSERTION = re.compile(r"assertion|did not panic as expected")
 _PANIC = re.compile(r"(?:panicked at |', )([^\s:'][^:\n]*\.rs):\d+:\d+:?$", re.MULTILINE)
 """`panicked at src/lib.rs:3:5:`, and before Rust 1.73 `panicked at 'message', src/lib.rs:3:5`."""
 
-_FRAME = re.compile(r"^\s+at (.+\.rs):\d+(?::\d+)?$", re.MULTILINE)
+_FRAME = re.compile(r"^ +at (.+\.rs):\d+(?::\d+)?$", re.MULTILINE)
 _MISSING_NAMES = {
     "E0061",
     "E0405",
@@ -44,6 +44,7 @@ _MISSING_NAMES = {
 }
 """Codes for names, fields, methods and parameters that are not there (rustc 1.95 --explain)."""
 
+_QUOTED = re.compile(r"`([^`]+)`")
 _MISSING_MODULE = "E0583"
 _MISSING_CRATE = "E0463"
 _OUTCOMES = {"ok": TestOutcome.PASSED, "FAILED": TestOutcome.FAILED, "ignored": TestOutcome.SKIPPED}
@@ -165,7 +166,9 @@ def _compile_error(request: TestRequest, code: str, text: str, file: str) -> Fai
     cause, missing = FailureCause.NOT_COLLECTED, None
     if code in _MISSING_NAMES:
         cause = FailureCause.MISSING_NAME
-        missing = MissingName(owner="", name=text, is_module=code == _MISSING_MODULE)
+        quoted = _QUOTED.search(text)
+        name = quoted.group(1) if quoted else text
+        missing = MissingName(owner="", name=name, is_module=code == _MISSING_MODULE)
     elif code == _MISSING_CRATE:
         cause = FailureCause.MISSING_PACKAGE
     return FailureReason(

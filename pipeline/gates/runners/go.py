@@ -36,6 +36,7 @@ _MISSING = re.compile(
 _NO_PACKAGE = re.compile(
     r"is not in (?:GOROOT|std)|no required module provides|cannot find (?:module|package)"
 )
+_UNDEFINED = re.compile(r"undefined: (\S+)")
 _FRAME = re.compile(r"^\t(.+\.go):\d+", re.MULTILINE)
 _OWN_PLACE = re.compile(r"^\S+\.go:\d+: ")
 _TEST = re.compile(rb"^func (Test\w+|Fuzz\w+|Example\w*)\(", re.MULTILINE)
@@ -51,7 +52,7 @@ class _GoEvent(msgspec.Struct):
 
 
 def command_line(request: TestRequest) -> TestCommandLine:
-    """Have it write JSON, and add a failing test to every package that has tests."""
+    """Make it write JSON, and add a failing test to every package that has tests."""
     at = after(request.words, "test")
     argv = [*request.words[:at], "-json", *request.words[at:]]
     folders = sorted({str(PurePosixPath(request.local(path)).parent) for path in request.only})
@@ -173,7 +174,8 @@ def _compile_error(request: TestRequest, file: str, text: str) -> FailureReason:
     if _NO_PACKAGE.search(text):
         missing = MissingName(owner="", name=text, is_module=True)
     elif _MISSING.search(text):
-        missing = MissingName(owner="", name=text)
+        undefined = _UNDEFINED.search(text)
+        missing = MissingName(owner="", name=undefined.group(1) if undefined else text)
     cause = FailureCause.MISSING_NAME if missing else FailureCause.NOT_COLLECTED
     return FailureReason(
         cause=cause, raised=raised, what="compile error", text=text, missing=missing, file=file

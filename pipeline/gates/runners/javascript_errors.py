@@ -20,7 +20,7 @@ _MODULE = re.compile(
     r"(?:Cannot find (?:module|package)|Failed to (?:load url|resolve import)) ['\"]?([^'\"\s]+)"
 )
 _NAME = re.compile(
-    r"([\w.$]+)\)? is not (?:a function|a constructor|defined|iterable)"
+    r"(?<![\w.$])([\w.$]+)\)? is not (?:a function|a constructor|defined|iterable)"
     r"|does not provide an export named '([^']+)'"
     r"|Cannot read properties of undefined \(reading '([^']+)'\)"
 )
@@ -33,7 +33,7 @@ _TIMED_OUT = re.compile(
     r"|Error: STACK_TRACE_ERROR\n"
 )
 _FRAME = re.compile(
-    r"^\s+at (?:.*\()?(?:async )?(?:file://)?([^()\n]+?):\d+(?::\d+)?\)?$", re.MULTILINE
+    r"^[ \t]+at (?:.*\()?(?:async )?(?:file://)?([^()\n]+?):\d+(?::\d+)?\)?$", re.MULTILINE
 )
 _OWN = ("./", "../", "/", "@/", "~/", "#", "file:")
 

@@ -39,7 +39,7 @@ _TIMED_OUT = re.compile(r"(?:execution|\w+\([\w, .]*\)) timed out after \d")
 _FILES = re.compile(
     r"at (?P<package>(?:[\w$]+\.)*)[\w$]+\.[\w$<>]+\((?P<simple>\w+\.\w+):\d+\)"
     r'|File "(?P<python>[^"]+)", line \d+'
-    r"|(?P<plain>[\w@.~+/-]+\.\w+):\d+"
+    r"|(?<![\w@.~+/-])(?P<plain>[\w@.~+/-]+\.\w+):\d+"
 )
 
 
@@ -67,7 +67,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
 
 
 def _unloaded(request: TestRequest, output: RunOutput) -> TestReport | None:
-    """Find the files for whose missing name mocha ran nothing.
+    """Find the test files whose missing name kept mocha from running anything.
 
     It loads all test files before it runs one, and then writes no report and names no file.
     """
