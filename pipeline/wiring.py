@@ -5,12 +5,14 @@ The one module that reads the environment, the clock and randomness.
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pipeline.core.settings import Settings, from_environ
-from pipeline.engine.world import Listener, World
+from pipeline.engine.ground.world import ListenerMaker, World
+from pipeline.engine.looking.views import Views
 from pipeline.files import failpoints
+from pipeline.files.clocks import awake_s, utc_now
 from pipeline.repo.store import repo_id
 from pipeline.repo.user import UserRepo
 
@@ -25,7 +27,7 @@ def environ() -> Mapping[str, str]:
 
 def now() -> datetime:
     """Return the time, in UTC."""
-    return datetime.now(UTC)
+    return utc_now()
 
 
 def settings() -> Settings:
@@ -55,7 +57,7 @@ def shipped() -> Path:
     return inside if inside.is_dir() else package.parent
 
 
-def world(start: Path, *listeners: Listener, extra: Mapping[str, str] | None = None) -> World:
+def world(start: Path, *listeners: ListenerMaker, extra: Mapping[str, str] | None = None) -> World:
     """Look at the repository around `start` and get everything ready.
 
     Raises `UsageProblem` when there is none.
@@ -68,8 +70,8 @@ def world(start: Path, *listeners: Listener, extra: Mapping[str, str] | None = N
         repo_state=state_folder(found, user) / "repos" / repo_id(user.common_dir),
         settings=found,
         environ=env,
-        clock=now,
+        clock=utc_now,
         randomness=os.urandom,
         shipped=shipped(),
-        listeners=listeners,
+        listeners=(lambda rundir: Views(rundir, utc_now, awake_s), *listeners),
     )

@@ -26,7 +26,7 @@ def clean(*, older_than: str | None, dry_run: bool, as_json: bool, start: Path) 
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.core.settings import retention_s
-    from pipeline.engine import clean as cleaning
+    from pipeline.engine.steering import clean as cleaning
     from pipeline.ui import text
 
     world = wiring.world(start)
@@ -44,7 +44,7 @@ def clean(*, older_than: str | None, dry_run: bool, as_json: bool, start: Path) 
     printer = text.out(wiring.environ())
     for one in done.removed:
         printer.line(
-            f"{'would remove' if dry_run else 'removed'} {one.run_id} ({one.bytes / 1e6:.1f} MB)"
+            f"{'would remove' if dry_run else 'removed'} {one.run_id} ({one.size_bytes / 1e6:.1f} MB)"
         )
         if one.rescued is not None:
             printer.line(f"  {one.rescued}")

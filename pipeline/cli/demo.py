@@ -34,7 +34,9 @@ def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.demo import stage_set
-    from pipeline.engine import runs
+    from pipeline.engine.ground import flows
+    from pipeline.engine.ground.stages import find_stage
+    from pipeline.engine.starting.runs import RunOrder, start
     from pipeline.ui import text
 
     tools = _tools(wiring.environ())
@@ -45,7 +47,11 @@ def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
     folder = _folder(keep)
     repository, remote = stage_set.set_up(folder, wiring.shipped())
     world = wiring.world(repository, extra=tools)
-    runs.require_stage(world, _WORKFLOW, crash_after)
+    flow = flows.read(world)
+    if crash_after:
+        leaves = flows.compiled(world, flow, _WORKFLOW).leaves()
+        stages = [node for node in leaves if node.workflow == _WORKFLOW]
+        crash_after = find_stage(stages, crash_after, where=_WORKFLOW)[0].id
     for label, value in (
         ("repository", repository),
         ("remote", remote),
@@ -54,10 +60,10 @@ def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
         say.line(f"{label:<13} {value}")
     say.line()
     cassette = str(stage_set.CASSETTE)
-    order = runs.Order(
+    order = RunOrder(
         workflow=_WORKFLOW, idea=stage_set.idea(), feature="risk-monitor", cassette=cassette
     )
-    name = runs.start(world, order)
+    name = start(world, flow, order)
     if crash_after:
         _crash(repository, name, crash_after, tools)
         say.line(f"\nkilled (SIGKILL) right after {crash_after}; now: pipeline resume {name}\n")
@@ -82,10 +88,10 @@ def _finish_json(repository: Path, remote: Path, name: str, tools: Mapping[str, 
 
     from pipeline import wiring
     from pipeline.cli.working import print_json, work_on
-    from pipeline.engine import look
+    from pipeline.engine.looking.result import load_result
 
     status = work_on(repository, name, as_json=False, shown=False, extra=tools)
-    found = look.load_result(wiring.world(repository), name)
+    found = load_result(wiring.world(repository), name)
     print_json({**msgspec.to_builtins(found), "repository": str(repository), "remote": str(remote)})
     return status
 

@@ -29,14 +29,15 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
     """Read agents/flow.yaml and name everything that is wrong with it, with line and hint."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import flows
+    from pipeline.engine.ground import flows
     from pipeline.language.flow_source import FlowProblem
     from pipeline.ui import text
 
     world = wiring.world(start)
+    source = flows.read(world)
     printer = text.out(wiring.environ())
     try:
-        found = flows.check(world).flow
+        found = flows.check(world, source)
     except FlowProblem as problem:
         if as_json:
             print_json({"schema_version": 1, "sound": False, "errors": problem.complaints})
@@ -53,7 +54,7 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
             for reason in answer.reasons:
                 printer.line(f"  {reason}")
         return 0
-    stages = sum(1 for name in found.workflows for _ in flows.compiled(world, name).leaves())
+    stages = sum(1 for name in found.workflows for _ in flows.compiled(world, source, name).leaves())
     if as_json:
         print_json(
             {
@@ -84,17 +85,19 @@ def show(*, workflow: str | None, shipped: bool, as_json: bool, start: Path) -> 
     """
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import flows
+    from pipeline.engine.ground import flows
     from pipeline.ui import flow_view, text
 
     if shipped:
         click.echo((wiring.shipped() / flows.FLOW).read_text(), nl=False)
         return 0
     world = wiring.world(start)
+    source = flows.read(world)
     if workflow is None:
-        click.echo(flows.check(world).text, nl=False)
+        flows.check(world, source)
+        click.echo(source.text, nl=False)
         return 0
-    plan = flows.compiled(world, workflow)
+    plan = flows.compiled(world, source, workflow)
     if as_json:
         print_json(flow_view.shown(plan))
     else:
@@ -115,10 +118,11 @@ def show(*, workflow: str | None, shipped: bool, as_json: bool, start: Path) -> 
 def graph(*, workflow: str, form: str, start: Path) -> int:
     """Draw a workflow: as a tree on the terminal, as Mermaid, or as an SVG picture."""
     from pipeline import wiring
-    from pipeline.engine import flows
+    from pipeline.engine.ground import flows
     from pipeline.ui import text
 
-    plan = flows.compiled(wiring.world(start), workflow)
+    world = wiring.world(start)
+    plan = flows.compiled(world, flows.read(world), workflow)
     printer = text.out(wiring.environ())
     if form == "svg":
         from pipeline.ui.flow_svg import svg

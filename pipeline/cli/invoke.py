@@ -51,14 +51,14 @@ def invoke(
 
     The rest of the run is left as it is; go on with: pipeline resume RUN
     """
-    import msgspec
-
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.core.events import Invoked
-    from pipeline.engine import look, runs
-    from pipeline.engine.find import find_stage
-    from pipeline.engine.task import GIVEN
+    from pipeline.engine.ground import flows
+    from pipeline.engine.ground.lookup import load_state
+    from pipeline.engine.ground.stages import find_invoked
+    from pipeline.engine.running.task import GIVEN
+    from pipeline.engine.starting import runs
     from pipeline.files.rundir import copy_outputs
     from pipeline.ids import checked_run_id
 
@@ -71,12 +71,16 @@ def invoke(
                 f"there is no run {run_id}, and nothing says what a new one is about",
                 "Add --feature NAME",
             )
-        order = runs.Order(workflow="idea_to_feature", idea=idea, feature=feature, run_id=run_id)
-        runs.start(
-            world,
-            msgspec.structs.replace(order, base_branch=base_branch, publish=create_pr is not False),
+        order = runs.RunOrder(
+            workflow="idea_to_feature",
+            idea=idea,
+            feature=feature,
+            run_id=run_id,
+            base_branch=base_branch,
+            publish=create_pr is not False,
         )
-    stage = find_stage(look.load_state(world, run_id), agent, mode, retry=retry)
+        runs.start(world, flows.read(world), order)
+    stage = find_invoked(load_state(world, run_id), agent, mode, retry=retry)
     if input_dir is not None:
         copy_outputs(input_dir, rundir.accepted(GIVEN))
     invoked = Invoked(at=world.clock(), stage=stage, publish=create_pr)

@@ -22,10 +22,10 @@ def open_run(*, run: str, mine: bool, print_path: bool, start: Path) -> int:
     What you edit in it becomes a commit of yours on resume.
     """
     from pipeline import wiring
-    from pipeline.engine import person
+    from pipeline.engine.steering.open import open_folder
     from pipeline.ui import text
 
-    folder, said = person.open_folder(wiring.world(start), run, mine=mine)
+    folder, said = open_folder(wiring.world(start), run, mine=mine)
     text.out(wiring.environ()).line(str(folder))
     if not print_path:
         text.err(wiring.environ()).line(f"{said}; edit there, then: pipeline resume {run}")

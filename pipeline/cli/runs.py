@@ -24,13 +24,14 @@ def status(*, run: str | None, as_json: bool, start: Path) -> int:
     """Show where a run stands; without RUN, the active runs and the last one."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import look
+    from pipeline.engine.ground.lookup import load_state, run_ids
+    from pipeline.engine.looking.result import load_result
     from pipeline.ui import report, text
 
     world = wiring.world(start)
     printer = text.out(wiring.environ())
     if run is not None:
-        found = look.load_result(world, run)
+        found = load_result(world, run)
         if as_json:
             print_json(found)
             return 0
@@ -38,8 +39,8 @@ def status(*, run: str | None, as_json: bool, start: Path) -> int:
         for hint in report.next_steps(found):
             printer.line(f"next: {hint}")
         return 0
-    names = look.run_ids(world)
-    shown = [look.load_result(world, name) for name in names[:20]]
+    names = run_ids(world)
+    shown = [load_result(world, name) for name in names[:20]]
     open_runs = [found for found in shown if found.state in {"running", "interrupted"}]
     picked = open_runs or shown[:1]
     if as_json:
@@ -60,11 +61,12 @@ def list_runs(*, as_json: bool, start: Path) -> int:
     """List all runs of this repository, the newest first."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import look
+    from pipeline.engine.ground.lookup import run_ids
+    from pipeline.engine.looking.result import load_result
     from pipeline.ui import text
 
     world = wiring.world(start)
-    found = [look.load_result(world, name) for name in look.run_ids(world)]
+    found = [load_result(world, name) for name in run_ids(world)]
     if as_json:
         print_json({"schema_version": 1, "runs": found})
         return 0
@@ -92,17 +94,18 @@ def show(*, run: str, as_json: bool, start: Path) -> int:
     """Show everything about one run: stages, gates, tests before and after, change, commits."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import look
+    from pipeline.engine.ground.lookup import load_state, run_ids
+    from pipeline.engine.looking.result import load_result
     from pipeline.ui import report, text
 
     world = wiring.world(start)
-    found = look.load_result(world, run)
+    found = load_result(world, run)
     if as_json:
         print_json(found)
         return 0
     printer = text.out(wiring.environ())
     report.show(printer, found)
-    report.show_outcome(printer, found, look.load_state(world, run), world.store())
+    report.show_outcome(printer, found, load_state(world, run), world.store())
     return 0
 
 
@@ -114,36 +117,32 @@ def show(*, run: str, as_json: bool, start: Path) -> int:
 def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
     """Print a run's log; with STAGE, what its newest attempt printed."""
     from pipeline import wiring
-    from pipeline.engine import look
-    from pipeline.language.diagnostics import did_you_mean
+    from pipeline.core.memory import Status
+    from pipeline.engine.ground.lookup import require_run, state_of
+    from pipeline.engine.ground.stages import find_stage
     from pipeline.ui import text
 
-    world = wiring.world(start)
-    rundir = look.require_run(world, run)
+    rundir = require_run(wiring.world(start), run)
     printer = text.out(wiring.environ())
     if stage is None and not failed:
         for line in (rundir.folder / "pipeline.log").read_text(errors="replace").splitlines():
             printer.line(line)
         return 0
-    state = look.load_state(world, run)
-    if stage is not None and stage not in state.nodes:
-        raise UsageProblem(f"run {run} has no stage {stage}", did_you_mean(stage, state.nodes))
-    wanted = (
-        [stage]
-        if stage
-        else [name for name, node in state.nodes.items() if node.status.value == "failed"]
-    )
+    state = state_of(rundir)
+    wanted = [name for name, node in state.nodes.items() if node.status is Status.FAILED]
+    if stage is not None:
+        wanted = [find_stage(state.plan.nodes.values(), stage)[0].id]
     for name in wanted:
-        attempt = rundir.attempt(name, state.nodes[name].attempts)
+        memory = state.nodes[name]
         for file in ("stdout.log", "stderr.log"):
-            path = attempt / file
+            path = rundir.attempt(name, memory.attempts) / file
             if path.is_file() and path.stat().st_size:
-                printer.line(f"== {name}, attempt {state.nodes[name].attempts}, {file}")
+                printer.line(f"== {name}, attempt {memory.attempts}, {file}")
                 printer.line(path.read_text(errors="replace").rstrip())
-        if state.nodes[name].reason:
-            printer.line(f"== {name}: {state.nodes[name].reason}")
-            for told in state.nodes[name].told:
-                printer.line(f"   {told}")
+        if memory.reason:
+            printer.line(f"== {name}: {memory.reason}")
+            for line in memory.feedback:
+                printer.line(f"   {line}")
     if not wanted:
         raise NothingToDo(f"no stage of run {run} has failed")
     return 0
@@ -160,8 +159,9 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
     """
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import again, look
-    from pipeline.engine import explain as reasons
+    from pipeline.engine.ground.lookup import load_state
+    from pipeline.engine.ground.stages import find_stage
+    from pipeline.engine.looking import explain as reasons
     from pipeline.language import codes
     from pipeline.ui import explaining, text
 
@@ -177,7 +177,7 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
     if codes.looks_like_one(what):
         raise UsageProblem(f"there is no error code {what}", codes.nearest(what))
     if stage:
-        stage = again.find_node(look.load_state(world, run), stage)
+        stage = find_stage(load_state(world, run).plan.nodes.values(), stage)[0].id
     found = reasons.explain(world, run, stage)
     if as_json:
         print_json(found)
@@ -192,11 +192,11 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
 def rollback(*, run: str, start: Path) -> int:
     """Remove what a run made and nobody touched: branch, pull request, workspaces, run folder."""
     from pipeline import wiring
-    from pipeline.engine import undo
+    from pipeline.engine.steering.rollback import roll_back
     from pipeline.ui import text
 
     printer = text.err(wiring.environ())
-    for line in undo.roll_back(wiring.world(start), run):
+    for line in roll_back(wiring.world(start), run):
         printer.line(line)
     return 0
 

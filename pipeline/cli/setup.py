@@ -31,7 +31,7 @@ def init(*, update: bool, eject_prompts: bool, dry_run: bool, as_json: bool, sta
     """
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import adopt
+    from pipeline.engine.starting import adopt
     from pipeline.ui import found, text
 
     world = wiring.world(start)
@@ -60,7 +60,7 @@ def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
     """
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import doctor as engine
+    from pipeline.engine.starting import doctor as engine
     from pipeline.ui import found, text
 
     world = wiring.world(start)
@@ -73,7 +73,7 @@ def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
     status = engine.exit_code(checks)
     if as_json:
         rows = [
-            {"name": one.name, "verdict": one.verdict, "text": one.text, "hint": one.hint}
+            {"name": one.name, "status": one.status, "text": one.text, "hint": one.hint}
             for one in checks
         ]
         print_json({"schema_version": 1, "exit_code": status, "checks": rows})

@@ -81,14 +81,14 @@ def answer(
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.core.events import Answer
-    from pipeline.engine import answer as answering
-    from pipeline.engine import look
+    from pipeline.engine.ground.lookup import holder
+    from pipeline.engine.steering import answer as answering
     from pipeline.ui import text
 
     world = wiring.world(start)
     said = answering.answer(world, run, Answer(word or "reply"), stage, comment)
     text.err(wiring.environ()).line(said)
-    if later or look.holder(world, run) is not None:
+    if later or holder(world, run) is not None:
         return 0
     return work_on(start, run, as_json=as_json)
 
@@ -103,10 +103,10 @@ def retry(*, run: str, stage: str, reloaded: bool, as_json: bool, start: Path) -
     """Run a stage again, with everything that builds on it, and go on from there."""
     from pipeline import wiring
     from pipeline.cli.working import work_on
-    from pipeline.engine import again
+    from pipeline.engine.steering import retry as retrying
     from pipeline.ui import text
 
-    stages = again.retry(wiring.world(start), run, stage)
+    stages = retrying.retry(wiring.world(start), run, stage)
     text.err(wiring.environ()).line(f"again: {', '.join(stages)}")
     return work_on(start, run, as_json=as_json, reload=reloaded)
 
@@ -129,10 +129,10 @@ def fork(*, run: str, stage: str, reloaded: bool, as_json: bool, start: Path) ->
     """
     from pipeline import wiring
     from pipeline.cli.working import work_on
-    from pipeline.engine import again
+    from pipeline.engine.steering import fork as forking
     from pipeline.ui import text
 
-    name, inherited = again.fork(wiring.world(start), run, stage, reload=reloaded)
+    name, inherited = forking.fork(wiring.world(start), run, stage, reload=reloaded)
     text.err(wiring.environ()).line(
         f"run {name}: inherits {', '.join(inherited) or 'nothing'} from {run}"
     )
@@ -149,15 +149,13 @@ def fork(*, run: str, stage: str, reloaded: bool, as_json: bool, start: Path) ->
 def cancel(*, run: str, stage: str | None, reason: str, start: Path) -> int:
     """End a run and every process of it; with STAGE only that stage."""
     from pipeline import wiring
-    from pipeline.engine import again, look, undo
+    from pipeline.engine.steering import cancel as cancelling
     from pipeline.ui import text
 
     world = wiring.world(start)
     if stage:
-        said = undo.cancel_stage(
-            world, run, again.find_node(look.load_state(world, run), stage), reason
-        )
+        done = cancelling.cancel_stage(world, run, stage, reason)
     else:
-        said = undo.cancel(world, run, reason)
-    text.err(wiring.environ()).line(said)
+        done = cancelling.cancel(world, run, reason)
+    text.err(wiring.environ()).line(done)
     return 0

@@ -69,13 +69,22 @@ def trigger(
     """  # noqa: D301 - \b is click's mark for text that is not to be wrapped
     from pipeline import wiring
     from pipeline.cli.working import work_on
-    from pipeline.engine import clean, flows, preflight, runs
+    from pipeline.engine.ground import flows
+    from pipeline.engine.starting import preflight, runs
+    from pipeline.engine.steering import clean
+    from pipeline.ui import text
+    from pipeline.ui.board import Board
 
-    world = wiring.world(start)
+    printer = text.err(wiring.environ())
+    board = Board(printer)
+    world = wiring.world(start, lambda _: board)
     run_id, idea, feature = _ask(
         words, idea_file, feature, lambda name: runs.prepared_idea(world, name)
     )
-    order = runs.Order(
+    _require_cassette(cassette)
+    if run_id and world.rundir(run_id).exists:
+        return work_on(start, run_id, as_json=as_json)
+    order = runs.RunOrder(
         workflow=workflow,
         idea=idea,
         feature=feature,
@@ -85,16 +94,14 @@ def trigger(
         cassette=str(cassette.resolve()) if cassette else "",
         inputs=_inputs(given),
     )
-    _require_cassette(cassette)
-    if run_id and world.rundir(run_id).exists:
-        return work_on(start, run_id, as_json=as_json)
+    flow = flows.read(world)
     if dry_run:
-        return _rehearse(world, order, as_json=as_json)
+        return _rehearse(world, flow, order, as_json=as_json)
     if not order.cassette:
-        click.echo(preflight.price(world, flows.compiled(world, workflow)), err=True)
-    name = runs.start(world, order)
-    said = idea.strip().splitlines()[0][:100] if idea.strip() else workflow
-    click.echo(f"{clean.automatic(world)}run {name}: {said}", err=True)
+        printer.line(preflight.price(world, flows.compiled(world, flow, workflow)))
+    name = runs.start(world, flow, order)
+    for line in clean.automatic(world):
+        printer.line(line)
     return work_on(start, name, as_json=as_json)
 
 
@@ -105,14 +112,14 @@ def _require_cassette(folder: Path | None) -> None:
         )
 
 
-def _rehearse(world: Any, order: Any, *, as_json: bool) -> int:
+def _rehearse(world: Any, flow: Any, order: Any, *, as_json: bool) -> int:
     """Show what the run would do."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine import dry
+    from pipeline.engine.starting.dry_run import rehearse
     from pipeline.ui import flow_view, text
 
-    plan, prompts = dry.rehearse(world, order)
+    plan, prompts = rehearse(world, flow, order)
     if as_json:
         print_json({"schema_version": 1, "plan": flow_view.shown(plan), "prompts": prompts})
         return 0

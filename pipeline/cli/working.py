@@ -8,6 +8,9 @@ from types import FrameType
 from typing import Any
 
 from pipeline.core.events import Event, Invoked
+from pipeline.core.memory import Status
+from pipeline.core.outcomes import RunEnd
+from pipeline.core.state import RunState
 from pipeline.errors import Busy, Interrupted, NeedsPerson, Problem, UsageProblem
 
 
@@ -24,35 +27,34 @@ def work_on(
 ) -> int:
     """Work on a run and show it; return the exit status. Ctrl-C once stops politely, twice now."""
     from pipeline import wiring
-    from pipeline.engine import look, runs
-    from pipeline.engine.run import Stop
+    from pipeline.engine.looking.result import load_result
+    from pipeline.engine.running.loop import Stop
+    from pipeline.engine.starting.work import work
     from pipeline.ui import explaining, report, text
     from pipeline.ui.board import Board
 
     printer = text.err(wiring.environ())
     stop = Stop()
     invoked = next((event for event in first if isinstance(event, Invoked)), None)
-
     with _signals(stop, name, printer), Board(printer) as board:
-        world = wiring.world(start, board.show, extra=extra)
-        run = runs.work(world, name, stop, first, reload=reload)
-    found = look.load_result(world, name)
+        world = wiring.world(start, lambda _: board, extra=extra)
+        state = work(world, name, stop, first, reload=reload)
+    result = load_result(world, name)
     if as_json:
-        print_json(found)
+        print_json(result)
     else:
-        printed = text.out(wiring.environ())
+        printed, store = text.out(wiring.environ()), world.store()
         if shown and invoked is None:
-            report.show_outcome(
-                printed, found, run.state, run.store, hints=hints and not run.state.asked
-            )
-        explaining.show_questions(printed, run.state, run.store, run.rundir)
-    if found.exit_code == 1 and run.hint:
-        printer.line(run.hint)
-    if invoked is not None and not run.parked and not stop.polite.is_set():
-        return 0 if run.state.nodes[invoked.stage].status.value == "done" else 1
-    if run.state.end is not None:
-        return found.exit_code
-    raise _unfinished(name, run.parked, run.hint, run.exit_code, interrupted=stop.polite.is_set())
+            with_hints = hints and not state.agenda.asked
+            report.show_outcome(printed, result, state, store, hints=with_hints)
+        explaining.show_questions(printed, state, store, world.rundir(name))
+    if state.end is None and state.parked is None and invoked is not None:
+        return 0 if state.nodes[invoked.stage].status is Status.DONE else 1
+    if state.end is not None:
+        if state.end is RunEnd.FAILED and (hint := _failure_hint(state)):
+            printer.line(hint)
+        return state.exit_code
+    raise _unfinished(state)
 
 
 @contextmanager
@@ -76,16 +78,29 @@ def _signals(stop: Any, name: str, printer: Any) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _unfinished(name: str, parked: str, hint: str, exit_code: int, *, interrupted: bool) -> Problem:
-    """Say for whom or what a run waits, and what to type."""
+def _failure_hint(state: RunState) -> str:
+    """Return what a person can type about the stage that failed the run."""
+    failure = state.course.failure
+    return state.nodes[failure.node].hint if failure is not None else ""
+
+
+def _unfinished(state: RunState) -> Problem:
+    """Say for whom or what a run waits, and what to type; with the exit code that is stored with it."""
+    name, parked = state.started.run_id, state.parked
     resume = f"Go on: pipeline resume {name}"
-    what = f"run {name} waits: {parked}"
-    if interrupted:
-        return Interrupted(f"run {name} is stopped; everything done is kept", resume)
-    if exit_code == NeedsPerson.exit_code:
-        return NeedsPerson(what, hint)
-    kind = UsageProblem if exit_code == UsageProblem.exit_code else Busy
-    return kind(what, f"{hint}\n{resume}" if hint else resume)
+    if parked is None:
+        return Busy(f"run {name} is not over", resume)
+    what = f"run {name} waits: {parked.reason}"
+    hint = f"{parked.hint}\n{resume}" if parked.hint else resume
+    match parked.stop.exit_code:
+        case Interrupted.exit_code:
+            return Interrupted(f"run {name} is stopped; everything done is kept", resume)
+        case NeedsPerson.exit_code:
+            return NeedsPerson(what, parked.hint)
+        case UsageProblem.exit_code:
+            return UsageProblem(what, hint)
+        case _:
+            return Busy(what, hint)
 
 
 def print_json(value: object) -> None:

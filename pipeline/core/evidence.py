@@ -221,6 +221,13 @@ class NewTest(msgspec.Struct, frozen=True, kw_only=True):
     file_before: FailureCause | None
     after: bool | None
 
+    @property
+    def words(self) -> tuple[str, str]:
+        """How it stood before and after, for tables."""
+        cause = self.before or self.file_before
+        before = f"red ({cause.words if cause is not None else 'not there'})"
+        return before, "not run" if self.after is None else "green" if self.after else "red"
+
 
 def new_tests(red: GateResult | None, green: GateResult | None) -> Iterator[NewTest]:
     """Yield every new test with how it failed before the change and how it ended after it."""

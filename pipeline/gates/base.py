@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core.evidence import Evidence, GateResult, GateVerdict
+from pipeline.core.evidence import Evidence, GateResult, GateVerdict, NewTests, RedEvidence
 from pipeline.files.clocks import Clock, awake_s
 from pipeline.gates.bench import Bench
 from pipeline.gates.testrun import RunProblem
@@ -112,3 +112,9 @@ def judged(  # noqa: PLR0913 - one argument for each part of a result
 def run_problem(problem: RunProblem) -> tuple[list[str], list[str]]:
     """Sort the problem of a whole test run into failures and what could not be looked at."""
     return ([problem.text], []) if problem.is_failure else ([], [problem.text])
+
+
+def delivered_tests(red: GateResult | None, target: str) -> NewTests:
+    """Return what a red gate saw as new in one target; nothing without one."""
+    evidence = red.evidence if red is not None else None
+    return evidence.of(target) if isinstance(evidence, RedEvidence) else NewTests()

@@ -16,8 +16,8 @@ from pipeline.errors import Interrupted
 from pipeline.files import atomic
 from pipeline.files.trees import remove
 from pipeline.gates import runners
-from pipeline.gates.runners.base import Ask, Left
-from pipeline.gates.testrun import ProblemKind, RunProblem, TestRun, believed
+from pipeline.gates.runners.base import RunOutput, TestRequest
+from pipeline.gates.testrun import ProblemKind, RunProblem, TestRun, without_canaries
 from pipeline.language.target import Target
 from pipeline.process.commands import CommandMaker, CommandRequest, Purpose
 from pipeline.process.launch import Attempt, Launcher
@@ -28,7 +28,6 @@ from pipeline.repo.workspace import Workspace
 
 _FORM = 3
 """Which form `TestRun` has in the cache of base results; another one is not read."""
-
 
 _NOT_THERE = (126, 127)
 """How a shell says that it cannot run a command."""
@@ -44,7 +43,7 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cannot_run(self) -> bool:
-        """A command that is not installed, or did not end by itself, is not one that found something."""
+        """Whether the command is not installed or was ended: then it has not found anything."""
         return bool(self.problem) or self.code in _NOT_THERE
 
 
@@ -100,7 +99,7 @@ class Bench:
             return self._known[key]
 
     def baseline(self, tree: str, target: Target) -> TestRun:
-        """Run the tests of a base tree, or take the result of an earlier run of the same command on it."""
+        """Run the tests of a base tree, or take the result of an earlier run of this command."""
         parts = (
             _FORM,
             target.test,
@@ -127,10 +126,7 @@ class Bench:
         return self._checked[key]
 
     def execute(self, tree: str, command: str, folder: str, timeout_s: float) -> Executed:
-        """Run a shell command on a tree, in `folder` of it.
-
-        What it changes is part of what it came to.
-        """
+        """Run a shell command in a folder of a tree; what it changes is part of the result."""
         with self._turn:
             try:
                 at = self._at(tree)
@@ -161,7 +157,7 @@ class Bench:
             problem = RunProblem(kind=ProblemKind.SETUP_FAILED, text=exc.what)
             return TestRun(tree=tree, problem=problem, command=command)
         root = self._workspace.folder
-        ask = Ask(
+        request = TestRequest(
             target=target,
             paths=self.store.paths(tree),
             read=lambda path: self.store.read(tree, path),
@@ -171,27 +167,28 @@ class Bench:
             canary=self._randomness(6).hex(),
         )
         runner = runners.load(target.test)
-        call = runner.call(ask)
-        for name, text in call.files.items():
+        command_line = runner.command_line(request)
+        for name, text in command_line.files.items():
             atomic.write_text(root / name, text, durable=False)
-        request = self._request(
-            Purpose.TEST, call.argv, folder, target.folder, target.test.timeout, call.env
+        argv, variables = command_line.argv, command_line.env
+        timeout_s, inside = target.test.timeout, target.folder
+        record = self._launch(
+            self._request(Purpose.TEST, argv, folder, inside, timeout_s, variables)
         )
-        record = self._launch(request)
         if record.ending is not Ending.EXITED:
             text = f"{command}: {record.reason or record.ending.value}"
             problem = RunProblem(kind=ProblemKind.DID_NOT_END, text=text)
             return TestRun(tree=tree, problem=problem, command=command)
         stdout, stderr = folder / STDOUT, folder / STDERR
         printed = excerpt(_whole(stderr)) or excerpt(_whole(stdout))
-        left = Left(code=record.code, stdout=stdout, stderr=stderr, gist=printed)
-        seen = runner.read(ask, left)
+        output = RunOutput(code=record.code, stdout=stdout, stderr=stderr, excerpt=printed)
+        report = runner.read(request, output)
         remove(folder / "home")
-        return believed(
-            seen,
+        return without_canaries(
+            report,
             tree=tree,
             root=root,
-            canary=ask.canary,
+            canary=request.canary,
             command=command,
             duration_s=record.duration_s,
         )

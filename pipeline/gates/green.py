@@ -4,8 +4,8 @@ Failures that the base has already are set apart. A test that fails is run again
 passes is flaky, is reported, and does not count as proof when it is new.
 """
 
-from pipeline.core.evidence import GateResult, GreenEvidence, NewTests, RedEvidence
-from pipeline.gates.base import GateContext, judged, run_problem
+from pipeline.core.evidence import GateResult, GreenEvidence
+from pipeline.gates.base import GateContext, delivered_tests, judged, run_problem
 from pipeline.gates.testrun import TestOutcome, TestRun
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
@@ -15,7 +15,7 @@ RERUNS = 2
 
 def check(context: GateContext) -> GateResult:
     """Run all tests on the tree."""
-    looks = [_TargetLook(context, target) for target in context.affected()]
+    looks = [_GreenLook(context, target) for target in context.affected()]
     for look in looks:
         look.check()
     evidence = _evidence(looks)
@@ -29,7 +29,7 @@ def check(context: GateContext) -> GateResult:
     )
 
 
-def _evidence(looks: "list[_TargetLook]") -> GreenEvidence:
+def _evidence(looks: "list[_GreenLook]") -> GreenEvidence:
     return GreenEvidence(
         passed=sum(len(look.now.named(TestOutcome.PASSED)) for look in looks),
         failed=sum(len(look.now.failing) for look in looks),
@@ -47,13 +47,7 @@ def _summary(evidence: GreenEvidence) -> str:
     return summary + (f"; {known} failed on the base already" if known else "")
 
 
-def delivered_tests(red: GateResult | None, target: str) -> NewTests:
-    """Return what a red gate saw as new in one target; nothing without one."""
-    evidence = red.evidence if red is not None else None
-    return evidence.of(target) if isinstance(evidence, RedEvidence) else NewTests()
-
-
-class _TargetLook:
+class _GreenLook:
     """One target's tests on the tree in question, and what is wrong with them."""
 
     def __init__(self, context: GateContext, target: Target) -> None:

@@ -23,9 +23,8 @@ from pipeline.core.evidence import (
 )
 from pipeline.files.clocks import Deadline
 from pipeline.gates import mutators
-from pipeline.gates.base import GateContext, judged, run_problem
+from pipeline.gates.base import GateContext, delivered_tests, judged, run_problem
 from pipeline.gates.faults import Fault, faults
-from pipeline.gates.green import delivered_tests
 from pipeline.gates.testrun import TestOutcome
 from pipeline.language import globs
 from pipeline.language.flow import GateName

@@ -26,7 +26,7 @@ _DECLARATIONS = (
 
 def check(context: GateContext) -> GateResult:
     """Run all tests on the tree with the new tests, and hold them against the base's."""
-    looks = [_TargetLook(context, target) for target in context.affected()]
+    looks = [_RedLook(context, target) for target in context.affected()]
     for look in looks:
         look.check()
     evidence = RedEvidence(targets={look.target.name: look.new_tests for look in looks})
@@ -54,7 +54,7 @@ def _summary(new: NewTests) -> str:
     return summary + ", for good reasons"
 
 
-class _TargetLook:
+class _RedLook:
     """The new tests of one target, and what is wrong with them."""
 
     def __init__(self, context: GateContext, target: Target) -> None:
@@ -119,7 +119,7 @@ class _TargetLook:
             )
 
     def _check_exit_status(self) -> None:
-        """Where only the exit status is known: new test files, and a command that fails with them."""
+        """Look, where only the exit status is known, for new test files that make it fail."""
         command = self.target.test.command
         if self.before.failing:
             self.failures.append(

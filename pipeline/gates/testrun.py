@@ -6,7 +6,7 @@ engine's own canary is not believed.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -27,8 +27,9 @@ class TestOutcome(StrEnum):
 class MissingName(msgspec.Struct, frozen=True, kw_only=True):
     """A name that was not there: `name` in `owner`, a module or class.
 
-    An empty owner means: one of the project's own, as far as the runner can tell. For a module that is
-    missing as a whole `is_module` is true and `owner` is its name.
+    An empty owner means: one of the project's own, as far as the runner can tell. `is_module` is
+    true for a module that is missing as a whole; its name is the `owner` then, or the `name` where
+    the owner is empty.
     """
 
     owner: str
@@ -37,11 +38,11 @@ class MissingName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailureReason(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a test failed, or a file could not be loaded.
+    """Why a test failed or was skipped, or why a file could not be loaded.
 
-    `cause` is what code decides by; where it is a missing name, `raised` says where it was missed, should
-    the name not be the project's own. `what` is the runner's own word for it (an exception's type, a
-    compiler's code) and `text` its message, both for people. `file` is the test's file.
+    `cause` is what code decides by; where it is a missing name, `raised` says where it was missed,
+    should the name not be the project's own. `what` is the runner's own word for it (an exception's
+    type, a compiler's code) and `text` its message, both for people. `file` is the test's file.
     """
 
     cause: FailureCause
@@ -114,16 +115,15 @@ class TestRun(msgspec.Struct, frozen=True, kw_only=True):
         return self.named(TestOutcome.FAILED, TestOutcome.ERROR)
 
     def is_blocked(self, name: str) -> bool:
-        """Tell whether a test could not be run because its file could not be loaded."""
+        """Return whether a test could not be run because its file could not be loaded."""
         return name.startswith(self.blocked)
 
 
-class Seen(msgspec.Struct, kw_only=True):
+class TestReport(msgspec.Struct, kw_only=True):
     """What a runner's report says, canaries included.
 
-    `origins` tells from which file each source was imported.
-
-    `unreadable` says why there is no report.
+    `origins` has the file that each source module was imported from. `unreadable` says why there is
+    no report.
     """
 
     tests: dict[str, TestCase] = {}
@@ -134,43 +134,47 @@ class Seen(msgspec.Struct, kw_only=True):
     weak: bool = False
 
 
-def believed(
-    seen: Seen, *, tree: str, root: Path, canary: str, command: str, duration_s: float
+def without_canaries(
+    report: TestReport, *, tree: str, root: Path, canary: str, command: str, duration_s: float
 ) -> TestRun:
     """Take the canaries out of a report; one that did not fail makes all of it a forgery.
 
     `root` is the checkout.
     """
-    witnesses = [seen.tests.pop(name) for name in list(seen.tests) if canary in name]
+    names = [name for name in report.tests if canary in name]
+    canaries = [report.tests.pop(name) for name in names]
     top = os.path.realpath(root)
-    problem = (
-        RunProblem(kind=ProblemKind.NO_REPORT, text=seen.unreadable) if seen.unreadable else None
-    )
-    fooled = not witnesses or any(one.outcome is not TestOutcome.FAILED for one in witnesses)
-    if not problem and fooled and not seen.weak and not _all_blocked(seen):
-        problem = RunProblem(
-            kind=ProblemKind.FORGED,
-            text="the engine's own failing test is not in the report as failed: "
-            "the report is not believed",
-        )
+    origins = report.origins.items()
     return TestRun(
         tree=tree,
-        tests=seen.tests,
-        uncollected=seen.uncollected,
-        blocked=seen.blocked,
-        foreign={
-            name: file for name, file in seen.origins.items() if not file.startswith(top + os.sep)
-        },
-        imported=tuple(sorted(seen.origins)),
-        problem=problem,
-        weak=seen.weak,
+        tests=report.tests,
+        uncollected=report.uncollected,
+        blocked=report.blocked,
+        foreign={name: file for name, file in origins if not file.startswith(top + os.sep)},
+        imported=tuple(sorted(report.origins)),
+        problem=_problem(report, canaries),
+        weak=report.weak,
         duration_s=duration_s,
         command=command,
     )
 
 
-def _all_blocked(seen: Seen) -> bool:
-    """A program that could not be compiled ran nothing, so it claims no test as passed either."""
-    return bool(seen.uncollected) and not any(
-        case.outcome is TestOutcome.PASSED for case in seen.tests.values()
+def _problem(report: TestReport, canaries: Sequence[TestCase]) -> RunProblem | None:
+    """Return why a report cannot be believed; `canaries` were taken out of it."""
+    if report.unreadable:
+        return RunProblem(kind=ProblemKind.NO_REPORT, text=report.unreadable)
+    failed = bool(canaries) and all(one.outcome is TestOutcome.FAILED for one in canaries)
+    if failed or report.weak or _all_blocked(report):
+        return None
+    return RunProblem(
+        kind=ProblemKind.FORGED,
+        text="the engine's own failing test is not in the report as failed: "
+        "the report is not believed",
+    )
+
+
+def _all_blocked(report: TestReport) -> bool:
+    """Return whether nothing could be compiled: then no test is claimed as passed either."""
+    return bool(report.uncollected) and not any(
+        case.outcome is TestOutcome.PASSED for case in report.tests.values()
     )

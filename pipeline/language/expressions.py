@@ -63,7 +63,7 @@ class Wrong(Exception):  # noqa: N818 - what is wrong with an expression, to be 
         super().__init__(what)
         self.what = what
         self.offset = offset
-        self.hint = mend
+        self.mend = mend
 
 
 class Unanswerable(Exception):  # noqa: N818 - a question without an answer is no error of ours

@@ -111,7 +111,7 @@ def _check(source: Source, path: Path, text: str, scope: Scope, wanted: Type, me
     try:
         _require(expressions.check(text, scope.type_of), wanted, mend)
     except Wrong as wrong:
-        source.complain_at("F210", path, wrong.offset, wrong.what, wrong.hint)
+        source.complain_at("F210", path, wrong.offset, wrong.what, wrong.mend)
 
 
 def _require(found: Type, wanted: Type, mend: str) -> None:
@@ -126,7 +126,7 @@ def check_template(source: Source, path: Path, text: str, scope: Scope) -> None:
             _check_name(word, scope)
         except Wrong as wrong:
             mend = (
-                wrong.hint
+                wrong.mend
                 or "known: inputs.NAME, run.id, run.feature, item.FIELD, STAGE.OUTPUT.FIELD"
             )
             source.complain_at("F205", path, offset, f"{{{{ {word} }}}}: {wrong.what}", mend)
@@ -135,16 +135,16 @@ def check_template(source: Source, path: Path, text: str, scope: Scope) -> None:
 def _check_name(word: str, scope: Scope) -> None:
     name = tuple(word.split("."))
     if name[0] == "run" and name not in templates.RUN_NAMES:
-        raise Wrong("there is no such word of the run", hint="known: run.id, run.feature")
+        raise Wrong("there is no such word of the run", mend="known: run.id, run.feature")
     if name in templates.RUN_NAMES:
         return
     if not templates.is_name(word):
         raise Wrong(
-            f"{word!r} is no plain name", hint="only names stand between {{ }}: {{ inputs.idea }}"
+            f"{word!r} is no plain name", mend="only names stand between {{ }}: {{ inputs.idea }}"
         )
     if scope.type_of(name, 0).kind in {FieldType.LIST, FieldType.OBJECT}:
         raise Wrong(
-            f"{word} is no plain value", hint="only text, numbers, true and false can be filled in"
+            f"{word} is no plain value", mend="only text, numbers, true and false can be filled in"
         )
 
 

@@ -18,22 +18,24 @@ from pipeline.core.events import (
     LimitsRaised,
     LoopFinished,
     Noted,
-    Outcome,
     PersonEdited,
     RoundStarted,
     RunFinished,
+    RunStarted,
     StageCancelled,
     StageFinished,
     StageStarted,
     TakenBack,
     WorkflowStarted,
 )
+from pipeline.core.outcomes import Outcome
 from pipeline.core.state import RunState
-from pipeline.engine.views import describe
+from pipeline.engine.looking.describe import describe
 from pipeline.files.clocks import awake_s
 from pipeline.ui.text import Colour, Printer, seconds
 
 _REFRESH_PER_S = 5
+_IDEA_CHARACTERS = 100
 
 
 class Board:
@@ -78,7 +80,7 @@ class Board:
         self._stack.close()
         self._live = None
 
-    def show(self, event: Event, state: RunState) -> None:
+    def hear(self, event: Event, state: RunState) -> None:
         """Take in one event."""
         with self._lock:
             match event:
@@ -90,6 +92,12 @@ class Board:
                     pass
         if line := self._line(event):
             self._print(line)
+
+    def close(self, state: RunState) -> None:
+        """Stop showing what ran: this process lets the run go."""
+        with self._lock:
+            for stage in state.nodes:
+                self._running.pop(stage, None)
 
     def _print(self, line: str) -> None:
         if self._live is None:
@@ -124,8 +132,11 @@ class Board:
                 return f"{stamp}{printer.mark(state)} {event.stage:<22} {text}"
             case StageStarted() if not printer.is_terminal:
                 return f"{stamp}{printer.mark('running')} {describe(event)}"
+            case RunStarted():
+                first = event.idea.splitlines()[0][:_IDEA_CHARACTERS] if event.idea else ""
+                return f"run {event.run_id}: {first or event.workflow}"
             case RoundStarted():
-                text = f"round {event.round} of {event.loop}: {event.told[0] if event.told else ''}"
+                text = f"round {event.round} of {event.loop}: {event.feedback[0] if event.feedback else ''}"
                 return f"{stamp}{printer.paint('↻' if printer.unicode else '>', Colour.YELLOW)} {text[:160]}"
             case ConditionAnswered() | ApprovalAsked():
                 text = describe(event).removeprefix(f"{event.stage}: ")

@@ -2,10 +2,10 @@
 
 from pipeline.core.events import ApprovalAsked
 from pipeline.core.state import RunState
-from pipeline.engine.explain import Explanation, Reason
-from pipeline.engine.publishing.pr_body import summary
+from pipeline.engine.looking.explain import Explanation, StatusReason
 from pipeline.files.rundir import RunDir
 from pipeline.language.codes import Code
+from pipeline.repo.changes import changes
 from pipeline.repo.store import Store
 from pipeline.ui.text import Colour, Printer
 
@@ -26,10 +26,10 @@ def show_explanation(printer: Printer, found: Explanation) -> None:
             _show(printer, reason)
 
 
-def _show(printer: Printer, reason: Reason) -> None:
+def _show(printer: Printer, reason: StatusReason) -> None:
     printer.line(f"  {reason.why}")
-    if reason.todo:
-        printer.line(f"    {printer.paint(reason.todo, Colour.DIM)}")
+    if reason.next_command:
+        printer.line(f"    {printer.paint(reason.next_command, Colour.DIM)}")
 
 
 def show_code(printer: Printer, code: Code) -> None:
@@ -45,7 +45,7 @@ def show_code(printer: Printer, code: Code) -> None:
 
 def show_questions(printer: Printer, state: RunState, store: Store, rundir: RunDir) -> None:
     """Print the open approvals' questions, each with what it says is to be shown."""
-    for asked in state.asked.values():
+    for asked in state.agenda.asked.values():
         _show_question(printer, asked, state, store, rundir)
 
 
@@ -76,10 +76,9 @@ def _show_question(
 
 
 def _show_diff(printer: Printer, asked: ApprovalAsked, state: RunState, store: Store) -> None:
-    base = state.started.base if state.started is not None else ""
-    changes = summary(store, base, asked.tree) if asked.tree else []
+    files = changes(store, state.started.base, asked.tree) if asked.tree else []
     printer.line()
-    printer.line("== diff" + ("" if changes else ": nothing has changed yet"))
-    rows = [[path, word, f"+{added} -{removed}"] for word, path, added, removed in changes]
+    printer.line("== diff" + ("" if files else ": nothing has changed yet"))
+    rows = [[change.path, change.what, change.lines] for change in files]
     if rows:
         printer.table(["changed", "", "lines"], rows)

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from pipeline.engine.adopt import Written
-from pipeline.engine.flows import FLOW
-from pipeline.engine.preflight import Check, Verdict
+from pipeline.engine.starting.adopt import Written
+from pipeline.engine.ground.flows import FLOW
+from pipeline.engine.starting.preflight import Check, CheckStatus
 from pipeline.ui.text import Colour, Printer
 
 _WIDTH = 64
 _SIGNS = {
-    Verdict.OK: ("✓", Colour.GREEN),
-    Verdict.WARN: ("!", Colour.YELLOW),
-    Verdict.FAIL: ("✗", Colour.RED),
+    CheckStatus.OK: ("✓", Colour.GREEN),
+    CheckStatus.WARN: ("!", Colour.YELLOW),
+    CheckStatus.FAIL: ("✗", Colour.RED),
 }
 
 
@@ -31,7 +31,7 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
             for command in part.setup
         ]
         rows += [row for row in setup if row not in rows]
-        rows += [["  lent", folder, "your environment, as a copy"] for folder in part.link]
+        rows += [["  linked", folder, "your environment, as a copy"] for folder in part.link]
     rows += [[fact.what, fact.value, fact.why] for fact in found.facts]
     agent = (
         [found.agent, "is installed"]
@@ -75,20 +75,20 @@ def _short(text: str) -> str:
 
 def show_check(printer: Printer, check: Check) -> None:
     """Print one answer with its hint."""
-    sign, colour = _SIGNS[check.verdict]
+    sign, colour = _SIGNS[check.status]
     first, *more = check.text.splitlines() or [""]
     printer.line(f"{printer.paint(sign, colour)} {check.name:<22} {first}")
     for line in more:
         printer.line(f"  {'':<22} {line}" if line else "")
-    if check.verdict is not Verdict.OK:
+    if check.status is not CheckStatus.OK:
         for line in check.hint.splitlines():
             printer.line(f"  {'':<22} {line}")
 
 
 def show_end(printer: Printer, checks: Sequence[Check]) -> None:
     """Print what it comes to, and what to type next."""
-    failed = sum(check.verdict is Verdict.FAIL for check in checks)
-    doubtful = sum(check.verdict is Verdict.WARN for check in checks)
+    failed = sum(check.status is CheckStatus.FAIL for check in checks)
+    doubtful = sum(check.status is CheckStatus.WARN for check in checks)
     printer.line()
     if failed:
         printer.line(f"{failed} problem(s) to fix, then again: pipeline doctor")

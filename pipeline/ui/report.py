@@ -2,17 +2,25 @@
 
 from pathlib import Path
 
+from pipeline.core.evidence import GateVerdict, ProofEvidence, new_tests
 from pipeline.core.state import RunState
-from pipeline.engine.publishing.pr_body import summary, test_rows
-from pipeline.engine.result import Result
+from pipeline.engine.looking.result import RunResult
+from pipeline.language.flow import GateName
+from pipeline.repo.changes import changes
 from pipeline.repo.store import Store
 from pipeline.ui.text import Colour, Printer, seconds
 
+_VERDICTS = {
+    GateVerdict.PASSED: "passed",
+    GateVerdict.FAILED: "NOT passed",
+    GateVerdict.NOT_APPLICABLE: "not applicable",
+    GateVerdict.COULD_NOT_LOOK: "could NOT look",
+}
 _SURVIVORS_MAX = 5
 _TESTS_MAX = 12
 
 
-def show(printer: Printer, found: Result, *, stages: bool = True) -> None:
+def show(printer: Printer, found: RunResult, *, stages: bool = True) -> None:
     """Print a run: one verdict line, then its stages, gates and notes."""
     state = f"{printer.mark(found.state)} {printer.paint(found.state, Colour.BOLD)}"
     printer.line(
@@ -46,7 +54,7 @@ def show(printer: Printer, found: Result, *, stages: bool = True) -> None:
             [
                 gate.stage,
                 gate.gate,
-                "passed" if gate.passed else "NOT passed",
+                _VERDICTS[GateVerdict(gate.verdict)],
                 gate.tree[:12],
                 gate.detail[:110],
             ]
@@ -56,29 +64,26 @@ def show(printer: Printer, found: Result, *, stages: bool = True) -> None:
 
 
 def show_outcome(
-    printer: Printer, found: Result, state: RunState, store: Store, *, hints: bool = True
+    printer: Printer, found: RunResult, state: RunState, store: Store, *, hints: bool = True
 ) -> None:
     """Print the end of a run.
 
     Tests before and after, change, pull request, and what to type next.
     """
-    rows = test_rows(state)
-    if rows:
+    red = state.newest_gate(GateName.RED, passed=True)
+    tests = list(new_tests(red, state.newest_gate(GateName.GREEN)))
+    if tests:
         printer.line()
-        shown = [
-            [name.rpartition("::")[2], before, after] for name, before, after in rows[:_TESTS_MAX]
-        ]
-        printer.table(["new test", "before", "after"], shown)
-        if len(rows) > _TESTS_MAX:
-            printer.line(f"and {len(rows) - _TESTS_MAX} more")
+        rows = [[test.name.rpartition("::")[2], *test.words] for test in tests[:_TESTS_MAX]]
+        printer.table(["new test", "before", "after"], rows)
+        if len(tests) > _TESTS_MAX:
+            printer.line(f"and {len(tests) - _TESTS_MAX} more")
     _show_proof(printer, found)
     if found.head:
         printer.line()
-        changes = summary(store, found.base, store.tree_of(found.head))
-        printer.table(
-            ["changed", "", "lines"],
-            [[path, word, f"+{added} -{removed}"] for word, path, added, removed in changes],
-        )
+        files = changes(store, found.base, store.tree_of(found.head))
+        rows = [[change.path, change.what, change.lines] for change in files]
+        printer.table(["changed", "", "lines"], rows)
         printer.line()
         for commit in found.commits:
             printer.line(f"{printer.paint(commit.sha[:10], Colour.YELLOW)} {commit.subject}")
@@ -89,24 +94,24 @@ def show_outcome(
         printer.line(f"{'next':<13} {hint}")
 
 
-def _show_proof(printer: Printer, found: Result) -> None:
-    """Say how many faults the tests noticed, and name the others.
-
-    That is where a reviewer looks first.
-    """
-    proof = found.tests.proof
-    if not proof or not proof.get("faults"):
+def _show_proof(printer: Printer, found: RunResult) -> None:
+    """Say how many faults the tests noticed, and name the others: a reviewer looks there first."""
+    proof = found.tests.proof.evidence if found.tests.proof is not None else None
+    faults = proof.faults if isinstance(proof, ProofEvidence) else None
+    if faults is None:
         return
-    survivors = proof.get("survivors")
     printer.line()
-    more = f" ({proof['not_tried']} more not tried)" if proof.get("not_tried") else ""
-    count = f"{proof['noticed']} of {proof['faults']}"
+    if not faults.tried:
+        printer.line(f"proof: no fault was put into the change: {faults.why}")
+        return
+    more = f" ({faults.not_tried} more not tried)" if faults.not_tried else ""
+    count = f"{faults.noticed} of {faults.tried}"
     printer.line(f"proof: {count} faults put into the change were noticed by its tests{more}")
-    for line in survivors[:_SURVIVORS_MAX] if isinstance(survivors, list) else ():
-        printer.line(f"  not noticed: {line}")
+    for survivor in faults.survivors[:_SURVIVORS_MAX]:
+        printer.line(f"  not noticed: {survivor}")
 
 
-def next_steps(found: Result) -> list[str]:
+def next_steps(found: RunResult) -> list[str]:
     """Say which command fits a run's state."""
     run = found.run_id
     match found.state:
@@ -119,18 +124,15 @@ def next_steps(found: Result) -> list[str]:
                 else [f"pipeline show {run}"]
             )
         case "failed":
-            again = f"pipeline retry {run} {found.failed_stage or 'STAGE'}"
+            again = f"pipeline retry {run} {found.decided_by or 'STAGE'}"
             return [
                 f"pipeline show {run}",
                 f"pipeline logs {run} --failed",
                 again,
                 f"pipeline rollback {run}",
             ]
-        case "needless":
-            return [
-                f"pipeline show {run}",
-                f"pipeline retry {run} {found.reason.partition(':')[0]}",
-            ]
+        case "nothing_to_do":
+            return [f"pipeline show {run}", f"pipeline retry {run} {found.decided_by}"]
         case "waiting":
             return _answers(found)
         case "cancelled":
@@ -141,7 +143,7 @@ def next_steps(found: Result) -> list[str]:
             return [f"pipeline resume {run}", f"pipeline cancel {run}"]
 
 
-def _answers(found: Result) -> list[str]:
+def _answers(found: RunResult) -> list[str]:
     """Say how what a run waits for is answered."""
     run = found.run_id
     if not found.questions:
@@ -158,7 +160,7 @@ def _answers(found: Result) -> list[str]:
     ]
 
 
-def _places(found: Result) -> list[tuple[str, str]]:
+def _places(found: RunResult) -> list[tuple[str, str]]:
     out = []
     if found.pr is not None:
         draft = ", draft" if found.pr.draft else ""

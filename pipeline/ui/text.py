@@ -35,7 +35,7 @@ MARKS = {
 """State -> mark, mark for terminals without UTF-8, colour; the word always stands beside it."""
 
 
-_OURS = re.compile(r"(\x1b\[(?:0|1|2|31|32|33)m)")
+_COLOUR_CODES = re.compile(r"(\x1b\[(?:0|1|2|31|32|33)m)")
 
 
 class Printer:
@@ -58,7 +58,7 @@ class Printer:
         """Show everything in a text that could steer the terminal, but for the colours that we put in."""
         if not self.colour:
             return visible(text)
-        parts = _OURS.split(text)
+        parts = _COLOUR_CODES.split(text)
         return "".join(part if index % 2 else visible(part) for index, part in enumerate(parts))
 
     def paint(self, text: str, colour: Colour) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import gates
+from pipeline.core.evidence import FailureCause as Cause
 from pipeline.engine.style import formatted
+from pipeline.gates import table
 from pipeline.gates.checks import findings
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
@@ -32,8 +33,12 @@ def with_checks(*commands, style=()) -> tuple[Target, ...]:
     )
 
 
+def judge(gate: GateName, context):
+    return table.check(gate, context)
+
+
 def check(work, **changes):
-    return gates.check(GateName.CHECKS, work.context(work.plus(**changes)))
+    return judge(GateName.CHECKS, work.context(work.plus(**changes)))
 
 
 RUFF = "ruff check --no-cache --output-format={form} src"
@@ -169,23 +174,23 @@ def test_each_target_is_tested_in_its_folder_and_answers_for_its_own_new_tests(t
         for name in ("api", "web")
     }
     with trees(tmp_path, MONO, targets) as work:
-        red = gates.check(GateName.RED, work.context(work.plus(**tests)))
+        red = judge(GateName.RED, work.context(work.plus(**tests)))
         assert red.passed, red.failures
-        assert red.evidence["files"] == dict.fromkeys(tests, "missing name")
+        assert red.evidence.all.files == dict.fromkeys(tests, Cause.MISSING_NAME)
         tree = work.plus(**tests, **source)
-        green = gates.check(GateName.GREEN, work.context(tree, red))
+        green = judge(GateName.GREEN, work.context(tree, red))
         assert green.passed, green.failures
-        assert green.evidence["new"] == [
+        assert list(green.evidence.new) == [
             "api/tests.test_new::test_double",
             "web/tests.test_other::test_double",
         ]
-        assert green.evidence["tests_passed"] == 4
-        half = gates.check(
+        assert green.evidence.passed == 4
+        half = judge(
             GateName.GREEN, work.context(work.plus(**tests, **dict(list(source.items())[:1])), red)
         )
         assert [line.partition(":")[0] for line in half.failures] == ["web/tests/test_other.py"]
-        proof = gates.check(GateName.PROOF, work.context(tree, red))
-        assert (proof.evidence["failed_again"], proof.evidence["of"]) == (2, 2)
+        proof = judge(GateName.PROOF, work.context(tree, red))
+        assert (proof.evidence.failed_again, proof.evidence.new) == (2, 2)
 
 
 def test_an_editable_install_of_another_checkout_does_not_decide_what_is_tested(tmp_path):
@@ -204,5 +209,5 @@ def test_an_editable_install_of_another_checkout_does_not_decide_what_is_tested(
     path = f"{tmp_path / 'venv' / 'bin'}:{Path(shutil.which('git') or '/usr/bin/git').parent}:/usr/bin:/bin"
     with trees(tmp_path, base, PATH=path) as work:
         assert not work.bench.baseline(work.base, work.targets[0]).foreign
-        red = gates.check(GateName.RED, work.context(work.plus(tests__test_new=test)))
+        red = judge(GateName.RED, work.context(work.plus(tests__test_new=test)))
         assert red.passed, red.failures

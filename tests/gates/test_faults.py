@@ -6,7 +6,7 @@ import textwrap
 import msgspec
 import pytest
 
-from pipeline import gates
+from pipeline.gates import table
 from pipeline.gates.faults import changed_lines, faults
 from pipeline.language.flow import GateName
 from pipeline.language.target import Proof, Target
@@ -90,7 +90,7 @@ HALF = (
 def half(tmp_path_factory):
     """A red gate's result, and the tree that turned it green with a test that is too weak."""
     with trees(tmp_path_factory.mktemp("faults")) as work:
-        red = gates.check(GateName.RED, work.context(work.plus(tests__test_new=WEAK_TEST)))
+        red = table.check(GateName.RED, work.context(work.plus(tests__test_new=WEAK_TEST)))
         yield work, red, work.plus(tests__test_new=WEAK_TEST, src__app__money=HALF)
 
 
@@ -100,15 +100,15 @@ def proof_of(half, rules, **more):
         name=TARGET.name, source=TARGET.source, tests=TARGET.tests, test=TARGET.test, proof=rules
     )
     context = msgspec.structs.replace(work.context(tree, red, **more), targets=(asked,))
-    return gates.check(GateName.PROOF, context)
+    return table.check(GateName.PROOF, context)
 
 
 @pytest.mark.parametrize(("least", "passed"), [(0.0, True), (0.5, True), (0.9, False)])
 def test_proof_counts_the_faults_that_tests_notice_and_names_the_others(half, least, passed):
     proof = proof_of(half, Proof(min=least))
-    assert proof.evidence["faults"] == 4
-    assert proof.evidence["noticed"] == 3
-    assert proof.evidence["survivors"] == ["src/app/money.py:6: `<` made `<=` in half"]
+    shown = proof.evidence.faults
+    assert (shown.tried, shown.noticed) == (4, 3)
+    assert [str(one) for one in shown.survivors] == ["src/app/money.py:6: `<` made `<=` in half"]
     assert proof.passed is passed
     if passed:
         assert "3 of 4 single faults noticed" in proof.detail
@@ -135,5 +135,5 @@ def test_faults_beyond_the_limit_of_number_or_of_awake_time_are_counted_as_not_t
 ):
     rules = Proof(faults=1, timeout=Duration(60.0))
     proof = proof_of(half, rules, awake=passing(slept_s, worked_s))
-    assert (proof.evidence["faults"], proof.evidence["not_tried"]) == (tried, 4 - tried)
-    assert f"{4 - tried} not tried" in proof.detail
+    assert (proof.evidence.faults.tried, proof.evidence.faults.not_tried) == (tried, 4 - tried)
+    assert (f"{4 - tried} not tried" if tried else "no time was left") in proof.detail

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from pipeline import gates
+from pipeline.core.evidence import FailureCause as Cause
+from pipeline.gates import table
 from pipeline.language.flow import GateName
 from pipeline.prompts.brief import GATE_WORDS
 from tests.helpers.trees import BASE, TARGET, Trees, trees
@@ -19,45 +20,52 @@ def work(tmp_path_factory):
         yield made
 
 
+def judge(gate: GateName, context):
+    return table.check(gate, context)
+
+
 def red(work: Trees, **changes: str | None):
-    return gates.check(GateName.RED, work.context(work.plus(**changes)))
+    return judge(GateName.RED, work.context(work.plus(**changes)))
 
 
 def green(work: Trees, before: dict, **changes: str | None):
     found = red(work, **before)
     assert found.passed, found.detail
     tree = work.plus(**before, **changes)
-    return gates.check(GateName.GREEN, work.context(tree, found)), tree, found
+    return judge(GateName.GREEN, work.context(tree, found)), tree, found
 
 
 @pytest.mark.parametrize(
-    ("test", "kind"),
+    ("test", "cause"),
     [
-        ("from app.money import add\n\n\ndef test_it():\n    assert add(1, 1) == 3\n", "assertion"),
-        ("import app.money\n\n\ndef test_it():\n    app.money.double(2)\n", "missing name"),
-        ("def test_it():\n    from app.money import double\n", "missing name"),
-        ("def test_it():\n    import app.other\n", "missing name"),
-        ("def test_it():\n    import brand_new\n", "missing name"),
+        (
+            "from app.money import add\n\n\ndef test_it():\n    assert add(1, 1) == 3\n",
+            Cause.ASSERTION,
+        ),
+        ("import app.money\n\n\ndef test_it():\n    app.money.double(2)\n", Cause.MISSING_NAME),
+        ("def test_it():\n    from app.money import double\n", Cause.MISSING_NAME),
+        ("def test_it():\n    import app.other\n", Cause.MISSING_NAME),
+        ("def test_it():\n    import brand_new\n", Cause.MISSING_NAME),
         (
             "from app.money import add\n\n\ndef test_it():\n    add(1, 2, rounded=True)\n",
-            "missing name",
+            Cause.MISSING_NAME,
         ),
         (
             "import pytest\nfrom app.money import add\n\n\ndef test_it():\n    with pytest.raises(ValueError):\n        add(1, 2)\n",
-            "assertion",
+            Cause.ASSERTION,
         ),
     ],
 )
-def test_a_good_reason_to_be_red(work, test, kind):
+def test_a_good_reason_to_be_red(work, test, cause):
     found = red(work, tests__test_new=test)
     assert found.passed, found.failures
-    assert found.evidence["new"] == {"tests.test_new::test_it": kind}
+    assert found.evidence.all.tests == {"tests.test_new::test_it": cause}
 
 
 def test_a_new_file_that_cannot_be_imported_yet_is_red(work):
     found = red(work, tests__test_new=NEW)
     assert found.passed, found.failures
-    assert found.evidence["files"] == {"tests/test_new.py": "missing name"}
+    assert found.evidence.all.files == {"tests/test_new.py": Cause.MISSING_NAME}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +105,7 @@ def test_old_tests_may_not_be_changed_or_taken_away(work):
 def test_green_is_all_tests_and_the_new_ones_among_them(work):
     found, tree, _ = green(work, {"tests__test_new": NEW}, src__app__money=DOUBLE)
     assert found.passed, found.failures
-    assert found.evidence["new"] == ["tests.test_new::test_double"]
+    assert found.evidence.new == {"tests.test_new::test_double": "tests/test_new.py"}
     assert found.tree == tree
 
 
@@ -117,7 +125,7 @@ def test_green_is_all_tests_and_the_new_ones_among_them(work):
 def test_not_green(work, changes, says):
     before = red(work, tests__test_new=NEW)
     tree = work.plus(**{"tests__test_new": NEW, **changes})
-    found = gates.check(GateName.GREEN, work.context(tree, before))
+    found = judge(GateName.GREEN, work.context(tree, before))
     assert not found.passed
     assert any(says in line for line in found.failures), found.failures
 
@@ -142,7 +150,7 @@ def test_an_old_flaky_test_is_reported_and_a_new_one_proves_nothing(work, tmp_pa
         "    if hasattr(app.money, 'double'):\n        seen.touch()\n    assert 0\n"
     )
     found, _, _ = green(work, {"tests__test_new": flaky}, src__app__money=DOUBLE)
-    assert found.evidence["flaky"] == ["tests.test_new::test_it"]
+    assert found.evidence.flaky == ("tests.test_new::test_it",)
     assert any("flaky proves nothing" in line for line in found.failures)
 
 
@@ -151,7 +159,7 @@ def test_a_flaky_old_test_does_not_stop_the_change_and_is_never_hidden(tmp_path)
     with trees(tmp_path / "t", {**BASE, "tests/test_flaky.py": flaky}) as work:
         found, _, _ = green(work, {"tests__test_new": NEW}, src__app__money=DOUBLE)
         assert found.passed, found.failures
-        assert found.evidence["flaky"] == ["tests.test_flaky::test_old"]
+        assert found.evidence.flaky == ("tests.test_flaky::test_old",)
         assert "flaky: tests.test_flaky::test_old" in found.detail
 
 
@@ -163,7 +171,7 @@ def test_source_imported_from_elsewhere_is_found_out(tmp_path):
     conftest = f"import sys\nsys.path.insert(0, {str(elsewhere.parent)!r})\n"
     base = {**BASE, "pyproject.toml": "[tool.pytest.ini_options]\n", "conftest.py": conftest}
     with trees(tmp_path / "t", base) as work:
-        found = gates.check(GateName.GREEN, work.context(work.base))
+        found = judge(GateName.GREEN, work.context(work.base))
         assert not found.passed
         assert any("not from the tree under test" in line for line in found.failures), (
             found.failures
@@ -183,9 +191,9 @@ def test_a_missing_module_that_never_becomes_the_trees_own_voids_the_red(work, t
 
 def test_proof_is_that_the_new_tests_fail_again_without_the_source(work):
     _, tree, before = green(work, {"tests__test_new": NEW}, src__app__money=DOUBLE)
-    found = gates.check(GateName.PROOF, work.context(tree, before))
+    found = judge(GateName.PROOF, work.context(tree, before))
     assert found.passed
-    assert (found.evidence["failed_again"], found.evidence["of"]) == (1, 1)
+    assert (found.evidence.failed_again, found.evidence.new) == (1, 1)
 
 
 def test_no_proof_when_something_else_than_the_source_turned_the_tests_green(work):
@@ -193,18 +201,18 @@ def test_no_proof_when_something_else_than_the_source_turned_the_tests_green(wor
     before = red(work, tests__test_new=test)
     assert before.passed
     tree = work.plus(**{"tests__test_new": test, "src__app__money": DOUBLE, "data.txt": "x"})
-    found = gates.check(GateName.PROOF, work.context(tree, before))
+    found = judge(GateName.PROOF, work.context(tree, before))
     assert found.failures == ("tests.test_new::test_it: passes without the source change",)
 
 
 def test_untampered_compares_byte_by_byte_with_what_was_delivered(work):
     before = red(work, tests__test_new=NEW)
-    same = gates.check(
+    same = judge(
         GateName.UNTAMPERED,
         work.context(work.plus(tests__test_new=NEW, src__app__money=DOUBLE), before),
     )
     assert same.passed
-    changed = gates.check(
+    changed = judge(
         GateName.UNTAMPERED, work.context(work.plus(tests__test_new=NEW + "\n"), before)
     )
     assert changed.failures == ("tests/test_new.py: changed after the tests were delivered",)
@@ -217,23 +225,23 @@ def test_findings_without_a_place_are_dropped_and_blocking_ones_pass_in_the_last
     places = [("src/app/money.py", 1), ("src/app/money.py", 999), ("nowhere.py", 1)]
     data = {"findings": [{"file": file, "line": line, **finding} for file, line in places]}
     (tmp_path / "findings.json").write_text(json.dumps(data))
-    first = gates.check(
+    first = judge(
         GateName.FINDINGS, work.context(work.base, findings=(tmp_path / "findings.json",))
     )
     assert first.failures == ("src/app/money.py:1: wrong (fails when: a is huge)",)
-    assert first.evidence["dropped"] == 2
-    last = gates.check(
+    assert first.evidence.dropped == 2
+    last = judge(
         GateName.FINDINGS,
         work.context(work.base, findings=(tmp_path / "findings.json",), last_round=True),
     )
     assert last.passed
-    assert last.evidence["blocking"] == ["src/app/money.py:1: wrong (fails when: a is huge)"]
+    assert [(one.file, one.line) for one in last.evidence.blocking] == [("src/app/money.py", 1)]
 
 
 def test_findings_that_nobody_delivered_or_nobody_can_read_are_no_answer(work, tmp_path):
     (tmp_path / "broken.json").write_text("{")
     for findings in ((), (tmp_path / "broken.json",), (tmp_path / "not-there.json",)):
-        assert not gates.check(
+        assert not judge(
             GateName.FINDINGS, work.context(work.base, findings=findings, last_round=True)
         ).passed
 
@@ -246,5 +254,5 @@ def test_a_base_result_is_kept_for_the_next_run_and_an_unbelievable_one_is_not(w
 
 def test_every_gate_has_its_words_for_prompts_and_its_function():
     assert (
-        set(GATE_WORDS) == {gate.value for gate in GateName} == {gate.value for gate in gates.TABLE}
+        set(GATE_WORDS) == {gate.value for gate in GateName} == {gate.value for gate in table.TABLE}
     )

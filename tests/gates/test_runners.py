@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline import gates
+from pipeline.core.evidence import FailureCause as Cause
+from pipeline.gates import table
 from pipeline.language.flow import GateName
 from pipeline.language.target import Report, Target
 from pipeline.language.target import TestCommand as Command
@@ -44,7 +45,7 @@ class Case(NamedTuple):
     test: tuple[str, str]
     source: tuple[str, str]
     name: str
-    kind: str
+    cause: Cause
     old: tuple[str, str]
     env: Callable[[], Mapping[str, str]]
 
@@ -117,7 +118,7 @@ def javascript(
         ("test/double.test.js", test),
         ("src/money.js", source),
         "test/double.test.js::doubles",
-        "missing name",
+        Cause.MISSING_NAME,
         (
             "test/money.test.js",
             base["test/money.test.js"].replace("=== 3", "=== 3").replace("!== 3", "=== 3"),
@@ -136,7 +137,7 @@ CASES = {
         ),
         ("deep/two.go", "package deep\n\nfunc Two() int { return 2 }\n"),
         "deep/two_test.go",
-        "missing name",
+        Cause.MISSING_NAME,
         ("money_test.go", GO["money_test.go"].replace("!= 3", "== 3")),
         lambda: need("go"),
     ),
@@ -146,7 +147,7 @@ CASES = {
         ("tests/double.rs", "#[test]\nfn doubles() {\n    assert_eq!(money::double(2), 4);\n}\n"),
         ("src/lib.rs", RUST["src/lib.rs"] + "\npub fn double(a: i32) -> i32 {\n    2 * a\n}\n"),
         "tests/double.rs",
-        "missing name",
+        Cause.MISSING_NAME,
         ("tests/money.rs", RUST["tests/money.rs"].replace("3", "4")),
         lambda: need("cargo"),
     ),
@@ -177,22 +178,26 @@ def at_work(request, tmp_path_factory):
 
 
 def check(gate: GateName, work: Trees, tree: str, red=None):
-    return gates.check(gate, work.context(tree, red))
+    return table.check(gate, work.context(tree, red))
 
 
 def test_a_new_test_is_red_then_green_then_proven(at_work):
     case, work = at_work
     red = check(GateName.RED, work, work.plus(**dict([case.test])))
     assert red.passed, red.failures
-    assert {**red.evidence["new"], **red.evidence["files"]} == {case.name: case.kind}
+    assert {**red.evidence.all.tests, **red.evidence.all.files} == {case.name: case.cause}
     tree = work.plus(**dict([case.test, case.source]))
     green = check(GateName.GREEN, work, tree, red)
     assert green.passed, green.failures
-    assert len(green.evidence["new"]) == 1
+    assert len(green.evidence.new) == 1
     proof = check(GateName.PROOF, work, tree, red)
     assert proof.passed, proof.failures
-    assert (proof.evidence["failed_again"], proof.evidence["faults"]) == (1, 0)
-    told = "no mutator is installed" if case.source[0].endswith(".js") else "only Python is known"
+    assert (proof.evidence.failed_again, proof.evidence.faults.tried) == (1, 0)
+    told = (
+        "no mutator is installed"
+        if case.source[0].endswith(".js")
+        else "no mutator for this language"
+    )
     assert told in proof.detail
 
 
@@ -212,7 +217,7 @@ def test_a_test_file_that_waits_for_a_module_of_the_project_is_red_then_green(at
     test = test.replace("money.double(2) !== 4", "triple(2) !== 6")
     red = check(GateName.RED, work, work.plus(**{"test/triple.test.js": test}))
     assert red.passed, red.failures
-    assert red.evidence["files"] == {"test/triple.test.js": "missing name"}
+    assert red.evidence.all.files == {"test/triple.test.js": Cause.MISSING_NAME}
     green = check(
         GateName.GREEN,
         work,
@@ -237,7 +242,7 @@ def test_a_source_that_does_not_parse_is_not_red(at_work):
     case, work = at_work
     red = check(GateName.RED, work, work.plus(**{case.test[0]: "this is ( not source\n"}))
     assert not red.passed
-    assert not red.evidence["new"]
+    assert not red.evidence.all.tests
 
 
 def test_a_runner_that_exits_without_a_word_is_not_believed(at_work):
@@ -275,7 +280,7 @@ def test_with_the_exit_status_alone_red_green_and_proof_say_less(tmp_path):
         new = {"tests/b.sh": "test -e src/b\n"}
         red = check(GateName.RED, work, work.plus(**new))
         assert red.passed
-        assert red.evidence["new"] == {"app::all": "exit status only"}
+        assert red.evidence.all.tests == {"app::all": Cause.EXIT_STATUS}
         assert "only the exit status is known" in red.detail
         done = work.plus(**new, **{"src/b": "2\n"})
         assert check(GateName.GREEN, work, done, red).passed
@@ -309,7 +314,7 @@ def test_a_command_that_writes_junit_itself(tmp_path, status, problem):
     ) as work:
         assert list(work.bench.run(work.base, own).tests) == ["t::one"]
         now = work.bench.run(work.plus(**{"src/a": "2\n"}), own)
-        assert now.problem == problem
+        assert (now.problem.text if now.problem else "") == problem
         assert problem or now.failing == ["t::one"]
 
 
@@ -334,8 +339,9 @@ def test_faults_in_javascript_are_made_by_the_stryker_that_the_project_has(tmp_p
             GateName.PROOF, work, work.plus(**dict([case.test]), **{"src/money.js": source}), red
         )
     assert proof.passed, proof.failures
-    assert proof.evidence["skipped"] == []
-    assert proof.evidence["noticed"] >= 2
+    shown = proof.evidence.faults
+    assert (shown.not_tried, shown.untried_files) == (0, ())
+    assert shown.noticed >= 2
     assert any(
-        line.startswith("src/money.js:5: EqualityOperator") for line in proof.evidence["survivors"]
+        str(survivor).startswith("src/money.js:5: EqualityOperator") for survivor in shown.survivors
     )

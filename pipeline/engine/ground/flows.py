@@ -83,9 +83,7 @@ def read_commit(world: World, commit: str) -> FlowSource | None:
         return None
     names = [path for path in listed if path.endswith(".j2") and path.count("/") == 1]
     blobs = _blobs(git, commit, [FLOW, *names])
-    own = {
-        path.removeprefix(f"{PROMPTS}/"): blobs[path].decode(errors="replace") for path in names
-    }
+    own = {path.removeprefix(f"{PROMPTS}/"): blobs[path].decode(errors="replace") for path in names}
     return FlowSource(
         text=_decoded(blobs[FLOW]),
         templates={**prompts.read_all(world.shipped / PROMPTS), **own},

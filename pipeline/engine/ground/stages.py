@@ -11,7 +11,12 @@ from pipeline.language.plan import Kind, Node
 
 
 def find_stage(
-    nodes: Iterable[Node], word: str, *, where: str = "this run", roles: bool = False, mode: str = ""
+    nodes: Iterable[Node],
+    word: str,
+    *,
+    where: str = "this run",
+    roles: bool = False,
+    mode: str = "",
 ) -> list[Node]:
     """Return the nodes that a word means: of that name, else with `roles` of that role.
 
@@ -21,8 +26,11 @@ def find_stage(
     known = list(nodes)
     matches = [node for node in known if same_name(node.id, word)]
     if not matches and roles:
-        players = [node for node in known if node.player is not None]
-        matches = [node for node in players if same_name(node.player.role, word)]
+        matches = [
+            node
+            for node in known
+            if node.player is not None and same_name(node.player.role, word)
+        ]
     if not matches:
         kind = "stage or role" if roles else "stage"
         names = [node.id for node in known]

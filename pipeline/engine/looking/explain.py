@@ -49,16 +49,16 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def explain(world: World, name: str, stage: str) -> Explanation:
     """Explain a run, or one stage of it; `stage` must be one, if it is given."""
     rundir, state = require_run(world, name), load_state(world, name)
-    alive = holder(world, name) is not None
+    is_alive = holder(world, name) is not None
     parallel = world.settings.parallel or state.plan.parallel
     looker = _Looker(state, rundir, world.clock(), parallel)
     wanted = [state.plan.nodes[stage]] if stage else list(_open(state))
     return Explanation(
         run_id=name,
-        state=run_state(state, alive=alive),
-        reasons=tuple(_of_run(state, name, alive=alive)),
+        state=run_state(state, is_alive=is_alive),
+        reasons=tuple(_of_run(state, name, is_alive=is_alive)),
         stages=tuple(
-            Explained(
+            ExplainedStage(
                 stage=node.id,
                 state=state.nodes[node.id].status.value,
                 reasons=tuple(looker.reasons(node)),
@@ -73,13 +73,15 @@ def _open(state: RunState) -> Iterator[Node]:
     asked = {*state.agenda.unfolding, *state.agenda.conditions}
     for node in state.plan.nodes.values():
         is_open = (
-            node.workflow == state.course.active and not state.nodes[node.id].is_over and state.end is None
+            node.workflow == state.course.active
+            and not state.nodes[node.id].is_over
+            and state.end is None
         )
         if is_open and (node.is_leaf or node.gates or node.id in asked):
             yield node
 
 
-def _of_run(state: RunState, name: str, *, alive: bool) -> Iterator[StatusReason]:
+def _of_run(state: RunState, name: str, *, is_alive: bool) -> Iterator[StatusReason]:
     if state.end is not None:
         yield StatusReason(
             why=f"it is over: {state.end.value}" + (f"; {state.reason}" if state.reason else "")
@@ -93,9 +95,11 @@ def _of_run(state: RunState, name: str, *, alive: bool) -> Iterator[StatusReason
             + (f" (until {asked.until:%Y-%m-%d %H:%M} UTC)" if asked.until else ""),
             next_command=f"pipeline answer {name} approve, or: revise -m '...', or: stop",
         )
-    if state.parked is not None and not alive and not state.agenda.asked:
-        yield StatusReason(why=state.parked.reason, next_command=state.parked.hint or f"pipeline resume {name}")
-    elif not alive and not state.agenda.asked:
+    if state.parked is not None and not is_alive and not state.agenda.asked:
+        yield StatusReason(
+            why=state.parked.reason, next_command=state.parked.hint or f"pipeline resume {name}"
+        )
+    elif not is_alive and not state.agenda.asked:
         yield StatusReason(why="no process works on it now", next_command=f"pipeline resume {name}")
 
 
@@ -113,7 +117,9 @@ class _Looker:
         if memory.status is Status.RUNNING and node.id in self.state.agenda.running:
             yield self._running(node, memory)
         elif memory.is_over or memory.status not in {*OPEN, Status.RUNNING}:
-            yield StatusReason(why=memory.reason or memory.status.value, next_command=self._again(node, memory))
+            yield StatusReason(
+                why=memory.reason or memory.status.value, next_command=self._again(node, memory)
+            )
         else:
             yield from self._missing(node, memory)
 
@@ -148,11 +154,14 @@ class _Looker:
             )
             return
         if self.state.course.is_stopped:
-            yield StatusReason(why="nothing new is started, because the run cannot succeed any more")
+            yield StatusReason(
+                why="nothing new is started, because the run cannot succeed any more"
+            )
             return
         if node.id in self.state.agenda.asked:
             yield StatusReason(
-                why=memory.reason, next_command=f"pipeline answer {self.rundir.run_id} approve|revise|stop"
+                why=memory.reason,
+                next_command=f"pipeline answer {self.rundir.run_id} approve|revise|stop",
             )
         if node.id in self.state.agenda.conditions:
             yield StatusReason(why=f"its condition `{node.when}` is asked next")
@@ -171,7 +180,8 @@ class _Looker:
                 yield found
         if refusal := self.state.budget.refusal(node):
             yield StatusReason(
-                why=refusal, next_command=f"pipeline resume {self.rundir.run_id} --usd N (or --tokens N)"
+                why=refusal,
+                next_command=f"pipeline resume {self.rundir.run_id} --usd N (or --tokens N)",
             )
         if len(self.state.agenda.running) >= self.parallel and node.kind is not Kind.APPROVAL:
             running = ", ".join(self.state.agenda.running)

@@ -14,8 +14,8 @@ from pipeline.core.effects import PublishedCommit
 from pipeline.core.events import PersonEdited
 from pipeline.core.excerpt import excerpt
 from pipeline.core.state import RunState
-from pipeline.engine.publishing import wording
 from pipeline.engine.ground.world import World
+from pipeline.engine.publishing import wording
 from pipeline.errors import UsageProblem
 from pipeline.language.flow import Choice, GateName, Publish
 from pipeline.repo.git import GitError
@@ -39,9 +39,7 @@ class PlannedCommit(msgspec.Struct, frozen=True, kw_only=True):
 class Composer:
     """Composes the commits of one run."""
 
-    def __init__(
-        self, world: World, store: Store, state: RunState, publish: Publish
-    ) -> None:
+    def __init__(self, world: World, store: Store, state: RunState, publish: Publish) -> None:
         """`publish` says how they are worded and signed."""
         self.world = world
         self.store = store
@@ -86,7 +84,9 @@ class Composer:
             f"{self.started.base}..{head}",
         )
         fields = [line.split("\0") for line in text.splitlines() if line]
-        return tuple(PublishedCommit(sha=sha, subject=subject, stage=stage) for sha, subject, stage in fields)
+        return tuple(
+            PublishedCommit(sha=sha, subject=subject, stage=stage) for sha, subject, stage in fields
+        )
 
     def _steps(self, final: str, title: str) -> Iterator[PlannedCommit]:
         """Split the change; a step that changes nothing is left out."""

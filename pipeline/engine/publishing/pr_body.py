@@ -1,7 +1,7 @@
 """The text of a pull request, from the run's record alone: nothing is claimed that was not seen."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.core.evidence import (
@@ -51,7 +51,9 @@ def render(
     `accepted` names the folder of a stage's accepted outputs, `moved` says where the base is now.
     """
     started = state.started
-    cassette = "> Played from a cassette: no model was called. Edits, tests, commits and push are real.\n"
+    cassette = (
+        "> Played from a cassette: no model was called. Edits, tests, commits and push are real.\n"
+    )
     parts = [
         cassette if started.cassette else "",
         f"> {quiet(moved)}\n" if moved else "",
@@ -113,31 +115,20 @@ def _survivors(state: RunState) -> list[str]:
     if not isinstance(proof, ProofEvidence) or proof.faults is None or not proof.faults.survivors:
         return []
     lines = [f"- `{one.file}:{one.line}`: {one.what}" for one in proof.faults.survivors[:_LIST_MAX]]
-    head = (
-        "Put into the changed code one at a time, "
-        "these faults were **not** noticed by any test:"
-    )
+    head = "Put into the changed code one at a time, these faults were **not** noticed by any test:"
     return [head, "", *lines, ""]
 
 
 def _tests(state: RunState) -> list[str]:
     """Show each new test before and after."""
-    rows = [f"| `{name}` | {before} | {after} |" for name, before, after in test_rows(state)]
+    red = state.newest_gate(GateName.RED, passed=True)
+    tests = new_tests(red, state.newest_gate(GateName.GREEN))
+    rows = [f"| `{test.name}` | {' | '.join(test.words)} |" for test in tests]
     if not rows:
         return []
     more = [f"| and {len(rows) - _LIST_MAX} more | | |"] if len(rows) > _LIST_MAX else []
     head = ["| new test | before | after |", "| --- | --- | --- |"]
     return [*head, *rows[:_LIST_MAX], *more, ""]
-
-
-def test_rows(state: RunState) -> Iterator[tuple[str, str, str]]:
-    """Yield every new test with how it failed before and how it ended after, in words."""
-    red = state.newest_gate(GateName.RED, passed=True)
-    for test in new_tests(red, state.newest_gate(GateName.GREEN)):
-        cause = test.before or test.file_before
-        before = f"red ({cause.words if cause is not None else 'not there'})"
-        after = {True: "green", False: "red", None: "not run"}[test.after]
-        yield test.name, before, after
 
 
 def _findings(state: RunState) -> str:
@@ -196,9 +187,7 @@ def _plan(state: RunState, accepted: Callable[[str], Path]) -> str:
         path = accepted(node.id) / output.file if output else None
         if path is not None and path.is_file():
             text = quiet(path.read_text(errors="replace").strip())
-            return (
-                f"<details><summary>Plan (by {node.id})</summary>\n\n{text[:_PLAN_CHARACTERS]}\n\n</details>\n"
-            )
+            return f"<details><summary>Plan (by {node.id})</summary>\n\n{text[:_PLAN_CHARACTERS]}\n\n</details>\n"
     return ""
 
 

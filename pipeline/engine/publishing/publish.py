@@ -9,7 +9,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pipeline.core.effects import BranchEffect, Effect, PublishedCommit, PullRequestEffect, PushEffect, Revision
+from pipeline.core.effects import (
+    BranchEffect,
+    Effect,
+    PublishedCommit,
+    PullRequestEffect,
+    PushEffect,
+    Revision,
+)
 from pipeline.core.events import EffectDone, EffectIntended, Noted
 from pipeline.core.excerpt import excerpt
 from pipeline.engine.ground.record import Record
@@ -91,9 +98,7 @@ class Publisher:
 
     def _intend(self, effect: Effect) -> None:
         revision = self.state.effects.revision
-        self.record.add(
-            EffectIntended(at=self.world.clock(), effect=effect, revision=revision)
-        )
+        self.record.add(EffectIntended(at=self.world.clock(), effect=effect, revision=revision))
 
     def _see(self, effect: Effect) -> None:
         revision = self.state.effects.revision
@@ -200,9 +205,7 @@ class Publisher:
             f"{remote} did not take the push: {excerpt(exc.stderr)}", f"Fix that, {again}"
         )
 
-    def _pull_request(
-        self, branch: str, head: str, title: str, *, draft: bool
-    ) -> PullRequest:
+    def _pull_request(self, branch: str, head: str, title: str, *, draft: bool) -> PullRequest:
         is_done = self._done.pull_request is not None
         if not is_done:
             self._intend(PullRequestEffect(branch=branch, draft=draft))

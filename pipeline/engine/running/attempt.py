@@ -221,9 +221,7 @@ class StageRunner:
             variables={**variables, **self._stage_variables(task, folder), **task.env},
             programs=workspace.programs(),
             port_base=workspace.port_base,
-            locks=tuple(
-                self.rundir.lock(name, self.plan.locks[name].scope) for name in node.locks
-            ),
+            locks=tuple(self.rundir.lock(name, self.plan.locks[name].scope) for name in node.locks),
             agent=player.role if player is not None else node.id,
             stage=node.id,
         )
@@ -279,9 +277,7 @@ class StageRunner:
 
 
 def _missing(reason: str, hint: str = "") -> AttemptResult:
-    return AttemptResult(
-        outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=reason, hint=hint
-    )
+    return AttemptResult(outcome=Outcome.FAILED, kind=FailureKind.MISSING, reason=reason, hint=hint)
 
 
 def _parked(stop: StopReason, exc: Problem) -> AttemptResult:

@@ -42,7 +42,11 @@ def event_of(command: Command, state: RunState, now: datetime) -> Event | None: 
             return ItemsFound(at=now, stage=stage, items=items, problem=problem)
         case Ask(stage=stage, until=until):
             return ApprovalAsked(
-                at=now, stage=stage, tree=state.product.tree, question=_question(state, stage), until=until
+                at=now,
+                stage=stage,
+                tree=state.product.tree,
+                question=_question(state, stage),
+                until=until,
             )
         case Expire(stage=stage):
             return Answered(

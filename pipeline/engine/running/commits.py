@@ -49,9 +49,7 @@ def recompose(
     commit = ""
     if kept:
         message = f"Without {', '.join(command.stages[:5])}\n\nRun-Id: {started.run_id}\n"
-        commit = store.commit(
-            tree, started.base, message, author=started.author, at=started.at
-        )
+        commit = store.commit(tree, started.base, message, author=started.author, at=started.at)
         store.set_ref(f"refs/runs/{started.run_id}/recomposed/{commit[:12]}", commit, "")
     return TakenBack(
         at=now,

@@ -48,9 +48,7 @@ def has_edits(store: Store, rundir: RunDir) -> bool:
     return opened is not None and edited != opened.tree
 
 
-def take_in_edits(
-    world: World, store: Store, rundir: RunDir, record: Record, bases: Bases
-) -> None:
+def take_in_edits(world: World, store: Store, rundir: RunDir, record: Record, bases: Bases) -> None:
     """Make what a person edited a part of the run, and have those look again who verified the tree.
 
     Nothing is done while stages run that began before: their changes would be held against another tree.
@@ -68,9 +66,7 @@ def take_in_edits(
         take_back(store, record, bases, command, world.clock())
 
 
-def _committed(
-    world: World, store: Store, rundir: RunDir, state: RunState
-) -> PersonEdited | None:
+def _committed(world: World, store: Store, rundir: RunDir, state: RunState) -> PersonEdited | None:
     """Commit what a person edited on top of the run's tree; None when there is nothing new."""
     workspace = Workspace(edit_folder(rundir), store)
     opened, edited = look(workspace, rundir)

@@ -224,7 +224,9 @@ def flow_text(found: Survey) -> str:
         ]
         out += _listed("  setup", setup) if setup else []
         out += (
-            [f"  link: {_value(link)}         # linked as copies from your checkout"] if link else []
+            [f"  link: {_value(link)}         # linked as copies from your checkout"]
+            if link
+            else []
         )
     if found.command and found.agent != "claude":
         out += [

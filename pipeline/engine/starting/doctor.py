@@ -36,7 +36,10 @@ def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Che
         plan = flows.compiled(world, source, next(iter(workflows)))
     except Problem as exc:
         yield Check(
-            name="flow", status=CheckStatus.FAIL, text=exc.what, hint=exc.hint or f"See: {flows.CHECK}"
+            name="flow",
+            status=CheckStatus.FAIL,
+            text=exc.what,
+            hint=exc.hint or f"See: {flows.CHECK}",
         )
         return
     targets = ", ".join(target.name for target in plan.targets)
@@ -47,7 +50,10 @@ def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Che
         yield from _base(world, plan, base)
     price = preflight.price(world, plan).removeprefix("price: ")
     yield Check(
-        name="price", status=CheckStatus.OK, text=price, hint=f'trigger_workflow {plan.workflow} "..."'
+        name="price",
+        status=CheckStatus.OK,
+        text=price,
+        hint=f'trigger_workflow {plan.workflow} "..."',
     )
 
 

@@ -95,9 +95,7 @@ def _tests(target: Target, run: TestRun) -> Check:
         return Check(name=name, status=CheckStatus.OK, text="none yet; they can be run")
     if not run.failing:
         text = f"{len(run.tests)} test(s) pass in {run.duration_s:.1f} s"
-        return Check(
-            name=name, status=CheckStatus.OK, text="exit status 0" if run.weak else text
-        )
+        return Check(name=name, status=CheckStatus.OK, text="exit status 0" if run.weak else text)
     more = ", ..." if len(run.failing) > _NAMED_MAX else ""
     names = ", ".join(run.failing[:_NAMED_MAX]) + more
     text = f"{len(run.failing)} test(s) fail {_KNOWN_FAILURES} and are set apart: {names}"

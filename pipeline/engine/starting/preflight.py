@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core.outcomes import RunEnd
 from pipeline.core.excerpt import excerpt
+from pipeline.core.outcomes import RunEnd
 from pipeline.engine.ground import flows
 from pipeline.engine.ground.lookup import load_state, run_ids
 from pipeline.engine.ground.world import World
@@ -157,7 +157,10 @@ def _signed_in(world: World, name: str, passed: tuple[str, ...]) -> Check:
     found = found or (home is not None and any((home / file).is_file() for file in files))
     if variables and not found:
         return Check(
-            name="agent", status=CheckStatus.WARN, text=f"{name} seems not to be signed in", hint=hint
+            name="agent",
+            status=CheckStatus.WARN,
+            text=f"{name} seems not to be signed in",
+            hint=hint,
         )
     return Check(
         name="agent",
@@ -209,11 +212,7 @@ def price(world: World, plan: Plan) -> str:
             state = load_state(world, name)
         except UsageProblem:
             continue
-        if (
-            state.end is not RunEnd.DONE
-            or state.started is None
-            or state.started.workflow != plan.workflow
-        ):
+        if state.end is not RunEnd.DONE or state.started.workflow != plan.workflow:
             continue
         minutes.append(state.time.total_s / 60)
         costs += [state.cost_usd] if state.cost_usd is not None else []

@@ -140,8 +140,6 @@ def _differences(world: World, commit: str, flow: FlowSource) -> Iterator[str]:
     if committed.text.rstrip("\n") != flow.text.rstrip("\n"):
         yield f"{FLOW} of {flow.origin} is used; it differs from the base commit's"
     names = committed.templates.keys() | flow.templates.keys()
-    changed = [
-        name for name in names if committed.templates.get(name) != flow.templates.get(name)
-    ]
+    changed = [name for name in names if committed.templates.get(name) != flow.templates.get(name)]
     if changed:
         yield f"{len(changed)} prompt file(s) of {flow.origin} differ from the base commit's"

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
+from pipeline import prompts
 from pipeline.core.events import Event, Invoked, RunOpened, StageStarted
 from pipeline.core.memory import Status
 from pipeline.core.outcomes import RunEnd
@@ -21,13 +22,13 @@ from pipeline.engine.running.loop import RunLoop, Stop
 from pipeline.engine.running.workspaces import Workspaces
 from pipeline.engine.starting import precheck
 from pipeline.errors import NothingToDo, UsageProblem
+from pipeline.files import journal
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import LATEST, RunDir
 from pipeline.language.plan import Plan
 from pipeline.process.launch import Launcher
 from pipeline.repo import objects
 from pipeline.repo.store import PinnedBase, Store
-from pipeline import prompts
 
 
 def work(
@@ -48,9 +49,7 @@ def work(
             return record.state
 
 
-def _work(
-    world: World, rundir: RunDir, record: Record, stop: Stop, first: Sequence[Event]
-) -> None:
+def _work(world: World, rundir: RunDir, record: Record, stop: Stop, first: Sequence[Event]) -> None:
     state, store = record.state, world.store()
     bases = Bases(rundir, prompts.read_all(rundir.flow / flows.PROMPTS))
     take_in_edits(world, store, rundir, record, bases)
@@ -64,7 +63,7 @@ def _work(
         take_back(store, record, bases, stale, world.clock())
     with _runner(world, rundir, record, store) as runner:
         publisher = Publisher(world, rundir, store, record)
-        loop = RunLoop(world, rundir, record, store, runner, bases, publisher)
+        loop = RunLoop(world, rundir, record, store, runner, bases, publisher.publish)
         loop.take_requests()
         precheck.require_base(record, runner, world.clock)
         reached("baseline.done")
@@ -72,9 +71,7 @@ def _work(
 
 
 @contextlib.contextmanager
-def _runner(
-    world: World, rundir: RunDir, record: Record, store: Store
-) -> Iterator[StageRunner]:
+def _runner(world: World, rundir: RunDir, record: Record, store: Store) -> Iterator[StageRunner]:
     """Have everything ready that attempts need: the base's objects, workspaces, a launcher."""
     started = record.state.started
     objects.secure(world.user, store, started.base, started.run_id)
@@ -114,8 +111,6 @@ def _reload(world: World, rundir: RunDir) -> None:
 
     Raises `UsageProblem` when it has worked on stages that are gone.
     """
-    from pipeline.files import journal
-
     old: Plan = load_plan(rundir.plan)
     flow = flows.read(world)
     plan = flows.compiled(world, flow, old.workflow)

@@ -23,7 +23,8 @@ def answer(world: World, name: str, word: Answer, stage: str, comment: str) -> s
         )
     if not is_question and word is Answer.REPLY:
         raise UsageProblem(
-            f"{asked.stage} asks for approval", f"Say: pipeline answer {name} approve | revise | stop"
+            f"{asked.stage} asks for approval",
+            f"Say: pipeline answer {name} approve | revise | stop",
         )
     if word in {Answer.REVISE, Answer.REPLY} and not comment.strip():
         what = "what is to be revised?" if word is Answer.REVISE else "what is the answer?"

@@ -67,26 +67,22 @@ def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
     return Cleaned(removed=tuple(removed), kept=tuple(kept))
 
 
-def automatic(world: World) -> str:
-    """Clean up at the start of a run, if that is wanted.
-
-    Return a line of what was removed, or an empty text.
-    """
+def automatic(world: World) -> Iterator[str]:
+    """Clean up at the start of a run, if that is wanted; yield lines that say what was removed."""
     if not world.settings.auto_cleanup:
-        return ""
+        return
     try:
         done = clean(world, world.settings.retention_s, dry=False)
     except (Problem, OSError) as exc:
-        return f"old runs could not be removed: {exc}\n"
-    if not done.removed:
-        return ""
-    rescued = [one.run_id for one in done.removed if one.rescued is not None]
-    where = (
-        f"; unpublished work of {', '.join(rescued)} is kept in {world.repo_state / 'rescued'}"
-        if rescued
-        else ""
-    )
-    return f"removed {len(done.removed)} run(s) that were over for long ({_megabytes(done.removed)} MB){where}\n"
+        yield f"old runs could not be removed: {exc}"
+        return
+    if done.removed:
+        rescued = [one.run_id for one in done.removed if one.rescued is not None]
+        kept_in = world.repo_state / "rescued"
+        where = f"; unpublished work of {', '.join(rescued)} is kept in {kept_in}"
+        size = f"{_megabytes(done.removed)} MB"
+        runs = f"removed {len(done.removed)} run(s) that ended long ago ({size})"
+        yield runs + (where if rescued else "")
 
 
 def _clean_run(world: World, name: str, older_than_s: float, *, dry: bool) -> RemovedRun | KeptRun:
@@ -143,7 +139,9 @@ def _stays(world: World, rundir: RunDir, state: RunState, older_than_s: float) -
     if state.finished_at > world.clock() - timedelta(seconds=older_than_s):
         return "it was over only lately"
     if edits.has_edits(world.store(), rundir):
-        return f"somebody's edits lie in {edits.edit_folder(rundir)}: pipeline resume {rundir.run_id}"
+        return (
+            f"somebody's edits lie in {edits.edit_folder(rundir)}: pipeline resume {rundir.run_id}"
+        )
     return ""
 
 

@@ -71,9 +71,7 @@ def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list
     return new.run_id, done
 
 
-def _pin_flow(
-    world: World, rundir: RunDir, new: RunDir, state: RunState, *, reload: bool
-) -> Plan:
+def _pin_flow(world: World, rundir: RunDir, new: RunDir, state: RunState, *, reload: bool) -> Plan:
     """Make the new run's folders, with the flow it follows; return its plan."""
     if reload:
         flow = flows.read(world)
@@ -129,9 +127,10 @@ def _is_of_main(state: RunState, stage: str) -> bool:
 
 
 def _is_question(state: RunState, event: Event) -> bool:
-    """Return whether an event asks or answers what an agent wanted to know: that is its attempt's own."""
-    is_asking = isinstance(event, ApprovalAsked | Answered)
-    return is_asking and state.plan.nodes[event.stage].approval is None
+    """Return whether an event is about what an agent wanted to know: that is its attempt's own."""
+    if not isinstance(event, ApprovalAsked | Answered):
+        return False
+    return state.plan.nodes[event.stage].approval is None
 
 
 def _is_known(plan: Plan, stage: str, gone: Collection[str] = ()) -> bool:

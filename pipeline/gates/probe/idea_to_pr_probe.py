@@ -3,14 +3,15 @@
 It stands alone (stdlib and pytest) because it runs in the tested project's own environment: `pytest
 -p idea_to_pr_probe` with this folder on `PYTHONPATH`. It adds a test that must fail to every folder
 of tests, so that a conftest.py that forges outcomes there forges that one too; notes from which
-file each watched module was imported; and notes for every failure what kind of exception it was,
-and which name was missing.
+file each watched module was imported; and notes for every failure what caused it, in the words of
+`FailureCause`, which name was missing, and which files the exception passed through.
 """
 
 import json
 import os
 import re
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,15 @@ CANARY = os.environ.get("IDEA_TO_PR_CANARY", "")
 OUT = os.environ.get("IDEA_TO_PR_PROBE", "")
 WATCH = {name for name in os.environ.get("IDEA_TO_PR_WATCH", "").split(",") if name}
 
-_reasons = {}
+TRACE_MAX = 50
+TEXT_MAX = 500
+
+_failures = {}
 _root = []
 _KEYWORD = re.compile(r"unexpected keyword argument '([^']+)'|takes .* positional argument")
+_IMPORTED = re.compile(r"cannot import name '([^']+)'")
+_TIMEOUT = re.compile(r"Timeout \(?>[\d.]+s")
+"""pytest-timeout calls `pytest.fail` with it: 2.4 with brackets, older ones without."""
 
 
 class Canary(pytest.Item):
@@ -43,9 +50,9 @@ def pytest_collection_modifyitems(session, items):
         return
     folders = {item.path.parent for item in items}
     folders |= {
-        (session.config.rootpath / reason["file"]).parent
-        for reason in _reasons.values()
-        if reason["file"]
+        (session.config.rootpath / failure["file"]).parent
+        for failure in _failures.values()
+        if failure["file"]
     }
     for number, folder in enumerate(sorted(folders or {session.config.rootpath})):
         name = f"test_{CANARY}_{number}"
@@ -62,16 +69,21 @@ def pytest_sessionstart(session):
 def pytest_exception_interact(node, call):
     """Note why a test or a file failed."""
     error = call.excinfo.value if call.excinfo is not None else None
-    cause = error
-    while isinstance(cause, pytest.Collector.CollectError) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    if cause is not None:
-        _reasons[_key(node.nodeid)] = {
-            "type": type(cause).__name__,
-            "text": str(cause)[:500],
-            "missing": _missing(cause),
-            "file": node.nodeid.partition("::")[0],
-        }
+    while isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
+        error = error.__cause__
+    if error is None:
+        return
+    cause, missing = _cause(error)
+    file = node.nodeid.partition("::")[0]
+    _failures[_key(node.nodeid)] = {
+        "what": type(error).__name__,
+        "text": str(error)[:TEXT_MAX],
+        "cause": cause,
+        "missing": missing,
+        "trace": _trace(error),
+        "file": file,
+        "collecting": isinstance(node, pytest.Collector) and bool(file),
+    }
 
 
 def pytest_sessionfinish():
@@ -85,7 +97,7 @@ def pytest_sessionfinish():
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     path = Path(OUT + (f".{worker}" if worker else ""))
     path.write_text(
-        json.dumps({"reasons": _reasons, "origins": origins, "root": _root[0] if _root else ""})
+        json.dumps({"failures": _failures, "origins": origins, "root": _root[0] if _root else ""})
     )
 
 
@@ -98,26 +110,66 @@ def _key(nodeid):
     return ".".join(names[:-1]) + "::" + names[-1]
 
 
+def _cause(error):
+    """Return the cause of a failure, None for an exception that was just raised; the missing name.
+
+    Classes that derive from `AssertionError` are a project's own exceptions as often as not.
+    """
+    if isinstance(error, pytest.fail.Exception) and _TIMEOUT.match(str(error)):
+        return "timed_out", None
+    if type(error) in {AssertionError, pytest.fail.Exception}:
+        return "assertion", None
+    missing = _missing(error)
+    return ("missing_name" if missing else None), missing
+
+
 def _missing(error):
-    """Return `[owner, name]` when a name was missing: a module, something in one, a parameter."""
+    """Return whose name was missing, and which: a module, something in one, a parameter."""
+    owner, name = _owner_and_name(error)
+    # PackageNotFoundError of importlib.metadata derives from ModuleNotFoundError, and is none.
+    is_module = type(error) is ModuleNotFoundError
+    if not owner and not name:
+        return None
+    return {"owner": str(owner), "name": str(name), "is_module": is_module}
+
+
+def _owner_and_name(error):
+    """Return both as far as the exception knows them; an unknown owner is empty."""
     if isinstance(error, ModuleNotFoundError):
-        return [error.name or "", ""]
+        return error.name or "", ""
     if isinstance(error, ImportError):
-        return [error.name or "", str(error)]
+        return error.name or "", _named(_IMPORTED, error)
     if isinstance(error, AttributeError):
         owner = getattr(error, "obj", None)
+        if isinstance(owner, type(sys)):
+            return owner.__name__, error.name or ""
         module = getattr(owner, "__module__", None) or getattr(type(owner), "__module__", "")
-        return [owner.__name__ if isinstance(owner, type(sys)) else module, error.name or ""]
+        return module, error.name or ""
     if isinstance(error, NameError):
-        return [_raised_in(error), error.name or ""]
+        return _raised_in(error), error.name or ""
     if isinstance(error, TypeError) and _KEYWORD.search(str(error)):
-        return ["", str(error)]
-    return None
+        return "", _named(_KEYWORD, error)
+    return "", ""
+
+
+def _named(pattern, error):
+    """Return the name that an exception's message says, or all of the message."""
+    match = pattern.search(str(error))
+    return (match and match.group(1)) or str(error)
+
+
+def _frames(error):
+    """List the frames that an exception passed through, the innermost first."""
+    return [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
 
 
 def _raised_in(error):
     """Name the module whose code raised an exception."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    frames = _frames(error)
+    return frames[0].f_globals.get("__name__", "") if frames else ""
+
+
+def _trace(error):
+    """Name the files that an exception passed through, the innermost first."""
+    names = dict.fromkeys(frame.f_code.co_filename for frame in _frames(error))
+    return [os.path.realpath(name) for name in list(names)[:TRACE_MAX]]

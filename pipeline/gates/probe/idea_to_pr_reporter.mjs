@@ -24,10 +24,12 @@ export default async function* report(source) {
       continue;
     }
     const skipped = data.skip !== undefined || data.todo !== undefined;
+    // Both are true when no reason is given.
+    const whySkipped = [data.skip, data.todo].find((one) => typeof one === "string") ?? "";
     file.assertionResults.push({
       fullName: [...open.slice(0, data.nesting), data.name].join(" > "),
       status: skipped ? "pending" : type === "test:pass" ? "passed" : "failed",
-      failureMessages: type === "test:fail" ? [text] : [],
+      failureMessages: skipped && whySkipped ? [whySkipped] : type === "test:fail" ? [text] : [],
     });
   }
   yield JSON.stringify({ testResults: [...files.values()] });

@@ -1,7 +1,4 @@
-"""Test runners: how each is told to report, and how its report is read.
-
-A table from runner to module.
-"""
+"""Test runners: the module of each, which makes its command line and reads its report."""
 
 from importlib import import_module
 from typing import cast
@@ -23,9 +20,6 @@ _WEAK = "pipeline.gates.runners.status"
 
 
 def load(test: TestCommand) -> TestRunner:
-    """Import the module of a test command's runner.
-
-    Where only the exit status counts, the one for that.
-    """
+    """Import the module of a test command's runner, or the one for which only the status counts."""
     runner = runner_of(test)
     return cast("TestRunner", import_module(TABLE[runner] if runner is not None else _WEAK))

@@ -4,19 +4,32 @@ Cargo compiles all tests before it runs one: a name that is missing blocks the w
 """
 
 import re
+from collections.abc import Iterator
 from itertools import count
-from pathlib import PurePosixPath
 
-from pipeline.gates.runners.base import Ask, Call, Left, after
-from pipeline.gates.testrun import Reason, Seen, TestCase, TestOutcome
+from pipeline.core.evidence import FailureCause
+from pipeline.gates.runners.base import RunOutput, TestCommandLine, TestRequest, after, skipped
+from pipeline.gates.testrun import (
+    FailureReason,
+    MissingName,
+    TestCase,
+    TestOutcome,
+    TestReport,
+)
 
 _RUNNING = re.compile(r"^\s+Running (?:unittests )?(\S+\.rs)|^\s+Doc-tests (\S+)")
-_TEST = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)")
+_TEST = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)(?:, (.+))?")
 _LINE = re.compile(r" \(line (\d+)\)")
-_SAID = re.compile(r"^---- (.+) stdout ----$")
+_PRINTED = re.compile(r"^---- (.+) stdout ----$")
 _ERROR = re.compile(r"^error(?:\[(E\d{4})\])?: (.+)$")
 _ARROW = re.compile(r"^\s+--> ([^:]+\.rs):\d+")
-_MISSING = {
+_ASSERTION = re.compile(r"assertion|did not panic as expected")
+_PANIC = re.compile(r"(?:panicked at |', )([^\s:'][^:\n]*\.rs):\d+:\d+:?$", re.MULTILINE)
+"""`panicked at src/lib.rs:3:5:`, and before Rust 1.73 `panicked at 'message', src/lib.rs:3:5`."""
+
+_FRAME = re.compile(r"^ +at (.+\.rs):\d+(?::\d+)?$", re.MULTILINE)
+_MISSING_NAMES = {
+    "E0061",
     "E0405",
     "E0412",
     "E0422",
@@ -25,111 +38,144 @@ _MISSING = {
     "E0432",
     "E0433",
     "E0560",
+    "E0583",
     "E0599",
     "E0609",
-    "E0061",
-    "E0583",
 }
 """Codes for names, fields, methods and parameters that are not there (rustc 1.95 --explain)."""
 
+_QUOTED = re.compile(r"`([^`]+)`")
+_MISSING_MODULE = "E0583"
+_MISSING_CRATE = "E0463"
 _OUTCOMES = {"ok": TestOutcome.PASSED, "FAILED": TestOutcome.FAILED, "ignored": TestOutcome.SKIPPED}
 
 
-def call(ask: Ask) -> Call:
-    """Go on after failures, without colours.
+def command_line(request: TestRequest) -> TestCommandLine:
+    """Go on after failures, without colours, and add a test that must fail to the package's own."""
+    at = after(request.words, "test")
+    argv = (*request.words[:at], "--no-fail-fast", "--color=never", *request.words[at:])
+    folder = f"{request.target.folder}/" if request.target.folder else ""
+    body = (
+        f"#[test]\nfn t_{request.canary}() "
+        '{ panic!("this test of the engine\'s own always fails"); }\n'
+    )
+    return TestCommandLine(argv=argv, files={f"{folder}tests/idea_to_pr_{request.canary}.rs": body})
 
-    A test that must fail is added to the package's own.
-    """
-    at = after(ask.words, "test")
-    argv = (*ask.words[:at], "--no-fail-fast", "--color=never", *ask.words[at:])
-    folder = f"{ask.target.folder}/" if ask.target.folder else ""
-    body = f'#[test]\nfn t_{ask.canary}() {{ panic!("this test of the engine\'s own always fails"); }}\n'
-    return Call(argv=argv, files={f"{folder}tests/idea_to_pr_{ask.canary}.rs": body})
 
-
-def read(ask: Ask, left: Left) -> Seen:
+def read(request: TestRequest, output: RunOutput) -> TestReport:
     """Read what was printed; test names are `FILE::module::test`."""
-    said = left.lines()
-    stderr = left.errors()
+    stderr = output.errors()
     files = [
-        found.group(1) or f"doc {found.group(2)}"
+        match.group(1) or f"doc {match.group(2)}"
         for line in stderr
-        if (found := _RUNNING.match(line))
+        if (match := _RUNNING.match(line))
     ]
     if not files:
-        broken = _compiler(ask, stderr)
-        problem = "" if broken else f"cargo ran no tests, exit status {left.code}: {left.gist}"
-        return Seen(uncollected=broken, blocked=("",) if broken else (), unreadable=problem)
-    seen: list[tuple[str, int, TestCase]] = []
-    panics = _panics(said)
+        broken = _compile_errors(request, stderr)
+        problem = f"cargo ran no tests, exit status {output.code}: {output.excerpt}"
+        return TestReport(
+            uncollected=broken,
+            blocked=("",) if broken else (),
+            unreadable="" if broken else problem,
+        )
+    lines = output.lines()
+    cases: list[tuple[str, int, TestCase]] = []
+    printed = _printed_by_tests(lines)
     number = -1
-    for line in said:
+    for line in lines:
         number += line.startswith("running ")
-        if (found := _TEST.match(line)) is not None:
-            file = ask.from_root(files[min(max(number, 0), len(files) - 1)])
-            case = _case(_OUTCOMES[found.group(2)], panics.get(found.group(1), ""), file)
-            at = _LINE.search(found.group(1))
-            seen.append(
-                (f"{file}::{_LINE.sub('', found.group(1))}", int(at.group(1)) if at else 0, case)
-            )
-    return Seen(tests=_numbered(seen))
+        if (match := _TEST.match(line)) is not None:
+            name, word, why_ignored = match.groups()
+            file = request.from_root(files[min(max(number, 0), len(files) - 1)])
+            message = printed.get(name, why_ignored or "")
+            case = _case(request, _OUTCOMES[word], message, file)
+            place = _LINE.search(name)
+            place_line = int(place.group(1)) if place else 0
+            cases.append((f"{file}::{_LINE.sub('', name)}", place_line, case))
+    return TestReport(tests=_numbered(cases))
 
 
-def _numbered(seen: list[tuple[str, int, TestCase]]) -> dict[str, TestCase]:
+def _numbered(cases: list[tuple[str, int, TestCase]]) -> dict[str, TestCase]:
     """Name doc tests by their item and place in it: their lines move with any change above them."""
     tests: dict[str, TestCase] = {}
-    for plain, _, case in sorted(seen, key=lambda one: one[:2]):
+    for plain, _, case in sorted(cases, key=lambda one: one[:2]):
         names = (f"{plain} ({number})" if number > 1 else plain for number in count(1))
         tests[next(name for name in names if name not in tests)] = case
     return tests
 
 
-def _case(outcome: TestOutcome, message: str, file: str) -> TestCase:
-    if outcome is not TestOutcome.FAILED:
-        return TestCase(outcome=outcome, file=file)
-    return TestCase(outcome=outcome, message=message[:600], reason=told(message, file), file=file)
+def _case(request: TestRequest, outcome: TestOutcome, message: str, file: str) -> TestCase:
+    match outcome:
+        case TestOutcome.FAILED:
+            reason = reason_of(request, message, file)
+            return TestCase(outcome=outcome, message=message[:600], reason=reason, file=file)
+        case TestOutcome.SKIPPED:
+            return TestCase(outcome=outcome, reason=skipped(message, file, "ignored"), file=file)
+        case _:
+            return TestCase(outcome=outcome, file=file)
 
 
-def told(message: str, file: str) -> Reason:
-    """Tell an assertion from any other panic."""
-    asserted = re.search(r"assertion|did not panic as expected", message) is not None
-    return Reason("AssertionError" if asserted else "panic", message[:500], None, file)
+def reason_of(request: TestRequest, message: str, file: str) -> FailureReason:
+    """Tell an assertion from any other panic by what the failing test printed."""
+    raised = request.raised_in(_trace(message))
+    return FailureReason(
+        cause=FailureCause.ASSERTION if _ASSERTION.search(message) else raised,
+        raised=raised,
+        what="panic" if "panicked at" in message else "FAILED",
+        text=message[:500],
+        file=file,
+    )
 
 
-def _panics(said: list[str]) -> dict[str, str]:
+def _trace(message: str) -> Iterator[str]:
+    """Go through the places of panics, then through the backtrace, where one is printed."""
+    for pattern in (_PANIC, _FRAME):
+        yield from (match.group(1) for match in pattern.finditer(message))
+
+
+def _printed_by_tests(lines: list[str]) -> dict[str, str]:
     """Collect what each failing test printed."""
-    found: dict[str, list[str]] = {}
+    printed: dict[str, list[str]] = {}
     current: list[str] = []
-    for line in said:
-        if (name := _SAID.match(line)) is not None:
-            current = found.setdefault(name.group(1), [])
+    for line in lines:
+        if (name := _PRINTED.match(line)) is not None:
+            current = printed.setdefault(name.group(1), [])
         elif line.startswith(("failures:", "test result:")):
             current = []
         else:
             current.append(line)
-    return {name: "\n".join(lines).strip() for name, lines in found.items()}
+    return {name: "\n".join(part).strip() for name, part in printed.items()}
 
 
-def _place(ask: Ask, path: str) -> str:
-    """Name a file that rustc names as seen from its workspace's root, which may lie above the package."""
-    there = set(ask.paths)
-    tops = [ask.target.folder, *map(str, PurePosixPath(ask.target.folder).parents)]
-    return next(
-        (one for top in tops if (one := str(PurePosixPath(top) / path)) in there),
-        ask.from_root(path),
-    )
-
-
-def _compiler(ask: Ask, stderr: list[str]) -> dict[str, Reason]:
+def _compile_errors(request: TestRequest, stderr: list[str]) -> dict[str, FailureReason]:
     """Find the files that do not compile, with the first error in each."""
-    found: dict[str, Reason] = {}
+    reasons: dict[str, FailureReason] = {}
     code, text = "", ""
     for line in stderr:
         if (error := _ERROR.match(line)) is not None:
             code, text = error.group(1) or "", error.group(2)
         elif text and (arrow := _ARROW.match(line)) is not None:
-            file = _place(ask, str(PurePosixPath(arrow.group(1))))
-            missing = ("", text) if code in _MISSING else None
-            found.setdefault(file, Reason(f"compile error {code}".strip(), text, missing, file))
+            file = request.own_file(arrow.group(1)) or request.from_root(arrow.group(1))
+            reasons.setdefault(file, _compile_error(request, code, text, file))
             text = ""
-    return found
+    return reasons
+
+
+def _compile_error(request: TestRequest, code: str, text: str, file: str) -> FailureReason:
+    """Translate an error's code; rustc does not tell whose a name is, so it counts as one's own."""
+    cause, missing = FailureCause.NOT_COLLECTED, None
+    if code in _MISSING_NAMES:
+        cause = FailureCause.MISSING_NAME
+        quoted = _QUOTED.search(text)
+        name = quoted.group(1) if quoted else text
+        missing = MissingName(owner="", name=name, is_module=code == _MISSING_MODULE)
+    elif code == _MISSING_CRATE:
+        cause = FailureCause.MISSING_PACKAGE
+    return FailureReason(
+        cause=cause,
+        raised=request.raised_in([file]),
+        what=f"compile error {code}".strip(),
+        text=text,
+        missing=missing,
+        file=file,
+    )

@@ -1,32 +1,49 @@
-"""`go test`.
-
-Its stream of JSON events (`go doc test2json`), and the compiler's words for what is missing.
+"""`go test`: its JSON events (`go doc test2json`), and the compiler's words for what is missing.
 
 Go compiles a package's tests together: one name that is missing blocks all tests of that package.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import msgspec
 
-from pipeline.gates.runners.base import Ask, Call, Left, after
-from pipeline.gates.testrun import Reason, Seen, TestCase, TestOutcome
+from pipeline.core.evidence import FailureCause
+from pipeline.gates.runners.base import (
+    RunOutput,
+    TestCommandLine,
+    TestRequest,
+    after,
+    skipped,
+)
+from pipeline.gates.testrun import (
+    FailureReason,
+    MissingName,
+    TestCase,
+    TestOutcome,
+    TestReport,
+)
 
 _WHERE = re.compile(r"^(?:vet: )?(?P<file>\S+\.go):\d+:\d+: (?P<text>.+)$")
 _UNBUILT = re.compile(r"^FAIL\s+(\S+) \[(?:build|setup) failed\]")
 """How Go before 1.24 says so, in plain text between the events; later ones have events for it."""
 
 _MISSING = re.compile(
-    r"undefined|not declared|unknown field|too many arguments|not enough arguments|has no field or method"
-    r"|in argument to|missing method|is not in (?:GOROOT|std)|no required module provides"
-    r"|cannot find (?:module|package)"
+    r"undefined|not declared|unknown field|too many arguments|not enough arguments"
+    r"|has no field or method|in argument to|missing method"
 )
+_NO_PACKAGE = re.compile(
+    r"is not in (?:GOROOT|std)|no required module provides|cannot find (?:module|package)"
+)
+_UNDEFINED = re.compile(r"undefined: (\S+)")
+_FRAME = re.compile(r"^\t(.+\.go):\d+", re.MULTILINE)
+_OWN_PLACE = re.compile(r"^\S+\.go:\d+: ")
 _TEST = re.compile(rb"^func (Test\w+|Fuzz\w+|Example\w*)\(", re.MULTILINE)
 _OUTCOMES = {"pass": TestOutcome.PASSED, "fail": TestOutcome.FAILED, "skip": TestOutcome.SKIPPED}
 
 
-class _Event(msgspec.Struct):
+class _GoEvent(msgspec.Struct):
     Action: str = ""
     Package: str = ""
     Test: str = ""
@@ -34,85 +51,135 @@ class _Event(msgspec.Struct):
     ImportPath: str = ""
 
 
-def call(ask: Ask) -> Call:
-    """Ask for JSON, and add a failing test to every package that has tests."""
-    at = after(ask.words, "test")
-    argv = [*ask.words[:at], "-json", *ask.words[at:]]
-    folders = sorted({str(PurePosixPath(ask.local(path)).parent) for path in ask.only})
+def command_line(request: TestRequest) -> TestCommandLine:
+    """Make it write JSON, and add a failing test to every package that has tests."""
+    at = after(request.words, "test")
+    argv = [*request.words[:at], "-json", *request.words[at:]]
+    folders = sorted({str(PurePosixPath(request.local(path)).parent) for path in request.only})
     if folders:
         argv = [word for word in argv if not _is_package(word)] + [
             f"./{folder}" for folder in folders
         ]
-    return Call(argv=tuple(argv), files=_canaries(ask))
+    return TestCommandLine(argv=tuple(argv), files=_canaries(request))
 
 
-def read(ask: Ask, left: Left) -> Seen:
+def read(request: TestRequest, output: RunOutput) -> TestReport:
     """Put the events together; test names are `FOLDER::TestName/sub`."""
-    module = _module(ask)
-    outputs: dict[str, list[str]] = {}
-    seen = Seen(tests={}, uncollected={})
-    where = _files_of(ask)
+    module = _module(request)
+    printed: dict[str, list[str]] = {}
+    report = TestReport(tests={}, uncollected={})
+    files = _files_of(request)
     blocked: list[str] = []
-    events = _events(left)
+    events = _events(output)
     for event in events:
-        folder = _folder(ask, event.Package, module)
+        folder = _folder(request, event.Package, module)
         name = f"{folder}::{event.Test}"
         if event.Action == "output" and event.Test:
-            outputs.setdefault(name, []).append(event.Output)
+            printed.setdefault(name, []).append(event.Output)
         elif event.Test and event.Action in _OUTCOMES:
-            file = where.get(f"{folder}::{event.Test.partition('/')[0]}", "")
-            seen.tests[name] = _case(_OUTCOMES[event.Action], "".join(outputs.get(name, [])), file)
+            file = files.get(f"{folder}::{event.Test.partition('/')[0]}", "")
+            text = "".join(printed.get(name, []))
+            report.tests[name] = _case(request, _OUTCOMES[event.Action], text, file)
         elif event.Action == "fail" and not any(
-            test.startswith(f"{folder}::") for test in seen.tests
+            test.startswith(f"{folder}::") for test in report.tests
         ):
             blocked.append(f"{folder}::")
-    unbuilt = filter(None, map(_UNBUILT.match, left.lines()))
-    blocked += [f"{_folder(ask, one.group(1), module)}::" for one in unbuilt]
+    unbuilt = filter(None, map(_UNBUILT.match, output.lines()))
+    blocked += [f"{_folder(request, one.group(1), module)}::" for one in unbuilt]
     if not events and not blocked:
-        seen.unreadable = f"go test left no events, exit status {left.code}: {left.gist}"
+        report.unreadable = f"go test left no events, exit status {output.code}: {output.excerpt}"
     if blocked:
-        seen.uncollected = _compiler(ask, left, tuple(blocked))
-    seen.blocked = tuple(blocked)
-    return seen
+        report.uncollected = _uncollected(request, output, tuple(blocked))
+    report.blocked = tuple(blocked)
+    return report
 
 
-def _folder(ask: Ask, package: str, module: str) -> str:
+def _folder(request: TestRequest, package: str, module: str) -> str:
     """Return the folder of a package, from the root of the tree; `.` for the root itself."""
-    return ask.from_root(package.removeprefix(module).strip("/").partition(" ")[0] or ".")
+    return request.from_root(package.removeprefix(module).strip("/").partition(" ")[0] or ".")
 
 
-def _case(outcome: TestOutcome, output: str, file: str) -> TestCase:
-    if outcome is not TestOutcome.FAILED:
+def _case(request: TestRequest, outcome: TestOutcome, text: str, file: str) -> TestCase:
+    if outcome is TestOutcome.PASSED:
         return TestCase(outcome=outcome, file=file)
-    lines = [line.strip() for line in output.splitlines() if not line.startswith(("=== ", "--- "))]
+    lines = [line.strip() for line in text.splitlines() if not line.startswith(("=== ", "--- "))]
     message = "\n".join(line for line in lines if line)[:600]
-    panics = any(line.startswith("panic:") for line in lines)
-    return TestCase(
-        outcome=outcome,
-        message=message,
-        reason=Reason("panic" if panics else "AssertionError", message, None, file),
+    if outcome is TestOutcome.SKIPPED:
+        reason = skipped(_OWN_PLACE.sub("", message), file)
+        return TestCase(outcome=outcome, reason=reason, file=file)
+    reason = _reason(request, text, message, file)
+    return TestCase(outcome=outcome, message=message, reason=reason, file=file)
+
+
+def _reason(request: TestRequest, text: str, message: str, file: str) -> FailureReason:
+    """Tell a test that failed itself (`t.Error`, `t.Fatal`) from one that panicked or took long."""
+    panic = next((line for line in map(str.strip, text.splitlines()) if _is_panic(line)), "")
+    if not panic:
+        return FailureReason(cause=FailureCause.ASSERTION, what="FAIL", text=message, file=file)
+    raised = request.raised_in(_trace(text, _module(request)))
+    timed_out = panic.startswith("panic: test timed out after")
+    return FailureReason(
+        cause=FailureCause.TIMED_OUT if timed_out else raised,
+        raised=raised,
+        what="panic",
+        text=message,
         file=file,
     )
 
 
-def _compiler(ask: Ask, left: Left, blocked: tuple[str, ...]) -> dict[str, Reason]:
+def _is_panic(line: str) -> bool:
+    return line.startswith("panic:")
+
+
+def _trace(text: str, module: str) -> Iterator[str]:
+    """Go through the files of the traces below a panic, the innermost of the first goroutine first.
+
+    With `-trimpath` they begin with the module's path.
+    """
+    for match in _FRAME.finditer(text[text.index("panic:") :]):
+        yield match.group(1).removeprefix(f"{module}/")
+
+
+def _uncollected(
+    request: TestRequest, output: RunOutput, blocked: tuple[str, ...]
+) -> dict[str, FailureReason]:
     """Find the files that the compiler complains about.
 
-    A missing name of the project's own wins over the rest.
+    In one file a missing name of the project's own goes before all else.
     """
-    found: dict[str, Reason] = {}
-    for raw in (*left.lines(), *left.errors()):
+    reasons: dict[str, FailureReason] = {}
+    for raw in (*output.lines(), *output.errors()):
         for line in _plain(raw).splitlines():
             match = _WHERE.match(line.strip())
             if match is None:
                 continue
-            file, text = ask.from_root(match["file"]), match["text"]
-            missing = ("", text) if _MISSING.search(text) else None
-            if file not in found or (missing and found[file].missing is None):
-                found[file] = Reason("compile error", text, missing, file)
-    return found or {
-        package.removesuffix("::"): Reason("compile error", left.gist) for package in blocked
-    }
+            reason = _compile_error(request, request.from_root(match["file"]), match["text"])
+            if reason.file not in reasons or (
+                reason.missing and reasons[reason.file].missing is None
+            ):
+                reasons[reason.file] = reason
+    unknown = FailureReason(
+        cause=FailureCause.NOT_COLLECTED, what="compile error", text=output.excerpt
+    )
+    return reasons or {package.removesuffix("::"): unknown for package in blocked}
+
+
+def _compile_error(request: TestRequest, file: str, text: str) -> FailureReason:
+    """Translate what the compiler says of one place.
+
+    It does not tell whose a name or a package is, so all of them count as the project's own.
+    """
+    raised = request.raised_in([file])
+    missing = None
+    if _NO_PACKAGE.search(text):
+        missing = MissingName(owner="", name=text, is_module=True)
+    elif _MISSING.search(text):
+        undefined = _UNDEFINED.search(text)
+        missing = MissingName(owner="", name=undefined.group(1) if undefined else text)
+    cause = FailureCause.MISSING_NAME if missing else FailureCause.NOT_COLLECTED
+    return FailureReason(
+        cause=cause, raised=raised, what="compile error", text=text, missing=missing, file=file
+    )
 
 
 def _plain(line: str) -> str:
@@ -120,55 +187,56 @@ def _plain(line: str) -> str:
     if not line.startswith("{"):
         return line
     try:
-        return msgspec.json.decode(line, type=_Event).Output
+        return msgspec.json.decode(line, type=_GoEvent).Output
     except msgspec.DecodeError:
         return ""
 
 
-def _events(left: Left) -> list[_Event]:
-    found = []
-    for line in left.lines():
+def _events(output: RunOutput) -> list[_GoEvent]:
+    events = []
+    for line in output.lines():
         if line.startswith("{"):
             try:
-                found.append(msgspec.json.decode(line, type=_Event))
+                events.append(msgspec.json.decode(line, type=_GoEvent))
             except msgspec.DecodeError:
                 continue
-    return found
+    return events
 
 
-def _module(ask: Ask) -> str:
+def _module(request: TestRequest) -> str:
     """Return the module's path, which all package names begin with."""
-    name = f"{ask.target.folder}/go.mod" if ask.target.folder else "go.mod"
-    found = re.search(rb"^module\s+(\S+)", ask.read(name) or b"", re.MULTILINE)
-    return found.group(1).decode() if found else ""
+    name = f"{request.target.folder}/go.mod" if request.target.folder else "go.mod"
+    line = re.search(rb"^module\s+(\S+)", request.read(name) or b"", re.MULTILINE)
+    return line.group(1).decode() if line else ""
 
 
-def _files_of(ask: Ask) -> dict[str, str]:
-    """Say in which file each test function stands."""
-    found = {}
-    for path in _test_files(ask):
+def _files_of(request: TestRequest) -> dict[str, str]:
+    """Return in which file each test function stands."""
+    files = {}
+    for path in _test_files(request):
         folder = str(PurePosixPath(path).parent)
-        for name in _TEST.findall(ask.read(path) or b""):
-            found[f"{folder}::{name.decode()}"] = path
-    return found
+        for name in _TEST.findall(request.read(path) or b""):
+            files[f"{folder}::{name.decode()}"] = path
+    return files
 
 
-def _test_files(ask: Ask) -> list[str]:
-    below = f"{ask.target.folder}/" if ask.target.folder else ""
-    return [path for path in ask.paths if path.endswith("_test.go") and path.startswith(below)]
+def _test_files(request: TestRequest) -> list[str]:
+    below = f"{request.target.folder}/" if request.target.folder else ""
+    return [path for path in request.paths if path.endswith("_test.go") and path.startswith(below)]
 
 
-def _canaries(ask: Ask) -> dict[str, str]:
+def _canaries(request: TestRequest) -> dict[str, str]:
     files: dict[str, str] = {}
-    below = f"{ask.target.folder}/" if ask.target.folder else ""
-    code = [path for path in ask.paths if path.endswith(".go") and path.startswith(below)]
-    for path in _test_files(ask) or code[:1]:
+    below = f"{request.target.folder}/" if request.target.folder else ""
+    code = [path for path in request.paths if path.endswith(".go") and path.startswith(below)]
+    for path in _test_files(request) or code[:1]:
         folder = str(PurePosixPath(path).parent)
-        package = re.search(rb"^package\s+(\w+)", ask.read(path) or b"", re.MULTILINE)
-        name = f"{folder}/idea_to_pr_{ask.canary}_test.go".removeprefix("./")
+        package = re.search(rb"^package\s+(\w+)", request.read(path) or b"", re.MULTILINE)
+        name = f"{folder}/idea_to_pr_{request.canary}_test.go".removeprefix("./")
         if package and name not in files:
             files[name] = (
-                f'package {package.group(1).decode()}\n\nimport "testing"\n\nfunc Test_{ask.canary}(t *testing.T) {{\n'
+                f'package {package.group(1).decode()}\n\nimport "testing"\n\n'
+                f"func Test_{request.canary}(t *testing.T) {{\n"
                 f'\tt.Fatal("this test of the engine\'s own always fails")\n}}\n'
             )
     return files

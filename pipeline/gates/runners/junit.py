@@ -6,12 +6,20 @@ The file's form is the one that most tools agree on: `testcase` with `classname`
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 
-from pipeline.gates.runners.base import Ask, Call, Left, no_report
-from pipeline.gates.runners.javascript import told
-from pipeline.gates.testrun import Reason, Seen, TestCase, TestOutcome
+import msgspec
+
+from pipeline.core.evidence import FailureCause
+from pipeline.gates.runners import javascript_errors
+from pipeline.gates.runners.base import (
+    RunOutput,
+    TestCommandLine,
+    TestRequest,
+    no_report,
+    skipped,
+)
+from pipeline.gates.testrun import FailureReason, TestCase, TestOutcome, TestReport
 from pipeline.language.runners import PLACE
 
 _TAGS = (
@@ -19,75 +27,143 @@ _TAGS = (
     ("failure", TestOutcome.FAILED),
     ("skipped", TestOutcome.SKIPPED),
 )
+_SEVERITY = {
+    TestOutcome.PASSED: 0,
+    TestOutcome.SKIPPED: 1,
+    TestOutcome.FAILED: 2,
+    TestOutcome.ERROR: 2,
+}
+_TIMED_OUT = re.compile(r"(?:execution|\w+\([\w, .]*\)) timed out after \d")
+"""JUnit 5's words (`assertTimeout`, `@Timeout`); JUnit 4 has the same as `node --test`."""
+
+_FILES = re.compile(
+    r"at (?P<package>(?:[\w$]+\.)*)[\w$]+\.[\w$<>]+\((?P<simple>\w+\.\w+):\d+\)"
+    r'|File "(?P<python>[^"]+)", line \d+'
+    r"|(?<![\w@.~+/-])(?P<plain>[\w@.~+/-]+\.\w+):\d+"
+)
 
 
-def call(ask: Ask) -> Call:
+def command_line(request: TestRequest) -> TestCommandLine:
     """Put the report's name in its place."""
-    return Call(argv=tuple(word.replace(PLACE, str(ask.report)) for word in ask.words))
+    return TestCommandLine(
+        argv=tuple(word.replace(PLACE, str(request.report)) for word in request.words)
+    )
 
 
-def read(ask: Ask, left: Left) -> Seen:
+def read(request: TestRequest, output: RunOutput) -> TestReport:
     """Read the file; there is no canary in it, so the exit status has to agree with it."""
     try:
-        tests = cases(ask.report, {}, ask.from_root)
+        tests = cases(request, {}, request.from_root)
     except (OSError, ET.ParseError) as exc:
-        return _unloaded(ask, left) or no_report(exc, left)
+        return _unloaded(request, output) or no_report(exc, output)
     failed = any(case.outcome in {TestOutcome.FAILED, TestOutcome.ERROR} for case in tests.values())
-    seen = Seen(tests=tests)
-    if failed == (left.code == 0):
-        seen.unreadable = (
-            f"exit status {left.code}, but the report says {'failed' if failed else 'passed'}"
+    report = TestReport(tests=tests)
+    if failed == (output.code == 0):
+        report.unreadable = (
+            f"exit status {output.code}, but the report says {'failed' if failed else 'passed'}"
         )
-    tests[f"engine::{ask.canary}"] = TestCase(outcome=TestOutcome.FAILED)
-    return seen
+    tests[f"engine::{request.canary}"] = TestCase(outcome=TestOutcome.FAILED)
+    return report
 
 
-def _unloaded(ask: Ask, left: Left) -> Seen | None:
-    """Mocha loads all test files before it runs one, and writes no report when a name is missing in one of them."""
-    line = next((one for one in left.errors() if "rror: " in one), "")
-    reason = told(line.partition("Exception during run: ")[2], "", set())
-    words = re.findall(r"'([^']+)'", line)
-    if "mocha" not in ask.words[0] or reason.missing is None:
-        return None
-    texts = {path: (ask.read(path) or b"").decode(errors="replace") for path in ask.tests()}
-    files = [path for path, text in texts.items() if all(word in text for word in words)]
-    return Seen(uncollected=dict.fromkeys(files, reason), blocked=("",)) if files else None
+def _unloaded(request: TestRequest, output: RunOutput) -> TestReport | None:
+    """Find the test files whose missing name kept mocha from running anything.
 
-
-def cases(path: Path, reasons: Mapping[str, Reason], from_root: object) -> dict[str, TestCase]:
-    """Read all test cases of a JUnit file by `classname::name`.
-
-    Of two with one name a failure counts.
+    It loads all test files before it runs one, and then writes no report and names no file.
     """
-    found: dict[str, TestCase] = {}
-    for element in ET.parse(path).getroot().iter("testcase"):  # noqa: S314 - written by the run we started
+    line = next((one for one in output.errors() if "rror: " in one), "")
+    text = line.partition("Exception during run: ")[2]
+    reason = javascript_errors.reason_of(request, text, "", set())
+    if "mocha" not in request.words[0] or reason.missing is None:
+        return None
+    words = re.findall(r"'([^']+)'", line)
+    texts = {path: (request.read(path) or b"").decode(errors="replace") for path in request.tests()}
+    files = [path for path, text in texts.items() if all(word in text for word in words)]
+    reasons = {file: msgspec.structs.replace(reason, file=file) for file in files}
+    return TestReport(uncollected=reasons, blocked=("",)) if files else None
+
+
+def cases(
+    request: TestRequest,
+    reasons: Mapping[str, FailureReason],
+    from_root: Callable[[str], str],
+) -> dict[str, TestCase]:
+    """Read all test cases of the report by `classname::name`; `reasons` are those known already.
+
+    Of two with one name a failure counts, whichever comes first, and a skip before a pass.
+    """
+    tests: dict[str, TestCase] = {}
+    root = ET.parse(request.report).getroot()  # noqa: S314 - written by the run we started
+    for element in root.iter("testcase"):
         name = f"{element.get('classname', '')}::{element.get('name', '')}"
-        file = element.get("file") or ""
-        case = _case(
-            element, reasons.get(name), from_root(file) if callable(from_root) and file else ""
-        )
-        known = found.get(name)
-        if known is None or known.outcome is TestOutcome.PASSED:
-            found[name] = case
-    return found
+        file = from_root(element.get("file", "")) if element.get("file") else ""
+        case = _case(request, element, reasons.get(name), file)
+        if name not in tests or _SEVERITY[case.outcome] > _SEVERITY[tests[name].outcome]:
+            tests[name] = case
+    return tests
 
 
-def _case(element: ET.Element, reason: Reason | None, file: str) -> TestCase:
+def _case(
+    request: TestRequest, element: ET.Element, known: FailureReason | None, file: str
+) -> TestCase:
     for tag, outcome in _TAGS:
-        found = element.find(tag)
-        if found is not None:
-            message = (found.get("message") or found.text or "").strip()[:600]
-            given = reason or (None if outcome is TestOutcome.SKIPPED else guessed(found, message))
-            return TestCase(outcome=outcome, message=message, reason=given, file=file)
+        failure = element.find(tag)
+        if failure is None:
+            continue
+        message = _message(failure)
+        if outcome is TestOutcome.SKIPPED:
+            reason = skipped(message, file, failure.get("type") or tag)
+        else:
+            reason = known or reason_of(request, failure, file)
+        return TestCase(outcome=outcome, message=message, reason=reason, file=file)
     return TestCase(outcome=TestOutcome.PASSED, file=file)
 
 
-def guessed(found: ET.Element, message: str) -> Reason:
-    """Take a failure's kind from its `type`; only where it has none from its words."""
-    kind = (found.get("type") or "").rpartition(".")[2]
-    words = kind or message
-    if not kind and (js := told(message, "", set())).missing is not None:
-        return js
-    if "assert" in words.lower() or (not kind and "expected" in message.lower()):
-        kind = "AssertionError"
-    return Reason(kind or "failure", message)
+def _message(failure: ET.Element) -> str:
+    return (failure.get("message") or failure.text or "").strip()[:600]
+
+
+def reason_of(request: TestRequest, failure: ET.Element, file: str = "") -> FailureReason:
+    """Translate a failure's `type`; only where it has none, its words."""
+    kind = (failure.get("type") or "").rpartition(".")[2]
+    message = _message(failure)
+    text = "\n".join(filter(None, (failure.get("message"), failure.text)))
+    raised = request.raised_in(_trace(request, text))
+    words = javascript_errors.reason_of(request, message, file, set())
+    reason = FailureReason(
+        cause=raised, raised=raised, what=kind or "failure", text=message, file=file
+    )
+    if not kind and words.missing is not None:
+        return msgspec.structs.replace(words, raised=raised)
+    if words.cause is FailureCause.TIMED_OUT or _TIMED_OUT.match(message):
+        return msgspec.structs.replace(reason, cause=FailureCause.TIMED_OUT)
+    if _is_assertion(kind, message):
+        return msgspec.structs.replace(reason, cause=FailureCause.ASSERTION)
+    if words.cause is FailureCause.MISSING_PACKAGE:
+        return msgspec.structs.replace(reason, cause=FailureCause.MISSING_PACKAGE)
+    return reason
+
+
+def _is_assertion(kind: str, message: str) -> bool:
+    """Return whether a type or, where there is none, a message says so.
+
+    `Failed` is what pytest calls the exception of `pytest.fail`.
+    """
+    words = (kind or message).lower()
+    return "assert" in words or kind == "Failed" or (not kind and "expected" in words)
+
+
+def _trace(request: TestRequest, text: str) -> Iterator[str]:
+    """Go through the files that a failure's text names, the innermost first.
+
+    All traces begin with the innermost, but Python's. Java names a class, and a file without its
+    folders.
+    """
+    matches = list(_FILES.finditer(text))
+    if "Traceback (most recent call last)" in text:
+        matches.reverse()
+    for match in matches:
+        if match["simple"]:
+            end = "/" + match["package"].replace(".", "/") + match["simple"]
+            yield next((path for path in request.paths if f"/{path}".endswith(end)), "")
+        yield match["python"] or match["plain"] or match["simple"]

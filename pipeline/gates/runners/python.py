@@ -6,14 +6,22 @@ points elsewhere (the person's own checkout, most often) does not decide what is
 
 import os
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from pipeline.gates.runners.base import PROBE, Ask, Call, Left, no_report
+from pipeline.core.evidence import FailureCause
+from pipeline.gates.runners.base import (
+    PROBE,
+    RunOutput,
+    TestCommandLine,
+    TestRequest,
+    no_report,
+    uncollected,
+)
 from pipeline.gates.runners.junit import cases
-from pipeline.gates.testrun import Reason, Seen, TestCase
+from pipeline.gates.testrun import FailureReason, MissingName, TestReport
 from pipeline.language import globs
 from pipeline.language.target import Target
 
@@ -28,73 +36,105 @@ _FLAGS = (
 _ROOTS = ("src", "lib")
 
 
+class _ProbedFailure(msgspec.Struct):
+    """What the probe noted of one failure.
+
+    `cause` is None for an exception that was just raised; `trace` are the files it passed through,
+    the innermost first. `collecting` is true when no test failed but the loading of a file.
+    """
+
+    what: str
+    text: str
+    cause: FailureCause | None
+    missing: MissingName | None
+    trace: tuple[str, ...]
+    file: str
+    collecting: bool
+
+
 class _Probe(msgspec.Struct):
-    reasons: dict[str, Reason] = {}
+    failures: dict[str, _ProbedFailure] = {}
     origins: dict[str, str] = {}
     root: str = ""
 
 
-def call(ask: Ask) -> Call:
+def command_line(request: TestRequest) -> TestCommandLine:
     """Add the report and the plugin to the target's command."""
-    only = tuple(ask.local(path) for path in ask.only)
-    roots = import_roots(ask.paths, ask.target)
-    return Call(
-        argv=(*ask.words, *only, f"--junitxml={ask.report}", *_FLAGS, "-p", "idea_to_pr_probe"),
+    only = tuple(request.local(path) for path in request.only)
+    roots = import_roots(request.paths, request.target)
+    return TestCommandLine(
+        argv=(
+            *request.words,
+            *only,
+            f"--junitxml={request.report}",
+            *_FLAGS,
+            "-p",
+            "idea_to_pr_probe",
+        ),
         env={
-            "PYTHONPATH": os.pathsep.join([str(PROBE), *(str(ask.root / root) for root in roots)]),
-            "IDEA_TO_PR_CANARY": ask.canary,
-            "IDEA_TO_PR_PROBE": str(_probe_file(ask)),
-            "IDEA_TO_PR_WATCH": ",".join(sorted(own_names(ask.paths, ask.target))),
+            "PYTHONPATH": os.pathsep.join(
+                [str(PROBE), *(str(request.root / root) for root in roots)]
+            ),
+            "IDEA_TO_PR_CANARY": request.canary,
+            "IDEA_TO_PR_PROBE": str(_probe_file(request)),
+            "IDEA_TO_PR_WATCH": ",".join(sorted(own_names(request.paths, request.target))),
         },
     )
 
 
-def read(ask: Ask, left: Left) -> Seen:
+def read(request: TestRequest, output: RunOutput) -> TestReport:
     """Put report and probe together."""
-    probe = _read_probe(_probe_file(ask))
-    top = Path(probe.root) if probe.root else ask.root / ask.target.folder
+    probe = _read_probe(_probe_file(request))
+    top = Path(probe.root) if probe.root else request.root / request.target.folder
 
     def from_root(path: str) -> str:
-        return ask.from_root(os.path.normpath(top / path))
+        return request.from_root(os.path.normpath(top / path))
 
     reasons = {
-        name: msgspec.structs.replace(reason, file=from_root(reason.file) if reason.file else "")
-        for name, reason in probe.reasons.items()
+        name: _reason(request, failure, from_root(failure.file) if failure.file else "")
+        for name, failure in probe.failures.items()
     }
     try:
-        tests = cases(ask.report, reasons, from_root)
+        tests = cases(request, reasons, from_root)
     except (OSError, ET.ParseError) as exc:
-        return no_report(exc, left)
-    broken = {
-        name
-        for name, reason in reasons.items()
-        if ask.canary not in name and _is_file(name, reason, tests)
-    }
-    blocked = []
+        return no_report(exc, output)
+    broken = [name for name, failure in probe.failures.items() if failure.collecting]
     for name in broken:
         tests.pop(name, None)
-        blocked.append(_module_of(name))
-    uncollected = {reasons[name].file or name: reasons[name] for name in broken}
     inside = "" if from_root("x") == "x" else from_root("x").removesuffix("x")
-    return Seen(
+    return TestReport(
         tests={f"{inside}{name}": case for name, case in tests.items()},
-        uncollected=uncollected,
-        blocked=tuple(f"{inside}{name}" for name in blocked),
+        uncollected={reasons[name].file or name: uncollected(reasons[name]) for name in broken},
+        blocked=tuple(f"{inside}{_module_of(name)}" for name in broken),
         origins=probe.origins,
     )
 
 
-def import_roots(paths: Iterable[str], target: Target) -> list[str]:
-    """List the folders that the target's own packages are imported from, `.` for the root of the tree.
+def _reason(request: TestRequest, failure: _ProbedFailure, file: str) -> FailureReason:
+    raised = request.raised_in(failure.trace)
+    return FailureReason(
+        cause=failure.cause or raised,
+        raised=raised,
+        what=failure.what,
+        text=failure.text,
+        missing=failure.missing,
+        file=file,
+    )
 
-    That is a folder called `src` or `lib` without an `__init__.py`, else the first folder above that is no package.
+
+def import_roots(paths: Iterable[str], target: Target) -> list[str]:
+    """List the folders that the target's own packages are imported from; `.` is the tree's root.
+
+    That is a folder called `src` or `lib` without an `__init__.py`, else the first folder above
+    that is no package.
     """
     known = set(paths)
-    found: dict[str, None] = {}
-    for path in known:
-        if path.endswith(".py") and globs.matches_any(target.source, path):
-            found[_root_of(PurePosixPath(path), known)] = None
-    return sorted(found, key=lambda root: (root == ".", root))
+    roots = {
+        _root_of(PurePosixPath(path), known)
+        for path in known
+        if path.endswith(".py") and globs.matches_any(target.source, path)
+    }
+    return sorted(roots, key=lambda root: (root == ".", root))
 
 
 def _root_of(path: PurePosixPath, known: set[str]) -> str:
@@ -120,8 +160,8 @@ def own_names(paths: Iterable[str], target: Target) -> set[str]:
     return names - {"setup", "conftest", "noxfile"}
 
 
-def _probe_file(ask: Ask) -> Path:
-    return ask.folder / "probe.json"
+def _probe_file(request: TestRequest) -> Path:
+    return request.folder / "probe.json"
 
 
 def _module_of(name: str) -> str:
@@ -133,21 +173,15 @@ def _module_of(name: str) -> str:
     return owner or own
 
 
-def _is_file(name: str, reason: Reason, tests: Mapping[str, TestCase]) -> bool:
-    """Tell a file that could not be collected from a test that failed."""
-    case = tests.get(name)
-    is_module = name.startswith("::") or (case is not None and case.message == "collection failure")
-    return bool(reason.file) and (is_module or case is None)
-
-
 def _read_probe(path: Path) -> _Probe:
+    """Put together what the probe wrote: one file, or one for each worker of pytest-xdist."""
     merged = _Probe()
     for part in sorted(path.parent.glob(path.name + "*")):
         try:
             one = msgspec.json.decode(part.read_bytes(), type=_Probe)
         except (OSError, msgspec.DecodeError):
             continue
-        merged.reasons.update(one.reasons)
+        merged.failures.update(one.failures)
         merged.origins.update(one.origins)
         merged.root = one.root or merged.root
     return merged

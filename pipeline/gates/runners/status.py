@@ -1,26 +1,30 @@
 """A test command of which only the exit status is known: one single test, so to speak."""
 
+from pipeline.core.evidence import FailureCause
 from pipeline.core.excerpt import excerpt
-from pipeline.gates.runners.base import Ask, Call, Left
-from pipeline.gates.testrun import Reason, Seen, TestCase, TestOutcome
+from pipeline.gates.runners.base import RunOutput, TestCommandLine, TestRequest
+from pipeline.gates.testrun import FailureReason, TestCase, TestOutcome, TestReport
 
-_SHOWN = 1000
+_EXCERPT_MAX = 1000
 
 
-def call(ask: Ask) -> Call:
+def command_line(request: TestRequest) -> TestCommandLine:
     """Run the command as it is; which files are wanted makes no difference to it."""
-    return Call(argv=ask.words)
+    return TestCommandLine(argv=request.words)
 
 
-def read(ask: Ask, left: Left) -> Seen:
-    """Call the whole command one test, named after its target."""
-    outcome = TestOutcome.PASSED if left.code == 0 else TestOutcome.FAILED
-    said = [excerpt("\n".join(lines), _SHOWN) for lines in (left.lines(), left.errors()) if lines]
-    message = "" if left.code == 0 else "\n".join([f"exit status {left.code}:", *said])
-    reason = None if left.code == 0 else Reason("exit status", str(left.code))
-    return Seen(
-        tests={
-            f"{ask.target.name}::all": TestCase(outcome=outcome, message=message, reason=reason)
-        },
-        weak=True,
+def read(request: TestRequest, output: RunOutput) -> TestReport:
+    """Report the whole command as one test, named after its target."""
+    name = f"{request.target.name}::all"
+    if output.code == 0:
+        return TestReport(tests={name: TestCase(outcome=TestOutcome.PASSED)}, weak=True)
+    streams = (output.lines(), output.errors())
+    printed = [excerpt("\n".join(lines), _EXCERPT_MAX) for lines in streams if lines]
+    case = TestCase(
+        outcome=TestOutcome.FAILED,
+        message="\n".join([f"exit status {output.code}:", *printed]),
+        reason=FailureReason(
+            cause=FailureCause.EXIT_STATUS, what="exit status", text=str(output.code)
+        ),
     )
+    return TestReport(tests={name: case}, weak=True)
