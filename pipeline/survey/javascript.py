@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from pipeline.survey.javascript_setup import dependencies, is_pnp, manager, setup, tools
-from pipeline.survey.look import Look, Part, table, within
+from pipeline.survey.javascript_setup import dependencies, find_checks, is_pnp, manager, setup
+from pipeline.survey.look import Look, FoundTarget, table, within
 
 _CODE = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx", ".vue", ".svelte")
 _TEST_FOLDERS = ("test", "tests", "__tests__", "spec")
@@ -32,7 +32,7 @@ _NOT_KEPT = re.compile(
 )
 
 
-def find(look: Look) -> Iterator[Part]:
+def find(look: Look) -> Iterator[FoundTarget]:
     """Go through the packages that have a test command."""
     folders = look.named("package.json")
     for folder in folders:
@@ -42,23 +42,23 @@ def find(look: Look) -> Iterator[Part]:
         how = _command(look, folder, package)
         is_root_of_many = "workspaces" in package or bool(look.has(folder, "pnpm-workspace.yaml"))
         if code and how[0] and (tests or not (folder or is_root_of_many)):
-            yield _part(look, folder, package, (code, tests), how)
+            yield _target(look, folder, package, (code, tests), how)
 
 
-def _part(
+def _target(
     look: Look,
     folder: str,
     package: dict[str, Any],
     found: tuple[list[str], list[str]],
     how: tuple[str, str, str],
-) -> Part:
+) -> FoundTarget:
     code, tests = found
     command, runner, why = how
-    found_tools = tools(look, folder, package)
+    used = find_checks(look, folder, package)
     config = [name for name in _CONFIG if look.has(folder, name)]
     typed = any(path.endswith((".ts", ".tsx", ".mts", ".cts")) for path in code)
     name = str(package.get("name") or folder.rpartition("/")[2] or look.root.name)
-    return Part(
+    return FoundTarget(
         name=name.rpartition("/")[2],
         language="TypeScript" if typed else "JavaScript",
         folder=folder,
@@ -69,10 +69,10 @@ def _part(
         command=command,
         exit_code_only=runner == "exit-code",
         runner="" if runner == "exit-code" else runner,
-        checks=found_tools.checks,
-        format=found_tools.format,
+        checks=used.checks,
+        format=used.format,
         setup=setup(look, folder),
-        missing=found_tools.missing,
+        missing=used.missing,
         package=name,
         wants=tuple(dependencies(package)),
         is_tested=bool(tests),

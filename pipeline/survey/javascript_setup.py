@@ -24,7 +24,7 @@ _LOCKS = (
 )
 
 
-class Tools(msgspec.Struct, frozen=True, kw_only=True):
+class JavaScriptChecks(msgspec.Struct, frozen=True, kw_only=True):
     """Checks, formatters, and the checks whose program nothing brings."""
 
     checks: tuple[str, ...]
@@ -79,7 +79,7 @@ def setup(look: Look, folder: str) -> tuple[str, ...]:
     return (f"{cd(at)}npm install --no-audit --no-fund --no-package-lock",)
 
 
-def tools(look: Look, folder: str, package: dict[str, Any]) -> Tools:
+def find_checks(look: Look, folder: str, package: dict[str, Any]) -> JavaScriptChecks:
     """List what a package uses, by its own configuration or the root's."""
     root = look.json("package.json")
     wanted = {**dependencies(root), **dependencies(package)}
@@ -101,7 +101,7 @@ def tools(look: Look, folder: str, package: dict[str, Any]) -> Tools:
             continue
         checks.append(head + command)
         style += [head + _FORMATS[command]] if command in _FORMATS else []
-    return Tools(checks=tuple(checks), format=tuple(style), missing=tuple(missing))
+    return JavaScriptChecks(checks=tuple(checks), format=tuple(style), missing=tuple(missing))
 
 
 def additions(look: Look) -> list[Addition]:

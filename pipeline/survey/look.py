@@ -47,7 +47,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class FoundTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the repository that is built and tested on its own, as a target of the flow file.
 
     `setup` is what brings its dependencies, run in the root of a workspace; `missing` are checks
@@ -239,6 +239,6 @@ def _is_own(folder: str) -> bool:
     return (
         _ASIDE.isdisjoint(parts)
         and not any(part.startswith(".") for part in parts)
-        and globs.complaint(folder) is None
+        and globs.why_invalid(folder) is None
         and not {"*", "?"} & set(folder)
     )

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 from typing import Any
 
-from pipeline.survey.look import Look, Part, cd, table, within
+from pipeline.survey.look import Look, FoundTarget, cd, table, within
 
 _BY_FILE = (
     ("pom.xml", "Java", "mvn -q -B test", ("**/src/main/**", "**/pom.xml"), ("**/src/test/**",)),
@@ -39,14 +39,14 @@ _CODE = frozenset(
 )
 
 
-def find_go(look: Look) -> Iterator[Part]:
+def find_go(look: Look) -> Iterator[FoundTarget]:
     """Go through the modules of Go."""
     folders = look.named("go.mod")
     for folder in folders:
         files = look.below(folder, folders)
         if not any(path.endswith(".go") for path in files):
             continue
-        yield Part(
+        yield FoundTarget(
             name=folder.rpartition("/")[2] or look.root.name,
             language="Go",
             folder=folder,
@@ -65,7 +65,7 @@ def find_go(look: Look) -> Iterator[Part]:
         )
 
 
-def find_rust(look: Look) -> Iterator[Part]:
+def find_rust(look: Look) -> Iterator[FoundTarget]:
     """Go through Rust's packages; those of a workspace are fetched together."""
     folders = look.named("Cargo.toml")
     can_check, can_format = look.finds("cargo-clippy"), look.finds("rustfmt")
@@ -80,7 +80,7 @@ def find_rust(look: Look) -> Iterator[Part]:
         )
         root = next((one for one in folders if _holds(look, one, folder)), folder)
         config = [within(folder, "Cargo.toml"), within(root, "Cargo.lock")]
-        yield Part(
+        yield FoundTarget(
             name=str(
                 table(manifest, "package").get("name")
                 or folder.rpartition("/")[2]
@@ -159,7 +159,7 @@ def _paths(look: Look, folder: str, root: str) -> Iterator[str]:
                 yield normpath(str(PurePosixPath(at) / path))
 
 
-def find_other(look: Look) -> Iterator[Part]:
+def find_other(look: Look) -> Iterator[FoundTarget]:
     """Find a stack by its build file in the root.
 
     Of its tests only the exit status will be known.
@@ -193,10 +193,10 @@ def _other(
     command: str,
     globs: tuple[tuple[str, ...], tuple[str, ...]],
     why: str,
-) -> Part:
+) -> FoundTarget:
     """Make a part; of patterns that only may be right those are taken that match something."""
     source, tests = ([glob for glob in of if next(look.matched([glob]), "")] for of in globs)
-    return Part(
+    return FoundTarget(
         name=look.root.name,
         language=language,
         source=tuple(source),

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.survey.look import Look, Part, table, within
+from pipeline.survey.look import Look, FoundTarget, table, within
 from pipeline.survey.python_pytest import testpaths
 from pipeline.survey.python_setup import VENV, brought_by, interpreter, is_installable
-from pipeline.survey.python_tools import tools
+from pipeline.survey.python_tools import find_checks
 
 _MARKERS = ("pyproject.toml", "setup.py", "setup.cfg")
 _NOT_SOURCE = frozenset({
@@ -34,7 +34,7 @@ _IS_TEST = re.compile(r"^\s*(?:async )?def test|^class \w*(?:Test|Case)", re.MUL
 _FOLDERS = ("tests", "test", "testing")
 
 
-def find(look: Look) -> Iterator[Part]:
+def find(look: Look) -> Iterator[FoundTarget]:
     """Go through the Python projects of a repository.
 
     Files without a project around them are one as well.
@@ -43,17 +43,17 @@ def find(look: Look) -> Iterator[Part]:
     for folder in folders:
         files = look.below(folder, folders)
         if source := _source(look, folder, files):
-            yield _part(look, folder, files, source)
+            yield _target(look, folder, files, source)
     if not folders and any(
         "/" not in path or path.count("/") == 1 for path in look.files if path.endswith(".py")
     ):
         files = look.below("")
         source = _source(look, "", files)
         if source and _tests(look, "", files):
-            yield _part(look, "", files, source)
+            yield _target(look, "", files, source)
 
 
-def _part(look: Look, folder: str, files: list[str], source: list[str]) -> Part:
+def _target(look: Look, folder: str, files: list[str], source: list[str]) -> FoundTarget:
     tests = _tests(look, folder, files)
     command, why = _command(look, folder, files)
     if (
@@ -62,7 +62,7 @@ def _part(look: Look, folder: str, files: list[str], source: list[str]) -> Part:
         and len(files) != len(look.below(folder))
     ):
         command += "".join(f" {glob[:-3]}" for glob in tests if glob.endswith("/**"))
-    found = tools(look, folder, source)
+    found = find_checks(look, folder, source)
     setup, link = brought_by(look, folder, found, needs_pytest="pytest" in command)
     checks = [one for one in found.checks if _comes(look, folder, one.split()[0], setup)]
     missing = [one for one in found.checks if one not in checks]
@@ -70,7 +70,7 @@ def _part(look: Look, folder: str, files: list[str], source: list[str]) -> Part:
     own = [name for name in _CONFIG if look.has(folder, name)]
     project = table(look.toml(within(folder, "pyproject.toml")), "project")
     name = project_name(look, folder)
-    return Part(
+    return FoundTarget(
         name=name,
         language="Python",
         folder=folder,

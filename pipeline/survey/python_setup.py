@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.survey.look import Addition, Look, cd, table, within
 from pipeline.survey.python_pytest import plugins
-from pipeline.survey.python_tools import Tools
+from pipeline.survey.python_tools import PythonChecks
 
 VENV = ".venv"
 _TEST_EXTRAS = ("test", "tests", "testing", "dev", "develop")
@@ -43,7 +43,7 @@ def is_installable(look: Look, folder: str) -> bool:
 
 
 def brought_by(
-    look: Look, folder: str, tools: Tools, *, needs_pytest: bool
+    look: Look, folder: str, used: PythonChecks, *, needs_pytest: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return commands, and folders of the checkout that are lent."""
     for at in dict.fromkeys((folder, "")):
@@ -55,7 +55,7 @@ def brought_by(
         look.holds(folder, f"{VENV}/bin/pytest") or not needs_pytest
     ):
         return (), (within(folder, VENV),)
-    return (f"{cd(folder)}{_pip(look, folder, tools, needs_pytest=needs_pytest)}",), ()
+    return (f"{cd(folder)}{_pip(look, folder, used, needs_pytest=needs_pytest)}",), ()
 
 
 def _locked(look: Look, folder: str, at: str) -> str:
@@ -90,7 +90,7 @@ def _is_active(look: Look, folder: str) -> bool:
     return any(f'"{here}"' in path.read_text(errors="replace") for path in there)
 
 
-def _pip(look: Look, folder: str, tools: Tools, *, needs_pytest: bool) -> str:
+def _pip(look: Look, folder: str, used: PythonChecks, *, needs_pytest: bool) -> str:
     """Make a virtual environment with the project, its test dependencies, pytest, and the checkers it uses."""
     project = look.toml(within(folder, "pyproject.toml"))
     extras = _of_tests(table(project, "project", "optional-dependencies"))
@@ -105,7 +105,7 @@ def _pip(look: Look, folder: str, tools: Tools, *, needs_pytest: bool) -> str:
     others = _of_other_tools(look, folder, project)
     brought = "\n".join([_declared(look, folder, project), *others])
     first = ["pytest", *plugins(look, folder)] if needs_pytest else []
-    first += [pin for name, pin in tools.pins.items()]
+    first += [pin for name, pin in used.pins.items()]
     first = [pin for pin in first if not _names(brought, re.split("[<>=]", pin)[0])]
     python = f"{VENV}/bin/python"
     upgrade = f"{python} -m pip install -q -U 'pip>=25.1' && " if groups else ""

@@ -19,7 +19,7 @@ _OF_HOOKS = frozenset({
 """What a hook says to a tool about fixing, printing and files; ours say that themselves."""
 
 
-class Tools(msgspec.Struct, frozen=True, kw_only=True):
+class PythonChecks(msgspec.Struct, frozen=True, kw_only=True):
     """Checks and formatters as command lines.
 
     `pins` are their programs for pip, with pre-commit's version.
@@ -37,7 +37,7 @@ class _Hook(msgspec.Struct, frozen=True):
     args: str = ""
 
 
-def tools(look: Look, folder: str, source: list[str]) -> Tools:
+def find_checks(look: Look, folder: str, source: list[str]) -> PythonChecks:
     """List what a project uses."""
     tool = table(look.toml(within(folder, "pyproject.toml")), "tool")
     hooks = _hooks(look, folder) or _hooks(look, "")
@@ -66,7 +66,7 @@ def tools(look: Look, folder: str, source: list[str]) -> Tools:
             args = hook.args if hook is not None else ""
             checks.append(command.replace("{args}", args))
             style += [_FORMATS[command].replace("{args}", args)] if command in _FORMATS else []
-    return Tools(pins=pins, checks=checks, format=style)
+    return PythonChecks(pins=pins, checks=checks, format=style)
 
 
 def _hooks(look: Look, folder: str) -> dict[str, _Hook]:

@@ -9,7 +9,7 @@ from pipeline.errors import UsageProblem
 from pipeline.language import globs
 from pipeline.repo.user import UserRepo
 from pipeline.survey import customs, javascript, javascript_setup, others, python, python_setup
-from pipeline.survey.look import Addition, Fact, Look, Part, within
+from pipeline.survey.look import Addition, Fact, Look, FoundTarget, within
 
 _HISTORY = 50
 _NAME_MAX = 44
@@ -21,7 +21,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     `agent` is the command line of an agent that is installed, empty if none is.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[FoundTarget, ...]
     facts: tuple[Fact, ...]
     additions: tuple[Addition, ...]
     agent: str
@@ -62,7 +62,7 @@ def _branch(user: UserRepo) -> str:
         return ""
 
 
-def parts(look: Look) -> tuple[list[Part], list[Fact]]:
+def parts(look: Look) -> tuple[list[FoundTarget], list[Fact]]:
     """Return what is a target, and what is left out of them."""
     found = [
         *python.find(look),
@@ -83,12 +83,14 @@ def parts(look: Look) -> tuple[list[Part], list[Fact]]:
     return [_set_apart(_joined(part, named), named, tests) for part in named], facts
 
 
-def _tests_of(look: Look, part: Part) -> list[str]:
+def _tests_of(look: Look, part: FoundTarget) -> list[str]:
     files = (within(part.folder, path) for path in look.below(part.folder))
     return [path for path in files if globs.matches_any(part.tests, path)]
 
 
-def _set_apart(part: Part, others: list[Part], tests: dict[str, list[str]]) -> Part:
+def _set_apart(
+    part: FoundTarget, others: list[FoundTarget], tests: dict[str, list[str]]
+) -> FoundTarget:
     """Leave out of a part the folders of others that lie in it, and tests of others that its source would have."""
     exclude: list[str] = []
     head = f"{part.folder}/" if part.folder else ""
@@ -105,7 +107,7 @@ def _set_apart(part: Part, others: list[Part], tests: dict[str, list[str]]) -> P
     return msgspec.structs.replace(part, exclude=tuple(dict.fromkeys(exclude)))
 
 
-def _joined(part: Part, others: list[Part]) -> Part:
+def _joined(part: FoundTarget, others: list[FoundTarget]) -> FoundTarget:
     """Say by name which parts one builds on."""
     wanted = [
         other.name
@@ -117,7 +119,7 @@ def _joined(part: Part, others: list[Part]) -> Part:
     )
 
 
-def _named_apart(found: list[Part]) -> Iterator[Part]:
+def _named_apart(found: list[FoundTarget]) -> Iterator[FoundTarget]:
     """Give every part a name of its own that a flow file takes."""
     taken: set[str] = set()
     for part in found:
