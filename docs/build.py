@@ -25,10 +25,10 @@ REFERENCE = Path(__file__).parent / "reference"
 _SHOWN = (
     flow.Flow, target.Target, target.TestCommand, target.Proof, flow.Defaults, flow.Retry, flow.StageLimits, flow.Limits, flow.Role,
     flow.Lock, flow.Workflow, flow.Input, flow.Stage, flow.Loop, flow.Foreach, flow.Approval, flow.Publish, flow.Output,
-    target.Workspace, flow.Trigger,
+    target.WorkspaceNeeds, flow.Trigger,
 )  # fmt: skip
 _ENUMS = (
-    flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.May, flow.Scope, target.Report, target.Runner, flow.Style,
+    flow.FailureKind, flow.GateName, flow.Schema, flow.FieldType, flow.May, flow.LockScope, target.Report, target.Runner, flow.Style,
     flow.Choice, target.Clone,
 )  # fmt: skip
 _NOTE = "<!-- Made by docs/build.py (./run reference); do not edit. -->\n\n"
@@ -159,14 +159,14 @@ def _field(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> str:
     meta = next(
         (part for part in getattr(hint, "__metadata__", ()) if isinstance(part, msgspec.Meta)), None
     )
-    says = meta.description if meta is not None and meta.description else ""
+    meaning = meta.description if meta is not None and meta.description else ""
     default = "required" if field.required else _default(field)
-    return f"| `{field.name}` | {_type(hint)} | {default} | {says} |"
+    return f"| `{field.encode_name}` | {_type(hint)} | {default} | {meaning} |"
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
     value = field.default if field.default is not msgspec.NODEFAULT else None
-    if field.name in {"timeout", "idle_timeout"} and isinstance(value, float):
+    if field.encode_name in {"timeout", "idle_timeout"} and isinstance(value, float):
         return f"`{value:g}s`"
     if isinstance(value, msgspec.Struct):
         return "see there"

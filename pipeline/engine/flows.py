@@ -98,8 +98,8 @@ def check(world: World) -> Checked:
         )
         if found:
             mend = "known: " + ", ".join(NAMES)
-            source.complain("F205", ("agents", name, "prompt"), "; ".join(found), mend)
-    source.raise_complaints()
+            source.error("F205", ("agents", name, "prompt"), "; ".join(found), mend)
+    source.raise_errors()
     return Checked(flow, text, _digest(world, text, templates))
 
 
@@ -109,11 +109,11 @@ def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
     Raises `UsageProblem`.
     """
     from pipeline.language import graph
-    from pipeline.language.flow_order import Order
+    from pipeline.language.flow_order import StageOrder
 
     answers, known = [], []
     for workflow in flow.workflows:
-        order = Order(flow, workflow)
+        order = StageOrder(flow, workflow)
         known += list(order.steps)
         names = [
             next((name for name in order.steps if same_name(name, word)), "")

@@ -60,7 +60,7 @@ class Places:
         )
         self.included = Included(world.user.git, world.user.root, self.wants.link)
         self._pool.make_room = self.setups.make_room = lambda: disk.make_room(
-            world.repo_state, self.wants.disk, self._is_over
+            world.repo_state, self.wants.disk_bytes, self._is_over
         )
 
     def begin(self, base: str, base_tree: str) -> None:
@@ -139,8 +139,8 @@ class Places:
                 cwd=str(cwd),
                 env=env,
                 folder=str(folder),
-                timeout_s=self.wants.timeout,
-                idle_timeout_s=self.wants.timeout,
+                timeout_s=self.wants.timeout_s,
+                idle_timeout_s=self.wants.timeout_s,
                 on_orphan=OnOrphan.KILL,
                 locks=(str(running(self.setups.folder, name)),),
                 secrets=tuple(redact.secrets(env)),

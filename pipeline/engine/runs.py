@@ -32,7 +32,7 @@ from pipeline.files.rundir import LATEST, RunDir
 from pipeline.ids import branch_name, run_id, slug
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow import Choice
-from pipeline.language.flow_names import GIVEN
+from pipeline.language.flow_names import BUILTIN_INPUTS
 from pipeline.language.plan import Plan
 from pipeline.process.launch import Launcher
 from pipeline.repo.user import FALLBACK_AUTHOR
@@ -108,7 +108,7 @@ def checked_inputs(plan: Plan, order: Order) -> dict[str, str]:
     Raises `UsageProblem` that names all that is amiss.
     """
     wanted = plan.inputs[plan.workflow]
-    known = [name for name in wanted if name not in GIVEN]
+    known = [name for name in wanted if name not in BUILTIN_INPUTS]
     usual = f"trigger_workflow {order.workflow}"
     for name in order.inputs:
         if name not in known:

@@ -123,7 +123,7 @@ class Bench:
         """Run a check of a target on a tree, once."""
         key = (tree, target.folder, command)
         if key not in self._checked:
-            self._checked[key] = self.execute(tree, command, target.folder, target.test.timeout)
+            self._checked[key] = self.execute(tree, command, target.folder, target.test.timeout_s)
         return self._checked[key]
 
     def execute(self, tree: str, command: str, folder: str, timeout_s: float) -> Executed:
@@ -173,7 +173,7 @@ class Bench:
         call = runner.call(ask)
         for name, text in call.files.items():
             atomic.write_text(root / name, text, durable=False)
-        record = self._launch(call.argv, folder, call.env, target.folder, target.test.timeout)
+        record = self._launch(call.argv, folder, call.env, target.folder, target.test.timeout_s)
         if record.ending is not Ending.EXITED:
             problem = f"{command}: {record.reason or record.ending.value}"
             return TestRun(tree=tree, problem=problem, command=command)

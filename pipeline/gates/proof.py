@@ -117,7 +117,7 @@ def _try_faults(context: GateContext, target: Target, tried: _Tried) -> list[str
     """Try one target's faults within its limits; return what makes the gate fail."""
     wanted = list(_planned(context, target))
     rules = target.proof
-    deadline = Deadline(rules.timeout, context.awake)
+    deadline = Deadline(rules.timeout_s, context.awake)
     baseline = context.bench.baseline(context.base_tree, target)
     only = [] if baseline.duration_s < _WHOLE_SUITE_S else _new_test_files(context, target)
     noticed, missed = _mutated(context, target, tried)

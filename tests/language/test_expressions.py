@@ -13,10 +13,10 @@ from pipeline.language.expressions import (
     LIST,
     NUMBER,
     TEXT,
-    Name,
+    DottedName,
+    ExpressionError,
     Type,
     Unanswerable,
-    Wrong,
     check,
     evaluate,
     field_of,
@@ -26,7 +26,7 @@ from pipeline.language.expressions import (
 )
 from pipeline.language.flow import FieldType
 
-TYPES: Mapping[Name, Type] = {
+TYPES: Mapping[DottedName, Type] = {
     ("a", "n"): NUMBER,
     ("a", "t"): TEXT,
     ("a", "b"): BOOLEAN,
@@ -34,7 +34,7 @@ TYPES: Mapping[Name, Type] = {
     ("a", "w"): Type(FieldType.TEXT, ("small", "large")),
     ("item", "x"): Type(None),
 }
-VALUES: Mapping[Name, object] = {
+VALUES: Mapping[DottedName, object] = {
     ("a", "n"): 3,
     ("a", "t"): "x",
     ("a", "b"): True,
@@ -44,13 +44,13 @@ VALUES: Mapping[Name, object] = {
 }
 
 
-def type_of(name: Name, offset: int) -> Type:
+def type_of(name: DottedName, offset: int) -> Type:
     if name not in TYPES:
-        raise Wrong("unknown", offset)
+        raise ExpressionError("unknown", offset)
     return TYPES[name]
 
 
-def value_of(name: Name) -> object:
+def value_of(name: DottedName) -> object:
     if name not in VALUES:
         raise Unanswerable("missing")
     return VALUES[name]
@@ -93,24 +93,24 @@ def test_a_condition_is_typed_and_answered(text: str, answer: bool) -> None:
         ("a.w in ['tiny']", 8, "'tiny' is not among 'small' or 'large'"),
     ],
 )
-def test_what_does_not_fit_is_told_with_its_place(text: str, offset: int | None, what: str) -> None:
+def test_a_wrong_type_is_reported_with_its_place(text: str, offset: int | None, what: str) -> None:
     if offset is None:
         assert check(text, type_of).kind is FieldType.TEXT
         return
-    with pytest.raises(Wrong) as caught:
+    with pytest.raises(ExpressionError) as caught:
         check(text, type_of)
-    assert (caught.value.offset, caught.value.what) == (offset, what)
+    assert (caught.value.offset, caught.value.message) == (offset, what)
 
 
 @pytest.mark.parametrize(
-    ("text", "mend"),
+    ("text", "hint"),
     [
         ("a.n = 3", "compare with =="),
         ("a.b && a.n", "write `and`"),
         ("a.b || a.n", "write `or`"),
         ("!a.b", "write `not`"),
-        ("${{ a.b }}", "an expression stands alone, without ${{ }}"),
-        ("sdk-analyst.done", "a stage called sdk-analyst is written sdk_analyst here"),
+        ("${{ a.b }}", "write the expression alone, without ${{ }}"),
+        ("sdk-analyst.done", "write sdk_analyst here for a stage called sdk-analyst"),
         ("1 < a.n < 3", "join comparisons with `and`"),
         ("a.b == ", "for example: planner.plan.size == 'large'"),
         ("__import__('os').system('x')", ""),
@@ -125,15 +125,15 @@ def test_what_does_not_fit_is_told_with_its_place(text: str, offset: int | None,
         ("", ""),
     ],
 )
-def test_what_has_no_meaning_is_refused(text: str, mend: str) -> None:
-    with pytest.raises(Wrong) as caught:
+def test_what_is_not_supported_is_an_error(text: str, hint: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
         parse(text)
-    assert mend in caught.value.mend or not mend
+    assert hint in caught.value.hint or not hint
 
 
 def test_long_and_deep_texts_are_refused_at_once() -> None:
     for text in ("a" * (LENGTH_MAX + 1), "(" * 200, "not " * 74 + "a.b ==", "[" * 150 + "]" * 150):
-        with pytest.raises(Wrong):
+        with pytest.raises(ExpressionError):
             parse(text)
 
 
@@ -189,5 +189,5 @@ def test_answers_are_those_that_python_gives(text: str) -> None:
 
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    with suppress(Wrong):
+    with suppress(ExpressionError):
         parse(text)
