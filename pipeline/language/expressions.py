@@ -158,19 +158,19 @@ def dotted(node: ast.expr) -> DottedName:
 
 def names(text: str) -> list[tuple[DottedName, int]]:
     """Return the dotted names of a valid expression, with the offset of each."""
-    found: list[tuple[DottedName, int]] = []
+    pairs: list[tuple[DottedName, int]] = []
 
     def walk(node: ast.AST) -> None:
         if isinstance(node, ast.expr) and (name := dotted(node)):
             if name[0] not in _WORDS:
-                found.append((name, node.col_offset))
+                pairs.append((name, node.col_offset))
             return
         for child in ast.iter_child_nodes(node):
             if not (isinstance(node, ast.Call) and child is node.func):
                 walk(child)
 
     walk(parse(text))
-    return found
+    return pairs
 
 
 def check(text: str, type_of: Callable[[DottedName, int], Type]) -> Type:

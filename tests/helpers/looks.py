@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.engine import adopt, flows
 from pipeline.language import flow_check, flow_file
 from pipeline.survey.look import Fact, FoundTarget, Look
-from pipeline.survey.survey import Survey, parts
+from pipeline.survey.survey import Survey, find_targets
 
 SHIPPED = Path(__file__).parents[2] / "agents" / "flow.yaml"
 PYTHON = {
@@ -17,7 +17,7 @@ PYTHON = {
 
 
 class Tree:
-    """A folder with files, a PATH with programs of these names, and what the survey says of them."""
+    """A folder with files, a PATH with programs of these names, and what the survey finds."""
 
     def __init__(self, folder: Path, files: Mapping[str, str], programs: str = "python3") -> None:
         self.root = folder / "repo"
@@ -33,7 +33,7 @@ class Tree:
         self.look = Look(self.root, list(files), {"PATH": str(folder / "bin")})
         self.parts: list[FoundTarget]
         self.facts: list[Fact]
-        self.parts, self.facts = parts(self.look)
+        self.parts, self.facts = find_targets(self.look)
 
     @property
     def part(self) -> FoundTarget:
