@@ -31,9 +31,9 @@ from pipeline.files.journal import Journal
 from pipeline.files.rundir import LATEST, RunDir
 from pipeline.ids import branch_name, run_id, slug
 from pipeline.language.diagnostics import did_you_mean
-from pipeline.language.flow import Choice
 from pipeline.language.flow_names import BUILTIN_INPUTS
 from pipeline.language.plan import Plan
+from pipeline.language.publishing import Choice
 from pipeline.process.launch import Launcher
 from pipeline.repo.user import FALLBACK_AUTHOR
 

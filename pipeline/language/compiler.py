@@ -189,12 +189,9 @@ class _Compiler:
         order = (len(self.nodes),)
         self.nodes[node_id] = Node(id=node_id, kind=kind, workflow=self.workflow, order=order)
         children, body = self._inside(stage, kind, node_id, place)
-        self.follow_ups += [
-            word
-            for _, word in follow_ups(
-                {name: msgspec.structs.replace(stage, parallel=None, stages=None)}
-            )
-        ]
+        # The stages inside a group report their own follow-ups when they are added.
+        alone = msgspec.structs.replace(stage, parallel=None, stages=None)
+        self.follow_ups += [word for _, word in follow_ups({name: alone})]
         writes = writes_of(self.flow, stage)
         loop = stage.loop
         self.nodes[node_id] = Node(
@@ -209,12 +206,9 @@ class _Compiler:
             refs=self._refs(stage, place),
             locks=tuple(sorted(stage.lock)),
             writes=writes,
-            reads=None
-            if stage.reads is None
-            else (*expand_globs(self.flow.targets, stage.reads), *writes),
+            reads=self._reads(stage, writes),
             may=stage.may,
-            must_change=kind is Kind.AGENT
-            and any(self.flow.locks[lock].paths for lock in stage.lock),
+            must_change=self._must_change(stage),
             outputs=stage.outputs,
             gates=stage.gates,
             retry=stage.retry or self.defaults.retry,
@@ -237,6 +231,17 @@ class _Compiler:
             item=place.item,
         )
         return node_id
+
+    def _reads(self, stage: Stage, writes: tuple[Glob, ...]) -> tuple[Glob, ...] | None:
+        """Return the paths in a stage's workspace, None for all; it always has what it may write."""
+        if stage.reads is None:
+            return None
+        return (*expand_globs(self.flow.targets, stage.reads), *writes)
+
+    def _must_change(self, stage: Stage) -> bool:
+        """Return whether it is a failure when the stage changes nothing: an agent with a lock."""
+        held = (self.flow.locks[lock] for lock in stage.lock)
+        return stage.agent is not None and any(lock.paths for lock in held)
 
     def _inside(
         self, stage: Stage, kind: Kind, node_id: str, place: _Place

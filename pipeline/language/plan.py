@@ -20,10 +20,10 @@ from pipeline.language.flow import (
     Loop,
     May,
     Output,
-    Publish,
     Retry,
     StageLimits,
 )
+from pipeline.language.publishing import Publish
 from pipeline.language.target import Target, WorkspaceNeeds
 from pipeline.language.words import Template
 

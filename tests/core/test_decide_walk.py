@@ -78,7 +78,6 @@ from pipeline.language.flow import (
     Loop,
     May,
     Output,
-    Publish,
     Retry,
     Role,
     Stage,
@@ -86,6 +85,7 @@ from pipeline.language.flow import (
     Workflow,
 )
 from pipeline.language.plan import Kind, Node, Plan
+from pipeline.language.publishing import Publish
 from pipeline.language.words import Count, Duration, Expression, Name, Template
 
 PROFILE = settings(

@@ -17,8 +17,9 @@ from pipeline.engine.publishing import wording
 from pipeline.engine.result import Commit, newest_gate
 from pipeline.engine.world import World
 from pipeline.errors import UsageProblem
-from pipeline.language.flow import Choice, GateName, Publish
+from pipeline.language.flow import GateName
 from pipeline.language.plan import Plan
+from pipeline.language.publishing import Choice, Publish
 from pipeline.repo.git import GitError
 from pipeline.repo.store import Store
 from pipeline.repo.user import FALLBACK_AUTHOR
