@@ -100,12 +100,12 @@ def _without_overlap(target: Target) -> Target:
 
 
 def expand_lock(flow: Flow, lock: Lock) -> Lock:
-    """Replace `{{ source }}` and `{{ tests }}` by the targets' paths."""
+    """Replace `{{ source }}` and `{{ tests }}` with the targets' paths."""
     return Lock(paths=expand_globs(flow.targets, lock.paths), scope=lock.scope)
 
 
 def expand_globs(targets: Sequence[Target], patterns: tuple[Glob, ...]) -> tuple[Glob, ...]:
-    """Replace `{{ source }}`, `{{ tests }}` and `{{ TARGET.source }}` by the targets' paths."""
+    """Replace `{{ source }}`, `{{ tests }}` and `{{ TARGET.source }}` with the targets' paths."""
     known = stand_ins(targets)
     out: list[Glob] = []
     for pattern in patterns:

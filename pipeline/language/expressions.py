@@ -213,7 +213,7 @@ def _want(node: ast.expr, type_of: Callable[[DottedName, int], Type], wanted: Ty
     if actual.kind not in {None, wanted.kind}:
         what = "true or false" if wanted is BOOLEAN else f"a {wanted.description}"
         hint = "compare it with something" if wanted is BOOLEAN else ""
-        message = f"this is {actual.description}, where {what} is needed"
+        message = f"expected {what}, got {actual.description}"
         raise ExpressionError(message, node.col_offset, hint)
 
 
@@ -228,10 +228,10 @@ def _compared(
             _want(left, type_of, NUMBER)
             _want(other_node, type_of, NUMBER)
         if None not in {one.kind, other.kind} and one.kind is not other.kind:
-            message = f"{one.description} is never {other.description}"
+            message = f"cannot compare {one.description} with {other.description}"
             raise ExpressionError(message, other_node.col_offset, "compare values of one type")
         if one.words and other.words and not set(one.words) & set(other.words):
-            message = f"{other.description} is not among {one.description}"
+            message = f"{other.description} is not one of {one.description}"
             raise ExpressionError(message, other_node.col_offset)
     return BOOLEAN
 

@@ -107,7 +107,7 @@ def _check(
 
 def _require(actual: Type, wanted: Type, hint: str) -> None:
     if actual.kind not in {None, wanted.kind}:
-        message = f"this is {actual.description}, where {wanted.description} is needed"
+        message = f"expected a {wanted.description}, got {actual.description}"
         raise ExpressionError(message, 0, hint)
 
 

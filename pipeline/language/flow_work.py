@@ -48,7 +48,7 @@ def _check_paths(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
     check_globs(source, (*here, "reads"), stage.reads or (), known)
     for name in stage.env:
         if name.startswith("PIPELINE_"):
-            message = f"{name} is reserved for the engine, which sets it for every stage"
+            message = f"{name}: variables that begin with PIPELINE_ are reserved for the engine"
             source.error_at_key("F114", (*here, "env", name), message, "use another name")
 
 

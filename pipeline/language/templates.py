@@ -27,7 +27,7 @@ def is_name(word: str) -> bool:
 
 
 def fill(text: str, value_of: Callable[[DottedName], object]) -> str:
-    """Replace the names by their values; a value that was filled in is never expanded again.
+    """Replace the names with their values; a value that was filled in is never expanded again.
 
     Raises `Unanswerable`.
     """

@@ -82,15 +82,15 @@ def test_a_condition_is_typed_and_answered(text: str, answer: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "offset", "what"),
     [
-        ("a.n == 'x'", 7, "number is never 'x'"),
+        ("a.n == 'x'", 7, "cannot compare number with 'x'"),
         ("a.t", None, ""),
-        ("a.n and a.b", 0, "this is number, where true or false is needed"),
-        ("not a.t", 4, "this is text, where true or false is needed"),
-        ("a.b < 3", 0, "this is boolean, where a number is needed"),
-        ("a.w == 'smal'", 7, "'smal' is not among 'small' or 'large'"),
-        ("length(a.n) > 1", 7, "this is number, where a list is needed"),
+        ("a.n and a.b", 0, "expected true or false, got number"),
+        ("not a.t", 4, "expected true or false, got text"),
+        ("a.b < 3", 0, "expected a number, got boolean"),
+        ("a.w == 'smal'", 7, "'smal' is not one of 'small' or 'large'"),
+        ("length(a.n) > 1", 7, "expected a list, got number"),
         ("b.c == 1", 0, "unknown"),
-        ("a.w in ['tiny']", 8, "'tiny' is not among 'small' or 'large'"),
+        ("a.w in ['tiny']", 8, "'tiny' is not one of 'small' or 'large'"),
     ],
 )
 def test_a_wrong_type_is_reported_with_its_place(text: str, offset: int | None, what: str) -> None:
