@@ -233,7 +233,7 @@ class _Compiler:
         return node_id
 
     def _reads(self, stage: Stage, writes: tuple[Glob, ...]) -> tuple[Glob, ...] | None:
-        """Return the paths in a stage's workspace, None for all; it always has what it may write."""
+        """Return the paths in a stage's workspace (None for all), always with what it may write."""
         if stage.reads is None:
             return None
         return (*expand_globs(self.flow.targets, stage.reads), *writes)
