@@ -49,17 +49,17 @@ def branch_name(template: str, feature: str, run: str) -> str:
     return template.replace("{feature}", slug(feature)).replace("{run_id}", run)
 
 
-def branch_complaint(template: str) -> str:
-    """Say what is wrong with a template for branches; empty when it will do."""
+def why_invalid_branch(template: str) -> str:
+    """Return what is wrong with a template for branch names; empty when it is valid."""
     if "{run_id}" not in template:
         return "{run_id} is missing: two runs would have one branch"
     name = branch_name(template, "feature", "20260102-030405-0a1b2c3d")
     if "{" in name or "}" in name:
-        return "only {feature} and {run_id} can stand in braces"
+        return "only {feature} and {run_id} can be used in braces"
     if not _BRANCH.fullmatch(name) or any(part in name for part in ("..", "//", "/.", "./", "/-")):
-        return "git, or a forge, would not take this name"
+        return "git or a forge would reject this name"
     return (
-        "" if not name.endswith((".lock", ".", "/")) else "git would not take a name with this end"
+        "" if not name.endswith((".lock", ".", "/")) else "git would reject a name with this ending"
     )
 
 

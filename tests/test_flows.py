@@ -1,7 +1,7 @@
 """The conformance suite of the flow language: one file in `tests/flows/` each, run through the command line.
 
-A wrong flow has a `§` before each place that a complaint must point at, and in the order of these marks
-lines that say which: `# error CODE a part of the complaint`. A right flow says what is to happen:
+A wrong flow has a `§` before each place that an error must point at, and in the order of these marks
+lines that say which: `# error CODE a part of the message`. A right flow says what is to happen:
 
     # $ COMMAND          RUN stands for the newest run; without one: trigger_workflow main "an idea"
     # exit N             the command's exit status
@@ -31,7 +31,7 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 WRONG = [path for path in FILES if "# error " in path.read_text()]
 RIGHT = [path for path in FILES if path not in WRONG]
 FIRST = '$ trigger_workflow main "an idea"'
-COMPLAINT = re.compile(
+ERROR = re.compile(
     r"^error\[(F\d+)\]: (.*)\n +--> agents/flow\.yaml:(\d+):(\d+)((?:\n.+)*)", re.MULTILINE
 )
 
@@ -43,13 +43,13 @@ class Step(msgspec.Struct):
     wants: list[tuple[str, list[str]]]
 
 
-def told_lines(text: str) -> list[str]:
+def expected_lines(text: str) -> list[str]:
     return [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
 
 
 def steps(text: str) -> list[Step]:
     found: list[Step] = []
-    lines = told_lines(text)
+    lines = expected_lines(text)
     for line in lines if lines[0].startswith("$ ") else [FIRST, *lines]:
         word, _, rest = line.partition(" ")
         if word == "$":
@@ -65,7 +65,7 @@ def test_there_are_as_many_cases_as_promised() -> None:
 
 
 @pytest.mark.parametrize("path", WRONG, ids=lambda path: path.stem)
-def test_a_wrong_flow_is_told_with_every_place(path: Path, tmp_path: Path) -> None:
+def test_a_wrong_flow_has_an_error_at_every_marked_place(path: Path, tmp_path: Path) -> None:
     marked = path.read_text()
     places = [
         (number, len(line[: found.start()].replace("§", "")) + 1)
@@ -75,16 +75,18 @@ def test_a_wrong_flow_is_told_with_every_place(path: Path, tmp_path: Path) -> No
     bare = Bare(tmp_path, marked.replace("§", ""))
     done = bare.run("pipeline", "flow", "check")
     assert done.returncode == 2, done.stdout + done.stderr
-    told = [
+    reported = [
         (code, (int(line), int(column)), f"{message}{rest}")
-        for code, message, line, column, rest in COMPLAINT.findall(done.stderr)
+        for code, message, line, column, rest in ERROR.findall(done.stderr)
     ]
-    wanted = [line.split(" ", 2)[1:] for line in told_lines(marked) if line.startswith("error ")]
-    assert [(code, place) for code, place, _ in told] == [
+    wanted = [
+        line.split(" ", 2)[1:] for line in expected_lines(marked) if line.startswith("error ")
+    ]
+    assert [(code, place) for code, place, _ in reported] == [
         (code, place) for (code, *_), place in zip(wanted, places, strict=True)
     ], done.stderr
-    for (_, _, complaint), (_, *part) in zip(told, wanted, strict=True):
-        assert not part or part[0] in complaint, complaint
+    for (_, _, error), (_, *part) in zip(reported, wanted, strict=True):
+        assert not part or part[0] in error, error
     assert bare.run_ids() == []
 
 

@@ -40,7 +40,7 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
         found = flows.check(world, source)
     except FlowProblem as problem:
         if as_json:
-            print_json({"schema_version": 1, "sound": False, "errors": problem.complaints})
+            print_json({"schema_version": 1, "sound": False, "errors": problem.diagnostics})
         raise
     if pair is not None:
         answers = flows.why_parallel(found, *pair)

@@ -305,7 +305,7 @@ def _asks(state: RunState, now: datetime) -> tuple[list[Command], list[datetime 
 
 
 def _deadline(node: Node, now: datetime) -> datetime | None:
-    timeout = node.approval.timeout if node.approval is not None else None
+    timeout = node.approval.timeout_s if node.approval is not None else None
     return None if timeout is None else now + timedelta(seconds=timeout)
 
 

@@ -8,7 +8,7 @@ from pipeline.core.state import RunState
 from pipeline.core.unfold import items_of
 from pipeline.language import expressions, templates
 from pipeline.language.compiler import named
-from pipeline.language.expressions import Name, Unanswerable
+from pipeline.language.expressions import DottedName, Unanswerable
 from pipeline.language.plan import Node
 
 _ASKED = {
@@ -19,10 +19,10 @@ _ASKED = {
 """What conditions ask of a stage; one that a person cancelled has failed."""
 
 
-def value_of(state: RunState, node: Node) -> Callable[[Name], object]:
+def value_of(state: RunState, node: Node) -> Callable[[DottedName], object]:
     """Return what gives the value of a name as this stage sees it; that raises `Unanswerable`."""
 
-    def find(name: Name) -> object:
+    def find(name: DottedName) -> object:
         match name[0]:
             case "inputs":
                 return expressions.field_of(inputs_of(state, node), name[1:])
@@ -61,7 +61,7 @@ def inputs_of(state: RunState, node: Node) -> dict[str, object]:
     return usual | {name: fill(state, call, text) for name, text in call.inputs.items()}
 
 
-def _of_stage(state: RunState, node: Node, name: Name) -> object:
+def _of_stage(state: RunState, node: Node, name: DottedName) -> object:
     target = node.refs.get(name[0], "")
     if target not in state.nodes or len(name) < 2:
         raise Unanswerable(f"there is no stage {name[0]!r}")

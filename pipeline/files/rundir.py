@@ -15,7 +15,7 @@ from pipeline.files import atomic
 from pipeline.files.journal import NAME as JOURNAL
 from pipeline.files.trees import files_below, remove
 from pipeline.ids import lock_file_name, stage_folder
-from pipeline.language.flow import Scope as LockScope
+from pipeline.language.flow import LockScope
 
 RUNS = "docs/status/runs"
 LATEST = "docs/status/latest"

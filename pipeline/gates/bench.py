@@ -122,7 +122,7 @@ class Bench:
         """Run a check of a target on a tree, once."""
         key = (tree, target.folder, command)
         if key not in self._checked:
-            self._checked[key] = self.execute(tree, command, target.folder, target.test.timeout)
+            self._checked[key] = self.execute(tree, command, target.folder, target.test.timeout_s)
         return self._checked[key]
 
     def execute(self, tree: str, command: str, folder: str, timeout_s: float) -> Executed:
@@ -171,7 +171,7 @@ class Bench:
         for name, text in command_line.files.items():
             atomic.write_text(root / name, text, durable=False)
         argv, variables = command_line.argv, command_line.env
-        timeout_s, inside = target.test.timeout, target.folder
+        timeout_s, inside = target.test.timeout_s, target.folder
         record = self._launch(
             self._request(Purpose.TEST, argv, folder, inside, timeout_s, variables)
         )

@@ -68,7 +68,7 @@ def stryker(
     words += ["--testRunner", _RUNNERS[runner]] if runner in _RUNNERS else []
     guard = f"command -v stryker >/dev/null || exit {NOT_INSTALLED}"
     line = f"{guard}; {shlex.join(words)}; echo; echo {_MARK}; cat reports/mutation/mutation.json"
-    done = bench.execute(tree, line, target.folder, target.proof.timeout)
+    done = bench.execute(tree, line, target.folder, target.proof.timeout_s)
     if done.code == NOT_INSTALLED:
         return Mutated(problem="no mutator is installed")
     if done.problem:

@@ -158,7 +158,7 @@ def _try_faults(context: GateContext, target: Target, tried: _Tried) -> list[str
     wanted = list(_planned(context, target))
     rules = target.proof
     tried.switched_off = tried.switched_off and not rules.faults
-    deadline = Deadline(rules.timeout, context.awake)
+    deadline = Deadline(rules.timeout_s, context.awake)
     baseline = context.bench.baseline(context.base_tree, target)
     only = [] if baseline.duration_s < _WHOLE_SUITE_S else _new_test_files(context, target)
     noticed, survivors = _mutated(context, target, tried)

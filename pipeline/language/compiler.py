@@ -1,6 +1,6 @@
-"""A checked `Flow` into a `Plan`.
+"""Compile a checked `Flow` into a `Plan`.
 
-Names into ids, defaults filled in, called workflows put in their place.
+Names become ids, defaults are filled in, and called workflows are put where they are called.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,22 +19,23 @@ STAR = "*"
 """Stands for an item's key in the ids of a foreach's body."""
 
 _KINDS = {
-    "agent": Kind.AGENT, "run": Kind.RUN, "parallel": Kind.PARALLEL, "loop": Kind.LOOP, "foreach": Kind.FOREACH,
-    "workflow": Kind.WORKFLOW, "approval": Kind.APPROVAL, "publish": Kind.PUBLISH,
+    "agent": Kind.AGENT, "run": Kind.RUN, "parallel": Kind.PARALLEL, "loop": Kind.LOOP,
+    "foreach": Kind.FOREACH, "workflow": Kind.WORKFLOW,
+    "approval": Kind.APPROVAL, "publish": Kind.PUBLISH,
 }  # fmt: skip
 KIND_KEYS = tuple(_KINDS)
-"""The keys that say a stage's kind; exactly one of them stands in a stage."""
+"""The keys that set a stage's kind; a stage has exactly one of them."""
 
 
 def kind_of(stage: Stage) -> Kind:
-    """Tell a stage's kind; the checks make sure that exactly one key says it."""
+    """Return a stage's kind; the checks make sure that exactly one key sets it."""
     return next((kind for key, kind in _KINDS.items() if getattr(stage, key) is not None), Kind.RUN)
 
 
 def inner_of(stage: Stage) -> tuple[str, Mapping[str, Stage]] | None:
-    """Return the stages inside a group, with the key they stand under.
+    """Return the stages inside a group, with the key that holds them.
 
-    None for what is no group.
+    None for a stage that is not a group.
     """
     if stage.parallel is not None:
         return "parallel", stage.parallel
@@ -47,7 +48,7 @@ def until_stage(loop: Loop) -> str:
 
 
 def follow_ups(stages: Mapping[str, Stage]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Go through the workflows that are started when a stage fails for good, each with the path of its key."""
+    """Yield the workflows that start when a stage has failed for good, with the path of the key."""
     for name, stage in stages.items():
         if stage.on_failure not in {FAIL, CONTINUE}:
             yield (name, "on_failure"), stage.on_failure
@@ -58,8 +59,8 @@ def follow_ups(stages: Mapping[str, Stage]) -> Iterator[tuple[tuple[str, ...], s
 
 
 def compile_plan(flow: Flow, workflow: str) -> Plan:
-    """Compile one workflow and those that it can start; the flow must have passed the checks."""
-    flow = msgspec.structs.replace(flow, targets=tuple(map(_apart, flow.targets)))
+    """Compile a workflow and those that it can start; the flow must have passed the checks."""
+    flow = msgspec.structs.replace(flow, targets=tuple(map(_without_overlap, flow.targets)))
     nodes: dict[str, Node] = {}
     bodies: dict[str, tuple[Node, ...]] = {}
     roots: dict[str, tuple[str, ...]] = {}
@@ -84,13 +85,13 @@ def compile_plan(flow: Flow, workflow: str) -> Plan:
         inputs={name: flow.workflows[name].inputs for name in roots},
         usd=flow.limits.usd,
         tokens=flow.limits.tokens,
-        wall_s=flow.limits.wall,
+        wall_s=flow.limits.wall_s,
         workspace=flow.workspace,
     )
 
 
-def _apart(target: Target) -> Target:
-    """Take the tests out of a target's source, and what it excludes out of both."""
+def _without_overlap(target: Target) -> Target:
+    """Exclude the tests from a target's source, and its `exclude` from both."""
     source = tuple(
         Glob(globs.but_not(glob, (*target.tests, *target.exclude))) for glob in target.source
     )
@@ -99,12 +100,12 @@ def _apart(target: Target) -> Target:
 
 
 def expand_lock(flow: Flow, lock: Lock) -> Lock:
-    """Put the targets' paths in the place of `{{ source }}` and `{{ tests }}`."""
+    """Replace `{{ source }}` and `{{ tests }}` with the targets' paths."""
     return Lock(paths=expand_globs(flow.targets, lock.paths), scope=lock.scope)
 
 
 def expand_globs(targets: Sequence[Target], patterns: tuple[Glob, ...]) -> tuple[Glob, ...]:
-    """Put the targets' paths in the place of `{{ source }}`, `{{ tests }}` and `{{ TARGET.source }}`."""
+    """Replace `{{ source }}`, `{{ tests }}` and `{{ TARGET.source }}` with the targets' paths."""
     known = stand_ins(targets)
     out: list[Glob] = []
     for pattern in patterns:
@@ -118,8 +119,8 @@ def expand_globs(targets: Sequence[Target], patterns: tuple[Glob, ...]) -> tuple
 
 
 def stand_ins(targets: Sequence[Target]) -> dict[str, list[Glob]]:
-    """Name everything that can stand for paths, with the paths."""
-    separate = [_apart(target) for target in targets]
+    """Return the names that can stand for paths, with their paths."""
+    separate = [_without_overlap(target) for target in targets]
     known: dict[str, list[Glob]] = {}
     for word in ("source", "tests"):
         known[word] = [glob for target in separate for glob in attrgetter(word)(target)]
@@ -130,13 +131,13 @@ def stand_ins(targets: Sequence[Target]) -> dict[str, list[Glob]]:
 
 
 def writes_of(flow: Flow, stage: Stage) -> tuple[Glob, ...]:
-    """List what a stage may write: its locks' paths and its own."""
+    """Return the paths that a stage may write: those of its locks and its own."""
     held = [glob for lock in stage.lock if lock in flow.locks for glob in flow.locks[lock].paths]
     return expand_globs(flow.targets, (*held, *stage.writes))
 
 
 def ids_of(stages: Mapping[str, Stage], prefix: str) -> dict[str, str]:
-    """Give every stage of a workflow its id, those inside groups included.
+    """Return the id of every stage of a workflow by its name, including those inside groups.
 
     Names are unique in a workflow.
     """
@@ -149,14 +150,14 @@ def ids_of(stages: Mapping[str, Stage], prefix: str) -> dict[str, str]:
 
 
 def named(word: str, names: Collection[str]) -> str | None:
-    """Find the stage that a word of an expression means; `-` and `_` are alike."""
+    """Return the name that a word of an expression means; `-` and `_` are alike."""
     return word if word in names else next((name for name in names if same_name(name, word)), None)
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where stages are put: under which prefix and parent, in which call and item.
+    """Where stages are added: under which prefix and parent, in which call and item.
 
-    `ids` finds their workflow's.
+    `ids` has the ids of their whole workflow.
     """
 
     prefix: str
@@ -167,7 +168,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Compiler:
-    """Adds one workflow's stages to the table."""
+    """Adds the stages of one workflow to the table of nodes."""
 
     def __init__(
         self, flow: Flow, workflow: str, nodes: dict[str, Node], bodies: dict[str, tuple[Node, ...]]
@@ -188,12 +189,9 @@ class _Compiler:
         order = (len(self.nodes),)
         self.nodes[node_id] = Node(id=node_id, kind=kind, workflow=self.workflow, order=order)
         children, body = self._inside(stage, kind, node_id, place)
-        self.follow_ups += [
-            word
-            for _, word in follow_ups(
-                {name: msgspec.structs.replace(stage, parallel=None, stages=None)}
-            )
-        ]
+        # The stages inside a group report their own follow-ups when they are added.
+        alone = msgspec.structs.replace(stage, parallel=None, stages=None)
+        self.follow_ups += [word for _, word in follow_ups({name: alone})]
         writes = writes_of(self.flow, stage)
         loop = stage.loop
         self.nodes[node_id] = Node(
@@ -208,18 +206,15 @@ class _Compiler:
             refs=self._refs(stage, place),
             locks=tuple(sorted(stage.lock)),
             writes=writes,
-            reads=None
-            if stage.reads is None
-            else (*expand_globs(self.flow.targets, stage.reads), *writes),
+            reads=self._reads(stage, writes),
             may=stage.may,
-            must_change=kind is Kind.AGENT
-            and any(self.flow.locks[lock].paths for lock in stage.lock),
+            must_change=self._must_change(stage),
             outputs=stage.outputs,
             gates=stage.gates,
             retry=stage.retry or self.defaults.retry,
             on_failure=stage.on_failure,
-            timeout_s=stage.timeout or self.defaults.timeout,
-            idle_timeout_s=stage.idle_timeout or self.defaults.idle_timeout,
+            timeout_s=stage.timeout_s or self.defaults.timeout_s,
+            idle_timeout_s=stage.idle_timeout_s or self.defaults.idle_timeout_s,
             limits=self._limits(stage),
             env=stage.env,
             inputs=self._inputs(stage),
@@ -237,10 +232,21 @@ class _Compiler:
         )
         return node_id
 
+    def _reads(self, stage: Stage, writes: tuple[Glob, ...]) -> tuple[Glob, ...] | None:
+        """Return the paths in a stage's workspace (None for all), always with what it may write."""
+        if stage.reads is None:
+            return None
+        return (*expand_globs(self.flow.targets, stage.reads), *writes)
+
+    def _must_change(self, stage: Stage) -> bool:
+        """Return whether it is a failure when the stage changes nothing: an agent with a lock."""
+        held = (self.flow.locks[lock] for lock in stage.lock)
+        return stage.agent is not None and any(lock.paths for lock in held)
+
     def _inside(
         self, stage: Stage, kind: Kind, node_id: str, place: _Place
     ) -> tuple[tuple[str, ...], str]:
-        """Add what a group holds; return its children, and for a foreach the name of its body."""
+        """Add what is inside a group; return its children, or the body's name of a foreach."""
         if kind is Kind.WORKFLOW:
             called, prefix = self.flow.workflows[str(stage.workflow)].stages, f"{node_id}:"
             ids = ids_of(called, prefix)
@@ -257,37 +263,39 @@ class _Compiler:
         ) if inner else (), ""
 
     def _body(self, stages: Mapping[str, Stage], node_id: str, place: _Place) -> tuple[Node, ...]:
-        """Compile a foreach's stages aside, with `*` for the item's key."""
+        """Compile a foreach's stages into a table of their own, with `*` for the item's key."""
         item = f"{node_id}:{STAR}"
-        aside = _Compiler(self.flow, self.workflow, {}, self.bodies)
-        aside.add_all(
+        separate = _Compiler(self.flow, self.workflow, {}, self.bodies)
+        separate.add_all(
             stages, msgspec.structs.replace(place, prefix=f"{item}:", parent=item, item=item)
         )
-        self.follow_ups += aside.follow_ups
-        return tuple(aside.nodes.values())
+        self.follow_ups += separate.follow_ups
+        return tuple(separate.nodes.values())
 
     def _refs(self, stage: Stage, place: _Place) -> dict[str, str]:
         texts = [text for text in (stage.when, stage.foreach.over if stage.foreach else "") if text]
         words = {name[0] for text in texts for name, _ in expressions.names(text)}
-        asked = [stage.approval.ask] if stage.approval else []
-        filled = [*stage.env.values(), *stage.inputs.values(), *asked]
+        questions = [stage.approval.ask] if stage.approval else []
+        filled = [*stage.env.values(), *stage.inputs.values(), *questions]
         words |= {word.partition(".")[0] for text in filled for word, _ in templates.places(text)}
         return {word: place.ids[name] for word in sorted(words) if (name := named(word, place.ids))}
 
     def _inputs(self, stage: Stage) -> dict[str, Template]:
-        """Take a called workflow's inputs: those given, and the defaults of the others."""
+        """Return a called workflow's inputs: those given, and the defaults of the others."""
         if stage.workflow is None:
             return {}
         wanted = self.flow.workflows[stage.workflow].inputs
-        return {name: Template(given.default) for name, given in wanted.items()} | stage.inputs
+        return {
+            name: Template(declared.default) for name, declared in wanted.items()
+        } | stage.inputs
 
     def _limits(self, stage: Stage) -> StageLimits:
-        own, usual = stage.limits or StageLimits(), self.defaults.limits
+        own, default = stage.limits or StageLimits(), self.defaults.limits
         if stage.agent is None:
             return own
         return StageLimits(
-            usd=usual.usd if own.usd is None else own.usd,
-            tokens=usual.tokens if own.tokens is None else own.tokens,
+            usd=default.usd if own.usd is None else own.usd,
+            tokens=default.tokens if own.tokens is None else own.tokens,
         )
 
     def _player(self, stage: Stage) -> Player | None:

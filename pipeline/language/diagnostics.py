@@ -1,7 +1,4 @@
-"""What is wrong with a file a person wrote: where, what, and the mend.
-
-Shown like a compiler does.
-"""
+"""Errors in a file that a person wrote, shown as a compiler does: what, where, and a hint."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 _LINE, _BEFORE = 200, 150
-"""How much of a long line is shown, and how much of that at most before the place that is meant."""
+"""How many characters of a long line are shown, and at most how many of those before the error."""
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """A place in a text: 1-based line and column, how many letters are meant, and in which file."""
+    """A place in a text: 1-based line and column, the number of characters, and the file."""
 
     line: int
     column: int
@@ -22,7 +19,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
-    """One complaint: a stable code, the sentence, the place, and the mend."""
+    """One error: a stable code, the message, the place, and a hint in `help`."""
 
     code: str
     message: str
@@ -31,9 +28,9 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def render(diagnostics: Sequence[Diagnostic], texts: Mapping[str, str], name: str) -> str:
-    """Show all complaints, in the order of their lines.
+    """Return all errors as text, in the order of their lines.
 
-    `texts` holds each file by name, `name` is the main one.
+    `texts` has each file by name, `name` is the main one.
     """
     lines = {file: text.splitlines() for file, text in texts.items()}
     ordered = sorted(
@@ -45,7 +42,7 @@ def render(diagnostics: Sequence[Diagnostic], texts: Mapping[str, str], name: st
     ]
     count = f"{len(ordered)} error" + ("" if len(ordered) == 1 else "s")
     more = (
-        f"\nwhat a code means, with an example: pipeline explain {ordered[0].code}"
+        f"\nfor the meaning of a code, with an example: pipeline explain {ordered[0].code}"
         if ordered
         else ""
     )

@@ -1,11 +1,9 @@
-"""Conditions in a flow: `planner.plan.size == 'large' and not checks.failed`.
+"""Parse, type-check and evaluate conditions: `planner.plan.size == 'large' and not checks.failed`.
 
-Read, typed, answered.
-
-The grammar is a small part of Python's: `and`, `or`, `not`, brackets, `==`, `!=`, `<`, `<=`, `>`,
-`>=`, `in [..]`, text in quotes, numbers, `true`, `false`, `length(list)`, and dotted names. A name
-starts at a stage (`-` and `_` alike), at `inputs` or at `item`. What cannot be answered is never
-taken for false: `evaluate` raises, and the stage fails (fail-closed).
+The grammar is a small part of Python's: `and`, `or`, `not`, parentheses, `==`, `!=`, `<`, `<=`,
+`>`, `>=`, `in [..]`, text in quotes, numbers, `true`, `false`, `length(list)`, and dotted names. A
+name starts with a stage (`-` and `_` are alike), with `inputs` or with `item`. What cannot be
+evaluated never counts as false: `evaluate` raises, and the stage fails (fail-closed).
 """
 
 import ast
@@ -22,27 +20,29 @@ LENGTH_MAX = 300
 _FOREIGN = {
     "&&": "write `and`",
     "||": "write `or`",
-    "${{": "an expression stands alone, without ${{ }}",
-    "{{": "an expression stands alone, without {{ }}",
+    "${{": "write the expression alone, without ${{ }}",
+    "{{": "write the expression alone, without {{ }}",
 }
-"""Signs of other languages, with what is written here."""
+"""Operators of other languages, with what to write instead."""
 
 _WORDS = {"true": True, "false": False}
-Name = tuple[str, ...]
+DottedName = tuple[str, ...]
+"""A name as its parts: `inputs.idea` is `("inputs", "idea")`."""
 
 
 class Type(msgspec.Struct, frozen=True):
-    """What a part of an expression is.
+    """The type of a part of an expression.
 
-    `words` are the texts it can be, empty when it can be any.
+    `words` are the texts it can be; empty when it can be any text. Without a kind it can be
+    anything.
     """
 
     kind: FieldType | None
     words: tuple[str, ...] = ()
 
     @property
-    def says(self) -> str:
-        """Name the type for a message."""
+    def description(self) -> str:
+        """The type, as a message names it."""
         return (
             " or ".join(map(repr, self.words))
             if self.words
@@ -55,38 +55,39 @@ TEXT, NUMBER = Type(FieldType.TEXT), Type(FieldType.NUMBER)
 BOOLEAN, LIST = Type(FieldType.BOOLEAN), Type(FieldType.LIST)
 
 
-class Wrong(Exception):  # noqa: N818 - what is wrong with an expression, to be turned into a complaint
-    """What is wrong, the offset of the letter it starts at, and the mend."""
+class ExpressionError(Exception):
+    """An error in an expression: what is wrong, the offset where it starts, and a hint."""
 
-    def __init__(self, what: str, offset: int = 0, mend: str = "") -> None:
+    def __init__(self, message: str, offset: int = 0, hint: str = "") -> None:
         """Keep the parts."""
-        super().__init__(what)
-        self.what = what
+        super().__init__(message)
+        self.message = message
         self.offset = offset
-        self.mend = mend
+        self.hint = hint
 
 
-class Unanswerable(Exception):  # noqa: N818 - a question without an answer is no error of ours
-    """The values that an expression asks for are not there, or not of their type."""
+class Unanswerable(Exception):  # noqa: N818 - the expression is right, but has no value now
+    """A value that an expression needs is missing, or does not have its declared type."""
 
 
 @lru_cache(maxsize=1024)
 def parse(text: str) -> ast.expr:
-    """Read an expression. Raises `Wrong`."""
+    """Parse an expression. Raises `ExpressionError`."""
     if len(text) > LENGTH_MAX:
-        raise Wrong(f"longer than {LENGTH_MAX} letters")
+        raise ExpressionError(f"longer than {LENGTH_MAX} characters")
     try:
         tree = ast.parse(text.replace("\n", " ").rstrip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as exc:
         offset = max(0, min((getattr(exc, "offset", 1) or 1) - 1, len(text) - 1))
         foreign = next((sign for sign in _FOREIGN if sign in text), "")
         place = text.index(foreign) if foreign else offset
-        raise Wrong("not an expression", place, _FOREIGN.get(foreign) or _mend_of(text)) from exc
-    _refuse(tree)
+        hint = _FOREIGN.get(foreign) or _syntax_hint(text)
+        raise ExpressionError("not an expression", place, hint) from exc
+    _reject_unsupported(tree)
     return tree
 
 
-def _mend_of(text: str) -> str:
+def _syntax_hint(text: str) -> str:
     if re.search(r"(?<![=!<>])=(?!=)", text):
         return "compare with =="
     if re.search(r"!(?!=)", text):
@@ -94,8 +95,8 @@ def _mend_of(text: str) -> str:
     return "for example: planner.plan.size == 'large'"
 
 
-def _refuse(node: ast.expr) -> None:
-    """Go through the tree; complain about the first part that has no meaning here."""
+def _reject_unsupported(node: ast.expr) -> None:
+    """Raise `ExpressionError` at the first part of the tree that the language does not have."""
     match node:
         case ast.BoolOp(values=values):
             parts = values
@@ -116,33 +117,35 @@ def _refuse(node: ast.expr) -> None:
         case ast.Name() | ast.Attribute() if dotted(node):
             parts = []
         case _:
-            raise Wrong(_refusal(node), node.col_offset, _refusal_mend(node))
+            raise ExpressionError(
+                _unsupported_message(node), node.col_offset, _unsupported_hint(node)
+            )
     for part in parts:
-        _refuse(part)
+        _reject_unsupported(part)
 
 
-def _refusal(node: ast.expr) -> str:
+def _unsupported_message(node: ast.expr) -> str:
     match node:
         case ast.Compare(ops=[ast.In() | ast.NotIn()]):
-            return "`in` wants a list of words: in ['small', 'large']"
+            return "`in` needs a list of words: in ['small', 'large']"
         case ast.Compare():
-            return "one comparison at a time"
+            return "comparisons cannot be chained"
         case ast.Call():
             return "the only function is length(...)"
         case ast.BinOp():
-            return "there is no arithmetic here"
+            return "arithmetic is not supported"
         case _:
-            return "this has no meaning in an expression"
+            return "this is not supported in an expression"
 
 
-def _refusal_mend(node: ast.expr) -> str:
+def _unsupported_hint(node: ast.expr) -> str:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
-        return "a stage called sdk-analyst is written sdk_analyst here"
+        return "write sdk_analyst here for a stage called sdk-analyst"
     return "join comparisons with `and`" if isinstance(node, ast.Compare) else ""
 
 
-def dotted(node: ast.expr) -> Name:
-    """Return a dotted name as its parts; nothing when the node is none, or is `true` or `false`."""
+def dotted(node: ast.expr) -> DottedName:
+    """Return the parts of a dotted name (or of `true` and `false`); empty for any other node."""
     match node:
         case ast.Name(id=word):
             return (word,)
@@ -153,29 +156,32 @@ def dotted(node: ast.expr) -> Name:
             return ()
 
 
-def names(text: str) -> list[tuple[Name, int]]:
-    """List the dotted names of a sound expression, with the offset of each."""
-    found: list[tuple[Name, int]] = []
+def names(text: str) -> list[tuple[DottedName, int]]:
+    """Return the dotted names of a valid expression, with the offset of each."""
+    pairs: list[tuple[DottedName, int]] = []
 
     def walk(node: ast.AST) -> None:
         if isinstance(node, ast.expr) and (name := dotted(node)):
             if name[0] not in _WORDS:
-                found.append((name, node.col_offset))
+                pairs.append((name, node.col_offset))
             return
         for child in ast.iter_child_nodes(node):
             if not (isinstance(node, ast.Call) and child is node.func):
                 walk(child)
 
     walk(parse(text))
-    return found
+    return pairs
 
 
-def check(text: str, type_of: Callable[[Name, int], Type]) -> Type:
-    """Find the type of an expression; `type_of` gives that of a name, or raises. Raises `Wrong`."""
+def check(text: str, type_of: Callable[[DottedName, int], Type]) -> Type:
+    """Return the type of an expression; `type_of` returns that of a name.
+
+    Raises `ExpressionError`, as `type_of` may.
+    """
     return _typed(parse(text), type_of)
 
 
-def _typed(node: ast.expr, type_of: Callable[[Name, int], Type]) -> Type:
+def _typed(node: ast.expr, type_of: Callable[[DottedName, int], Type]) -> Type:
     match node:
         case ast.BoolOp(values=values):
             for value in values:
@@ -202,16 +208,17 @@ def _type_of_value(value: object) -> Type:
     return NUMBER if isinstance(value, int | float) else Type(FieldType.TEXT, (str(value),))
 
 
-def _want(node: ast.expr, type_of: Callable[[Name, int], Type], wanted: Type) -> None:
-    found = _typed(node, type_of)
-    if found.kind not in {None, wanted.kind}:
-        what = "true or false" if wanted is BOOLEAN else f"a {wanted.says}"
-        mend = "compare it with something" if wanted is BOOLEAN else ""
-        raise Wrong(f"this is {found.says}, where {what} is needed", node.col_offset, mend)
+def _want(node: ast.expr, type_of: Callable[[DottedName, int], Type], wanted: Type) -> None:
+    actual = _typed(node, type_of)
+    if actual.kind not in {None, wanted.kind}:
+        what = "true or false" if wanted is BOOLEAN else f"a {wanted.description}"
+        hint = "compare it with something" if wanted is BOOLEAN else ""
+        message = f"expected {what}, got {actual.description}"
+        raise ExpressionError(message, node.col_offset, hint)
 
 
 def _compared(
-    left: ast.expr, op: ast.cmpop, right: ast.expr, type_of: Callable[[Name, int], Type]
+    left: ast.expr, op: ast.cmpop, right: ast.expr, type_of: Callable[[DottedName, int], Type]
 ) -> Type:
     one = _typed(left, type_of)
     others = right.elts if isinstance(right, ast.List) else [right]
@@ -221,33 +228,34 @@ def _compared(
             _want(left, type_of, NUMBER)
             _want(other_node, type_of, NUMBER)
         if None not in {one.kind, other.kind} and one.kind is not other.kind:
-            raise Wrong(
-                f"{one.says} is never {other.says}",
-                other_node.col_offset,
-                "compare things of one type",
-            )
+            message = f"cannot compare {one.description} with {other.description}"
+            raise ExpressionError(message, other_node.col_offset, "compare values of one type")
         if one.words and other.words and not set(one.words) & set(other.words):
-            raise Wrong(f"{other.says} is not among {one.says}", other_node.col_offset)
+            message = f"{other.description} is not one of {one.description}"
+            raise ExpressionError(message, other_node.col_offset)
     return BOOLEAN
 
 
-def evaluate(text: str, value_of: Callable[[Name], object]) -> object:
-    """Answer an expression; `value_of` gives the value of a name, or raises.
+def evaluate(text: str, value_of: Callable[[DottedName], object]) -> object:
+    """Return the value of an expression; `value_of` returns that of a name.
 
-    Raises `Unanswerable`.
+    Raises `Unanswerable`, as `value_of` may.
     """
     return _value(parse(text), value_of)
 
 
-def holds(text: str, value_of: Callable[[Name], object]) -> bool:
-    """Answer a condition. Raises `Unanswerable`, also when the answer is neither true nor false."""
-    found = evaluate(text, value_of)
-    if not isinstance(found, bool):
-        raise Unanswerable(f"`{text}` is {found!r:.60}, neither true nor false")
-    return found
+def holds(text: str, value_of: Callable[[DottedName], object]) -> bool:
+    """Return whether a condition holds.
+
+    Raises `Unanswerable`, also when its value is neither true nor false.
+    """
+    value = evaluate(text, value_of)
+    if not isinstance(value, bool):
+        raise Unanswerable(f"`{text}` is {value!r:.60}, neither true nor false")
+    return value
 
 
-def _value(node: ast.expr, value_of: Callable[[Name], object]) -> object:
+def _value(node: ast.expr, value_of: Callable[[DottedName], object]) -> object:
     match node:
         case ast.BoolOp(op=op, values=values):
             stop = isinstance(op, ast.Or)
@@ -255,12 +263,12 @@ def _value(node: ast.expr, value_of: Callable[[Name], object]) -> object:
         case ast.UnaryOp(operand=operand):
             return not _true(operand, value_of)
         case ast.Compare(left=left, ops=[op], comparators=[right]):
-            return _answer(_value(left, value_of), op, right, value_of)
+            return _compare(_value(left, value_of), op, right, value_of)
         case ast.Call(args=[inner]):
-            found = _value(inner, value_of)
-            if not isinstance(found, list | tuple):
-                raise Unanswerable(f"`{ast.unparse(inner)}` is no list")
-            return len(found)
+            items = _value(inner, value_of)
+            if not isinstance(items, list | tuple):
+                raise Unanswerable(f"`{ast.unparse(inner)}` is not a list")
+            return len(items)
         case ast.Constant(value=value):
             return value
         case _:
@@ -268,15 +276,15 @@ def _value(node: ast.expr, value_of: Callable[[Name], object]) -> object:
             return _WORDS[name[0]] if name[0] in _WORDS else value_of(name)
 
 
-def _true(node: ast.expr, value_of: Callable[[Name], object]) -> bool:
-    found = _value(node, value_of)
-    if not isinstance(found, bool):
-        raise Unanswerable(f"`{ast.unparse(node)}` is {found!r:.60}, neither true nor false")
-    return found
+def _true(node: ast.expr, value_of: Callable[[DottedName], object]) -> bool:
+    value = _value(node, value_of)
+    if not isinstance(value, bool):
+        raise Unanswerable(f"`{ast.unparse(node)}` is {value!r:.60}, neither true nor false")
+    return value
 
 
-def _answer(
-    one: object, op: ast.cmpop, right: ast.expr, value_of: Callable[[Name], object]
+def _compare(
+    one: object, op: ast.cmpop, right: ast.expr, value_of: Callable[[DottedName], object]
 ) -> bool:
     if isinstance(right, ast.List):
         inside = one in [_value(word, value_of) for word in right.elts]
@@ -286,7 +294,7 @@ def _answer(
         return (one == other) is isinstance(op, ast.Eq)
     numbers = (int, float)
     if not isinstance(one, numbers) or not isinstance(other, numbers):
-        raise Unanswerable(f"{one!r:.60} and {other!r:.60} cannot be put in order")
+        raise Unanswerable(f"{one!r:.60} and {other!r:.60} cannot be ordered")
     match op:
         case ast.Lt():
             return one < other
@@ -298,10 +306,10 @@ def _answer(
             return one >= other
 
 
-def field_of(value: object, path: Name) -> object:
-    """Follow field names into a JSON value.
+def field_of(value: object, path: DottedName) -> object:
+    """Return the field of a JSON value that `path` leads to.
 
-    Raises `Unanswerable` with the field that is missing.
+    Raises `Unanswerable`, with the name of the field that is missing.
     """
     for word in path:
         if not isinstance(value, Mapping) or word not in value:

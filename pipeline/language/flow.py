@@ -1,23 +1,33 @@
-"""What a flow file may say, as types: one struct a mapping, one field a key.
+"""The keys and values of a flow file, as types: one struct per mapping, one field per key.
 
 These are the words of `agents/flow.yaml` before it is compiled (`language/plan`). The descriptions
-are the reference: `docs/reference/flow.md` is made from them.
+are the reference: `docs/reference/flow.md` is generated from them. A field whose Python name has a
+unit keeps the key of the file as its encoded name, which is also the one stored with a run.
 """
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pipeline.language.target import Target, Workspace
-from pipeline.language.words import Count, Duration, Expression, File, Glob, Name, Template, says
+import msgspec
+
+from pipeline.language.publishing import Publish
+from pipeline.language.target import Target, WorkspaceNeeds
+from pipeline.language.words import (
+    Count,
+    Duration,
+    Expression,
+    File,
+    Glob,
+    Name,
+    Template,
+    describe,
+)
 
 FAIL, CONTINUE = Name("fail"), Name("continue")
-"""What `on_failure` and `on_exhausted` can say besides the name of a workflow."""
-
-BRANCH = "feature/{feature}-{run_id}"
-"""What the branch of a run is called, unless `publish.branch` says otherwise."""
+"""The values of `on_failure` and `on_exhausted` that are not the name of a workflow."""
 
 
-class Scope(StrEnum):
+class LockScope(StrEnum):
     """How far a lock reaches."""
 
     RUN = "run"
@@ -25,7 +35,7 @@ class Scope(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """Why an attempt failed; `retry.on` names those that are worth another attempt."""
+    """Why an attempt failed; `retry.on` lists the kinds that are worth another attempt."""
 
     TRANSIENT = "transient"
     TIMEOUT = "timeout"
@@ -40,20 +50,24 @@ class FailureKind(StrEnum):
 
 FAILURE_WORDS = {
     FailureKind.TRANSIENT: "it may work later: exit status 75",
-    FailureKind.TIMEOUT: "it took longer than `timeout`, or was silent longer than `idle_timeout`",
-    FailureKind.PROTOCOL: "a declared output was not delivered, or does not have its shape",
-    FailureKind.AGENT: "the command or agent says so: another exit status than 0, or `status: failed`",
+    FailureKind.TIMEOUT: "it ran longer than `timeout`, or was silent longer than `idle_timeout`",
+    FailureKind.PROTOCOL: "a declared output is missing, or does not have its declared shape",
+    FailureKind.AGENT: "the command or agent reports failure: a non-zero exit status, "
+    "or `status: failed`",
     FailureKind.GATE: "a gate did not pass",
-    FailureKind.VIOLATION: "it wrote where it may not, or wrote a key down; its change is undone and kept aside",
-    FailureKind.NO_CHANGE: "an agent that holds a lock says it is done, and has changed nothing",
-    FailureKind.MISSING: "something it needs is not there: a program, a value for its `env`",
-    FailureKind.QUOTA: "the quota is used up; the stage waits until it is given back, which costs no retry",
+    FailureKind.VIOLATION: "it wrote outside its paths, or wrote a key into a file; "
+    "the change is undone and kept aside",
+    FailureKind.NO_CHANGE: "an agent that holds a lock reports that it is done, "
+    "but has changed nothing",
+    FailureKind.MISSING: "something it needs is missing: a program, or a value for its `env`",
+    FailureKind.QUOTA: "the quota is used up; the stage waits until the quota is reset, "
+    "which costs no retry",
 }
 """What each kind of failure means."""
 
 
 class GateName(StrEnum):
-    """The checks that the engine makes itself, on an exact tree."""
+    """The checks that the engine itself makes, on an exact tree."""
 
     RED = "red"
     GREEN = "green"
@@ -64,7 +78,7 @@ class GateName(StrEnum):
 
 
 class May(StrEnum):
-    """What an agent may say instead of doing its work."""
+    """What an agent may do instead of its work."""
 
     ASK = "ask"
     DECLINE = "decline"
@@ -79,7 +93,7 @@ class Schema(StrEnum):
 
 
 class FieldType(StrEnum):
-    """What a field of an output holds."""
+    """The type of a field of an output."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -89,285 +103,293 @@ class FieldType(StrEnum):
 
 
 class Retry(File, frozen=True, kw_only=True):
-    """When an attempt that failed is made again.
+    """When a failed attempt is repeated.
 
-    Attempts lost to a crash have a budget of their own.
+    Attempts that are lost to a crash have a separate budget.
     """
 
-    max: Annotated[int, says("How many more attempts after the first.")] = 1
-    on: Annotated[tuple[FailureKind, ...], says("Which kinds of failure are tried again.")] = (
+    max: Annotated[int, describe("How many more attempts after the first.")] = 1
+    on: Annotated[tuple[FailureKind, ...], describe("Which kinds of failure are retried.")] = (
         FailureKind.TRANSIENT,
         FailureKind.TIMEOUT,
         FailureKind.PROTOCOL,
     )
-    lost: Annotated[int, says("How many attempts may be lost to crashes.")] = 3
+    lost: Annotated[int, describe("How many attempts may be lost to crashes.")] = 3
     quota: Annotated[
-        int, says("How often to wait for a quota to be given back; then the run parks.")
+        int, describe("How often to wait for a quota to be reset; after that the run parks.")
     ] = 12
 
 
 class StageLimits(File, frozen=True, kw_only=True):
     """What one attempt may cost: reserved before it starts, settled when it is over."""
 
-    usd: Annotated[float | None, says("US dollars.")] = None
-    tokens: Annotated[Count | None, says("Tokens in and out: `200k`, `5M`.")] = None
+    usd: Annotated[float | None, describe("US dollars.")] = None
+    tokens: Annotated[Count | None, describe("Tokens in and out: `200k`, `5M`.")] = None
 
 
 class Defaults(File, frozen=True, kw_only=True):
-    """What every stage takes unless it says otherwise."""
+    """What applies to every stage that does not set it itself."""
 
-    backend: Annotated[Name, says("Which back end plays the agents.")] = Name("command")
-    command: Annotated[tuple[str, ...], says("The agent's command line (back end `command`).")] = ()
-    model: Annotated[str, says("Model name, handed to the back end.")] = ""
-    pass_env: Annotated[
-        tuple[str, ...], says("Environment variables that agents may see, by name; `*` at the end.")
+    backend: Annotated[Name, describe("Which back end runs the agents.")] = Name("command")
+    command: Annotated[
+        tuple[str, ...], describe("The agent's command line (back end `command`).")
     ] = ()
-    timeout: Annotated[Duration, says("Longest time of one attempt, in awake time.")] = Duration(
-        1800.0
+    model: Annotated[str, describe("Model name, passed to the back end.")] = ""
+    pass_env: Annotated[
+        tuple[str, ...],
+        describe("Environment variables that agents may see, by name; `*` at the end."),
+    ] = ()
+    timeout_s: Annotated[
+        Duration, describe("Longest time of one attempt, not counting time the machine is asleep.")
+    ] = msgspec.field(default=Duration(1800.0), name="timeout")
+    idle_timeout_s: Annotated[Duration, describe("Longest silence of one attempt.")] = (
+        msgspec.field(default=Duration(1800.0), name="idle_timeout")
     )
-    idle_timeout: Annotated[Duration, says("Longest silence of one attempt.")] = Duration(1800.0)
-    retry: Annotated[Retry, says("When a failed attempt is made again.")] = Retry()
-    limits: Annotated[StageLimits, says("What one attempt of an agent may cost.")] = StageLimits()
+    retry: Annotated[Retry, describe("When a failed attempt is repeated.")] = Retry()
+    limits: Annotated[StageLimits, describe("What one attempt of an agent may cost.")] = (
+        StageLimits()
+    )
 
 
 class Limits(File, frozen=True, kw_only=True):
-    """Bounds of a whole run. When one is reached the run parks, resumable; nothing is lost."""
+    """Limits of a whole run.
 
-    parallel: Annotated[int, says("Stages at once; `AGENT_PARALLEL_MAX` goes before it.")] = 4
-    usd: Annotated[float | None, says("US dollars of all attempts together.")] = None
+    When one is reached, the run parks and can be resumed; nothing is lost.
+    """
+
+    parallel: Annotated[
+        int, describe("How many stages run at once; `AGENT_PARALLEL_MAX` overrides it.")
+    ] = 4
+    usd: Annotated[float | None, describe("US dollars of all attempts together.")] = None
     tokens: Annotated[
-        Count | None, says("Tokens in and out of all attempts together: `200k`, `5M`.")
+        Count | None, describe("Tokens in and out of all attempts together: `200k`, `5M`.")
     ] = None
-    wall: Annotated[Duration | None, says("Awake time that is worked on the run.")] = None
+    wall_s: Annotated[
+        Duration | None,
+        describe("Time spent working on the run, not counting time the machine is asleep."),
+    ] = msgspec.field(default=None, name="wall")
 
 
 class Role(File, frozen=True, kw_only=True):
-    """Who plays an agent role, and what it is told."""
+    """How an agent role is run, and with which prompt."""
 
-    prompt: Annotated[str, says("Template in `agent_prompts/`.")]
-    backend: Annotated[Name | None, says("Back end, instead of the default.")] = None
-    command: Annotated[tuple[str, ...] | None, says("Command line, instead of the default.")] = None
-    model: Annotated[str | None, says("Model, instead of the default.")] = None
+    prompt: Annotated[str, describe("Template in `agent_prompts/`.")]
+    backend: Annotated[Name | None, describe("Back end, instead of the default.")] = None
+    command: Annotated[
+        tuple[str, ...] | None, describe("Command line, instead of the default.")
+    ] = None
+    model: Annotated[str | None, describe("Model, instead of the default.")] = None
     pass_env: Annotated[
-        tuple[str, ...] | None, says("Variables it may see, instead of the default.")
+        tuple[str, ...] | None, describe("Variables it may see, instead of the default.")
     ] = None
 
 
 class Lock(File, frozen=True, kw_only=True):
-    """A single writer: whoever holds it may write its paths, and nobody else."""
+    """A single writer: only the stage that holds the lock may write its paths."""
 
-    paths: Annotated[tuple[Glob, ...], says("What the holder may write.")] = ()
-    scope: Annotated[Scope, says("One holder in this run, or in the whole repository.")] = Scope.RUN
+    paths: Annotated[tuple[Glob, ...], describe("What the holder may write.")] = ()
+    scope: Annotated[LockScope, describe("One holder in this run, or in the whole repository.")] = (
+        LockScope.RUN
+    )
 
 
 class Output(File, frozen=True, kw_only=True):
-    """A file that a stage has to deliver into its output folder."""
+    """A file that a stage has to write into its output folder."""
 
     shorthand: ClassVar[str] = "file"
-    file: Annotated[str, says("File name in `$PIPELINE_OUTPUT_DIR`.")]
-    schema: Annotated[Schema | None, says("Shape that the file must have (JSON), by name.")] = None
+    file: Annotated[str, describe("File name in `$PIPELINE_OUTPUT_DIR`.")]
+    schema: Annotated[Schema | None, describe("Shape that the file must have (JSON), by name.")] = (
+        None
+    )
     fields: Annotated[
         dict[str, tuple[str, ...]],
-        says(
-            "Fields that its JSON object must have: each `text`, `number`, `boolean`, `list`, `object`, "
-            "or a list of the words it may hold."
+        describe(
+            "Fields that its JSON object must have: each `text`, `number`, `boolean`, `list`, "
+            "`object`, or a list of the words it may hold."
         ),
     ] = {}
 
 
 class Loop(File, frozen=True, kw_only=True):
-    """Rounds over the stages below, until a gate's word ends them."""
+    """Repeats the stages below until a stage passes its gates."""
 
-    until: Annotated[str, says("`STAGE.passed`: a stage of this loop whose gates decide.")]
-    max: Annotated[int, says("Most rounds.")] = 3
+    until: Annotated[str, describe("`STAGE.passed`: the stage of this loop whose gates decide.")]
+    max: Annotated[int, describe("Maximum number of rounds.")] = 3
     no_progress: Annotated[
-        int, says("So many rounds with the same failure or tree end it early.")
+        int, describe("This many rounds with the same failure or tree end the loop early.")
     ] = 2
-    on_exhausted: Annotated[Name, says("`fail`, or a workflow that then looks for the cause.")] = (
-        FAIL
-    )
+    on_exhausted: Annotated[
+        Name, describe("`fail`, or a workflow that then looks for the cause.")
+    ] = FAIL
 
 
 class Foreach(File, frozen=True, kw_only=True):
-    """The stages below once for each item of a list that an earlier stage put out."""
+    """Runs the stages below once for each item of a list from an earlier stage."""
 
     shorthand: ClassVar[str] = "over"
-    over: Annotated[Expression, says("`STAGE.OUTPUT.FIELD`: the list.")]
+    over: Annotated[Expression, describe("`STAGE.OUTPUT.FIELD`: the list.")]
     key: Annotated[
-        str, says("Field of an item that names it; without it items are counted from 1.")
+        str, describe("Field of an item that names it; without it, items are numbered from 1.")
     ] = ""
-    max: Annotated[int, says("Most items; a longer list fails the stage, it is never cut.")] = 20
+    max: Annotated[
+        int,
+        describe("Maximum number of items; a longer list fails the stage, it is never truncated."),
+    ] = 20
 
 
 class Approval(File, frozen=True, kw_only=True):
-    """A person looks and answers: `pipeline answer RUN approve|revise|stop`.
+    """Waits until a person has looked and answers: `pipeline answer RUN approve|revise|stop`.
 
-    Bound to the tree that is shown.
+    The answer is bound to the tree that was shown.
     """
 
     shorthand: ClassVar[str] = "ask"
-    ask: Annotated[Template, says("The question.")]
-    show: Annotated[tuple[str, ...], says("`STAGE.OUTPUT` files to show with it, and `diff`.")] = ()
-    timeout: Annotated[
-        Duration | None, says("Longest wait, by the calendar; then it counts as `stop`.")
-    ] = None
+    ask: Annotated[Template, describe("The question.")]
+    show: Annotated[
+        tuple[str, ...], describe("`STAGE.OUTPUT` files to show with it, and `diff`.")
+    ] = ()
+    timeout_s: Annotated[
+        Duration | None,
+        describe("Longest wait, in calendar time; after that it counts as `stop`."),
+    ] = msgspec.field(default=None, name="timeout")
     revisions: Annotated[
-        int, says("How often `revise` may send back the stages that it needs.")
+        int, describe("How often `revise` may send back the stages that it needs.")
     ] = 3
 
 
-class Style(StrEnum):
-    """How the subjects of commits are worded."""
-
-    AUTO = "auto"
-    CONVENTIONAL = "conventional"
-    PLAIN = "plain"
-
-
-class Choice(StrEnum):
-    """Whether something is done; `auto` does as the repository does."""
-
-    AUTO = "auto"
-    ALWAYS = "always"
-    NEVER = "never"
-
-
-class Publish(File, frozen=True, kw_only=True):
-    """Branch, commits, push and pull request."""
-
-    draft: Annotated[bool, says("Open the pull request as a draft.")] = True
-    style: Annotated[
-        Style,
-        says("How commits are worded; `auto` finds it from the newest 50 subjects of the base."),
-    ] = Style.AUTO
-    sign: Annotated[
-        Choice, says("Whether commits are signed; `auto` does what your `commit.gpgsign` says.")
-    ] = Choice.AUTO
-    signoff: Annotated[
-        Choice,
-        says(
-            "Whether commits carry `Signed-off-by`; `auto` does it where most of the newest commits do."
-        ),
-    ] = Choice.AUTO
-    branch: Annotated[
-        str,
-        says(
-            "Name of the branch; `{run_id}` must stand in it, `{feature}` can, both in single braces."
-        ),
-    ] = BRANCH
-    trailers: Annotated[dict[str, str], says("More trailers for every commit, by name.")] = {}
-
-
 class Stage(File, frozen=True, kw_only=True):
-    """One step: exactly one of the first eight keys says which kind."""
+    """One step: exactly one of the first eight keys sets its kind."""
 
-    agent: Annotated[Name | None, says("An agent of this role works.")] = None
+    agent: Annotated[Name | None, describe("Runs an agent in this role.")] = None
     run: Annotated[
         str | None,
-        says("A shell command, run in the workspace. Values come by `env`, never by `{{ }}`."),
+        describe(
+            "A shell command, run in the workspace. Values reach it through `env`, never "
+            "through `{{ }}`."
+        ),
     ] = None
-    parallel: Annotated["dict[str, Stage] | None", says("Stages that may run at once.")] = None
-    loop: Annotated[Loop | None, says("Repeat `stages`.")] = None
-    foreach: Annotated[Foreach | None, says("Do `stages` for each item of a list.")] = None
-    workflow: Annotated[Name | None, says("Another workflow, as a part of this run.")] = None
-    approval: Annotated[Approval | None, says("Wait for a person's answer.")] = None
-    publish: Annotated[Publish | None, says("Publish the run's tree.")] = None
-    stages: Annotated["dict[str, Stage] | None", says("The stages of a loop or foreach.")] = None
-    inputs: Annotated[dict[str, Template], says("Values for the inputs of the `workflow`.")] = {}
-    mode: Annotated[str, says("Handed to the prompt as `mode`.")] = ""
-    needs: Annotated[tuple[Name, ...], says("Stages beside this one that must be over first.")] = ()
+    parallel: Annotated["dict[str, Stage] | None", describe("Stages that may run at once.")] = None
+    loop: Annotated[Loop | None, describe("Repeat `stages`.")] = None
+    foreach: Annotated[Foreach | None, describe("Run `stages` for each item of a list.")] = None
+    workflow: Annotated[Name | None, describe("Another workflow, as a part of this run.")] = None
+    approval: Annotated[Approval | None, describe("Wait for a person's answer.")] = None
+    publish: Annotated[Publish | None, describe("Publish the run's tree.")] = None
+    stages: Annotated["dict[str, Stage] | None", describe("The stages of a loop or foreach.")] = (
+        None
+    )
+    inputs: Annotated[
+        dict[str, Template], describe("Values for the inputs of the `workflow`.")
+    ] = {}
+    mode: Annotated[str, describe("Passed to the prompt as `mode`.")] = ""
+    needs: Annotated[
+        tuple[Name, ...], describe("Stages on the same level that must be over first.")
+    ] = ()
     when: Annotated[
-        Expression, says("Only if this holds; else it is skipped, and what needs it goes on.")
+        Expression,
+        describe("Run only if this holds; otherwise it is skipped, and what needs it goes on."),
     ] = Expression("")
     lock: Annotated[
-        tuple[Name, ...], says("Locks it holds while it runs; it may write their paths.")
+        tuple[Name, ...], describe("Locks it holds while it runs; it may write their paths.")
     ] = ()
-    writes: Annotated[tuple[Glob, ...], says("Paths it may write besides those of its locks.")] = ()
+    writes: Annotated[
+        tuple[Glob, ...], describe("Paths it may write in addition to those of its locks.")
+    ] = ()
     reads: Annotated[
         tuple[Glob, ...] | None,
-        says(
-            "Paths that are put into its workspace, besides those it may write; an empty list for none (default: all)."
+        describe(
+            "Paths that are put into its workspace, in addition to those it may write; an empty "
+            "list for none (default: all)."
         ),
     ] = None
-    outputs: Annotated[dict[str, Output], says("Files it must deliver.")] = {}
-    gates: Annotated[tuple[GateName, ...], says("What the engine checks when it is done.")] = ()
-    retry: Annotated[Retry | None, says("When a failed attempt is made again.")] = None
+    outputs: Annotated[dict[str, Output], describe("Files it must write.")] = {}
+    gates: Annotated[tuple[GateName, ...], describe("What the engine checks when it is done.")] = ()
+    retry: Annotated[Retry | None, describe("When a failed attempt is repeated.")] = None
     on_failure: Annotated[
         Name,
-        says(
-            "When it failed for good: `fail` the run, `continue`, or a workflow that looks for the cause."
+        describe(
+            "What happens when it has failed for good: `fail` the run, `continue`, or a workflow "
+            "that looks for the cause."
         ),
     ] = FAIL
-    timeout: Annotated[Duration | None, says("Longest time of one attempt.")] = None
-    idle_timeout: Annotated[Duration | None, says("Longest silence of one attempt.")] = None
-    limits: Annotated[StageLimits | None, says("What one attempt may cost.")] = None
+    timeout_s: Annotated[Duration | None, describe("Longest time of one attempt.")] = msgspec.field(
+        default=None, name="timeout"
+    )
+    idle_timeout_s: Annotated[Duration | None, describe("Longest silence of one attempt.")] = (
+        msgspec.field(default=None, name="idle_timeout")
+    )
+    limits: Annotated[StageLimits | None, describe("What one attempt may cost.")] = None
     may: Annotated[
         tuple[May, ...],
-        says(
-            "What the agent may say instead: `ask` a person, who answers with `pipeline answer RUN -m ...`; `decline` "
-            "because what was asked for is there already, with the places."
+        describe(
+            "What the agent may do instead: `ask` a person, who answers with "
+            "`pipeline answer RUN -m ...`; `decline`, because what was asked for exists already, "
+            "and name the places."
         ),
     ] = ()
     env: Annotated[
         dict[str, Template],
-        says("Environment variables; `{{ inputs.idea }}` and the like are filled in."),
+        describe("Environment variables; `{{ inputs.idea }}` and the like are filled in."),
     ] = {}
 
 
 class Input(File, frozen=True, kw_only=True):
     """A value that a workflow is started with."""
 
-    description: Annotated[str, says("One sentence for lists.")] = ""
-    required: Annotated[bool, says("Whether it must be given.")] = False
-    default: Annotated[str, says("What it is when it is not given.")] = ""
+    description: Annotated[str, describe("One sentence for lists.")] = ""
+    required: Annotated[bool, describe("Whether it must be given.")] = False
+    default: Annotated[str, describe("Its value when it is not given.")] = ""
 
 
 class Workflow(File, frozen=True, kw_only=True):
-    """Stages as a graph, under a name that `trigger_workflow` takes."""
+    """A graph of stages, under a name that `trigger_workflow` takes."""
 
-    description: Annotated[str, says("One sentence for lists.")] = ""
+    description: Annotated[str, describe("One sentence for lists.")] = ""
     inputs: Annotated[
         dict[str, Input],
-        says(
-            "Values it is started with (`--input NAME=VALUE`); `idea`, `feature` and `base_branch` are always there. "
-            "The idea is required unless `idea: {required: false}` stands here."
+        describe(
+            "Values it is started with (`--input NAME=VALUE`); `idea`, `feature` and "
+            "`base_branch` always exist. The idea is required unless this has "
+            "`idea: {required: false}`."
         ),
     ] = {}
-    stages: Annotated[dict[str, Stage], says("The stages, by name.")]
+    stages: Annotated[dict[str, Stage], describe("The stages, by name.")]
 
 
 class Trigger(File, frozen=True, kw_only=True):
     """What a file below `.triggers/runs/<run_id>/` starts."""
 
-    workflow: Annotated[Name, says("The workflow to start.")]
+    workflow: Annotated[Name, describe("The workflow to start.")]
 
 
 class Flow(File, frozen=True, kw_only=True):
     """The whole file."""
 
-    version: Annotated[int, says("Version of the language: 1.")]
+    version: Annotated[int, describe("Version of the language: 1.")]
     extends: Annotated[
         str,
-        says(
-            "A shipped flow that this one changes: `builtin/idea_to_feature@1`. Mappings are merged by key, `~` takes "
-            "a key away, everything else is replaced."
+        describe(
+            "A shipped flow that this one changes: `builtin/idea_to_feature@1`. Mappings are "
+            "merged by key, `~` removes a key, everything else is replaced."
         ),
     ] = ""
-    targets: Annotated[tuple[Target, ...], says("What is built and tested.")]
-    workflows: Annotated[dict[str, Workflow], says("The workflows, by name.")]
-    defaults: Annotated[Defaults, says("What stages take unless they say otherwise.")] = Defaults()
-    limits: Annotated[Limits, says("Bounds of a run.")] = Limits()
+    targets: Annotated[tuple[Target, ...], describe("What is built and tested.")]
+    workflows: Annotated[dict[str, Workflow], describe("The workflows, by name.")]
+    defaults: Annotated[Defaults, describe("What applies to stages that do not set it.")] = (
+        Defaults()
+    )
+    limits: Annotated[Limits, describe("Limits of a run.")] = Limits()
     workspace: Annotated[
-        Workspace, says("What a workspace needs besides the files of its tree.")
-    ] = Workspace()
-    agents: Annotated[dict[str, Role], says("Roles, by name.")] = {}
-    locks: Annotated[dict[str, Lock], says("Single writers, by name.")] = {}
+        WorkspaceNeeds, describe("What a workspace needs besides the files of its tree.")
+    ] = WorkspaceNeeds()
+    agents: Annotated[dict[str, Role], describe("Roles, by name.")] = {}
+    locks: Annotated[dict[str, Lock], describe("Single writers, by name.")] = {}
     records: Annotated[
-        tuple[Glob, ...], says("Paths that are kept with the run and left out of the pull request.")
+        tuple[Glob, ...],
+        describe("Paths that are kept with the run and left out of the pull request."),
     ] = ()
     triggers: Annotated[
         dict[str, Trigger],
-        says(
-            "Which dropped file starts which workflow; checked here, watched for by a later version."
+        describe(
+            "Which dropped file starts which workflow; checked here, but not yet watched for."
         ),
     ] = {}

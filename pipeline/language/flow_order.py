@@ -12,10 +12,11 @@ from pipeline.language.flow import Flow, Stage
 from pipeline.language.flow_source import Path, Source
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class OrderedStage(msgspec.Struct, frozen=True, kw_only=True):
     """A stage or group in the order of a workflow.
 
-    `before` is the bit set of what is over when it starts.
+    `before` is the set of what is over when it starts, as the bits of the steps' `index`; `each`
+    are the foreach stages it is inside of.
     """
 
     id: str
@@ -27,23 +28,23 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     writes: tuple[str, ...]
 
 
-class Order:
-    """The order of one workflow's stages, those of called workflows included.
+class StageOrder:
+    """The order of one workflow's stages, including those of called workflows.
 
-    Wants a flow without cycles.
+    The flow must not have cycles.
     """
 
     def __init__(self, flow: Flow, workflow: str) -> None:
         """Walk the workflow once."""
-        self.steps: dict[str, Step] = {}
+        self.steps: dict[str, OrderedStage] = {}
         self._flow = flow
         self._add_all(flow.workflows[workflow].stages, ("workflows", workflow, "stages"), "", 0, ())
 
     def is_before(self, one: str, other: str) -> bool:
-        """Tell whether `one` is over whenever `other` starts."""
+        """Return whether `one` is always over when `other` starts."""
         return bool(self.steps[other].before >> self.steps[one].index & 1)
 
-    def conflict(self, one: Step, other: Step) -> str | None:
+    def conflict(self, one: OrderedStage, other: OrderedStage) -> str | None:
         """Return a path that both may write at once, or None."""
         if not one.writes or not other.writes or set(one.stage.lock) & set(other.stage.lock):
             return None
@@ -53,8 +54,8 @@ class Order:
             return None
         return globs.overlap(one.writes, other.writes)
 
-    def conflicts(self) -> Iterator[tuple[Step, Step, str]]:
-        """Go through all pairs of writers that may get in each other's way, with an example path."""
+    def conflicts(self) -> Iterator[tuple[OrderedStage, OrderedStage, str]]:
+        """Yield all pairs of stages that may write a path at once, with an example path."""
         writers = [step for step in self.steps.values() if step.writes]
         for place, step in enumerate(writers):
             for other in writers[: place + 1]:
@@ -69,7 +70,7 @@ class Order:
         outer: int,
         each: tuple[str, ...],
     ) -> int:
-        """Number the steps of `stages`; return the set of all of them."""
+        """Add the steps of `stages`; return the set of all of them."""
         graph = {
             name: [need for need in stage.needs if need in stages] for name, stage in stages.items()
         }
@@ -90,7 +91,7 @@ class Order:
         step_id, index = prefix + name, len(self.steps)
         is_called = prefix.endswith(":") and not prefix.endswith(f":{STAR}:")
         here = path if is_called else (*path, name)
-        self.steps[step_id] = Step(
+        self.steps[step_id] = OrderedStage(
             id=step_id, index=index, path=here, stage=stage, before=before, each=each,
             writes=writes_of(self._flow, stage),
         )  # fmt: skip
@@ -108,9 +109,9 @@ class Order:
 
 
 def check_cycles(source: Source, stages: Mapping[str, Stage], path: Path) -> bool:
-    """Complain about stages that wait for each other.
+    """Report stages that wait for each other, also inside groups.
 
-    Tell whether there are none, groups included.
+    Return whether there are none.
     """
     graph = {
         name: [need for need in stage.needs if need in stages] for name, stage in stages.items()
@@ -129,31 +130,27 @@ def _is_sound(
     path: Path,
     places: Mapping[tuple[str, str], Path] = MappingProxyType({}),
 ) -> bool:
-    """Complain about every circle; each is broken at the stage it is told at to find the next."""
-    left = {name: list(needs) for name, needs in graph.items()}
-    for _ in left:
+    """Report every cycle; each is then broken where it was reported, to find the next one."""
+    remaining = {name: list(needs) for name, needs in graph.items()}
+    for _ in remaining:
         try:
-            TopologicalSorter(left).prepare()
+            TopologicalSorter(remaining).prepare()
         except CycleError as exc:
             ring = list(reversed(exc.args[1]))
             usual = (*path, ring[0], "needs") if path else ("workflows", ring[0])
             where = places.get((ring[0], ring[1]), usual)
-            mend = (
-                "take one of these `needs` away"
-                if path
-                else "a workflow cannot lead back to itself"
-            )
-            source.complain("F202", where, f"{what}: " + " -> ".join(ring), mend)
-            left[ring[0]] = []
+            hint = "remove one of these `needs`" if path else "a workflow cannot start itself again"
+            source.error("F202", where, f"{what}: " + " -> ".join(ring), hint)
+            remaining[ring[0]] = []
         else:
             break
-    return left == {name: list(needs) for name, needs in graph.items()}
+    return remaining == {name: list(needs) for name, needs in graph.items()}
 
 
 def check_calls(flow: Flow, source: Source) -> bool:
-    """Complain about workflows that lead back to themselves, over however many corners.
+    """Report workflows that start themselves again, directly or through others.
 
-    Tell whether there are none.
+    Return whether there are none.
     """
     graph = {
         name: [
@@ -171,7 +168,7 @@ def check_calls(flow: Flow, source: Source) -> bool:
         for name, workflow in flow.workflows.items()
         for path, word in follow_ups(workflow.stages)
     }
-    return _is_sound(source, graph, "these workflows lead back to themselves", (), followers)
+    return _is_sound(source, graph, "these workflows start each other in a cycle", (), followers)
 
 
 def _calls(stages: Mapping[str, Stage]) -> Iterator[str]:
@@ -182,21 +179,19 @@ def _calls(stages: Mapping[str, Stage]) -> Iterator[str]:
             yield from _calls(inner[1])
 
 
-def check_writers(source: Source, order: Order) -> None:
-    """Refuse two stages that may run at once, write overlapping paths and share no lock."""
+def check_writers(source: Source, order: StageOrder) -> None:
+    """Report two stages that may run at once, write overlapping paths and share no lock."""
     for one, other, example in order.conflicts():
         if one is other:
-            source.complain(
-                "F203",
-                other.path,
-                f"{other.id.rpartition(':')[2]} runs once for each item, several at once, and each may write {example}",
-                "give it a lock over these paths",
-            )
+            name = other.id.rpartition(":")[2]
+            message = f"{name} runs for several items at once, and each may write {example}"
+            source.error("F203", other.path, message, "give it a lock for these paths")
             continue
         line = source.mark(one.path).line
-        source.complain(
+        source.error(
             "F203",
             other.path,
             f"{other.id} and {one.id} may run at once, and both may write {example}",
-            f"let one need the other, give both the same lock, or part their paths ({one.id} stands on line {line})",
+            "let one need the other, give both the same lock, or separate their paths "
+            f"({one.id} is on line {line})",
         )

@@ -1,8 +1,8 @@
-"""The flow language as JSON Schema, for editors; made from the types that the reader walks.
+"""The flow language as JSON Schema, for editors; generated from the types of `language/flow`.
 
-It knows keys, words and forms. What holds between the parts of a flow only `pipeline flow check`
-knows; nothing is `required` here but the version, because a file with `extends` may leave out
-anything.
+It covers keys, allowed words and formats. Rules between the parts of a flow are checked only by
+`pipeline flow check`. Only the version is `required`, because a file with `extends` may leave out
+everything else.
 """
 
 import types
@@ -42,7 +42,7 @@ def flow_schema() -> dict[str, Any]:
 
 
 def _define(kind: type[msgspec.Struct], definitions: dict[str, Any]) -> None:
-    """Add a struct and everything it is made of."""
+    """Add the definitions of a struct and of the structs it contains."""
     if kind.__name__ in definitions:
         return
     definitions[kind.__name__] = {}
@@ -52,7 +52,7 @@ def _define(kind: type[msgspec.Struct], definitions: dict[str, Any]) -> None:
         "description": (kind.__doc__ or "").strip(),
         "additionalProperties": False,
         "properties": {
-            field.name: _field(hints[field.name], definitions)
+            field.encode_name: _field(hints[field.name], definitions)
             for field in msgspec.structs.fields(kind)
         },
     }

@@ -1,4 +1,4 @@
-"""A flow file being read: its text, the place of every value, and what is wrong with it."""
+"""A flow file being read: its text, the place of every value, and the errors reported so far."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -11,51 +11,53 @@ Path = tuple[str | int, ...]
 
 
 class Source:
-    """A flow file being read: its texts by file name, the places of its values, its complaints.
+    """A flow file being read: its texts by file name, the places of its values, its errors.
 
-    It `is_torn` when parts of the text could not be taken into the tree at all.
+    It `is_incomplete` when parts of the text could not be taken into the tree at all. At most one
+    error is reported for a value and everything inside it: what follows from a first error would
+    only hide it.
     """
 
     def __init__(self, text: str, name: str) -> None:
-        """Start with no complaints; `name` is how messages call the file."""
+        """Start without errors; `name` is what messages call the file."""
         self.texts = {name: text}
         self.name = name
-        self.complaints: list[Diagnostic] = []
-        self.is_torn = False
+        self.diagnostics: list[Diagnostic] = []
+        self.is_incomplete = False
         self.removed: dict[str, Mark] = {}
         self._marks: dict[Path, Mark] = {}
         self._keys: dict[Path, Mark] = {}
         self._texts: dict[Path, Mark] = {}
-        self._broken: set[Path] = set()
+        self._with_error: set[Path] = set()
 
-    def complain(
-        self, code: str, path: Path, message: str, mend: str = "", *, missing: str = ""
+    def error(
+        self, code: str, path: Path, message: str, hint: str = "", *, missing: str = ""
     ) -> None:
-        """Add a complaint at the place of `path` (whose key `missing` is not there), unless one stands around it."""
+        """Report an error at the value of `path`, or that its key `missing` is not there."""
         value = (*path, missing) if missing else path
-        if not self.is_broken(value):
-            self._broken.add(value)
-            self.complaints.append(
-                Diagnostic(code=code, message=message, mark=self.mark(path), help=mend)
-            )
+        if not self.has_error(value):
+            self._report(code, value, self.mark(path), message, hint)
 
-    def complain_key(self, code: str, path: Path, message: str, mend: str = "") -> None:
-        """Add a complaint at the key of `path` instead of at its value."""
-        if not self.is_broken(path):
-            self._broken.add(path)
-            mark = self._keys.get(path, self.mark(path))
-            self.complaints.append(Diagnostic(code=code, message=message, mark=mark, help=mend))
+    def error_at_key(self, code: str, path: Path, message: str, hint: str = "") -> None:
+        """Report an error at the key of `path` instead of at its value."""
+        if not self.has_error(path):
+            self._report(code, path, self._keys.get(path, self.mark(path)), message, hint)
 
-    def complain_at(self, code: str, path: Path, offset: int, message: str, mend: str = "") -> None:
-        """Add a complaint about the letter at `offset` of the text at `path`."""
-        self._broken.add(path)
-        mark = self._letter(self._texts.get(path, self.mark(path)), offset)
-        self.complaints.append(Diagnostic(code=code, message=message, mark=mark, help=mend))
+    def error_at_offset(
+        self, code: str, path: Path, offset: int, message: str, hint: str = ""
+    ) -> None:
+        """Report an error at the character at `offset` of the text at `path`."""
+        mark = self._character(self._texts.get(path, self.mark(path)), offset)
+        self._report(code, path, mark, message, hint)
 
-    def _letter(self, mark: Mark, offset: int) -> Mark:
-        """Find a letter of a text that begins at `mark`.
+    def _report(self, code: str, path: Path, mark: Mark, message: str, hint: str) -> None:
+        self._with_error.add(path)
+        self.diagnostics.append(Diagnostic(code=code, message=message, mark=mark, help=hint))
 
-        Plain, in quotes, or as a block of lines.
+    def _character(self, mark: Mark, offset: int) -> Mark:
+        """Return the place of a character of a text that begins at `mark`.
+
+        The text can be plain, in quotes, or a block of lines.
         """
         lines = self.texts.get(mark.file, "").splitlines()
         begin = (
@@ -76,20 +78,20 @@ class Source:
             offset -= length
         return Mark(mark.line + 1 + first, indent + 1, 1, mark.file)
 
-    def is_broken(self, path: Path) -> bool:
-        """Tell whether a complaint stands at `path` or at something around it."""
-        return any(path[:length] in self._broken for length in range(1, len(path) + 1))
+    def has_error(self, path: Path) -> bool:
+        """Return whether an error was reported at `path` or at something around it."""
+        return any(path[:length] in self._with_error for length in range(1, len(path) + 1))
 
-    def is_broken_below(self, path: Path) -> bool:
-        """Tell whether a complaint stands at `path`, around it or below it."""
-        return self.is_broken(path) or any(broken[: len(path)] == path for broken in self._broken)
+    def has_error_below(self, path: Path) -> bool:
+        """Return whether an error was reported at `path`, around it or below it."""
+        return self.has_error(path) or any(other[: len(path)] == path for other in self._with_error)
 
-    def has_broken_key(self, path: Path) -> bool:
-        """Tell whether a complaint stands at a key of the mapping at `path`."""
-        return any(len(broken) == len(path) + 1 and broken[:-1] == path for broken in self._broken)
+    def has_key_error(self, path: Path) -> bool:
+        """Return whether an error was reported at a key of the mapping at `path`."""
+        return any(len(other) == len(path) + 1 and other[:-1] == path for other in self._with_error)
 
     def has_key(self, path: Path) -> bool:
-        """Tell whether something stands at exactly this path."""
+        """Return whether the file has a value at exactly this path."""
         return path in self._marks
 
     def require_known(
@@ -100,27 +102,23 @@ class Source:
         what: str,
         code: str = "F201",
     ) -> None:
-        """Complain when the word at `path` is not among those known.
+        """Report an error when the word at `path` is not a known one.
 
-        At the line that took it away, if one did.
+        If a file with `extends` removed it, the error points at the line that did.
         """
-        if word not in known and word in self.removed and not self.is_broken(path):
-            there = where(path[:-1] if isinstance(path[-1], int) else path)
-            message = f"{there} still names {word!r}, which is taken away here"
-            self._broken.add(path)
-            mend = f"change {there} too"
-            self.complaints.append(
-                Diagnostic(code=code, message=message, mark=self.removed[word], help=mend)
-            )
+        if word not in known and word in self.removed and not self.has_error(path):
+            user = where(path[:-1] if isinstance(path[-1], int) else path)
+            message = f"{user} still names {word!r}, which is removed here"
+            self._report(code, path, self.removed[word], message, f"change {user} too")
         elif word not in known:
-            self.complain(code, path, f"there is no {what} {word!r}", did_you_mean(word, known))
+            self.error(code, path, f"there is no {what} {word!r}", did_you_mean(word, known))
 
     def note(self, path: Path, mark: Mark) -> None:
-        """Remember where the value at `path` stands."""
+        """Remember the place of the value at `path`."""
         self._marks[path] = mark
 
     def note_key(self, path: Path, mark: Mark) -> None:
-        """Remember where the key of `path` stands."""
+        """Remember the place of the key of `path`."""
         self._marks[path] = self._keys[path] = mark
 
     def note_text(self, path: Path, mark: Mark) -> None:
@@ -133,21 +131,21 @@ class Source:
             path = path[:-1]
         return self._marks.get(path, Mark(1, 1, 1, self.name))
 
-    def raise_complaints(self) -> None:
-        """Raise all complaints as one `FlowProblem`; return when there are none."""
-        if self.complaints:
-            raise FlowProblem(render(self.complaints, self.texts, self.name), self.complaints)
+    def raise_errors(self) -> None:
+        """Raise all errors as one `FlowProblem`; return when there are none."""
+        if self.diagnostics:
+            raise FlowProblem(render(self.diagnostics, self.texts, self.name), self.diagnostics)
 
 
 class FlowProblem(UsageProblem):
-    """A flow file with mistakes; they are there one by one, too."""
+    """A flow file with errors: as one text, and one by one in `diagnostics`."""
 
-    def __init__(self, what: str, complaints: Sequence[Diagnostic]) -> None:
-        """Keep the complaints."""
+    def __init__(self, what: str, diagnostics: Sequence[Diagnostic]) -> None:
+        """Keep the diagnostics."""
         super().__init__(what)
-        self.complaints = tuple(complaints)
+        self.diagnostics = tuple(diagnostics)
 
 
 def where(path: Path) -> str:
-    """Name a place of the file for a message."""
+    """Return how a message names a place of the file."""
     return ".".join(str(part) for part in path) or "the file"

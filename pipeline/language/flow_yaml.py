@@ -1,6 +1,6 @@
-"""YAML text into a marked tree, in a small and safe part of YAML 1.2.
+"""Read YAML text into a tree with marks, in a small and safe subset of YAML 1.2.
 
-Words like `on`, `no` and `12:30` stay text, duplicate keys are refused, and anchors, aliases, tags
+Words like `on`, `no` and `12:30` stay text, duplicate keys are errors, and anchors, aliases, tags
 and merge keys do not exist. Size, depth and node count are bounded before anything is built: the C
 parser of PyYAML 6.0.3 crashes on 200,000 open brackets, and merge keys multiply.
 """
@@ -31,7 +31,7 @@ _WORDS: dict[str, Scalar] = {
 
 
 class Tree(msgspec.Struct, frozen=True):
-    """A value with its place: a scalar, a list, or a mapping with a place for each key."""
+    """A value and its place: a scalar, a list, or a mapping with a place for each key."""
 
     value: "Scalar | list[Tree] | dict[str, Entry]"
     mark: Mark
@@ -45,13 +45,13 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def read(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
-    """Read one document, the file called `name`.
+    """Read the one document of the file called `name`.
 
-    Return the tree (None when there is none) and all complaints.
+    Return the tree (None when there is none) and all errors.
     """
     try:
-        if found := _refused(text, name):
-            return None, found
+        if errors := _unsupported(text, name):
+            return None, errors
         node = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as exc:
         return None, [_not_yaml(exc, text, name)]
@@ -62,37 +62,41 @@ def read(text: str, name: str) -> tuple[Tree | None, list[Diagnostic]]:
         ]
     if node is None:
         return None, [Diagnostic(code="F101", message="the file is empty", mark=_place(None, name))]
-    complaints: list[Diagnostic] = []
-    return _tree(node, name, complaints), complaints
+    errors = []
+    return _tree(node, name, errors), errors
 
 
 def _not_yaml(exc: yaml.MarkedYAMLError, text: str, name: str) -> Diagnostic:
-    """Say what the parser stumbled over, in words for the cases that people meet."""
-    problem, context, mend = str(exc.problem or ""), str(exc.context or ""), ""
+    """Describe an error of the parser, in plain words for the common cases."""
+    problem, context, hint = str(exc.problem or ""), str(exc.context or ""), ""
     at, began = _place(exc.problem_mark, name), _place(exc.context_mark, name)
     line = text.splitlines()[at.line - 1] if at.line <= len(text.splitlines()) else ""
     if "cannot start any token" in problem and line[at.column - 1 : at.column] == "\t":
-        problem, mend = "a tab stands where YAML wants blanks", "indent with blanks"
+        problem, hint = "a tab where YAML requires spaces", "indent with spaces"
     elif "alias" in context:
-        problem, mend = "a value cannot begin with *", 'put it in quotes: "**/*.md"'
+        problem, hint = "a value cannot begin with *", 'put it in quotes: "**/*.md"'
         at = Mark(at.line, max(1, line.rfind("*", 0, at.column) + 1), 1, name)
     elif "quoted scalar" in context and "end of" in problem:
-        problem, mend, at = "a quote is opened here and never closed", "close it", began
-    return Diagnostic(code="F101", message=f"not YAML: {problem}", mark=at, help=mend)
+        problem, hint, at = "this quote is never closed", "close it", began
+    return Diagnostic(code="F101", message=f"not YAML: {problem}", mark=at, help=hint)
 
 
 def _mark_of(exc: Exception, text: str, name: str) -> Mark:
-    """Find the place of a letter that YAML forbids."""
+    """Return the place of a character that YAML does not allow."""
     position = getattr(exc, "position", None)
     if not isinstance(position, int):
         return _place(None, name)
+    # The C loader of PyYAML 6.0.3 gives the position in bytes of UTF-8, the pure one in characters.
     counts_bytes = _LOADER is not yaml.SafeLoader
     before = text.encode()[:position].decode("utf-8", "ignore") if counts_bytes else text[:position]
     return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"), file=name)
 
 
-def _refused(text: str, name: str) -> list[Diagnostic]:
-    """Look through the event stream for what is banned, stopping at the first thing that is too much."""
+def _unsupported(text: str, name: str) -> list[Diagnostic]:
+    """Return errors for banned parts of YAML in the event stream.
+
+    Stops at the first limit that is exceeded, before anything is built from the events.
+    """
     if len(text.encode()) > SIZE_MAX_BYTES:
         return [
             Diagnostic(
@@ -122,9 +126,9 @@ def _refused(text: str, name: str) -> list[Diagnostic]:
 
 
 def _banned(event: Any, documents: int) -> str:
-    """Say what of YAML is no part of the language here; an empty text when nothing is."""
+    """Return what makes an event unsupported; an empty text when nothing does."""
     if isinstance(event, yaml.DocumentStartEvent) and documents > 1:
-        return "a second document in one file"
+        return "a file cannot have a second document"
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
         return "anchors and aliases are not part of the flow language"
     tag = getattr(event, "tag", None)
@@ -137,7 +141,7 @@ def _place(mark: Any, name: str, width: int = 1) -> Mark:
     )
 
 
-def _tree(node: yaml.Node, name: str, complaints: list[Diagnostic]) -> Tree:
+def _tree(node: yaml.Node, name: str, errors: list[Diagnostic]) -> Tree:
     if isinstance(node, yaml.ScalarNode):
         plain = not node.style  # None in the pure loader, empty in the C one
         width = len(node.value) + (0 if plain else 2)
@@ -146,34 +150,33 @@ def _tree(node: yaml.Node, name: str, complaints: list[Diagnostic]) -> Tree:
         )
     if isinstance(node, yaml.SequenceNode):
         return Tree(
-            [_tree(child, name, complaints) for child in node.value], _place(node.start_mark, name)
+            [_tree(child, name, errors) for child in node.value], _place(node.start_mark, name)
         )
     if len(node.value) == 1 and isinstance(node.value[0][0], yaml.MappingNode):
-        mend = 'write it as text: "{{ ... }}"'
+        # Unquoted, `{{ x }}` is YAML for a mapping whose only key is a mapping.
+        hint = 'write it as text: "{{ ... }}"'
         mark = _place(node.start_mark, name, 2)
-        complaints.append(
-            Diagnostic(code="F112", message="{{ ... }} must stand in quotes", mark=mark, help=mend)
+        errors.append(
+            Diagnostic(code="F112", message="{{ ... }} must be in quotes", mark=mark, help=hint)
         )
         return Tree("", mark)
     entries: dict[str, Entry] = {}
     for key, value in node.value:
         is_word = isinstance(key, yaml.ScalarNode)
         mark = _place(key.start_mark, name, len(str(key.value)) if is_word else 1)
-        if complaint := _bad_key(key.value if is_word else None, mark, entries):
-            complaints.append(complaint)
+        if error := _key_error(key.value if is_word else None, mark, entries):
+            errors.append(error)
         else:
-            entries[key.value] = Entry(mark, _tree(value, name, complaints))
+            entries[key.value] = Entry(mark, _tree(value, name, errors))
     return Tree(entries, _place(node.start_mark, name))
 
 
-def _bad_key(key: str | None, mark: Mark, entries: dict[str, Entry]) -> Diagnostic | None:
+def _key_error(key: str | None, mark: Mark, entries: dict[str, Entry]) -> Diagnostic | None:
     if key is None:
-        return Diagnostic(code="F112", message="a key must be a word", mark=mark)
+        return Diagnostic(code="F112", message="a key must be plain text", mark=mark)
     if key in entries:
-        mend = f"it stands on line {entries[key].key.line} already; keep one"
-        return Diagnostic(
-            code="F113", message=f"the key {key!r} stands twice", mark=mark, help=mend
-        )
+        hint = f"the first one is on line {entries[key].key.line}; keep one of them"
+        return Diagnostic(code="F113", message=f"duplicate key {key!r}", mark=mark, help=hint)
     if key == "<<":
         return Diagnostic(
             code="F102", message="merge keys are not part of the flow language", mark=mark
@@ -191,34 +194,24 @@ def _scalar(text: str) -> Scalar:
     return text
 
 
-def merged(
-    base: Tree, change: Tree, complaints: list[Diagnostic], removed: dict[str, Mark]
-) -> Tree:
-    """Put one tree on another.
+def merged(base: Tree, change: Tree, errors: list[Diagnostic], removed: dict[str, Mark]) -> Tree:
+    """Return `base` with `change` applied.
 
-    Mappings are merged by key, `~` takes a key away, all else is replaced.
-
-    What is taken away is noted in `removed`, by its key.
+    Mappings are merged by key, `~` removes a key, everything else is replaced. Removed keys are
+    added to `removed`, with the place that removed them.
     """
     if not isinstance(base.value, dict) or not isinstance(change.value, dict):
         return change
     entries = dict(base.value)
     for key, entry in change.value.items():
         if entry.tree.value is None and entries.pop(key, None) is None:
-            mend = did_you_mean(key, base.value)
-            complaints.append(
-                Diagnostic(
-                    code="F115",
-                    message=f"there is no {key!r} to take away",
-                    mark=entry.key,
-                    help=mend,
-                )
-            )
+            message, hint = f"there is no {key!r} to remove", did_you_mean(key, base.value)
+            errors.append(Diagnostic(code="F115", message=message, mark=entry.key, help=hint))
         elif entry.tree.value is None:
             removed[key] = entry.key
         else:
             old = entries.get(key)
             entries[key] = Entry(
-                entry.key, merged(old.tree, entry.tree, complaints, removed) if old else entry.tree
+                entry.key, merged(old.tree, entry.tree, errors, removed) if old else entry.tree
             )
     return Tree(entries, change.mark)

@@ -3,8 +3,8 @@
 A pattern is relative to the repository's root and uses `/`. `*` stands for any run of
 characters without `/`, `?` for one of them, and a whole segment `**` for any number of
 segments (as the last one: everything below). A pattern ending in `/` means everything below.
-Everything else is literal; there are no classes, braces or negations. Patterns of the engine's own
-making may say what they leave out: `src/** ! src/**/*.test.ts`.
+Everything else is literal; there are no classes, braces or negations. Only patterns that the engine
+makes itself can exclude others: `src/** ! src/**/*.test.ts`.
 """
 
 import re
@@ -17,26 +17,26 @@ _BUT = " ! "
 _FORBIDDEN = re.compile(r"[\[\]{}!\\\x00-\x1f]")
 
 
-def complaint(pattern: str) -> str | None:
-    """Say what is wrong with a pattern, or None when it is sound."""
+def why_invalid(pattern: str) -> str | None:
+    """Return what is wrong with a pattern, or None when it is valid."""
     if not pattern:
         return "an empty pattern matches nothing"
     if pattern.startswith("/"):
-        return "patterns are relative to the repository: drop the leading /"
+        return "patterns are relative to the repository: remove the leading /"
     if bad := _FORBIDDEN.search(pattern):
         return f"{bad.group()!r} has no meaning in these patterns (only *, ? and ** have)"
     if len(pattern) > LENGTH_MAX:
-        return f"longer than {LENGTH_MAX} letters"
+        return f"longer than {LENGTH_MAX} characters"
     parts = pattern.removesuffix("/").split("/")
     if any(part in {"", ".", ".."} for part in parts):
         return "empty, . and .. segments are not allowed"
     if any("**" in part and part != "**" for part in parts):
-        return "** must stand alone between slashes"
+        return "** must be a whole segment between slashes"
     return None
 
 
 def but_not(pattern: str, left_out: Iterable[str]) -> str:
-    """Make a pattern that leaves out others, those of them that share a path with it."""
+    """Return a pattern that excludes those of the others that share a path with it."""
     parts = [
         other for other in left_out if _shared(_segments(pattern), _segments(other)) is not None
     ]
@@ -44,7 +44,7 @@ def but_not(pattern: str, left_out: Iterable[str]) -> str:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Tell whether one repository-relative path is matched by one pattern."""
+    """Return whether a pattern matches a path relative to the repository."""
     head, *left_out = pattern.split(_BUT)
     return _matches(head, path) and not any(_matches(other, path) for other in left_out)
 
@@ -54,7 +54,7 @@ def _matches(pattern: str, path: str) -> bool:
 
 
 def matches_any(patterns: Iterable[str], path: str) -> bool:
-    """Tell whether any of the patterns matches the path."""
+    """Return whether any of the patterns matches the path."""
     return any(matches(pattern, path) for pattern in patterns)
 
 
@@ -62,21 +62,21 @@ def overlap(one: Sequence[str], other: Sequence[str]) -> str | None:
     """Return an example path that both sides match, or None when there can be none."""
     for a in one:
         for b in other:
-            if (found := _shared_pair(a, b)) is not None:
-                return found
+            if (example := _shared_pair(a, b)) is not None:
+                return example
     return None
 
 
 @lru_cache(maxsize=4096)
 def _shared_pair(one: str, other: str) -> str | None:
     (a, *without_a), (b, *without_b) = one.split(_BUT), other.split(_BUT)
-    found = _shared(_segments(a), _segments(b))
+    example = _shared(_segments(a), _segments(b))
     covered = any(_covers(n, p) for n in (*without_a, *without_b) for p in (a, b))
-    return None if found is None or covered else "/".join(found)
+    return None if example is None or covered else "/".join(example)
 
 
 def _covers(wide: str, narrow: str) -> bool:
-    """Tell, for the common forms, whether every path of `narrow` is one of `wide`.
+    """Return whether every path of `narrow` is one of `wide`, for the common forms.
 
     False when in doubt.
     """
@@ -114,7 +114,7 @@ def _segment_regex(segment: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Find a path (as segments) that both segment lists match."""
+    """Return a path (as segments) that both segment lists match."""
     if not one and not other:
         return ()
     if one and one[0] == "**":
@@ -131,7 +131,7 @@ def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | N
 
 
 def _shared_deep(deep: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Handle a leading `**`: it eats no segment (unless last), or one and stays."""
+    """Handle a leading `**`: it takes no segment (unless it is last), or takes one and stays."""
     if len(deep) > 1 and (rest := _shared(deep[1:], other)) is not None:
         return rest
     if other and other[0] != "**":
@@ -144,20 +144,20 @@ def _shared_deep(deep: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ..
 
 
 def _shared_segment(one: str, other: str) -> str | None:
-    """Find a non-empty segment that both match; only two bare stars share the empty text."""
-    found = _shared_text(one, other)
-    return "x" if found == "" else found
+    """Return a non-empty segment that both match; only two bare stars share the empty text."""
+    text = _shared_text(one, other)
+    return "x" if text == "" else text
 
 
 @lru_cache(maxsize=8192)
 def _shared_text(one: str, other: str) -> str | None:
-    """Find one text that two segments (with `*` and `?`) both match."""
+    """Return a text that two segments (with `*` and `?`) both match."""
     if not one and not other:
         return ""
     if one[:1] == "*" or other[:1] == "*":
         star, rest = (one, other) if one[:1] == "*" else (other, one)
-        if (found := _shared_text(star[1:], rest)) is not None:
-            return found
+        if (text := _shared_text(star[1:], rest)) is not None:
+            return text
         if not rest:
             return None
         step = _shared_text(star, rest[1:])

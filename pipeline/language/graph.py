@@ -1,8 +1,7 @@
-"""The picture of a workflow.
+"""The graph of a workflow: its order, its critical path, and why two stages can run at once or not.
 
-Its order, its longest way, and why two stages may or may not run at once.
-
-The door to networkx; only `flow show`, `flow graph` and their like come here, never a run.
+Only this module imports networkx, and only commands like `flow show` and `flow graph` use it, never
+a run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,21 +9,21 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import networkx as nx
 
-from pipeline.language.flow_order import Order
+from pipeline.language.flow_order import StageOrder
 from pipeline.language.plan import Kind, Node, Plan
 
 
-class Way(msgspec.Struct, frozen=True):
-    """A way through a workflow and how long it takes at most, in seconds."""
+class TimedPath(msgspec.Struct, frozen=True):
+    """A path through a workflow, and how long it takes at most."""
 
     stages: tuple[str, ...]
-    seconds: float
+    duration_s: float
 
 
 def generations(plan: Plan, siblings: Sequence[str]) -> list[list[str]]:
-    """Put stages that stand beside each other into columns.
+    """Return the stages of one level in columns.
 
-    Each as soon as what it needs is over.
+    Each stage is in the first column after all that it needs.
     """
     order = {name: index for index, name in enumerate(siblings)}
     return [
@@ -34,7 +33,7 @@ def generations(plan: Plan, siblings: Sequence[str]) -> list[list[str]]:
 
 
 def edges(plan: Plan, siblings: Sequence[str]) -> list[tuple[str, str]]:
-    """List who waits for whom, without the arrows that follow from others."""
+    """Return which stage needs which, without the edges that follow from others."""
     reduced = nx.transitive_reduction(_graph(plan.nodes, siblings))
     return [(one, other) for one, other in reduced.edges if other in siblings]
 
@@ -46,51 +45,56 @@ def _graph(nodes: Mapping[str, Node], siblings: Sequence[str]) -> "nx.DiGraph[st
     return graph
 
 
-def longest(plan: Plan, workflow: str) -> Way:
-    """Find the critical path.
+def critical_path(plan: Plan, workflow: str) -> TimedPath:
+    """Return the critical path: the longest that a workflow can take.
 
-    The longest a workflow can take, every attempt, round and item used up to its limit.
-
-    Time spent waiting for locks, quotas and persons is not in it.
+    Every attempt, round and item is counted up to its limit; time spent waiting for locks, quotas
+    and people is not included.
     """
     nodes = {**plan.nodes, **{node.id: node for body in plan.bodies.values() for node in body}}
     return _longest(nodes, plan, plan.roots[workflow])
 
 
-def _longest(nodes: Mapping[str, Node], plan: Plan, siblings: Sequence[str]) -> Way:
-    ways = {name: _way_of(nodes, plan, nodes[name]) for name in siblings}
-    best: dict[str, Way] = {}
+def _longest(nodes: Mapping[str, Node], plan: Plan, siblings: Sequence[str]) -> TimedPath:
+    paths_of = {name: _path_of(nodes, plan, nodes[name]) for name in siblings}
+    best: dict[str, TimedPath] = {}
     for name in nx.topological_sort(_graph(nodes, siblings)):
-        before = max((best[need] for need in nodes[name].needs), key=_length, default=Way((), 0.0))
-        best[name] = Way((*before.stages, *ways[name].stages), before.seconds + ways[name].seconds)
-    return max(best.values(), key=_length, default=Way((), 0.0))
+        before = max(
+            (best[need] for need in nodes[name].needs), key=_length, default=TimedPath((), 0.0)
+        )
+        best[name] = TimedPath(
+            (*before.stages, *paths_of[name].stages), before.duration_s + paths_of[name].duration_s
+        )
+    return max(best.values(), key=_length, default=TimedPath((), 0.0))
 
 
-def _length(way: Way) -> tuple[float, int]:
-    return way.seconds, len(way.stages)
+def _length(path: TimedPath) -> tuple[float, int]:
+    return path.duration_s, len(path.stages)
 
 
-def _way_of(nodes: Mapping[str, Node], plan: Plan, node: Node) -> Way:
+def _path_of(nodes: Mapping[str, Node], plan: Plan, node: Node) -> TimedPath:
     match node.kind:
         case Kind.LOOP:
             inside = _longest(nodes, plan, node.children)
-            return Way(inside.stages, inside.seconds * (node.loop.max if node.loop else 1))
+            return TimedPath(inside.stages, inside.duration_s * (node.loop.max if node.loop else 1))
         case Kind.FOREACH:
             roots = [
                 inner.id for inner in plan.bodies[node.body] if inner.parent == f"{node.body}:*"
             ]
             inside = _longest(nodes, plan, roots)
-            return Way(inside.stages, inside.seconds * (node.foreach.max if node.foreach else 1))
+            return TimedPath(
+                inside.stages, inside.duration_s * (node.foreach.max if node.foreach else 1)
+            )
         case Kind.PARALLEL | Kind.WORKFLOW | Kind.ITEM:
             return _longest(nodes, plan, node.children)
         case Kind.APPROVAL | Kind.PUBLISH:
-            return Way((node.id,), 0.0)
+            return TimedPath((node.id,), 0.0)
         case _:
-            return Way((node.id,), node.timeout_s * (1 + node.retry.max))
+            return TimedPath((node.id,), node.timeout_s * (1 + node.retry.max))
 
 
-def why_parallel(order: Order, one: str, other: str) -> tuple[bool, list[str]]:
-    """Say whether two stages may run at once, and every reason for or against it."""
+def why_parallel(order: StageOrder, one: str, other: str) -> tuple[bool, list[str]]:
+    """Return whether two stages may run at once, and every reason for or against it."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     steps = order.steps
     graph.add_nodes_from(steps)
@@ -102,29 +106,29 @@ def why_parallel(order: Order, one: str, other: str) -> tuple[bool, list[str]]:
     against = []
     for first, last in ((one, other), (other, one)):
         if order.is_before(first, last):
-            way = (
+            path = (
                 nx.shortest_path(graph, first, last)
                 if nx.has_path(graph, first, last)
                 else [first, last]
             )
-            against.append(f"{last} waits for {first}: " + " -> ".join(way))
+            against.append(f"{last} waits for {first}: " + " -> ".join(path))
     shared = sorted(set(steps[one].stage.lock) & set(steps[other].stage.lock))
     against += [f"both hold the lock {lock}" for lock in shared]
     if against:
         return False, against
     writers = [name for name in (one, other) if steps[name].writes]
-    paths = [
-        "they write apart"
+    written = [
+        "they write different paths"
         if len(writers) == 2
-        else f"{writers[0]} alone writes"
+        else f"only {writers[0]} writes"
         if writers
         else "neither writes"
     ]
-    return True, ["no path of `needs` leads from one to the other", "they share no lock", *paths]
+    return True, ["no path of `needs` leads from one to the other", "they share no lock", *written]
 
 
 def _beside(step: str, need: str) -> str:
-    """Name the stage that a `needs` of this step means: one under the same prefix."""
+    """Return the id of the stage that a `needs` of this step means: one with the same prefix."""
     head, colon, _ = step.rpartition(":")
     return f"{head}{colon}{need}"
 

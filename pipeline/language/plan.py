@@ -1,9 +1,9 @@
-"""A flow compiled for one workflow: a flat table of nodes, every default filled in.
+"""A flow compiled for one workflow: a flat table of nodes, with every default filled in.
 
-A node is a stage or a group of stages. Its id is its name. Stages of a follow-up workflow (one that
-`on_exhausted` or `on_failure` names) carry that workflow's name in front, `triage:sdk_analyst`;
-stages of a called workflow the calling stage's, and those of a foreach also the item's key:
-`port:linux:build`.
+A node is a stage or a group of stages, and its id is its name. The ids of stages in a follow-up
+workflow (one that `on_exhausted` or `on_failure` names) begin with that workflow's name,
+`triage:sdk_analyst`; in a called workflow with the calling stage's name; and in a foreach also with
+the item's key: `port:linux:build`.
 """
 
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ from pipeline.language.flow import (
     Loop,
     May,
     Output,
-    Publish,
     Retry,
     StageLimits,
 )
-from pipeline.language.target import Target, Workspace
+from pipeline.language.publishing import Publish
+from pipeline.language.target import Target, WorkspaceNeeds
 from pipeline.language.words import Template
 
 
 class Kind(StrEnum):
-    """What a node is."""
+    """The kind of a node."""
 
     AGENT = "agent"
     RUN = "run"
@@ -43,11 +43,11 @@ class Kind(StrEnum):
 
 
 LEAVES = frozenset({Kind.AGENT, Kind.RUN, Kind.PUBLISH, Kind.APPROVAL})
-"""Kinds that do something themselves; the others hold stages."""
+"""Kinds that do work themselves; the others contain stages."""
 
 
 class Player(msgspec.Struct, frozen=True, kw_only=True):
-    """Who plays an agent stage: role, back end, command line, prompt template."""
+    """How an agent stage is run: role, back end, command line, prompt template."""
 
     role: str
     backend: str
@@ -61,8 +61,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One stage or group, with its place in the graph and everything it may do.
 
     `refs` maps the first word of each name in an expression to the node it means. `call` is the
-    stage that called the workflow this node belongs to, `item` the foreach item it belongs to; both
-    empty for most. `body` names the entry of `Plan.bodies` that a foreach makes its items from.
+    stage that called the workflow of this node, `item` the foreach item it belongs to; both are
+    empty for most. `body` names the entry of `Plan.bodies` from which a foreach makes its items.
     """
 
     id: str
@@ -102,14 +102,14 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_leaf(self) -> bool:
-        """A leaf does something itself; the others hold stages."""
+        """Whether it does work itself instead of containing stages."""
         return self.kind in LEAVES
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a run needs to know of its flow; stored with the run.
+    """Everything a run needs to know about its flow; stored with the run.
 
-    A foreach adds the nodes of its items to `nodes` of the run's own copy, when they are known.
+    When the items of a foreach are known, their nodes are added to the run's own copy of `nodes`.
     """
 
     workflow: str
@@ -124,31 +124,31 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     usd: float | None = None
     tokens: int | None = None
     wall_s: float | None = None
-    workspace: Workspace = Workspace()
+    workspace: WorkspaceNeeds = WorkspaceNeeds()
 
     def leaves(self) -> Iterator[Node]:
-        """Go through the nodes that do something, in declared order."""
+        """Yield the nodes that do work themselves, in declared order."""
         return (node for node in self.nodes.values() if node.is_leaf)
 
     def below(self, node_id: str) -> Iterator[Node]:
-        """Go through everything inside a group."""
+        """Yield everything inside a group."""
         for child in self.nodes[node_id].children:
             yield self.nodes[child]
             yield from self.below(child)
 
     def around(self, node_id: str) -> Iterator[Node]:
-        """Go through the groups around a node, the innermost first."""
+        """Yield the groups around a node, the innermost first."""
         parent = self.nodes[node_id].parent
         while parent is not None:
             yield self.nodes[parent]
             parent = self.nodes[parent].parent
 
     def loops_around(self, node_id: str) -> Iterator[Node]:
-        """Go through the loops around a node, the innermost first."""
+        """Yield the loops around a node, the innermost first."""
         return (node for node in self.around(node_id) if node.kind is Kind.LOOP)
 
     def decides_loop(self, node_id: str) -> Node | None:
-        """Return the loop whose `until` asks this node, if there is one."""
+        """Return the loop whose `until` names this node, if there is one."""
         parent = self.nodes[node_id].parent
         loop = self.nodes[parent] if parent else None
         return loop if loop is not None and loop.until == node_id else None

@@ -1,7 +1,4 @@
-"""Which test runner a command line starts.
-
-Told by its words, so that a flow file need not say it.
-"""
+"""Detect which test runner a command line starts, so that a flow file need not name it."""
 
 import shlex
 from itertools import pairwise
@@ -9,13 +6,13 @@ from itertools import pairwise
 from pipeline.language.target import Report, Runner, TestCommand
 
 PLACE = "{report}"
-"""Where a command that writes JUnit itself is given the name of its file."""
+"""The placeholder for the file name, in a command that writes JUnit itself."""
 
 
 def runner_of(test: TestCommand) -> Runner | None:
     """Return the runner of a test command.
 
-    None when its words do not tell, or only its exit status counts.
+    None when the command line does not show it, or only its exit status counts.
     """
     if test.report is Report.EXIT_CODE:
         return None
@@ -36,7 +33,7 @@ def runner_of(test: TestCommand) -> Runner | None:
 
 
 def words_of(command: str) -> list[str]:
-    """Split a command line as a shell would; a quote that is never closed leaves it whole."""
+    """Split a command line as a shell would; with an unclosed quote it stays one word."""
     try:
         return shlex.split(command)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The shapes of files that agents deliver and the engine reads; prompts show them as examples."""
+"""The shapes of the files that agents write and the engine reads; prompts show examples of them."""
 
 import typing
 from enum import StrEnum
@@ -18,7 +18,7 @@ class Severity(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing a reviewer found, with its place."""
+    """One problem that a reviewer found, with its place."""
 
     file: str
     line: int
@@ -33,13 +33,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """All a reviewer found; an empty list is an answer."""
+    """Everything a reviewer found; an empty list means that nothing was found."""
 
     findings: tuple[Finding, ...]
 
 
 class WorkItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of the work."""
+    """One part of the work."""
 
     title: str
     files: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class WorkItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done, in order, and how each piece is known to be done."""
+    """What is to be done, in order, and when each part counts as done."""
 
     title: str
     items: tuple[WorkItem, ...]
@@ -67,32 +67,35 @@ _TYPES: dict[Schema, Any] = {
     Schema.DIAGNOSIS: Diagnosis,
 }
 _EXAMPLES: dict[Schema, str] = {
-    Schema.FINDINGS: '{"findings": [{"file": "src/app/limits.py", "line": 12, "severity": "blocking", '
-    '"what": "the counter is never reset", "fails_when": "the day changes"}]}',
-    Schema.WORK_PLAN: '{"title": "Limit logins per minute", "items": [{"title": "count attempts per user", '
-    '"files": ["src/app/limits.py"], "done_when": "the sixth attempt in a minute is refused"}]}',
-    Schema.DIAGNOSIS: '{"cause": "the limit is compared before it is raised", "evidence": ["tests/test_limits.py:20"], '
+    Schema.FINDINGS: '{"findings": [{"file": "src/app/limits.py", "line": 12, '
+    '"severity": "blocking", "what": "the counter is never reset", '
+    '"fails_when": "the day changes"}]}',
+    Schema.WORK_PLAN: '{"title": "Limit logins per minute", '
+    '"items": [{"title": "count attempts per user", "files": ["src/app/limits.py"], '
+    '"done_when": "the sixth attempt in a minute is refused"}]}',
+    Schema.DIAGNOSIS: '{"cause": "the limit is compared before it is raised", '
+    '"evidence": ["tests/test_limits.py:20"], '
     '"next_steps": ["compare after the update in src/app/limits.py:31"]}',
 }
 
 
 _PYTHON: dict[FieldType, type | tuple[type, ...]] = {
-    FieldType.TEXT: str, FieldType.NUMBER: (int, float), FieldType.BOOLEAN: bool, FieldType.LIST: list,
-    FieldType.OBJECT: dict,
+    FieldType.TEXT: str, FieldType.NUMBER: (int, float), FieldType.BOOLEAN: bool,
+    FieldType.LIST: list, FieldType.OBJECT: dict,
 }  # fmt: skip
 _TYPE_WORDS = {kind.value: kind for kind in FieldType}
 
 
 def fields_of(output: Output) -> dict[str, Type]:
-    """Say which fields an output's JSON object has, as far as the flow declares them."""
-    found = {name: _declared(words) for name, words in output.fields.items()}
+    """Return the fields of an output's JSON object, as far as the flow declares them."""
+    declared = {name: _declared(words) for name, words in output.fields.items()}
     if output.schema is None:
-        return found
+        return declared
     hints = typing.get_type_hints(_TYPES[output.schema])
     return {
         name: Type(FieldType.TEXT if hint is str else FieldType.LIST)
         for name, hint in hints.items()
-    } | found
+    } | declared
 
 
 def _declared(words: tuple[str, ...]) -> Type:
@@ -102,13 +105,14 @@ def _declared(words: tuple[str, ...]) -> Type:
 
 
 def example_of(output: Output) -> str:
-    """Return an example of an output's JSON, for prompts; empty when the flow declares no shape."""
+    """Return an example of an output's JSON, for prompts; empty if the flow declares no shape."""
     if output.schema is not None:
         return _EXAMPLES[output.schema]
     if not output.fields:
         return ""
     kinds: dict[FieldType, object] = {
-        FieldType.TEXT: "...", FieldType.NUMBER: 1, FieldType.BOOLEAN: True, FieldType.LIST: [], FieldType.OBJECT: {}
+        FieldType.TEXT: "...", FieldType.NUMBER: 1, FieldType.BOOLEAN: True,
+        FieldType.LIST: [], FieldType.OBJECT: {},
     }  # fmt: skip
     values = {
         name: " | ".join(field.words) or kinds[field.kind or FieldType.TEXT]
@@ -117,28 +121,29 @@ def example_of(output: Output) -> str:
     return msgspec.json.encode(values).decode()
 
 
-def complaint(output: Output, data: bytes) -> str | None:
-    """Say how a file misses the shape its flow declares, or None when it has it."""
+def why_invalid(output: Output, data: bytes) -> str | None:
+    """Return how a file deviates from its declared shape, or None when it does not."""
     try:
         if output.schema is not None:
             msgspec.json.decode(data, type=_TYPES[output.schema])
         if output.fields:
             value = msgspec.json.decode(data, type=dict[str, Any])
             for name, field in fields_of(Output(file=output.file, fields=output.fields)).items():
-                if found := _field_complaint(name, field, value):
-                    return f"{found}; it should look like {example_of(output)}"
+                if reason := _why_field_invalid(name, field, value):
+                    return f"{reason}; it should look like {example_of(output)}"
     except msgspec.DecodeError as exc:
         return f"{exc}; it should look like {example_of(output)}"
     return None
 
 
-def _field_complaint(name: str, field: Type, value: dict[str, Any]) -> str | None:
-    if name not in value:
+def _why_field_invalid(name: str, field: Type, values: dict[str, Any]) -> str | None:
+    if name not in values:
         return f"it has no field {name!r}"
-    found = value[name]
-    if field.words and found not in field.words:
-        return f"{name} is {found!r:.60}, not {field.says}"
-    fits = field.kind is not None and isinstance(found, _PYTHON[field.kind])
-    if isinstance(found, bool) and field.kind is not FieldType.BOOLEAN:
+    value = values[name]
+    if field.words and value not in field.words:
+        return f"{name} is {value!r:.60}, not {field.description}"
+    fits = field.kind is not None and isinstance(value, _PYTHON[field.kind])
+    # In Python a bool is an int, too; `true` is no number in JSON.
+    if isinstance(value, bool) and field.kind is not FieldType.BOOLEAN:
         fits = False
-    return None if fits else f"{name} is {found!r:.60}, not a {field.says}"
+    return None if fits else f"{name} is {value!r:.60}, not a {field.description}"

@@ -1,19 +1,23 @@
-"""The plain values of a flow file, as types: what a text or a number stands for there."""
+"""The scalar types of a flow file: what a text or a number means at a given key."""
 
 from typing import ClassVar, NewType
 
 import msgspec
 
 Duration = NewType("Duration", float)
+"""Seconds; written `90s`, `30m` or `2h` in the file."""
+
 Count = NewType("Count", int)
+"""A whole number; written `5000`, `200k` or `5M` in the file."""
+
 Glob = NewType("Glob", str)
 Name = NewType("Name", str)
 Template = NewType("Template", str)
 Expression = NewType("Expression", str)
 
 
-def says(text: str) -> msgspec.Meta:
-    """Describe a field; the reference and the editors' schema show it."""
+def describe(text: str) -> msgspec.Meta:
+    """Attach the description that the reference and the editors' schema show for a field."""
     return msgspec.Meta(description=text)
 
 

@@ -22,7 +22,7 @@ from pipeline.errors import UsageProblem
 from pipeline.files import atomic, locks
 from pipeline.files.trees import remove
 from pipeline.language import globs
-from pipeline.language.target import Workspace as Wants
+from pipeline.language.target import WorkspaceNeeds as Wants
 from pipeline.repo.clone import Cloner
 from pipeline.repo.git import Git
 from pipeline.repo.links import SetUp
@@ -212,7 +212,7 @@ class Setups:
 
         One process at a time, the others wait for it.
         """
-        patience_s = self.wants.timeout * max(1, len(self.wants.setup)) + _SLACK_S
+        patience_s = self.wants.timeout_s * max(1, len(self.wants.setup)) + _SLACK_S
         lock = self.folder / f"{digest}.lock"
         with locks.hold([lock], run_id="", agent="engine", stage="set-up", timeout_s=patience_s):
             if (used := locks.lease(self.folder / f"{digest}.used", shared=True)) is not None:

@@ -1,4 +1,1 @@
-"""What a repository is.
-
-Its parts, how each is tested and checked, and what its history says of its customs.
-"""
+"""Look at a repository: its targets, how each is tested and checked, and its conventions."""

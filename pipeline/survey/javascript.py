@@ -1,6 +1,6 @@
-"""JavaScript and TypeScript.
+"""Find JavaScript and TypeScript targets: every package.json with a test command.
 
-The packages of package.json and its workspaces, their runner, lint, types and style.
+Its test runner, and its checks for lint, types and style, come from the package and its scripts.
 """
 
 import re
@@ -9,31 +9,34 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from pipeline.survey.javascript_setup import dependencies, is_pnp, manager, setup, tools
-from pipeline.survey.look import Look, Part, table, within
+from pipeline.survey.javascript_setup import dependencies, find_checks, is_pnp, manager, setup
+from pipeline.survey.look import FoundTarget, Look, table, within
 
 _CODE = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx", ".vue", ".svelte")
 _TEST_FOLDERS = ("test", "tests", "__tests__", "spec")
 _NOT_SOURCE = frozenset({
-    "doc", "docs", "example", "examples", "benchmark", "benchmarks", "demo", "website", "dist", "build", "coverage",
-    "config", "scripts", "e2e",
+    "doc", "docs", "example", "examples", "benchmark", "benchmarks", "demo", "website", "dist",
+    "build", "coverage", "config", "scripts", "e2e",
 })  # fmt: skip
 _BESIDE = re.compile(r"\.(test|spec)\.[cm]?[jt]sx?$")
 _CONFIG = (
-    "package.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "npm-shrinkwrap.json", "bun.lock",
-    "tsconfig.json",
+    "package.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "npm-shrinkwrap.json",
+    "bun.lock", "tsconfig.json",
 )  # fmt: skip
 _OTHER_SCRIPT = re.compile(r"(?:npm|pnpm|yarn|bun)(?: run)? ([\w:.-]+)")
 _WITH_ONE = ("--reporter", "-R", "--outputFile")
 _WITH_MANY = re.compile(r"--reporters|--coverage(?:\.\w+|[A-Z]\w*)")
-"""Options that are left out with the values that stand in words of their own after them."""
+"""Options that are dropped together with the values in the words after them.
+
+`--reporters` and the options about coverage take any number of values, the others one.
+"""
 _NOT_KEPT = re.compile(
     r"^(?:--coverage|--watch|--ui|--reporter|--json|--outputFile|--ci$|--silent$|-w$|--passWithNoTests$)"
 )
 
 
-def find(look: Look) -> Iterator[Part]:
-    """Go through the packages that have a test command."""
+def find(look: Look) -> Iterator[FoundTarget]:
+    """Yield the packages that have a test command."""
     folders = look.named("package.json")
     for folder in folders:
         package = look.json(within(folder, "package.json"))
@@ -42,23 +45,23 @@ def find(look: Look) -> Iterator[Part]:
         how = _command(look, folder, package)
         is_root_of_many = "workspaces" in package or bool(look.has(folder, "pnpm-workspace.yaml"))
         if code and how[0] and (tests or not (folder or is_root_of_many)):
-            yield _part(look, folder, package, (code, tests), how)
+            yield _target(look, folder, package, (code, tests), how)
 
 
-def _part(
+def _target(
     look: Look,
     folder: str,
     package: dict[str, Any],
-    found: tuple[list[str], list[str]],
+    files: tuple[list[str], list[str]],
     how: tuple[str, str, str],
-) -> Part:
-    code, tests = found
+) -> FoundTarget:
+    code, tests = files
     command, runner, why = how
-    found_tools = tools(look, folder, package)
+    used = find_checks(look, folder, package)
     config = [name for name in _CONFIG if look.has(folder, name)]
     typed = any(path.endswith((".ts", ".tsx", ".mts", ".cts")) for path in code)
     name = str(package.get("name") or folder.rpartition("/")[2] or look.root.name)
-    return Part(
+    return FoundTarget(
         name=name.rpartition("/")[2],
         language="TypeScript" if typed else "JavaScript",
         folder=folder,
@@ -69,10 +72,10 @@ def _part(
         command=command,
         exit_code_only=runner == "exit-code",
         runner="" if runner == "exit-code" else runner,
-        checks=found_tools.checks,
-        format=found_tools.format,
+        checks=used.checks,
+        format=used.format,
         setup=setup(look, folder),
-        missing=found_tools.missing,
+        missing=used.missing,
         package=name,
         wants=tuple(dependencies(package)),
         is_tested=bool(tests),
@@ -81,38 +84,35 @@ def _part(
 
 
 def _tests(code: list[str]) -> list[str]:
-    """List the patterns of tests.
-
-    Folders by their usual names, and files that say it in their ending.
-    """
-    found = [
+    """Return the patterns of tests: folders by their usual names, and files by their endings."""
+    patterns = [
         f"{name}/**" for name in _TEST_FOLDERS if any(path.startswith(f"{name}/") for path in code)
     ]
     beside = {
         match.group(1)
         for path in code
-        if (match := _BESIDE.search(path)) and not _is_in(path, found)
+        if (match := _BESIDE.search(path)) and not _is_in(path, patterns)
     }
-    found += [f"**/*.{word}.*" for word in sorted(beside)]
+    patterns += [f"**/*.{word}.*" for word in sorted(beside)]
     if any("/__tests__/" in path for path in code):
-        found.append("**/__tests__/**")
+        patterns.append("**/__tests__/**")
     if any(path in {"test.js", "test.mjs", "test.cjs", "test.ts"} for path in code):
-        found.append("test.*")
-    return found
+        patterns.append("test.*")
+    return patterns
 
 
 def _named(package: dict[str, Any]) -> set[str]:
-    """List the files that a package names as what others load or run."""
-    found: list[Any] = [
+    """Return the files that package.json names as what others import or run."""
+    values: list[Any] = [
         package.get("main"),
         package.get("module"),
         package.get("exports"),
         package.get("bin"),
     ]
     names = set()
-    while found:
-        one = found.pop()
-        found += one.values() if isinstance(one, dict) else one if isinstance(one, list) else []
+    while values:
+        one = values.pop()
+        values += one.values() if isinstance(one, dict) else one if isinstance(one, list) else []
         names |= {one.removeprefix("./")} if isinstance(one, str) else set()
     return names
 
@@ -137,10 +137,10 @@ def _is_in(path: str, folders: list[str]) -> bool:
 
 
 def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str, str]:
-    """Return the test command, its runner (where the command does not show it) and by what that is told."""
+    """Return the test command, its runner (if the command does not show it), and the evidence."""
     script = _script(package)
     where = within(folder, "package.json")
-    told = f"the script `test` of {where}"
+    why = f"the script `test` of {where}"
     wanted = {**dependencies(look.json("package.json")), **dependencies(package)}
     head = "yarn " if is_pnp(look, folder) else ""
     if "vitest" in script or (
@@ -151,7 +151,7 @@ def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str
         words = [word for word in _words(script, "vitest") if word not in {"run", "watch", "dev"}]
         return " ".join([f"{_env(script)}{head}vitest run", *words]), "", f"{where} names vitest"
     if "react-scripts test" in script:
-        return "env CI=true react-scripts test", "jest", told
+        return "env CI=true react-scripts test", "jest", why
     if "jest" in script or ("jest" in wanted and not re.search(r"\b(?:mocha|--test)\b", script)):
         return (
             " ".join([f"{_env(script)}{head}jest", *_words(script, "jest")]),
@@ -160,24 +160,24 @@ def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str
         )
     if re.search(r"\bnode\b.*--test\b", script) and not _is_built(look, folder, script):
         plain = re.search(r"node\s[^&|;]*--test[^&|;]*", script)
-        return f"{_env(script)}{head}{plain.group().strip() if plain else 'node --test'}", "", told
+        return f"{_env(script)}{head}{plain.group().strip() if plain else 'node --test'}", "", why
     if re.search(r"(?:^|[\s/])mocha\b", script):
         words = [*_words(script, "mocha"), "--reporter xunit", "--reporter-option output={report}"]
-        return " ".join([f"{_env(script)}{head}mocha", *words]), "", told
+        return " ".join([f"{_env(script)}{head}mocha", *words]), "", why
     if script and "no test specified" not in script:
         silent = " --silent" if manager(look, folder) == "npm" else ""
         return (
             f"{manager(look, folder)} test{silent}",
             "exit-code",
-            f"{told}; its report is not known",
+            f"{why}; the format of its report is unknown",
         )
     return "", "", ""
 
 
 def _is_built(look: Look, folder: str, script: str) -> bool:
-    """Tell whether `node --test` is given what only a build step before it makes."""
-    found = re.search(r"--test(?=\s)([^&|;]*)", script)
-    words = [word.strip("\"'") for word in found.group(1).split()] if found else []
+    """Return whether `node --test` gets files that only a preceding build step creates."""
+    match = re.search(r"--test(?=\s)([^&|;]*)", script)
+    words = [word.strip("\"'") for word in match.group(1).split()] if match else []
     paths = [
         word
         for before, word in pairwise(["", *words])
@@ -191,10 +191,7 @@ def _is_built(look: Look, folder: str, script: str) -> bool:
 
 
 def _script(package: dict[str, Any]) -> str:
-    """Return the script `test`.
-
-    Where all it does, or the last thing, is to call another one, that.
-    """
+    """Return the script `test`, or the script that it calls as its only or last command."""
     scripts = table(package, "scripts")
     script = str(scripts.get("test") or "")
     other = _OTHER_SCRIPT.fullmatch(script.rpartition("&&")[2].strip())
@@ -202,23 +199,23 @@ def _script(package: dict[str, Any]) -> str:
 
 
 def _words(script: str, program: str) -> list[str]:
-    """List what a script says to a program, but for what is about its report.
+    """Return the arguments that a script gives a program, without those about its report.
 
-    Nothing when it needs a shell to read.
+    Empty when only a shell could parse them.
     """
-    found = re.search(rf"(?:^|[\s/]){program}((?:\s+[^&|;]*)?)(?:$|[&|;])", script)
-    said = found.group(1) if found else ""
+    match = re.search(rf"(?:^|[\s/]){program}((?:\s+[^&|;]*)?)(?:$|[&|;])", script)
+    text = match.group(1) if match else ""
     try:
-        words = [] if re.search(r"[`$<>(){}\\]", said) else shlex.split(said)
-    except ValueError:  # a quote that goes on behind a `&`, say
+        words = [] if re.search(r"[`$<>(){}\\]", text) else shlex.split(text)
+    except ValueError:  # for example a quoted argument with a `&`, cut off by the pattern above
         return []
     kept: list[str] = []
-    values = 0
+    dropped = 0
     for word in words:
         if word.startswith("-"):
-            values = 1 if word in _WITH_ONE else len(said) if _WITH_MANY.fullmatch(word) else 0
-        elif values:
-            values -= 1
+            dropped = 1 if word in _WITH_ONE else len(text) if _WITH_MANY.fullmatch(word) else 0
+        elif dropped:
+            dropped -= 1
             continue
         if not _NOT_KEPT.match(word) and word not in _WITH_ONE:
             kept.append(shlex.quote(word) if re.search(r"[^\w@%+=:,./*-]", word) else word)
@@ -226,10 +223,11 @@ def _words(script: str, program: str) -> list[str]:
 
 
 def _env(script: str) -> str:
-    """Write the variables that a script sets as a command does."""
-    found = re.match(r"(?:cross-env )?((?:[A-Z][A-Z0-9_]*=[\w./:=-]+ )+)", script)
-    if found:
-        return f"env {found.group(1)}"
+    """Return the start of a command that sets the same variables as a script, through `env`."""
+    match = re.match(r"(?:cross-env )?((?:[A-Z][A-Z0-9_]*=[\w./:=-]+ )+)", script)
+    if match:
+        return f"env {match.group(1)}"
+    # Jest runs ES modules only with this option of node; the `node` that had it is dropped here.
     return (
         "env NODE_OPTIONS=--experimental-vm-modules "
         if "--experimental-vm-modules" in script

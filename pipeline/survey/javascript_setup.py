@@ -1,4 +1,4 @@
-"""What brings the dependencies of a JavaScript package, and which lint, types and style it uses."""
+"""How to install a JavaScript package's dependencies, and which checks and formatters it uses."""
 
 import re
 from typing import Any
@@ -24,8 +24,11 @@ _LOCKS = (
 )
 
 
-class Tools(msgspec.Struct, frozen=True, kw_only=True):
-    """Checks, formatters, and the checks whose program nothing brings."""
+class JavaScriptChecks(msgspec.Struct, frozen=True, kw_only=True):
+    """The checks and formatters of a package.
+
+    `missing` are checks whose program is not installed.
+    """
 
     checks: tuple[str, ...]
     format: tuple[str, ...]
@@ -33,28 +36,32 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dependencies(package: dict[str, Any]) -> dict[str, Any]:
-    """Return what a package asks for, by name."""
+    """Return all kinds of dependencies of a package, by name."""
     kinds = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
     return {name: version for kind in kinds for name, version in table(package, kind).items()}
 
 
 def manager(look: Look, folder: str) -> str:
-    """Name the package manager whose lock file lies in the folder, else in the root.
+    """Return the package manager whose lock file is in the folder or else in the root.
 
-    Npm where there is none.
+    Without a lock file it is npm.
     """
-    found = (
+    names = (
         name for at in dict.fromkeys((folder, "")) for lock, name, _ in _LOCKS if look.has(at, lock)
     )
-    return next(found, "npm")
+    return next(names, "npm")
 
 
 def is_pnp(look: Look, folder: str) -> bool:
-    """Tell whether yarn keeps packages out of `node_modules`, so that their programs are reached by way of it."""
+    """Return whether yarn installs without `node_modules` (Plug'n'Play).
+
+    Programs of packages must then be started through `yarn`.
+    """
     at = next((at for at in (folder, "") if look.has(at, "yarn.lock")), None)
     if at is None:
         return False
     text = look.text(within(at, ".yarnrc.yml"))
+    # Yarn 1 leaves neither sign and uses `node_modules`; since yarn 2 Plug'n'Play is the default.
     is_berry = bool(look.has(at, ".yarnrc.yml")) or "__metadata:" in look.text(
         within(at, "yarn.lock")
     )
@@ -62,9 +69,9 @@ def is_pnp(look: Look, folder: str) -> bool:
 
 
 def setup(look: Look, folder: str) -> tuple[str, ...]:
-    """Say what brings the dependencies.
+    """Return the command that installs the dependencies.
 
-    The package manager whose lock file lies there, here or in the root.
+    It belongs to the package manager whose lock file is in the folder, or else in the root.
     """
     if not any(dependencies(look.json(within(at, "package.json"))) for at in {folder, ""}):
         return ()
@@ -79,8 +86,8 @@ def setup(look: Look, folder: str) -> tuple[str, ...]:
     return (f"{cd(at)}npm install --no-audit --no-fund --no-package-lock",)
 
 
-def tools(look: Look, folder: str, package: dict[str, Any]) -> Tools:
-    """List what a package uses, by its own configuration or the root's."""
+def find_checks(look: Look, folder: str, package: dict[str, Any]) -> JavaScriptChecks:
+    """Return what a package uses, according to its own configuration or the root's."""
     root = look.json("package.json")
     wanted = {**dependencies(root), **dependencies(package)}
     files = [path for path in look.below("") if "/" not in path] + look.below(folder)
@@ -101,17 +108,17 @@ def tools(look: Look, folder: str, package: dict[str, Any]) -> Tools:
             continue
         checks.append(head + command)
         style += [head + _FORMATS[command]] if command in _FORMATS else []
-    return Tools(checks=tuple(checks), format=tuple(style), missing=tuple(missing))
+    return JavaScriptChecks(checks=tuple(checks), format=tuple(style), missing=tuple(missing))
 
 
 def additions(look: Look) -> list[Addition]:
-    """Keep prettier, where it looks at the whole repository, from files that it has not written."""
+    """Exclude `agents/` from a prettier that checks the whole repository."""
     files = [path for path in look.below("") if "/" not in path]
     if not _has_prettier(files, look.json("package.json")) or "agents" in look.text(
         ".prettierignore"
     ):
         return []
-    why = "prettier would find fault with agents/, which it has not written"
+    why = "prettier would report agents/, which it has not formatted"
     return [Addition(path=".prettierignore", text="/agents/\n", why=why)]
 
 

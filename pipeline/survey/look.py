@@ -1,7 +1,7 @@
-"""A repository as the survey sees it: tracked files, their text, and which programs can be found.
+"""A repository as the survey sees it: tracked files, their text, and which programs are installed.
 
-Nothing is run but `git`, and nothing is written; what a person has not committed counts as well,
-because a flow is written for the checkout as it lies there.
+Nothing but `git` is run, and nothing is written. Uncommitted files count, too, because a flow is
+written for the checkout as it is.
 """
 
 import configparser
@@ -20,40 +20,33 @@ import msgspec
 from pipeline.language import globs
 
 _TEXT_MAX_BYTES = 512 * 1024
-_NOT_OURS = frozenset(
-    {
-        "node_modules",
-        "vendor",
-        "third_party",
-        "site-packages",
-        ".venv",
-        "venv",
-        "testdata",
-        "fixtures",
-    }
-)
-_ASIDE = frozenset({
-    "example", "examples", "sample", "samples", "demo", "demos", "doc", "docs", "template", "templates", "bench",
-    "benchmark", "benchmarks", "test", "tests", "_vendor", "_vendored", "vendored", "external", "website",
+_NOT_OURS = frozenset({
+    "node_modules", "vendor", "third_party", "site-packages", ".venv", "venv",
+    "testdata", "fixtures",
 })  # fmt: skip
-"""Folders whose projects are there to be looked at, or belong to somebody else: no targets."""
+_NOT_TARGETS = frozenset({
+    "example", "examples", "sample", "samples", "demo", "demos", "doc", "docs",
+    "template", "templates", "bench", "benchmark", "benchmarks", "test", "tests",
+    "_vendor", "_vendored", "vendored", "external", "website",
+})  # fmt: skip
+"""Folders whose projects are examples, or belong to somebody else: no targets."""
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was found: what, its value, and by what it was told."""
+    """One thing that was found: what it is, its value, and the evidence for it."""
 
     what: str
     value: str
     why: str
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of the repository that is built and tested on its own, as a target of the flow file.
+class FoundTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the repository that is built and tested on its own: a target of the flow file.
 
-    `setup` is what brings its dependencies, run in the root of a workspace; `missing` are checks
-    that the repository has, but whose program cannot be found. `package` is what others call it,
-    `wants` what it builds on, both in the words of its language; `depends` are the names of those
-    parts that are meant.
+    `setup` installs its dependencies, run in the root of a workspace; `missing` are checks that the
+    repository has, but whose program is not installed. `package` is the name that others depend
+    on, `wants` the packages that it depends on, both as its language names them; `depends` are
+    the targets among those. The names of the fields are keys of `pipeline init --json`.
     """
 
     name: str
@@ -78,12 +71,12 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def family(self) -> str:
-        """The language in whose words `package` and `wants` stand."""
+        """The language whose package names `package` and `wants` are."""
         return "JavaScript" if self.language == "TypeScript" else self.language
 
 
 class Addition(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines that a file of the repository needs at its end once `agents/` is there."""
+    """Lines that a file of the repository needs at its end once `agents/` exists."""
 
     path: str
     text: str
@@ -91,12 +84,12 @@ class Addition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Look:
-    """One repository, looked at once."""
+    """One repository; each of its files is parsed once."""
 
     def __init__(self, root: Path, tracked: Collection[str], environ: Mapping[str, str]) -> None:
-        """`tracked` are the files that git knows or would take.
+        """`tracked` are the files that git knows or would add.
 
-        `environ` says where programs are looked for.
+        `environ` has the PATH on which programs are searched.
         """
         self.root = root
         self.files = frozenset(
@@ -107,7 +100,7 @@ class Look:
         self._known: dict[str, dict[str, Any]] = {}
 
     def text(self, path: str) -> str:
-        """Return a file's text, empty when it is not there, too large or not tracked."""
+        """Return a file's text, empty when it is missing, too large, not tracked or a link."""
         file = self.root / path
         if (
             path not in self.files
@@ -119,19 +112,19 @@ class Look:
         return file.read_text(errors="replace")
 
     def toml(self, path: str) -> dict[str, Any]:
-        """Return a TOML file's content, empty when it is not there or cannot be read."""
+        """Return a TOML file's content, empty when it is missing or unreadable."""
         return self._parsed(path, tomllib.loads)
 
     def json(self, path: str) -> dict[str, Any]:
-        """Return a JSON file's content, empty when it is not there, cannot be read or is no object."""
+        """Return a JSON file's content, empty when it is missing, unreadable or not an object."""
         return self._parsed(path, json.loads)
 
     def yaml(self, path: str) -> dict[str, Any]:
-        """Return a YAML file's content, empty when it is not there, cannot be read or is no mapping."""
+        """Return a YAML file's content, empty when it is missing, unreadable or not a mapping."""
         return self._parsed(path, _yaml)
 
     def ini(self, path: str) -> dict[str, Any]:
-        """Return the sections of an INI file, empty when it is not there or cannot be read."""
+        """Return the sections of an INI file, empty when it is missing or unreadable."""
         return self._parsed(path, _ini)
 
     def _parsed(self, path: str, parse: Callable[[str], object]) -> dict[str, Any]:
@@ -144,7 +137,10 @@ class Look:
         return self._known.get(path, {})
 
     def named(self, *names: str, depth: int = 4) -> list[str]:
-        """List the projects' folders that hold a file of one of these names, `` for the root, the shallowest first."""
+        """Return the project folders with a file of one of these names, the shallowest first.
+
+        The root is the empty text.
+        """
         folders = {
             "" if path.parent == PurePosixPath() else str(path.parent)
             for path in map(PurePosixPath, self.files)
@@ -154,18 +150,14 @@ class Look:
         return sorted(own, key=lambda folder: (folder.count("/") + bool(folder), folder))
 
     def below(self, folder: str, without: Iterable[str] = ()) -> list[str]:
-        """List the files below a folder, as seen from it.
-
-        `without` are folders below it that are left out.
-        """
+        """Return the files below a folder, relative to it, except those below `without`."""
         head = f"{folder}/" if folder else ""
         inner = tuple(
             f"{other}/" for other in without if other != folder and other.startswith(head)
         )
         start = bisect_left(self._sorted, head)
-        end = (
-            bisect_left(self._sorted, head[:-1] + "0") if head else len(self._sorted)
-        )  # "0" follows "/"
+        # "0" is the character after "/": no path below the folder sorts behind it.
+        end = bisect_left(self._sorted, head[:-1] + "0") if head else len(self._sorted)
         return [
             path.removeprefix(head)
             for path in self._sorted[start:end]
@@ -173,23 +165,20 @@ class Look:
         ]
 
     def matched(self, patterns: Iterable[str]) -> Iterator[str]:
-        """Go through the files that a pattern matches."""
+        """Yield the files that one of the patterns matches."""
         wanted = list(patterns)
         return (path for path in self._sorted if globs.matches_any(wanted, path))
 
     def has(self, folder: str, *names: str) -> str:
-        """Return the first of these files that the folder has, or an empty text."""
+        """Return the first of these files that is in the folder, or an empty text."""
         return next((name for name in names if within(folder, name) in self.files), "")
 
     def holds(self, folder: str, path: str) -> bool:
-        """Tell whether something lies in a folder of the checkout, known to git or not."""
+        """Return whether a path exists in a folder of the checkout, known to git or not."""
         return (self.root / folder / path).exists()
 
     def finds(self, program: str, *folders: str) -> bool:
-        """Tell whether a program can be found.
-
-        On the PATH, or in one of these folders of the checkout.
-        """
+        """Return whether a program is on the PATH or in one of these folders of the checkout."""
         path = self.environ.get("PATH", "")
         own = (self.root / folder / program for folder in folders)
         return shutil.which(program, path=path) is not None or any(one.exists() for one in own)
@@ -218,17 +207,17 @@ def _yaml(text: str) -> object:
 
 
 def within(folder: str, path: str) -> str:
-    """Name a file of a folder as seen from the root."""
+    """Return the path of a file of a folder, relative to the root."""
     return f"{folder}/{path}" if folder else path
 
 
 def cd(folder: str) -> str:
-    """Write the start of a shell command that is run in a folder."""
+    """Return the start of a shell command that runs in a folder."""
     return f"cd {shlex.quote(folder)} && " if folder else ""
 
 
 def table(value: object, *keys: str) -> dict[str, Any]:
-    """Go down a file's content by keys; whatever is no table on the way counts as an empty one."""
+    """Return the table under these keys; anything else on the way counts as an empty one."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
@@ -237,8 +226,8 @@ def table(value: object, *keys: str) -> dict[str, Any]:
 def _is_own(folder: str) -> bool:
     parts = folder.split("/")
     return (
-        _ASIDE.isdisjoint(parts)
+        _NOT_TARGETS.isdisjoint(parts)
         and not any(part.startswith(".") for part in parts)
-        and globs.complaint(folder) is None
+        and globs.why_invalid(folder) is None
         and not {"*", "?"} & set(folder)
     )

@@ -1,6 +1,6 @@
-"""Go and Rust with their own tools.
+"""Find targets in Go, Rust, and other languages by their build file.
 
-Every other stack by the command that its build file stands for.
+Go and Rust are used with their own tools, all others with the usual test command of the build file.
 """
 
 import re
@@ -9,29 +9,40 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 from typing import Any
 
-from pipeline.survey.look import Look, Part, cd, table, within
+from pipeline.survey.look import FoundTarget, Look, cd, table, within
 
+_JAVA_SOURCE = ("**/src/main/**", "**/build.gradle*")
+_JAVA_TESTS = ("**/src/test/**",)
+_RUBY_SOURCE = ("lib/**", "app/**", "Gemfile", "Gemfile.lock")
+_C_SOURCE = ("src/**", "include/**", "lib/**", "*.c", "*.cpp", "*.h")
+_CMAKE_TEST = (
+    "sh -c 'cmake -S . -B build && cmake --build build && "
+    "ctest --test-dir build --output-on-failure'"
+)
+_MESON_TEST = "sh -c 'meson setup build && meson test -C build'"
 _BY_FILE = (
-    ("pom.xml", "Java", "mvn -q -B test", ("**/src/main/**", "**/pom.xml"), ("**/src/test/**",)),
-    ("gradlew", "Java", "./gradlew test", ("**/src/main/**", "**/build.gradle*"), ("**/src/test/**",)),
-    ("build.gradle", "Java", "gradle test", ("**/src/main/**", "**/build.gradle*"), ("**/src/test/**",)),
-    ("build.gradle.kts", "Java", "gradle test", ("**/src/main/**", "**/build.gradle*"), ("**/src/test/**",)),
+    ("pom.xml", "Java", "mvn -q -B test", ("**/src/main/**", "**/pom.xml"), _JAVA_TESTS),
+    ("gradlew", "Java", "./gradlew test", _JAVA_SOURCE, _JAVA_TESTS),
+    ("build.gradle", "Java", "gradle test", _JAVA_SOURCE, _JAVA_TESTS),
+    ("build.gradle.kts", "Java", "gradle test", _JAVA_SOURCE, _JAVA_TESTS),
     ("mix.exs", "Elixir", "mix test", ("lib/**", "mix.exs", "mix.lock"), ("test/**",)),
-    ("spec/spec_helper.rb", "Ruby", "bundle exec rspec", ("lib/**", "app/**", "Gemfile", "Gemfile.lock"), ("spec/**",)),
-    ("Gemfile", "Ruby", "bundle exec rake test", ("lib/**", "app/**", "Gemfile", "Gemfile.lock"), ("test/**",)),
-    ("composer.json", "PHP", "vendor/bin/phpunit", ("src/**", "app/**", "composer.*"), ("tests/**",)),
+    ("spec/spec_helper.rb", "Ruby", "bundle exec rspec", _RUBY_SOURCE, ("spec/**",)),
+    ("Gemfile", "Ruby", "bundle exec rake test", _RUBY_SOURCE, ("test/**",)),
+    (
+        "composer.json", "PHP", "vendor/bin/phpunit",
+        ("src/**", "app/**", "composer.*"), ("tests/**",),
+    ),
     ("dune-project", "OCaml", "dune test", ("src/**", "lib/**", "bin/**"), ("test/**",)),
     ("stack.yaml", "Haskell", "stack test", ("src/**", "app/**"), ("test/**",)),
     (
-        "CMakeLists.txt", "C or C++",
-        "sh -c 'cmake -S . -B build && cmake --build build && ctest --test-dir build --output-on-failure'",
-        ("src/**", "include/**", "lib/**", "*.c", "*.cpp", "*.h", "*.hpp", "CMakeLists.txt"), ("test*/**",),
+        "CMakeLists.txt", "C or C++", _CMAKE_TEST,
+        (*_C_SOURCE, "*.hpp", "CMakeLists.txt"), ("test*/**",),
     ),
-    (
-        "meson.build", "C or C++", "sh -c 'meson setup build && meson test -C build'",
-        ("src/**", "include/**", "lib/**", "*.c", "*.cpp", "*.h", "meson.build"), ("test*/**",),
-    ),
+    ("meson.build", "C or C++", _MESON_TEST, (*_C_SOURCE, "meson.build"), ("test*/**",)),
 )  # fmt: skip
+"""Build file, language, test command, and the usual patterns of source and tests; first match."""
+
+_MAKE_TEST = re.compile(r"^(?:[\w.-]+ +)*test *:(?!=)", re.MULTILINE)
 _MAKEFILES = ("Makefile", "makefile", "GNUmakefile")
 _NOT_CODE = frozenset({"docs", "doc", "agents", "examples", "example"})
 _CODE = frozenset(
@@ -39,14 +50,14 @@ _CODE = frozenset(
 )
 
 
-def find_go(look: Look) -> Iterator[Part]:
-    """Go through the modules of Go."""
+def find_go(look: Look) -> Iterator[FoundTarget]:
+    """Yield the Go modules."""
     folders = look.named("go.mod")
     for folder in folders:
         files = look.below(folder, folders)
         if not any(path.endswith(".go") for path in files):
             continue
-        yield Part(
+        yield FoundTarget(
             name=folder.rpartition("/")[2] or look.root.name,
             language="Go",
             folder=folder,
@@ -61,12 +72,12 @@ def find_go(look: Look) -> Iterator[Part]:
             package=next(iter(_modules(look, folder, "module")), ""),
             wants=tuple(_modules(look, folder, "require", "replace")),
             is_tested=any(path.endswith("_test.go") for path in files),
-            why=f"{within(folder, 'go.mod')} is there",
+            why=f"{within(folder, 'go.mod')} exists",
         )
 
 
-def find_rust(look: Look) -> Iterator[Part]:
-    """Go through Rust's packages; those of a workspace are fetched together."""
+def find_rust(look: Look) -> Iterator[FoundTarget]:
+    """Yield the Rust packages; the dependencies of a workspace are fetched together."""
     folders = look.named("Cargo.toml")
     can_check, can_format = look.finds("cargo-clippy"), look.finds("rustfmt")
     for folder in folders:
@@ -80,7 +91,7 @@ def find_rust(look: Look) -> Iterator[Part]:
         )
         root = next((one for one in folders if _holds(look, one, folder)), folder)
         config = [within(folder, "Cargo.toml"), within(root, "Cargo.lock")]
-        yield Part(
+        yield FoundTarget(
             name=str(
                 table(manifest, "package").get("name")
                 or folder.rpartition("/")[2]
@@ -101,15 +112,12 @@ def find_rust(look: Look) -> Iterator[Part]:
             package=folder or ".",
             wants=tuple(_paths(look, folder, root)),
             is_tested=tests,
-            why=f"{within(folder, 'Cargo.toml')} is there",
+            why=f"{within(folder, 'Cargo.toml')} exists",
         )
 
 
 def _rust_source(look: Look, folder: str, manifest: dict[str, Any]) -> list[str]:
-    """List the patterns of a package's own code.
-
-    `src`, its build script, and the folders that it names itself.
-    """
+    """Return the patterns of a package's source: `src`, its build script, and folders it names."""
     products = [
         table(manifest, "lib"),
         *(one for one in manifest.get("bin", ()) if isinstance(one, dict)),
@@ -119,72 +127,78 @@ def _rust_source(look: Look, folder: str, manifest: dict[str, Any]) -> list[str]
         for one in products
         if isinstance(path := one.get("path"), str)
     ]
-    found = ["src/**", *(f"{top}/**" if top != "." else "*.rs" for top in named), "build.rs"]
+    patterns = ["src/**", *(f"{top}/**" if top != "." else "*.rs" for top in named), "build.rs"]
     wanted = [
-        glob for glob in dict.fromkeys(found) if next(look.matched([within(folder, glob)]), "")
+        glob for glob in dict.fromkeys(patterns) if next(look.matched([within(folder, glob)]), "")
     ]
     return wanted or ["src/**"]
 
 
 def _modules(look: Look, folder: str, *words: str) -> Iterator[str]:
-    """Go through the module paths that go.mod names after these words, in a line or in brackets."""
-    around = ""
+    """Yield the module paths after these words in go.mod, on one line or in parentheses."""
+    block = ""
     for raw in look.text(within(folder, "go.mod")).splitlines():
         first, *rest = raw.partition("//")[0].split() or [""]
         if first in words and rest and rest[0] != "(":
             yield rest[0]
-        elif around in words and first not in {"", ")"}:
+        elif block in words and first not in {"", ")"}:
             yield first
-        around = first if rest[:1] == ["("] else "" if first == ")" else around
+        block = first if rest[:1] == ["("] else "" if first == ")" else block
 
 
 def _holds(look: Look, root: str, folder: str) -> bool:
-    """Tell whether a folder is the root of the Rust workspace that another one is in."""
+    """Return whether `root` is the root of the Rust workspace that a folder is in."""
     inside = root == folder or folder.startswith(f"{root}/" if root else "")
     return inside and "workspace" in look.toml(within(root, "Cargo.toml"))
 
 
 def _paths(look: Look, folder: str, root: str) -> Iterator[str]:
-    """Go through the folders of the packages that a Rust package builds on."""
+    """Yield the folders of the packages that a Rust package depends on by path."""
     manifest, shared = (
         look.toml(within(folder, "Cargo.toml")),
         look.toml(within(root, "Cargo.toml")),
     )
     for kind in ("dependencies", "dev-dependencies", "build-dependencies"):
         for name in table(manifest, kind):
-            at, found = folder, table(manifest, kind, name)
-            if found.get("workspace"):
-                at, found = root, table(shared, "workspace", "dependencies", name)
-            if isinstance(path := found.get("path"), str):
-                yield normpath(str(PurePosixPath(at) / path))
+            base, entry = folder, table(manifest, kind, name)
+            if entry.get("workspace"):
+                base, entry = root, table(shared, "workspace", "dependencies", name)
+            if isinstance(path := entry.get("path"), str):
+                yield normpath(str(PurePosixPath(base) / path))
 
 
-def find_other(look: Look) -> Iterator[Part]:
-    """Find a stack by its build file in the root.
+def find_other(look: Look) -> Iterator[FoundTarget]:
+    """Yield the target of the build file in the root, if there is one.
 
-    Of its tests only the exit status will be known.
+    Only the exit status of its tests will be known. A `make test` is preferred to CMake and Meson,
+    whose commands here are only the usual ones.
     """
     makefile = look.has("", *_MAKEFILES)
-    is_made = makefile and re.search(
-        r"^(?:[\w.-]+ +)*test *:(?!=)", look.text(makefile), re.MULTILINE
-    )
+    has_make_test = bool(makefile and _MAKE_TEST.search(look.text(makefile)))
+    replaced = {"CMakeLists.txt", "meson.build"} if has_make_test else set()
     for marker, language, command, source, tests in _BY_FILE:
-        if look.has("", marker) and not (is_made and marker in {"CMakeLists.txt", "meson.build"}):
-            yield _other(look, language, command, (source, tests), f"{marker} is there")
+        if marker not in replaced and look.has("", marker):
+            yield _other(look, language, command, (source, tests), f"{marker} exists")
             return
-    if is_made:
-        tops = sorted(
-            {path.partition("/")[0] for path in look.files if "/" in path and path[0] != "."}
-        )
-        held = [f"{top}/**" for top in tops if top.startswith(("test", "spec")) or top == "t"]
-        built = [f"{top}/**" for top in tops if f"{top}/**" not in held and top not in _NOT_CODE]
-        endings = {PurePosixPath(path).suffix for path in look.files if "/" not in path} & _CODE
-        scripts = [
-            path for path in look.files if "/" not in path and look.text(path).startswith("#!")
-        ]
-        alone = sorted(path for path in scripts if PurePosixPath(path).suffix not in endings)
-        all_built = (*built, *(f"*{ending}" for ending in sorted(endings)), *alone, makefile)
-        yield _other(look, "make", "make test", (all_built, tuple(held)), f"{makefile} has `test:`")
+    if has_make_test:
+        globs = _make_globs(look, makefile)
+        yield _other(look, "make", "make test", globs, f"{makefile} has `test:`")
+
+
+def _make_globs(look: Look, makefile: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the patterns of source and tests: top folders by name, and code in the root."""
+    tops = sorted({path.partition("/")[0] for path in look.files if "/" in path and path[0] != "."})
+    tests = [f"{top}/**" for top in tops if top.startswith(("test", "spec")) or top == "t"]
+    folders = [f"{top}/**" for top in tops if f"{top}/**" not in tests and top not in _NOT_CODE]
+    in_root = [path for path in look.files if "/" not in path]
+    suffixes = {PurePosixPath(path).suffix for path in in_root} & _CODE
+    scripts = sorted(
+        path
+        for path in in_root
+        if look.text(path).startswith("#!") and PurePosixPath(path).suffix not in suffixes
+    )
+    code = [f"*{suffix}" for suffix in sorted(suffixes)]
+    return (*folders, *code, *scripts, makefile), tuple(tests)
 
 
 def _other(
@@ -193,10 +207,10 @@ def _other(
     command: str,
     globs: tuple[tuple[str, ...], tuple[str, ...]],
     why: str,
-) -> Part:
-    """Make a part; of patterns that only may be right those are taken that match something."""
+) -> FoundTarget:
+    """Return a target with those of the usual patterns that match a file."""
     source, tests = ([glob for glob in of if next(look.matched([glob]), "")] for of in globs)
-    return Part(
+    return FoundTarget(
         name=look.root.name,
         language=language,
         source=tuple(source),

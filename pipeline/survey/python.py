@@ -1,6 +1,6 @@
-"""Python: packages and modules, where their tests lie, and how they are run.
+"""Find Python targets: packages and modules, where their tests are, and how to run them.
 
-Read are pyproject.toml (PEP 621, PEP 735, poetry, hatch, uv), setup.cfg, setup.py, requirement
+It reads pyproject.toml (PEP 621, PEP 735, poetry, hatch, uv), setup.cfg, setup.py, requirement
 files, tox.ini, noxfile.py and the tools' own files.
 """
 
@@ -8,17 +8,18 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.survey.look import Look, Part, table, within
+from pipeline.survey.look import FoundTarget, Look, table, within
 from pipeline.survey.python_pytest import testpaths
-from pipeline.survey.python_setup import VENV, brought_by, interpreter, is_installable
-from pipeline.survey.python_tools import tools
+from pipeline.survey.python_setup import VENV, find_setup, interpreter, is_installable
+from pipeline.survey.python_tools import find_checks
 
 _MARKERS = ("pyproject.toml", "setup.py", "setup.cfg")
 _NOT_SOURCE = frozenset({
     "setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py", "manage.py",
 })  # fmt: skip
 _NOT_PACKAGES = frozenset({
-    "tests", "test", "testing", "docs", "doc", "examples", "example", "benchmarks", "bench", "scripts", "tools", "ci",
+    "tests", "test", "testing", "docs", "doc", "examples", "example", "benchmarks", "bench",
+    "scripts", "tools", "ci",
 })  # fmt: skip
 _CONFIG = (
     "pyproject.toml",
@@ -34,26 +35,26 @@ _IS_TEST = re.compile(r"^\s*(?:async )?def test|^class \w*(?:Test|Case)", re.MUL
 _FOLDERS = ("tests", "test", "testing")
 
 
-def find(look: Look) -> Iterator[Part]:
-    """Go through the Python projects of a repository.
+def find(look: Look) -> Iterator[FoundTarget]:
+    """Yield the Python projects of a repository.
 
-    Files without a project around them are one as well.
+    Files without a project around them count as one project.
     """
     folders = look.named(*_MARKERS)
     for folder in folders:
         files = look.below(folder, folders)
         if source := _source(look, folder, files):
-            yield _part(look, folder, files, source)
+            yield _target(look, folder, files, source)
     if not folders and any(
         "/" not in path or path.count("/") == 1 for path in look.files if path.endswith(".py")
     ):
         files = look.below("")
         source = _source(look, "", files)
         if source and _tests(look, "", files):
-            yield _part(look, "", files, source)
+            yield _target(look, "", files, source)
 
 
-def _part(look: Look, folder: str, files: list[str], source: list[str]) -> Part:
+def _target(look: Look, folder: str, files: list[str], source: list[str]) -> FoundTarget:
     tests = _tests(look, folder, files)
     command, why = _command(look, folder, files)
     if (
@@ -62,15 +63,15 @@ def _part(look: Look, folder: str, files: list[str], source: list[str]) -> Part:
         and len(files) != len(look.below(folder))
     ):
         command += "".join(f" {glob[:-3]}" for glob in tests if glob.endswith("/**"))
-    found = tools(look, folder, source)
-    setup, link = brought_by(look, folder, found, needs_pytest="pytest" in command)
-    checks = [one for one in found.checks if _comes(look, folder, one.split()[0], setup)]
-    missing = [one for one in found.checks if one not in checks]
+    used = find_checks(look, folder, source)
+    setup, link = find_setup(look, folder, used, needs_pytest="pytest" in command)
+    checks = [one for one in used.checks if _will_be_installed(look, folder, one.split()[0], setup)]
+    missing = [one for one in used.checks if one not in checks]
     left_out = {one.split()[0] for one in missing}
     own = [name for name in _CONFIG if look.has(folder, name)]
     project = table(look.toml(within(folder, "pyproject.toml")), "project")
     name = project_name(look, folder)
-    return Part(
+    return FoundTarget(
         name=name,
         language="Python",
         folder=folder,
@@ -79,7 +80,7 @@ def _part(look: Look, folder: str, files: list[str], source: list[str]) -> Part:
         command=command,
         exit_code_only="pytest" not in command,
         checks=tuple(checks),
-        format=tuple(one for one in found.format if one.split()[0] not in left_out),
+        format=tuple(one for one in used.format if one.split()[0] not in left_out),
         setup=setup,
         link=link,
         missing=tuple(missing),
@@ -91,25 +92,21 @@ def _part(look: Look, folder: str, files: list[str], source: list[str]) -> Part:
 
 
 def project_name(look: Look, folder: str) -> str:
-    """Say what a project calls itself, else what its folder is called."""
+    """Return a project's declared name, or else the name of its folder."""
     project = look.toml(within(folder, "pyproject.toml"))
     name = table(project, "project").get("name") or table(project, "tool", "poetry").get("name")
     for file, pattern in (
         ("setup.cfg", r"^name\s*=\s*([\w.-]+)"),
         ("setup.py", r"\bname\s*=\s*[\"']([\w.-]+)[\"']"),
     ):
-        found = re.search(pattern, look.text(within(folder, file)), re.MULTILINE)
-        name = name or (found.group(1) if found else None)
+        match = re.search(pattern, look.text(within(folder, file)), re.MULTILINE)
+        name = name or (match.group(1) if match else None)
     return str(name or folder.rpartition("/")[2] or look.root.name)
 
 
 def _requirements(project: dict[str, Any]) -> list[str]:
-    found = project.get("dependencies")
-    return (
-        [re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in found if isinstance(one, str)]
-        if found
-        else []
-    )
+    lines = project.get("dependencies") or ()
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines if isinstance(line, str)]
 
 
 def _plain(name: str) -> str:
@@ -117,7 +114,7 @@ def _plain(name: str) -> str:
 
 
 def _source(look: Look, folder: str, files: list[str]) -> list[str]:
-    """List the patterns of a project's own source: a `src` folder, packages, or single modules."""
+    """Return the patterns of a project's source: a `src` folder, packages, or single modules."""
     files = [path for path in files if path.endswith(".py")]
     if any(path.startswith("src/") for path in files):
         return ["src/**"]
@@ -143,20 +140,22 @@ def _source(look: Look, folder: str, files: list[str]) -> list[str]:
 
 
 def _tests(look: Look, folder: str, files: list[str]) -> list[str]:
-    """List the patterns of a project's tests.
+    """Return the patterns of a project's tests.
 
-    What pytest is told, folders by their usual names, or files by theirs.
+    They come from pytest's configuration, the usual names of folders, or the names of files.
     """
     named = [path for path in files if _TEST_NAME.search(path)]
-    told = testpaths(look, folder)
-    found: list[str] = []
-    for path in [*told, *_FOLDERS]:
-        if any(name.startswith(f"{path}/") for name in named) and f"{path}/**" not in found:
-            found.append(f"{path}/**")
-    left = [] if found and told else [path for path in named if _is_test(look, folder, path, found)]
-    inside = {path[: path.index("/tests/")] for path in left if "/tests/" in path}
-    found += [f"{top}/tests/**" for top in sorted(inside)]
-    beside = [path for path in left if "/tests/" not in path]
+    configured = testpaths(look, folder)
+    globs: list[str] = []
+    for path in [*configured, *_FOLDERS]:
+        if any(name.startswith(f"{path}/") for name in named) and f"{path}/**" not in globs:
+            globs.append(f"{path}/**")
+    others: list[str] = []
+    if not (globs and configured):
+        others = [path for path in named if _is_test(look, folder, path, globs)]
+    inside = {path[: path.index("/tests/")] for path in others if "/tests/" in path}
+    globs += [f"{top}/tests/**" for top in sorted(inside)]
+    beside = [path for path in others if "/tests/" not in path]
     for top in sorted({path.partition("/")[0] if "/" in path else "" for path in beside}):
         names = {
             path.rpartition("/")[2]
@@ -164,21 +163,21 @@ def _tests(look: Look, folder: str, files: list[str]) -> list[str]:
             if (path.startswith(f"{top}/") if top else "/" not in path)
         }
         head = f"{top}/**/" if top else ""
-        found += [f"{head}test_*.py"] if any(name.startswith("test_") for name in names) else []
-        found += [f"{head}*_test.py"] if any(name.endswith("_test.py") for name in names) else []
-        found += [f"{head}tests.py"] if "tests.py" in names else []
-    return [*found, "conftest.py"] if found and "conftest.py" in files else found
+        globs += [f"{head}test_*.py"] if any(name.startswith("test_") for name in names) else []
+        globs += [f"{head}*_test.py"] if any(name.endswith("_test.py") for name in names) else []
+        globs += [f"{head}tests.py"] if "tests.py" in names else []
+    return [*globs, "conftest.py"] if globs and "conftest.py" in files else globs
 
 
-def _is_test(look: Look, folder: str, path: str, found: list[str]) -> bool:
-    """Tell whether a file that is called like a test has tests, and lies in no folder that is known as theirs."""
-    if any(path.startswith(glob[:-2]) for glob in found):
+def _is_test(look: Look, folder: str, path: str, globs: list[str]) -> bool:
+    """Return whether a file named like a test has tests, and is in no known test folder."""
+    if any(path.startswith(glob[:-2]) for glob in globs):
         return False
     return bool(_IS_TEST.search(look.text(within(folder, path))))
 
 
 def _command(look: Look, folder: str, files: list[str]) -> tuple[str, str]:
-    """Say how the tests are run, and by what that is told."""
+    """Return the test command, and the evidence for it."""
     python = interpreter(look)
     pytest = f"{python} -m pytest -q"
     names = (
@@ -208,7 +207,7 @@ def _command(look: Look, folder: str, files: list[str]) -> tuple[str, str]:
     if unittest and "django" in look.text(within(folder, "manage.py")):
         return (
             f"{python} manage.py test",
-            f"{within(folder, 'manage.py')} is there; only the exit status is known",
+            f"{within(folder, 'manage.py')} exists; only the exit status is known",
         )
     if unittest and look.holds(folder, VENV) and not look.holds(folder, f"{VENV}/bin/pytest"):
         return (
@@ -217,11 +216,11 @@ def _command(look: Look, folder: str, files: list[str]) -> tuple[str, str]:
         )
     if unittest:
         return pytest, f"{unittest} is written for unittest, which pytest runs as well"
-    return pytest, "the usual runner; nothing names another"
+    return pytest, "the usual test runner; no file names another"
 
 
-def _comes(look: Look, folder: str, program: str, setup: tuple[str, ...]) -> bool:
-    """Tell whether a checker will be there: the set-up brings it, or it can be found already."""
+def _will_be_installed(look: Look, folder: str, program: str, setup: tuple[str, ...]) -> bool:
+    """Return whether set-up installs a checker, or it is installed already."""
     if any("pip install" in command for command in setup):
         return True
     locks = "".join(

@@ -1,7 +1,4 @@
-"""What pytest is told by its configuration.
-
-Its options, where tests lie, and the plugins that go with them.
-"""
+"""Read pytest's configuration: its options, the places of tests, and the plugins it needs."""
 
 import re
 from typing import Any
@@ -21,32 +18,35 @@ _PLUGINS = {
     "pytest-timeout": r"(?:--)?timeout\b",
     "pytest-randomly": r"-p randomly\b",
 }
-"""By which option or setting a plugin of pytest is known."""
+"""The options and settings that exist only with a plugin of pytest."""
 
 
 def options(look: Look, folder: str) -> dict[str, Any]:
-    """Return the settings of all its files.
+    """Return the settings from all of pytest's configuration files.
 
-    Of pyproject.toml as they are, of the others as text.
+    Those of pyproject.toml keep their type, those of the others are text.
     """
     tool = table(look.toml(within(folder, "pyproject.toml")), "tool", "pytest")
-    found = {**tool, **table(tool, "ini_options")}
+    settings = {**tool, **table(tool, "ini_options")}
     for name, section in _SECTIONS.items():
-        found = {**table(look.ini(within(folder, name)), section), **found}
-    return found
+        settings = {**table(look.ini(within(folder, name)), section), **settings}
+    return settings
 
 
 def testpaths(look: Look, folder: str) -> list[str]:
-    """List the folders and files that it is told to look for tests in."""
+    """Return the folders and files in which pytest is configured to look for tests."""
     words = _words(options(look, folder).get("testpaths"))
     return [word.strip("/").removeprefix("./") for word in words if word.strip("./")]
 
 
 def plugins(look: Look, folder: str) -> list[str]:
-    """List the plugins without which its configuration is an error, or async tests are none."""
-    found = options(look, folder)
-    said = " ".join([*found, *_words(found.get("addopts"))])
-    return [plugin for plugin, sign in _PLUGINS.items() if re.search(rf"(?<!\S){sign}", said)]
+    """Return the plugins that pytest's configuration needs.
+
+    Without them pytest reports unknown options, or does not run async tests.
+    """
+    settings = options(look, folder)
+    text = " ".join([*settings, *_words(settings.get("addopts"))])
+    return [plugin for plugin, sign in _PLUGINS.items() if re.search(rf"(?<!\S){sign}", text)]
 
 
 def _words(value: object) -> list[str]:

@@ -1,6 +1,6 @@
-"""What brings the dependencies of a Python project.
+"""How to install a Python project's dependencies.
 
-Its lock file's tool, an environment that is there, or pip.
+By the tool of its lock file, an existing environment, or pip.
 """
 
 import ast
@@ -12,26 +12,27 @@ from typing import Any
 
 from pipeline.survey.look import Addition, Look, cd, table, within
 from pipeline.survey.python_pytest import plugins
-from pipeline.survey.python_tools import Tools
+from pipeline.survey.python_tools import PythonChecks
 
 VENV = ".venv"
 _TEST_EXTRAS = ("test", "tests", "testing", "dev", "develop")
 _REQUIREMENTS = re.compile(
-    r"(?:requirements/)?(?:(?:requirements|reqs?)[-_])?(?:requirements|base|tests?|dev|develop\w*|testing)\.txt"
+    r"(?:requirements/)?(?:(?:requirements|reqs?)[-_])?"
+    r"(?:requirements|base|tests?|dev|develop\w*|testing)\.txt"
 )
 _REQUIREMENT = re.compile(r"[A-Za-z][\w.-]*(?:\[[\w,-]+\])?(?:[<>=!~]=?[\w.*,<>=!~]+)?")
 _OF_TOOLS_MAX = 20
 
 
 def interpreter(look: Look) -> str:
-    """Name the program that is Python here."""
+    """Return the name of the Python program on the PATH."""
     return "python" if look.finds("python") else "python3"
 
 
 def is_installable(look: Look, folder: str) -> bool:
-    """Tell whether `pip install -e .` has something to install.
+    """Return whether `pip install -e .` has something to install.
 
-    Not, when pyproject.toml only configures tools.
+    It has not if pyproject.toml only configures tools.
     """
     project = look.toml(within(folder, "pyproject.toml"))
     declared = (
@@ -42,10 +43,10 @@ def is_installable(look: Look, folder: str) -> bool:
     return declared or broken or cfg or bool(look.has(folder, "setup.py"))
 
 
-def brought_by(
-    look: Look, folder: str, tools: Tools, *, needs_pytest: bool
+def find_setup(
+    look: Look, folder: str, used: PythonChecks, *, needs_pytest: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return commands, and folders of the checkout that are lent."""
+    """Return the set-up commands, and the folders of the checkout that workspaces get a copy of."""
     for at in dict.fromkeys((folder, "")):
         if command := _locked(look, folder, at):
             return (f"{cd(at)}{command}",), ()
@@ -55,13 +56,13 @@ def brought_by(
         look.holds(folder, f"{VENV}/bin/pytest") or not needs_pytest
     ):
         return (), (within(folder, VENV),)
-    return (f"{cd(folder)}{_pip(look, folder, tools, needs_pytest=needs_pytest)}",), ()
+    return (f"{cd(folder)}{_pip(look, folder, used, needs_pytest=needs_pytest)}",), ()
 
 
 def _locked(look: Look, folder: str, at: str) -> str:
-    """Return the command of the tool whose lock file lies in a folder.
+    """Return the install command of the tool whose lock file is in the folder `at`.
 
-    Empty when there is none, or no such tool.
+    Empty without a lock file, or when the tool is not installed.
     """
     project = look.toml(within(folder, "pyproject.toml"))
     if look.has(at, "uv.lock") and look.finds("uv"):
@@ -79,7 +80,10 @@ def _locked(look: Look, folder: str, at: str) -> str:
 
 
 def _is_active(look: Look, folder: str) -> bool:
-    """Tell whether the active virtual environment has the project installed from here, so that it is the one to use."""
+    """Return whether the active virtual environment has this checkout of the project installed.
+
+    If so, the tests can use it as it is.
+    """
     active = Path(look.environ.get("VIRTUAL_ENV", ""))
     there = (
         active.glob("lib/python*/site-packages/*.dist-info/direct_url.json")
@@ -90,8 +94,11 @@ def _is_active(look: Look, folder: str) -> bool:
     return any(f'"{here}"' in path.read_text(errors="replace") for path in there)
 
 
-def _pip(look: Look, folder: str, tools: Tools, *, needs_pytest: bool) -> str:
-    """Make a virtual environment with the project, its test dependencies, pytest, and the checkers it uses."""
+def _pip(look: Look, folder: str, used: PythonChecks, *, needs_pytest: bool) -> str:
+    """Return the command that makes a virtual environment for the project.
+
+    It has the project, its test dependencies, pytest, and the checkers it uses.
+    """
     project = look.toml(within(folder, "pyproject.toml"))
     extras = _of_tests(table(project, "project", "optional-dependencies"))
     groups = _of_tests(table(project, "dependency-groups"))
@@ -105,7 +112,7 @@ def _pip(look: Look, folder: str, tools: Tools, *, needs_pytest: bool) -> str:
     others = _of_other_tools(look, folder, project)
     brought = "\n".join([_declared(look, folder, project), *others])
     first = ["pytest", *plugins(look, folder)] if needs_pytest else []
-    first += [pin for name, pin in tools.pins.items()]
+    first += [pin for name, pin in used.pins.items()]
     first = [pin for pin in first if not _names(brought, re.split("[<>=]", pin)[0])]
     python = f"{VENV}/bin/python"
     upgrade = f"{python} -m pip install -q -U 'pip>=25.1' && " if groups else ""
@@ -115,87 +122,87 @@ def _pip(look: Look, folder: str, tools: Tools, *, needs_pytest: bool) -> str:
 
 
 def _names(lines: str, package: str) -> bool:
-    """Tell whether one of the requirements, a line each, is for this package."""
+    """Return whether one of the requirements, one per line, is for this package."""
     return bool(re.search(rf"^\W*{re.escape(package)}(?![\w.-])", lines, re.MULTILINE))
 
 
 def _of_tests(names: Iterable[str]) -> list[str]:
-    """Choose the extras or groups that bring what tests need.
-
-    Those for development only where there are no others.
-    """
+    """Return the extras or groups that tests need; those for development if there are no others."""
     known = [name for name in names if name in _TEST_EXTRAS]
     return [name for name in known if not name.startswith("dev")] or known
 
 
 def requirement_files(look: Look, folder: str) -> list[str]:
-    """List the files of requirements that the project and its tests need, four at the most.
+    """Return at most four requirement files that the project and its tests need.
 
-    Those for development are left out where there are some for tests: they pin much besides, even
-    the project itself.
+    Files for development are left out if there are files for tests: they pin much more, even the
+    project itself.
     """
-    found = [path for path in look.below(folder) if _REQUIREMENTS.fullmatch(path)]
-    if any("test" in path for path in found):
-        found = [path for path in found if not re.search(r"(?:^|[/_-])dev", path)]
-    return found[:4]
+    paths = [path for path in look.below(folder) if _REQUIREMENTS.fullmatch(path)]
+    if any("test" in path for path in paths):
+        paths = [path for path in paths if not re.search(r"(?:^|[/_-])dev", path)]
+    return paths[:4]
 
 
 def _declared(look: Look, folder: str, project: dict[str, Any]) -> str:
-    """Return what a project's own declarations ask for, a requirement a line."""
+    """Return the requirements that a project declares itself, one per line."""
     extras, groups = (
         table(project, "project", "optional-dependencies"),
         table(project, "dependency-groups"),
     )
-    found = [lists[name] for lists in (extras, groups) for name in _of_tests(lists)]
-    lines = [str(one) for each in found if isinstance(each, list) for one in each]
+    chosen = [lists[name] for lists in (extras, groups) for name in _of_tests(lists)]
+    lines = [str(one) for each in chosen if isinstance(each, list) for one in each]
     return "\n".join(
         [*lines, *(look.text(within(folder, path)) for path in requirement_files(look, folder))]
     )
 
 
 def _of_other_tools(look: Look, folder: str, project: dict[str, Any]) -> list[str]:
-    """List what tests need by the word of poetry (by name only), hatch, tox or nox, as pip takes it."""
+    """Return what tests need according to poetry, hatch, tox or nox, as requirements for pip.
+
+    From poetry it takes the names only: pip does not understand its version ranges.
+    """
     groups = table(project, "tool", "poetry", "group")
-    found = [name for group in _TEST_EXTRAS for name in table(groups, group, "dependencies")]
-    found += list(table(project, "tool", "poetry", "dev-dependencies"))
+    lines = [name for group in _TEST_EXTRAS for name in table(groups, group, "dependencies")]
+    lines += list(table(project, "tool", "poetry", "dev-dependencies"))
     for name in ("default", "test", "hatch-test"):
         env = table(project, "tool", "hatch", "envs", name)
         for key in ("dependencies", "extra-dependencies"):
-            lines = env.get(key)
-            found += [str(one) for one in lines] if isinstance(lines, list) else []
+            listed = env.get(key)
+            lines += [str(one) for one in listed] if isinstance(listed, list) else []
     deps = table(look.ini(within(folder, "tox.ini")), "testenv").get("deps", "")
-    found += [line.strip() for line in deps.splitlines()]
-    found += _of_nox(look.text(within(folder, "noxfile.py")))
-    plain = [one.replace(" ", "") for one in found if _REQUIREMENT.fullmatch(one.replace(" ", ""))]
+    lines += [line.strip() for line in deps.splitlines()]
+    lines += _of_nox(look.text(within(folder, "noxfile.py")))
+    plain = [one.replace(" ", "") for one in lines if _REQUIREMENT.fullmatch(one.replace(" ", ""))]
     return [one for one in dict.fromkeys(plain) if one != "python"][:_OF_TOOLS_MAX]
 
 
 def _of_nox(text: str) -> list[str]:
-    """List what the sessions that run pytest install by name; the file is read, not run."""
+    """Return what the sessions that run pytest install by name; the file is parsed, not run."""
     try:
         functions = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
     except (SyntaxError, ValueError, RecursionError):
         return []
-    found: list[str] = []
+    packages: list[str] = []
     for function in functions:
-        said: dict[str, list[str]] = {"install": [], "run": []}
+        arguments: dict[str, list[str]] = {"install": [], "run": []}
         for node in ast.walk(function):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
-                and node.func.attr in said
+                and node.func.attr in arguments
             ):
                 words = [word.value for word in node.args if isinstance(word, ast.Constant)]
-                said[node.func.attr] += [word for word in words if isinstance(word, str)]
-        found += said["install"] if "pytest" in said["run"] else []
-    return found
+                arguments[node.func.attr] += [word for word in words if isinstance(word, str)]
+        packages += arguments["install"] if "pytest" in arguments["run"] else []
+    return packages
 
 
 def additions(look: Look) -> list[Addition]:
-    """Name the packages of a project in the root that setuptools would look for by itself, and find `agents/`, too.
+    """List the packages for setuptools if its automatic discovery would also find `agents/`.
 
-    With two folders beside each other setuptools refuses to build (its "flat-layout" discovery); with single modules it
-    would take `agents/` for the only package.
+    With two folders side by side setuptools refuses to build (its "flat-layout" discovery); with
+    single modules it would take `agents/` for the only package.
     """
     project = look.toml("pyproject.toml")
     backend = str(table(project, "build-system").get("build-backend") or "setuptools")
@@ -230,12 +237,13 @@ def additions(look: Look) -> list[Addition]:
         lines = f'[tool.setuptools]\npy-modules = ["{modules[0]}"]\n'
     else:
         return []
-    why = "setuptools looks for packages by itself here, and would take agents/ for one"
+    why = "setuptools discovers packages automatically here, and would take agents/ for one"
     return [Addition(path="pyproject.toml", text=f"\n{lines}", why=why)]
 
 
 _LEFT_OUT = frozenset({
-    "test", "tests", "doc", "docs", "example", "examples", "scripts", "tools", "util", "utils", "build", "benchmark",
-    "benchmarks", "tasks", "fabfile", "ci", "bin", "python", "exercise", "exercises", "unit_test", "unit_tests",
+    "test", "tests", "doc", "docs", "example", "examples", "scripts", "tools", "util", "utils",
+    "build", "benchmark", "benchmarks", "tasks", "fabfile", "ci", "bin", "python", "exercise",
+    "exercises", "unit_test", "unit_tests",
 })  # fmt: skip
-"""Folders that setuptools leaves out by itself (`FlatLayoutPackageFinder`, setuptools 80)."""
+"""Folders that the discovery of setuptools skips (`FlatLayoutPackageFinder`, setuptools 80)."""

@@ -1,4 +1,4 @@
-"""The checkers and formatters that a Python project uses, by its own configuration and its pre-commit hooks."""
+"""Find a Python project's checkers and formatters, in its configuration and pre-commit hooks."""
 
 import shlex
 from typing import Any
@@ -13,16 +13,16 @@ _FORMATS = {
     "isort --check-only{args} .": "isort --quiet{args} {files}",
 }
 _OF_HOOKS = frozenset({
-    "--fix", "--exit-non-zero-on-fix", "--unsafe-fixes", "--show-fixes", "--check", "--check-only", "--diff", "--quiet",
-    "-q", "--verbose", "-v", "--filter-files", "--force-exclude",
+    "--fix", "--exit-non-zero-on-fix", "--unsafe-fixes", "--show-fixes", "--check", "--check-only",
+    "--diff", "--quiet", "-q", "--verbose", "-v", "--filter-files", "--force-exclude",
 })  # fmt: skip
-"""What a hook says to a tool about fixing, printing and files; ours say that themselves."""
+"""Options of hooks about fixing, printing and files; our commands have their own."""
 
 
-class Tools(msgspec.Struct, frozen=True, kw_only=True):
+class PythonChecks(msgspec.Struct, frozen=True, kw_only=True):
     """Checks and formatters as command lines.
 
-    `pins` are their programs for pip, with pre-commit's version.
+    `pins` are the requirements of their programs for pip, with the version of pre-commit.
     """
 
     pins: dict[str, str]
@@ -31,14 +31,14 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Hook(msgspec.Struct, frozen=True):
-    """One hook of pre-commit: its repository's revision, and what it says to its program."""
+    """One hook of pre-commit: its repository's revision, and the arguments of its program."""
 
     rev: str = ""
     args: str = ""
 
 
-def tools(look: Look, folder: str, source: list[str]) -> Tools:
-    """List what a project uses."""
+def find_checks(look: Look, folder: str, source: list[str]) -> PythonChecks:
+    """Return the checkers and formatters that a project uses."""
     tool = table(look.toml(within(folder, "pyproject.toml")), "tool")
     hooks = _hooks(look, folder) or _hooks(look, "")
     texts = look.text(within(folder, "setup.cfg")) + look.text(within(folder, "tox.ini"))
@@ -66,20 +66,21 @@ def tools(look: Look, folder: str, source: list[str]) -> Tools:
             args = hook.args if hook is not None else ""
             checks.append(command.replace("{args}", args))
             style += [_FORMATS[command].replace("{args}", args)] if command in _FORMATS else []
-    return Tools(pins=pins, checks=checks, format=style)
+    return PythonChecks(pins=pins, checks=checks, format=style)
 
 
 def _hooks(look: Look, folder: str) -> dict[str, _Hook]:
-    """Read a folder's hooks by their ids; of several with one id the first."""
-    found: dict[str, _Hook] = {}
+    """Return a folder's hooks by their ids; of several with the same id, the first."""
+    hooks: dict[str, _Hook] = {}
     for repo in _tables(look.yaml(within(folder, ".pre-commit-config.yaml")).get("repos")):
         rev = str(repo.get("rev", "")).removeprefix("v")
         for hook in _tables(repo.get("hooks")):
             args = hook.get("args")
             words = [str(word) for word in args] if isinstance(args, list) else []
-            said = "".join(f" {shlex.quote(word)}" for word in words if word not in _OF_HOOKS)
-            found.setdefault(str(hook.get("id", "")), _Hook(rev if rev[:1].isdigit() else "", said))
-    return found
+            options = "".join(f" {shlex.quote(word)}" for word in words if word not in _OF_HOOKS)
+            version = rev if rev[:1].isdigit() else ""
+            hooks.setdefault(str(hook.get("id", "")), _Hook(version, options))
+    return hooks
 
 
 def _tables(value: object) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The survey of a repository: its parts and customs, from the files and the history alone."""
+"""Survey a repository: its targets and conventions, from its files and history alone."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import msgspec
 from pipeline.errors import UsageProblem
 from pipeline.language import globs
 from pipeline.repo.user import UserRepo
-from pipeline.survey import customs, javascript, javascript_setup, others, python, python_setup
-from pipeline.survey.look import Addition, Fact, Look, Part, within
+from pipeline.survey import conventions, javascript, javascript_setup, others, python, python_setup
+from pipeline.survey.look import Addition, Fact, FoundTarget, Look, within
 
 _HISTORY = 50
 _NAME_MAX = 44
@@ -18,10 +18,12 @@ _NAME_MAX = 44
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """What was found.
 
-    `agent` is the command line of an agent that is installed, empty if none is.
+    `agent` is the name of an installed agent, `command` its command line and `pass_env` the
+    variables it needs; all are empty if none is installed. The field names are keys of
+    `pipeline init --json`.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[FoundTarget, ...]
     facts: tuple[Fact, ...]
     additions: tuple[Addition, ...]
     agent: str
@@ -30,22 +32,22 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def survey(user: UserRepo, environ: dict[str, str]) -> Survey:
-    """Look at a person's repository. Runs nothing but git, and writes nothing."""
+    """Survey a person's repository. Runs nothing but git, and writes nothing."""
     listed = user.git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     look = Look(user.root, [path for path in listed if path], environ)
     messages = user.git("log", f"-{_HISTORY}", "--no-merges", "--format=%B%x00", ok=(0, 128)).split(
         "\0"
     )
-    history = customs.History(
+    history = conventions.History(
         [message.strip("\n") for message in messages if message.strip()],
         signs=user.config("commit.gpgsign").lower() in {"true", "1", "yes", "on"},
     )
-    found, left_out = parts(look)
-    known = customs.agent(look)
+    targets, left_out = find_targets(look)
+    known = conventions.agent(look)
     remote = user.remote_url(user.remote())
     return Survey(
-        parts=tuple(found),
-        facts=(*left_out, *customs.facts(look, remote, _branch(user)), *history.facts()),
+        parts=tuple(targets),
+        facts=(*left_out, *conventions.facts(look, remote, _branch(user)), *history.facts()),
         additions=(*python_setup.additions(look), *javascript_setup.additions(look)),
         agent=known[0] if known else "",
         command=known[1] if known else (),
@@ -56,82 +58,86 @@ def survey(user: UserRepo, environ: dict[str, str]) -> Survey:
 def _branch(user: UserRepo) -> str:
     try:
         return user.base("").branch
-    except (
-        UsageProblem
-    ):  # no commit yet, or a detached HEAD that no branch has: `doctor` says what to do
+    except UsageProblem:
+        # No commit yet, or a detached HEAD on no branch. `init` works without a base branch, and
+        # `doctor` says what to do.
         return ""
 
 
-def parts(look: Look) -> tuple[list[Part], list[Fact]]:
-    """Return what is a target, and what is left out of them."""
-    found = [
+def find_targets(look: Look) -> tuple[list[FoundTarget], list[Fact]]:
+    """Return the targets, and facts about what was left out or could not be read."""
+    candidates = [
         *python.find(look),
         *javascript.find(look),
         *others.find_go(look),
         *others.find_rust(look),
     ]
-    found = found or list(others.find_other(look))
-    bare = [part for part in found if part.folder and not part.is_tested]
-    if len(bare) == len(found):
-        bare = []
-    facts = [Fact(what="left out", value=part.folder, why="it has no tests yet") for part in bare]
+    candidates = candidates or list(others.find_other(look))
+    untested = [target for target in candidates if target.folder and not target.is_tested]
+    if len(untested) == len(candidates):
+        untested = []
+    facts = [
+        Fact(what="left out", value=target.folder, why="it has no tests yet") for target in untested
+    ]
     facts += [
         Fact(what="not readable", value=path, why=why) for path, why in sorted(look.broken.items())
     ]
-    named = list(_named_apart([part for part in found if part not in bare]))
-    tests = {part.name: _tests_of(look, part) for part in named}
-    return [_set_apart(_joined(part, named), named, tests) for part in named], facts
+    named = list(_with_unique_names([target for target in candidates if target not in untested]))
+    tests = {target.name: _tests_of(look, target) for target in named}
+    return [_without_overlap(_with_depends(target, named), named, tests) for target in named], facts
 
 
-def _tests_of(look: Look, part: Part) -> list[str]:
-    files = (within(part.folder, path) for path in look.below(part.folder))
-    return [path for path in files if globs.matches_any(part.tests, path)]
+def _tests_of(look: Look, target: FoundTarget) -> list[str]:
+    files = (within(target.folder, path) for path in look.below(target.folder))
+    return [path for path in files if globs.matches_any(target.tests, path)]
 
 
-def _set_apart(part: Part, others: list[Part], tests: dict[str, list[str]]) -> Part:
-    """Leave out of a part the folders of others that lie in it, and tests of others that its source would have."""
+def _without_overlap(
+    target: FoundTarget, others: list[FoundTarget], tests: dict[str, list[str]]
+) -> FoundTarget:
+    """Exclude from a target the folders of others inside it, and tests of others in its source."""
     exclude: list[str] = []
-    head = f"{part.folder}/" if part.folder else ""
+    head = f"{target.folder}/" if target.folder else ""
     for other in others:
-        if other.name == part.name or not f"{other.folder}/".startswith(head):
+        if other.name == target.name or not f"{other.folder}/".startswith(head):
             continue
-        if other.folder != part.folder:
+        if other.folder != target.folder:
             inside = f"{other.folder}/**"
-            exclude += [inside] if globs.overlap((*part.source, *part.tests), [inside]) else []
+            exclude += [inside] if globs.overlap((*target.source, *target.tests), [inside]) else []
             continue
-        theirs = (path for path in tests[other.name] if globs.matches_any(part.source, path))
-        if any(not globs.matches_any(part.tests, path) for path in theirs):
+        theirs = (path for path in tests[other.name] if globs.matches_any(target.source, path))
+        if any(not globs.matches_any(target.tests, path) for path in theirs):
             exclude += other.tests
-    return msgspec.structs.replace(part, exclude=tuple(dict.fromkeys(exclude)))
+    return msgspec.structs.replace(target, exclude=tuple(dict.fromkeys(exclude)))
 
 
-def _joined(part: Part, others: list[Part]) -> Part:
-    """Say by name which parts one builds on."""
+def _with_depends(target: FoundTarget, others: list[FoundTarget]) -> FoundTarget:
+    """Set the names of the targets that one depends on."""
     wanted = [
         other.name
         for other in others
-        if other.package and other.package in part.wants and other.family == part.family
+        if other.package and other.package in target.wants and other.family == target.family
     ]
     return msgspec.structs.replace(
-        part, depends=tuple(name for name in wanted if name != part.name)
+        target, depends=tuple(name for name in wanted if name != target.name)
     )
 
 
-def _named_apart(found: list[Part]) -> Iterator[Part]:
-    """Give every part a name of its own that a flow file takes."""
+def _with_unique_names(targets: list[FoundTarget]) -> Iterator[FoundTarget]:
+    """Give every target a unique name that is valid in a flow file."""
     taken: set[str] = set()
-    for part in found:
-        base = _plain(part.name)
-        folder = _plain(part.folder.rpartition("/")[2]) if part.folder else base
-        tried = [base, folder, _plain(f"{base}-{part.language}")]
-        tried += [f"{base[: _NAME_MAX - 4]}-{number}" for number in range(2, len(found) + 3)]
-        name = next(one for one in tried if one not in taken)
+    for target in targets:
+        base = _plain(target.name)
+        folder = _plain(target.folder.rpartition("/")[2]) if target.folder else base
+        candidates = [base, folder, _plain(f"{base}-{target.language}")]
+        candidates += [f"{base[: _NAME_MAX - 4]}-{number}" for number in range(2, len(targets) + 3)]
+        name = next(one for one in candidates if one not in taken)
         taken.add(name)
-        yield msgspec.structs.replace(part, name=name)
+        yield msgspec.structs.replace(target, name=name)
 
 
 def _plain(name: str) -> str:
-    """Write a name in letters, digits, - and _; letters with marks lose them."""
+    """Return a name in ASCII letters, digits, - and _; letters lose their accents."""
     text = "".join(
         one
         for one in unicodedata.normalize("NFKD", name.casefold())

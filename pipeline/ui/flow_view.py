@@ -38,14 +38,14 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 def shown(plan: Plan) -> Shown:
     """Gather a workflow's plan in the order its stages can run."""
-    longest = graph.longest(plan, plan.workflow)
+    longest = graph.critical_path(plan, plan.workflow)
     return Shown(
         workflow=plan.workflow,
         stages=tuple(
             _row(node, depth) for node, depth in in_order(plan, plan.roots[plan.workflow], 0)
         ),
         critical_path=longest.stages,
-        longest_s=longest.seconds,
+        longest_s=longest.duration_s,
         limits={
             "parallel": plan.parallel,
             "usd": plan.usd,
@@ -113,7 +113,7 @@ def says(node: Node) -> str:
 
 def _limits(node: Node) -> str:
     if node.kind is Kind.APPROVAL and node.approval is not None:
-        return f"{seconds(node.approval.timeout)} to answer" if node.approval.timeout else ""
+        return f"{seconds(node.approval.timeout_s)} to answer" if node.approval.timeout_s else ""
     if node.kind not in {Kind.AGENT, Kind.RUN}:
         return ""
     parts = [seconds(node.timeout_s), _count(node.retry.max, "retry", "retries")]

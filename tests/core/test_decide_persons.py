@@ -80,7 +80,7 @@ from tests.core.test_decide_rules import (
 
 def approval(*needs: str, revisions: int = 3, timeout: float | None = None) -> Stage:
     until = None if timeout is None else Duration(timeout)
-    rule = Approval(ask=Template("well?"), revisions=revisions, timeout=until)
+    rule = Approval(ask=Template("well?"), revisions=revisions, timeout_s=until)
     return Stage(approval=rule, needs=names(*needs))
 
 

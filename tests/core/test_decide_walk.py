@@ -78,7 +78,6 @@ from pipeline.language.flow import (
     Loop,
     May,
     Output,
-    Publish,
     Retry,
     Role,
     Stage,
@@ -86,6 +85,7 @@ from pipeline.language.flow import (
     Workflow,
 )
 from pipeline.language.plan import Kind, Node, Plan
+from pipeline.language.publishing import Publish
 from pipeline.language.words import Count, Duration, Expression, Name, Template
 
 PROFILE = settings(
@@ -1091,7 +1091,7 @@ def random_plan(rnd: Random) -> Plan:
     }
     usd = rnd.choice((None, None, 3.0, 20.0))
     limits = Limits(
-        parallel=rnd.randint(1, 3), usd=usd, wall=rnd.choice((None, None, Duration(400.0)))
+        parallel=rnd.randint(1, 3), usd=usd, wall_s=rnd.choice((None, None, Duration(400.0)))
     )
     flow = Flow(
         version=1,
@@ -1162,7 +1162,7 @@ def random_shape(
     if shape == "approval":
         timeout = rnd.choice((None, Duration(30.0)))
         return Stage(
-            approval=Approval(ask=Template("well?"), timeout=timeout, revisions=rnd.randint(0, 2))
+            approval=Approval(ask=Template("well?"), timeout_s=timeout, revisions=rnd.randint(0, 2))
         )
     if shape == "call":
         return Stage(workflow=Name("called"))
@@ -1455,7 +1455,7 @@ def test_a_quota_that_is_never_given_back_parks_the_run_and_uses_no_retry_up() -
 
 
 def approval(timeout_s: float | None = None) -> dict[str, Stage]:
-    asks = Approval(ask=Template("well?"), timeout=Duration(timeout_s) if timeout_s else None)
+    asks = Approval(ask=Template("well?"), timeout_s=Duration(timeout_s) if timeout_s else None)
     return {
         "a": Stage(run="true"),
         "ask": Stage(approval=asks, needs=(Name("a"),)),

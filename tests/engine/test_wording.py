@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.publishing import owners, wording
-from pipeline.language.flow import Style
+from pipeline.language.publishing import Style
 from pipeline.repo.store import Store
 
 CONVENTIONAL = ["feat: a", "fix(api)!: b", "chore: c", "docs: d", "Merge something"]

@@ -133,7 +133,7 @@ def passing(slept_s, worked_s):
 def test_faults_beyond_the_limit_of_number_or_of_awake_time_are_counted_as_not_tried(
     half, slept_s, worked_s, tried
 ):
-    rules = Proof(faults=1, timeout=Duration(60.0))
+    rules = Proof(faults=1, timeout_s=Duration(60.0))
     proof = proof_of(half, rules, awake=passing(slept_s, worked_s))
     assert (proof.evidence.faults.tried, proof.evidence.faults.not_tried) == (tried, 4 - tried)
     assert (f"{4 - tried} not tried" if tried else "no time was left") in proof.detail

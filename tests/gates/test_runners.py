@@ -55,7 +55,7 @@ def target(command: str, source: str, tests: str) -> Target:
         name=Name("app"),
         source=(Glob(source),),
         tests=(Glob(tests),),
-        test=Command(command=command, timeout=Duration(120.0)),
+        test=Command(command=command, timeout_s=Duration(120.0)),
     )
 
 

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.language.target import Workspace as Wants
+from pipeline.language.target import WorkspaceNeeds as Wants
 from pipeline.process.environment import with_programs
 from pipeline.repo.setups import SetupProblem, Setups
 from pipeline.repo.store import PinnedBase, Store

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pipeline.engine import adopt, flows
 from pipeline.language import flow_check, flow_file
-from pipeline.survey.look import Fact, Look, Part
-from pipeline.survey.survey import Survey, parts
+from pipeline.survey.look import Fact, FoundTarget, Look
+from pipeline.survey.survey import Survey, find_targets
 
 SHIPPED = Path(__file__).parents[2] / "agents" / "flow.yaml"
 PYTHON = {
@@ -17,7 +17,7 @@ PYTHON = {
 
 
 class Tree:
-    """A folder with files, a PATH with programs of these names, and what the survey says of them."""
+    """A folder with files, a PATH with programs of these names, and what the survey finds."""
 
     def __init__(self, folder: Path, files: Mapping[str, str], programs: str = "python3") -> None:
         self.root = folder / "repo"
@@ -31,12 +31,12 @@ class Tree:
             path.write_text("#!/bin/sh\n")
             path.chmod(0o755)
         self.look = Look(self.root, list(files), {"PATH": str(folder / "bin")})
-        self.parts: list[Part]
+        self.parts: list[FoundTarget]
         self.facts: list[Fact]
-        self.parts, self.facts = parts(self.look)
+        self.parts, self.facts = find_targets(self.look)
 
     @property
-    def part(self) -> Part:
+    def part(self) -> FoundTarget:
         assert len(self.parts) == 1, [part.name for part in self.parts]
         return self.parts[0]
 
@@ -53,5 +53,5 @@ class Tree:
         flow, source = flow_file.parse(text, flows.FLOW, {flows.BUILTIN: SHIPPED.read_text()})
         prompts = {role.prompt for role in flow.agents.values()}
         flow_check.check(flow, source, prompts=prompts, backends={"command"})
-        source.raise_complaints()
+        source.raise_errors()
         return text

@@ -102,4 +102,6 @@ def test_a_flow_that_would_hand_out_a_push_credential_is_refused(project):
     project.edit_flow("pass_env: [HOME, USER, ", "pass_env: [GITHUB_TOKEN, ")
     process = project.trigger("an idea", GITHUB_TOKEN=PUSH)
     assert process.returncode == 2
-    assert "GITHUB_TOKEN would hand an agent what publishing needs" in process.stderr
+    assert (
+        "GITHUB_TOKEN would give an agent the credentials that publishing needs" in process.stderr
+    )

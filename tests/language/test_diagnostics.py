@@ -25,39 +25,39 @@ error[F101]: limits must be a mapping, not a list
   |  ^
 
 2 errors in flow.yaml; nothing was started.
-what a code means, with an example: pipeline explain F110"""
+for the meaning of a code, with an example: pipeline explain F110"""
 
 
-def complaint(
-    line: int, column: int, width: int = 1, *, code: str = "F112", mend: str = ""
+def diagnostic(
+    line: int, column: int, width: int = 1, *, code: str = "F112", hint: str = ""
 ) -> Diagnostic:
     return Diagnostic(
         code=code,
         message="limits must be a mapping, not a list",
         mark=Mark(line, column, width, "flow.yaml"),
-        help=mend,
+        help=hint,
     )
 
 
-def test_complaints_are_shown_like_a_compiler_does_in_the_order_of_their_lines() -> None:
+def test_errors_are_shown_like_a_compiler_does_in_the_order_of_their_lines() -> None:
     typo = Diagnostic(
         code="F110",
         message="unknown key 'paralel' in limits",
         mark=Mark(2, 10, 7, "flow.yaml"),
         help="did you mean 'parallel'?",
     )
-    assert render([complaint(3, 2, code="F101"), typo], {"flow.yaml": TEXT}, "flow.yaml") == SHOWN
+    assert render([diagnostic(3, 2, code="F101"), typo], {"flow.yaml": TEXT}, "flow.yaml") == SHOWN
 
 
-def test_one_complaint_is_counted_in_the_singular() -> None:
-    assert render([complaint(1, 1)], {"flow.yaml": TEXT}, "flow.yaml").splitlines()[-2:] == [
+def test_one_error_is_counted_in_the_singular() -> None:
+    assert render([diagnostic(1, 1)], {"flow.yaml": TEXT}, "flow.yaml").splitlines()[-2:] == [
         "1 error in flow.yaml; nothing was started.",
-        "what a code means, with an example: pipeline explain F112",
+        "for the meaning of a code, with an example: pipeline explain F112",
     ]
 
 
 def test_a_place_after_the_last_line_is_named_without_a_line() -> None:
-    shown = render([complaint(9, 1)], {"flow.yaml": TEXT}, "flow.yaml")
+    shown = render([diagnostic(9, 1)], {"flow.yaml": TEXT}, "flow.yaml")
     assert shown.splitlines()[:2] == [
         "error[F112]: limits must be a mapping, not a list",
         " --> flow.yaml:9:1",
@@ -66,7 +66,7 @@ def test_a_place_after_the_last_line_is_named_without_a_line() -> None:
 
 
 def test_line_numbers_of_two_digits_keep_the_bars_in_one_column() -> None:
-    shown = render([complaint(12, 1)], {"flow.yaml": "x\n" * 12}, "flow.yaml").splitlines()
+    shown = render([diagnostic(12, 1)], {"flow.yaml": "x\n" * 12}, "flow.yaml").splitlines()
     assert shown[1:5] == ["  --> flow.yaml:12:1", "   |", "12 | x", "   | ^"]
 
 
@@ -74,7 +74,7 @@ def test_line_numbers_of_two_digits_keep_the_bars_in_one_column() -> None:
 def test_the_caret_never_leaves_its_line_by_more_than_one(
     line: int, column: int, width: int
 ) -> None:
-    shown = render([complaint(line, column, width)], {"flow.yaml": TEXT}, "flow.yaml").splitlines()
+    shown = render([diagnostic(line, column, width)], {"flow.yaml": TEXT}, "flow.yaml").splitlines()
     carets = [row for row in shown if set(row) <= set(" |^") and "^" in row]
     source = [row for row in shown if row.startswith(f"{line} | ")]
     for row, text in zip(carets, source, strict=True):

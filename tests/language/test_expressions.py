@@ -13,10 +13,10 @@ from pipeline.language.expressions import (
     LIST,
     NUMBER,
     TEXT,
-    Name,
+    DottedName,
+    ExpressionError,
     Type,
     Unanswerable,
-    Wrong,
     check,
     evaluate,
     field_of,
@@ -26,7 +26,7 @@ from pipeline.language.expressions import (
 )
 from pipeline.language.flow import FieldType
 
-TYPES: Mapping[Name, Type] = {
+TYPES: Mapping[DottedName, Type] = {
     ("a", "n"): NUMBER,
     ("a", "t"): TEXT,
     ("a", "b"): BOOLEAN,
@@ -34,7 +34,7 @@ TYPES: Mapping[Name, Type] = {
     ("a", "w"): Type(FieldType.TEXT, ("small", "large")),
     ("item", "x"): Type(None),
 }
-VALUES: Mapping[Name, object] = {
+VALUES: Mapping[DottedName, object] = {
     ("a", "n"): 3,
     ("a", "t"): "x",
     ("a", "b"): True,
@@ -44,13 +44,13 @@ VALUES: Mapping[Name, object] = {
 }
 
 
-def type_of(name: Name, offset: int) -> Type:
+def type_of(name: DottedName, offset: int) -> Type:
     if name not in TYPES:
-        raise Wrong("unknown", offset)
+        raise ExpressionError("unknown", offset)
     return TYPES[name]
 
 
-def value_of(name: Name) -> object:
+def value_of(name: DottedName) -> object:
     if name not in VALUES:
         raise Unanswerable("missing")
     return VALUES[name]
@@ -82,35 +82,35 @@ def test_a_condition_is_typed_and_answered(text: str, answer: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "offset", "what"),
     [
-        ("a.n == 'x'", 7, "number is never 'x'"),
+        ("a.n == 'x'", 7, "cannot compare number with 'x'"),
         ("a.t", None, ""),
-        ("a.n and a.b", 0, "this is number, where true or false is needed"),
-        ("not a.t", 4, "this is text, where true or false is needed"),
-        ("a.b < 3", 0, "this is boolean, where a number is needed"),
-        ("a.w == 'smal'", 7, "'smal' is not among 'small' or 'large'"),
-        ("length(a.n) > 1", 7, "this is number, where a list is needed"),
+        ("a.n and a.b", 0, "expected true or false, got number"),
+        ("not a.t", 4, "expected true or false, got text"),
+        ("a.b < 3", 0, "expected a number, got boolean"),
+        ("a.w == 'smal'", 7, "'smal' is not one of 'small' or 'large'"),
+        ("length(a.n) > 1", 7, "expected a list, got number"),
         ("b.c == 1", 0, "unknown"),
-        ("a.w in ['tiny']", 8, "'tiny' is not among 'small' or 'large'"),
+        ("a.w in ['tiny']", 8, "'tiny' is not one of 'small' or 'large'"),
     ],
 )
-def test_what_does_not_fit_is_told_with_its_place(text: str, offset: int | None, what: str) -> None:
+def test_a_wrong_type_is_reported_with_its_place(text: str, offset: int | None, what: str) -> None:
     if offset is None:
         assert check(text, type_of).kind is FieldType.TEXT
         return
-    with pytest.raises(Wrong) as caught:
+    with pytest.raises(ExpressionError) as caught:
         check(text, type_of)
-    assert (caught.value.offset, caught.value.what) == (offset, what)
+    assert (caught.value.offset, caught.value.message) == (offset, what)
 
 
 @pytest.mark.parametrize(
-    ("text", "mend"),
+    ("text", "hint"),
     [
         ("a.n = 3", "compare with =="),
         ("a.b && a.n", "write `and`"),
         ("a.b || a.n", "write `or`"),
         ("!a.b", "write `not`"),
-        ("${{ a.b }}", "an expression stands alone, without ${{ }}"),
-        ("sdk-analyst.done", "a stage called sdk-analyst is written sdk_analyst here"),
+        ("${{ a.b }}", "write the expression alone, without ${{ }}"),
+        ("sdk-analyst.done", "write sdk_analyst here for a stage called sdk-analyst"),
         ("1 < a.n < 3", "join comparisons with `and`"),
         ("a.b == ", "for example: planner.plan.size == 'large'"),
         ("__import__('os').system('x')", ""),
@@ -125,15 +125,15 @@ def test_what_does_not_fit_is_told_with_its_place(text: str, offset: int | None,
         ("", ""),
     ],
 )
-def test_what_has_no_meaning_is_refused(text: str, mend: str) -> None:
-    with pytest.raises(Wrong) as caught:
+def test_what_is_not_supported_is_an_error(text: str, hint: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
         parse(text)
-    assert mend in caught.value.mend or not mend
+    assert hint in caught.value.hint or not hint
 
 
 def test_long_and_deep_texts_are_refused_at_once() -> None:
     for text in ("a" * (LENGTH_MAX + 1), "(" * 200, "not " * 74 + "a.b ==", "[" * 150 + "]" * 150):
-        with pytest.raises(Wrong):
+        with pytest.raises(ExpressionError):
             parse(text)
 
 
@@ -189,5 +189,5 @@ def test_answers_are_those_that_python_gives(text: str) -> None:
 
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    with suppress(Wrong):
+    with suppress(ExpressionError):
         parse(text)

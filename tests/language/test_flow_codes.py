@@ -13,7 +13,7 @@ from pipeline.language.flow_check import check
 from pipeline.language.flow_file import parse
 from pipeline.language.flow_schema import flow_schema
 from pipeline.language.flow_yaml import Tree, read
-from tests.language.test_flow_file import SHIPPED, flow, told
+from tests.language.test_flow_file import SHIPPED, errors_of, flow
 
 SCHEMA = flow_schema()
 
@@ -33,11 +33,11 @@ def codes_of(example: str) -> set[str]:
     except UsageProblem as problem:
         return set(re.findall(r"error\[(F\d+)\]", problem.what))
     check(loaded, source, prompts=PROMPTS, backends=["command"])
-    return {complaint.code for complaint in source.complaints}
+    return {diagnostic.code for diagnostic in source.diagnostics}
 
 
 @pytest.mark.parametrize("code", CODES.values(), ids=lambda code: code.code)
-def test_the_wrong_example_is_told_with_this_code_and_the_right_one_is_right(code: Code) -> None:
+def test_the_wrong_example_has_this_code_and_the_right_one_is_right(code: Code) -> None:
     assert codes_of(code.wrong) == {code.code}
     assert codes_of(code.right) == set()
 
@@ -64,10 +64,10 @@ def plain(tree: Tree) -> Any:
 
 
 def valid(text: str) -> bool:
-    tree, complaints = read(text, "flow.yaml")
+    tree, errors = read(text, "flow.yaml")
     assert tree is not None
     data = plain(tree)
-    return not complaints and jsonschema.Draft202012Validator(SCHEMA).is_valid(data)
+    return not errors and jsonschema.Draft202012Validator(SCHEMA).is_valid(data)
 
 
 def test_the_schema_is_a_schema_and_takes_the_shipped_flow() -> None:
@@ -97,7 +97,7 @@ def test_the_schema_takes_what_is_right(code: Code) -> None:
 )
 def test_the_schema_refuses_what_the_reader_refuses(stages: str) -> None:
     text = flow(stages)
-    assert told(text)
+    assert errors_of(text)
     assert not valid(text)
 
 

@@ -1,6 +1,6 @@
-"""Reading and checking `flow.yaml`: every complaint with its place, its mend, and all of them at once.
+"""Reading and checking `flow.yaml`: every error with its place, its hint, and all of them at once.
 
-In the texts `§` stands before the place that a complaint must point at.
+In the texts `§` stands before the place that an error must point at.
 """
 
 import re
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UsageProblem
 from pipeline.language.compiler import compile_plan
-from pipeline.language.flow import Flow, Scope
+from pipeline.language.flow import Flow, LockScope
 from pipeline.language.flow_check import check
 from pipeline.language.flow_file import parse, parse_duration
 from pipeline.language.flow_yaml import DEPTH_MAX, NODES_MAX, SIZE_MAX_BYTES
@@ -27,14 +27,14 @@ agents: {developer: {prompt: developer.md}}
 locks: {src_writer: {paths: "{{ source }}"}, tests_writer: {paths: "{{ tests }}"}, publisher: {scope: repo}}
 """
 SHIPPED = Path("agents/flow.yaml").read_text(encoding="utf-8")
-COMPLAINT = re.compile(
+ERROR = re.compile(
     r"^error\[(?P<code>F\d+)\]: (?P<message>.*)\n +--> flow.yaml:(?P<line>\d+):(?P<column>\d+)(?P<rest>(?:\n.+)*)",
     re.MULTILINE,
 )
 
 
-class Told(msgspec.Struct, frozen=True):
-    """One complaint, taken from the text that a person sees."""
+class Reported(msgspec.Struct, frozen=True):
+    """One error, taken from the text that a person sees."""
 
     code: str
     place: tuple[int, int]
@@ -54,45 +54,45 @@ def flow(stages: str, *, head: str = HEAD) -> str:
 def load(text: str) -> Flow:
     loaded, source = parse(text, "flow.yaml", {"builtin/idea_to_feature@1": SHIPPED})
     check(loaded, source, prompts=["developer.md"], backends=["command", "cassette"])
-    source.raise_complaints()
+    source.raise_errors()
     return loaded
 
 
-def told(text: str) -> list[Told]:
-    """Load a text that must be refused; return what a person is told, in that order."""
+def errors_of(text: str) -> list[Reported]:
+    """Load a text that must be refused; return what a person sees, in that order."""
     with pytest.raises(UsageProblem) as caught:
         load(text)
     shown = caught.value.what
-    complaints = [
-        Told(
-            found["code"],
-            (int(found["line"]), int(found["column"])),
-            found["message"],
-            _help(found["rest"]),
+    errors = [
+        Reported(
+            match["code"],
+            (int(match["line"]), int(match["column"])),
+            match["message"],
+            _help(match["rest"]),
         )
-        for found in COMPLAINT.finditer(shown)
+        for match in ERROR.finditer(shown)
     ]
     assert (
-        f"\n{len(complaints)} error{'s' * (len(complaints) != 1)} in flow.yaml; nothing was started.\n"
+        f"\n{len(errors)} error{'s' * (len(errors) != 1)} in flow.yaml; nothing was started.\n"
         in shown
     )
-    return complaints
+    return errors
 
 
 def _help(rest: str) -> str:
     return rest.partition("\nhelp: ")[2]
 
 
-def points_at(marked: str, *codes: str) -> Sequence[Told]:
-    """Take the `§` out, load, and hold every complaint against its mark, one code for each."""
+def points_at(marked: str, *codes: str) -> Sequence[Reported]:
+    """Take the `§` out, load, and hold every error against its mark, one code for each."""
     places = [
-        (number, len(line[: found.start()].replace("§", "")) + 1)
+        (number, len(line[: match.start()].replace("§", "")) + 1)
         for number, line in enumerate(marked.splitlines(), 1)
-        for found in re.finditer("§", line)
+        for match in re.finditer("§", line)
     ]
-    complaints = told(marked.replace("§", ""))
-    assert [(one.code, one.place) for one in complaints] == list(zip(codes, places, strict=True))
-    return complaints
+    errors = errors_of(marked.replace("§", ""))
+    assert [(one.code, one.place) for one in errors] == list(zip(codes, places, strict=True))
+    return errors
 
 
 # What is fine.
@@ -101,13 +101,13 @@ def points_at(marked: str, *codes: str) -> Sequence[Told]:
 def test_a_sound_flow_is_read() -> None:
     loaded = load(flow("a: {agent: developer, lock: src_writer, timeout: 90s, gates: green}"))
     stage = loaded.workflows["main"].stages["a"]
-    assert (stage.agent, stage.lock, stage.timeout, stage.gates) == (
+    assert (stage.agent, stage.lock, stage.timeout_s, stage.gates) == (
         "developer",
         ("src_writer",),
         90.0,
         ("green",),
     )
-    assert loaded.locks["publisher"].scope is Scope.REPO
+    assert loaded.locks["publisher"].scope is LockScope.REPO
 
 
 def test_one_value_stands_for_a_list_and_a_bare_word_for_its_mapping() -> None:
@@ -167,24 +167,24 @@ def test_the_names_of_the_targets_stand_for_their_paths() -> None:
 # F101-F103: the text.
 
 
-def test_what_is_not_yaml_is_told_where() -> None:
+def test_what_is_not_yaml_is_reported_where() -> None:
     (one,) = points_at(HEAD + "workflows:\n§\tmain: {}\n", "F101")
     assert one.message.startswith("not YAML: ")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing but a remark\n"])
-def test_an_empty_file_is_told_so(text: str) -> None:
-    (one,) = told(text)
+def test_an_empty_file_is_reported_so(text: str) -> None:
+    (one,) = errors_of(text)
     assert (one.code, one.place, one.message) == ("F101", (1, 1), "the file is empty")
 
 
-def test_a_letter_that_yaml_forbids_is_told_where() -> None:
+def test_a_letter_that_yaml_forbids_is_reported_where() -> None:
     (one,) = points_at("version: 1\ntargets: größer §\x07\n", "F101")
     assert "\n" not in one.message
 
 
 def test_half_a_letter_is_refused_like_any_other_fault() -> None:
-    (one,) = told("version: '\ud800'\n")
+    (one,) = errors_of("version: '\ud800'\n")
     assert one.code == "F101"
 
 
@@ -205,12 +205,12 @@ def test_parts_of_yaml_that_the_language_does_not_have_are_refused(text: str, wo
 
 
 def test_two_hundred_thousand_open_brackets_are_refused_with_one_sentence() -> None:
-    (one,) = told("[" * 200_000)
+    (one,) = errors_of("[" * 200_000)
     assert (one.code, one.message) == ("F103", f"nested deeper than {DEPTH_MAX} levels")
 
 
 def test_two_hundred_thousand_open_braces_are_refused_with_one_sentence() -> None:
-    (one,) = told("{a: " * 60_000)
+    (one,) = errors_of("{a: " * 60_000)
     assert (one.code, one.message) == ("F103", f"nested deeper than {DEPTH_MAX} levels")
 
 
@@ -218,35 +218,35 @@ def test_an_alias_bomb_is_refused_at_its_first_anchor() -> None:
     bomb = 'a0: &a0 ["lol"]\n' + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10)
     )
-    one, *_ = told(bomb)
+    one, *_ = errors_of(bomb)
     assert (one.code, one.place) == ("F102", (1, 5))
 
 
 def test_a_merge_bomb_is_refused_at_its_first_anchor() -> None:
-    one, *_ = told("a: &a {b: 1}\nc: {<<: [*a, *a, *a]}\n")
+    one, *_ = errors_of("a: &a {b: 1}\nc: {<<: [*a, *a, *a]}\n")
     assert (one.code, one.place) == ("F102", (1, 4))
 
 
 def test_ten_megabytes_are_refused_before_they_are_parsed() -> None:
-    (one,) = told("# " + "x" * 10_000_000)
+    (one,) = errors_of("# " + "x" * 10_000_000)
     assert (one.code, one.message) == ("F103", f"larger than {SIZE_MAX_BYTES // 1024} KiB")
 
 
 def test_too_many_values_are_refused() -> None:
-    (one,) = told("[" + "1, " * (NODES_MAX + 1) + "]")
+    (one,) = errors_of("[" + "1, " * (NODES_MAX + 1) + "]")
     assert (one.code, one.message) == ("F103", f"more than {NODES_MAX} values")
 
 
 # F110-F114: the shape.
 
 
-def test_an_unknown_key_is_told_with_the_nearest_one() -> None:
+def test_an_unknown_key_is_reported_with_the_nearest_one() -> None:
     (one,) = points_at(flow("a: {run: x, §neds: [b]}"), "F110")
     assert one.message == "unknown key 'neds' in workflows.main.stages.a"
     assert one.help == "did you mean 'needs'?"
 
 
-def test_an_unknown_key_that_is_like_no_other_is_told_with_those_there_are() -> None:
+def test_an_unknown_key_that_is_like_no_other_is_reported_with_those_there_are() -> None:
     (one,) = points_at("§zzz: 1\n" + flow("a: {run: x}"), "F110")
     assert (
         one.help
@@ -254,7 +254,7 @@ def test_an_unknown_key_that_is_like_no_other_is_told_with_those_there_are() -> 
     )
 
 
-def test_a_missing_key_is_told_with_what_to_add() -> None:
+def test_a_missing_key_is_reported_with_what_to_add() -> None:
     (one,) = points_at(
         flow("a: {run: x}", head=HEAD.replace("{prompt: developer.md}", "§{model: opus}")), "F111"
     )
@@ -276,17 +276,17 @@ def test_a_missing_key_is_told_with_what_to_add() -> None:
         ("{run: §true}", "text, not True"),
         ("{publish: {draft: §maybe}}", "true or false, not 'maybe'"),
         ("{run: x, env: §[A]}", "a mapping of names, not a list"),
-        ("{run: x, needs: §~}", "text, not nothing"),
+        ("{run: x, needs: §~}", "text, not empty"),
     ],
 )
-def test_a_wrong_type_is_told_with_what_it_must_be(stage: str, wanted: str) -> None:
+def test_a_wrong_type_is_reported_with_what_it_must_be(stage: str, wanted: str) -> None:
     (one,) = points_at(flow(f"a: {stage}"), "F112")
     assert one.message.endswith(f" must be {wanted}")
 
 
 def test_a_key_that_is_no_word_is_refused() -> None:
     (one,) = points_at(flow("? §[a, b]\n: {run: x}"), "F112")
-    assert one.message == "a key must be a word"
+    assert one.message == "a key must be plain text"
 
 
 def test_a_file_that_is_no_mapping_is_refused() -> None:
@@ -294,35 +294,35 @@ def test_a_file_that_is_no_mapping_is_refused() -> None:
     assert one.message == "the file must be a mapping, not a list"
 
 
-def test_a_key_that_stands_twice_is_told_with_the_first_line() -> None:
+def test_a_key_that_stands_twice_is_reported_with_the_first_line() -> None:
     (one,) = points_at(flow("a: {run: x}\nb: {run: x}\n§a: {run: y}"), "F113")
-    assert one.message == "the key 'a' stands twice"
-    assert one.help == "it stands on line 8 already; keep one"
+    assert one.message == "duplicate key 'a'"
+    assert one.help == "the first one is on line 8; keep one of them"
 
 
-def test_a_word_that_is_not_known_is_told_with_the_nearest_one() -> None:
+def test_a_word_that_is_not_known_is_reported_with_the_nearest_one() -> None:
     (one,) = points_at(flow("a: {run: x, gates: [green, §gren]}"), "F114")
-    assert (one.message, one.help) == ("'gren' is not known here", "did you mean 'green'?")
+    assert (one.message, one.help) == ("'gren' is not an allowed value", "did you mean 'green'?")
 
 
 @pytest.mark.parametrize("name", ["1a", "a b", "a.b", "a/b", "ä", "-a", "x" * 49])
 def test_a_name_that_cannot_be_one_is_refused(name: str) -> None:
     (one,) = points_at(flow(f"§{name}: {{run: x}}"), "F114")
-    assert one.help == "a letter, then letters, digits, - and _; 48 at most"
+    assert one.help == "a letter, then letters, digits, - and _; at most 48 characters"
 
 
 def test_a_value_that_must_be_a_name_is_held_to_the_same_rule() -> None:
     (one,) = points_at(flow("a: {run: x}", head=HEAD.replace("name: app", "name: §a/b")), "F114")
-    assert one.message == "'a/b' cannot be a name"
+    assert one.message == "'a/b' is not a valid name"
 
 
 def test_a_version_of_the_future_is_refused() -> None:
     (one,) = points_at(flow("a: {run: x}").replace("version: 1", "version: §2"), "F114")
-    assert (one.message, one.help) == ("version 2 is not known here", "write: version: 1")
+    assert (one.message, one.help) == ("version 2 is not supported", "write: version: 1")
 
 
 def test_a_number_of_five_thousand_digits_is_refused_like_any_other_fault() -> None:
-    (one,) = told(flow("a: {run: x}").replace("version: 1", "version: " + "9" * 5000))
+    (one,) = errors_of(flow("a: {run: x}").replace("version: 1", "version: " + "9" * 5000))
     assert one.place == (1, 10)
 
 
@@ -335,11 +335,11 @@ def test_no_stage_at_once_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stages", "message", "mend"),
+    ("stages", "message", "hint"),
     [
         (
             "a: {run: x, needs: [§bb]}\nb: {run: x}",
-            "there is no stage beside this one 'bb'",
+            "there is no stage on this level called 'bb'",
             "did you mean 'b'?",
         ),
         (
@@ -355,11 +355,11 @@ def test_no_stage_at_once_is_refused() -> None:
         ),
     ],
 )
-def test_a_name_that_stands_for_nothing_is_told_with_the_nearest_one(
-    stages: str, message: str, mend: str
+def test_a_name_that_stands_for_nothing_is_reported_with_the_nearest_one(
+    stages: str, message: str, hint: str
 ) -> None:
     (one,) = points_at(flow(stages), "F201")
-    assert (one.message, one.help) == (message, mend)
+    assert (one.message, one.help) == (message, hint)
 
 
 def test_a_stage_needs_only_stages_beside_it() -> None:
@@ -372,7 +372,7 @@ def test_back_ends_and_workflows_of_triggers_must_be_there() -> None:
     points_at(text + "triggers: {all_green: {workflow: §mian}}\n", "F201", "F201", "F201")
 
 
-def test_stages_that_wait_for_each_other_are_told_as_a_ring() -> None:
+def test_stages_that_wait_for_each_other_are_reported_as_a_ring() -> None:
     (one,) = points_at(
         flow("a: {run: x, §needs: [c]}\nb: {run: x, needs: [a]}\nc: {run: x, needs: [b]}"), "F202"
     )
@@ -387,7 +387,7 @@ def test_a_stage_that_waits_for_itself_is_a_ring() -> None:
 
 def test_a_ring_inside_a_loop_inside_a_group_is_found() -> None:
     inner = "{v: {run: x, §needs: [w], gates: green}, w: {run: x, needs: [v]}}"
-    (one,) = told(
+    (one,) = errors_of(
         flow(f"a: {{parallel: {{b: {{loop: {{until: v.passed}}, stages: {inner}}}}}}}").replace(
             "§", ""
         )
@@ -395,7 +395,7 @@ def test_a_ring_inside_a_loop_inside_a_group_is_found() -> None:
     assert one.code == "F202"
 
 
-def test_a_prompt_that_is_missing_is_told_with_the_nearest_one() -> None:
+def test_a_prompt_that_is_missing_is_reported_with_the_nearest_one() -> None:
     (one,) = points_at(
         flow("a: {run: x}", head=HEAD.replace("developer.md", "§develop.md")), "F206"
     )
@@ -425,8 +425,8 @@ def test_a_loop_never_ends_on_an_agents_word() -> None:
     (one,) = points_at(
         flow("a: {loop: {until: §v.passed}, stages: {v: {agent: developer}}}"), "F208"
     )
-    assert one.message == "v has no gates, so nothing decides"
-    assert one.help == "give v gates: [...]; a loop never ends on an agent's word"
+    assert one.message == "v has no gates, so it cannot decide"
+    assert one.help == "give v gates: [...]; a loop never ends on an agent's word alone"
 
 
 def test_a_loop_may_end_on_a_loop_inside_it_or_on_a_group_with_gates() -> None:
@@ -457,7 +457,7 @@ def test_a_workflow_of_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("stage", "found"),
-    [("{needs: []}", "a has none"), ("{run: x, agent: developer}", "a has agent and run")],
+    [("{needs: []}", "a has none of them"), ("{run: x, agent: developer}", "a has agent and run")],
 )
 def test_a_stage_is_of_one_kind(stage: str, found: str) -> None:
     (one,) = points_at(flow(f"§a: {stage}"), "F209")
@@ -490,7 +490,7 @@ def test_a_name_that_no_target_gives_is_refused(name: str) -> None:
 
 def test_a_stage_name_stands_once_in_a_workflow_also_inside_groups() -> None:
     (one,) = points_at(flow("a: {run: x}\nb: {parallel: {§a: {run: x}}}"), "F212")
-    assert one.message == "a stage 'a' stands on line 8 already"
+    assert one.message == "a stage 'a' already exists on line 8"
 
 
 @pytest.mark.parametrize(
@@ -513,7 +513,7 @@ def test_a_stage_name_stands_once_in_a_workflow_also_inside_groups() -> None:
 def test_no_agent_is_handed_what_publishing_needs(name: str) -> None:
     text = f"defaults: {{pass_env: [HOME, §'{name}']}}\n" + flow("a: {run: x}")
     (one,) = points_at(text, "F213")
-    assert one.message == f"{name} would hand an agent what publishing needs"
+    assert one.message == f"{name} would give an agent the credentials that publishing needs"
 
 
 def test_a_role_is_held_to_the_same_rule() -> None:
@@ -531,7 +531,7 @@ def test_other_variables_may_be_passed() -> None:
 def test_a_flow_without_a_target_is_refused() -> None:
     text = "version: 1\n§targets: []\nworkflows: {main: {stages: {a: {run: x}}}}\n"
     (one,) = points_at(text, "F111")
-    assert one.message == "no target: nothing says what is tested, or how"
+    assert one.message == "no target: the flow does not define what is tested, or how"
 
 
 # F203: single writers.
@@ -551,11 +551,11 @@ OTHER = "{run: x, writes: [src/**/limits.py]}"
         "c: {run: x}\na: {run: x, writes: [src/app/**], needs: [c]}\n§b: {run: x, writes: [src/**/limits.py], needs: [c]}",
     ],
 )
-def test_two_that_may_write_the_same_at_once_are_told_with_an_example(stages: str) -> None:
+def test_two_that_may_write_the_same_at_once_are_reported_with_an_example(stages: str) -> None:
     (one,) = points_at(flow(stages), "F203")
     assert one.message == "b and a may run at once, and both may write src/app/limits.py"
     assert (
-        "let one need the other, give both the same lock, or part their paths (a stands on line "
+        "let one need the other, give both the same lock, or separate their paths (a is on line "
         in one.help
     )
 
@@ -600,7 +600,7 @@ def test_workflows_are_checked_each_for_itself() -> None:
 # All at once.
 
 
-def test_all_complaints_of_a_file_come_at_once_in_the_order_of_their_lines() -> None:
+def test_all_errors_of_a_file_come_at_once_in_the_order_of_their_lines() -> None:
     stages = """
         a: {run: x, §neds: [b], timeout: §30}
         b: {run: x, gates: [§gren]}
@@ -610,7 +610,7 @@ def test_all_complaints_of_a_file_come_at_once_in_the_order_of_their_lines() -> 
     points_at(flow(stages), "F110", "F112", "F114", "F114", "F113")
 
 
-def test_all_complaints_about_names_come_at_once() -> None:
+def test_all_errors_about_names_come_at_once() -> None:
     stages = """
         a: {agent: §nobody, lock: [§nothing], needs: [§nowhere]}
         b: {run: x, needs: [§c2]}
@@ -620,7 +620,7 @@ def test_all_complaints_about_names_come_at_once() -> None:
     points_at(flow(stages), "F201", "F201", "F201", "F201", "F202")
 
 
-def test_places_are_counted_in_letters() -> None:
+def test_places_are_counted_in_characters() -> None:
     points_at(flow("a: {run: 'größer 字', §neds: [b]}"), "F110")
 
 
@@ -650,4 +650,4 @@ def test_the_shipped_flow_is_sound() -> None:
         prompts=[role.prompt for role in loaded.agents.values()],
         backends=["command"],
     )
-    source.raise_complaints()
+    source.raise_errors()

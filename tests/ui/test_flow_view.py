@@ -22,7 +22,7 @@ from pipeline.language.flow import (
 )
 from pipeline.language.flow_check import check
 from pipeline.language.flow_file import parse
-from pipeline.language.flow_order import Order
+from pipeline.language.flow_order import StageOrder
 from pipeline.language.plan import Plan
 from pipeline.language.words import Duration, Expression, Name, Template
 from pipeline.ui import flow_svg, flow_view
@@ -40,30 +40,30 @@ def names(*words: str) -> tuple[Name, ...]:
 def flow_of(stages: dict[str, Stage]) -> Flow:
     workflows = {
         "main": Workflow(stages=stages),
-        "other": Workflow(stages={"inner": Stage(run="make", timeout=Duration(1.0))}),
+        "other": Workflow(stages={"inner": Stage(run="make", timeout_s=Duration(1.0))}),
     }
     return Flow(version=1, targets=(), workflows=workflows)
 
 
 STAGES = {
-    "plan": Stage(run=HOSTILE, outputs=PARTS, retry=Retry(max=0), timeout=Duration(60.0)),
+    "plan": Stage(run=HOSTILE, outputs=PARTS, retry=Retry(max=0), timeout_s=Duration(60.0)),
     "ask": Stage(approval=Approval(ask=Template("Go <on>?")), needs=names("plan")),
     "each": Stage(
         needs=names("ask"),
         foreach=Foreach(over=Expression("plan.parts.items"), max=4),
-        stages={"make": Stage(run="make", timeout=Duration(10.0), retry=Retry(max=1))},
+        stages={"make": Stage(run="make", timeout_s=Duration(10.0), retry=Retry(max=1))},
     ),
     "deliver": Stage(
         needs=names("each"),
         when=Expression("plan.done"),
         loop=Loop(until="look.passed", max=3),
         stages={
-            "do": Stage(run="make", timeout=Duration(5.0), retry=Retry(max=0)),
+            "do": Stage(run="make", timeout_s=Duration(5.0), retry=Retry(max=0)),
             "look": Stage(
                 run="make",
                 needs=names("do"),
                 gates=(GateName.GREEN,),
-                timeout=Duration(5.0),
+                timeout_s=Duration(5.0),
                 retry=Retry(max=0),
             ),
         },
@@ -72,7 +72,7 @@ STAGES = {
     "last": Stage(
         run="make",
         needs=names("deliver", "call", "plan"),
-        timeout=Duration(1.0),
+        timeout_s=Duration(1.0),
         retry=Retry(max=0),
     ),
 }
@@ -84,9 +84,9 @@ def plan() -> Plan:
 
 
 def test_the_longest_way_counts_every_retry_round_and_item(plan: Plan) -> None:
-    longest = graph.longest(plan, "main")
+    longest = graph.critical_path(plan, "main")
     assert longest.stages == ("plan", "ask", "each:*:make", "do", "look", "last")
-    assert longest.seconds == 60 + 4 * 2 * 10 + 3 * (5 + 5) + 1
+    assert longest.duration_s == 60 + 4 * 2 * 10 + 3 * (5 + 5) + 1
 
 
 def test_arrows_that_follow_from_others_are_left_out(plan: Plan) -> None:
@@ -171,14 +171,14 @@ def test_the_plan_is_printed_in_running_order_with_what_each_may_do(plan: Plan) 
 
 
 def test_why_two_stages_may_or_may_not_run_at_once() -> None:
-    order = Order(flow_of(STAGES), "main")
+    order = StageOrder(flow_of(STAGES), "main")
     assert graph.why_parallel(order, "call", "ask")[0]
     may, reasons = graph.why_parallel(order, "last", "plan")
     assert not may
     assert reasons == ["last waits for plan: plan -> last"]
     assert not graph.why_parallel(order, "plan", "look")[0]
     locked = {name: Stage(run="x", lock=names("one")) for name in ("a", "b")}
-    assert graph.why_parallel(Order(flow_of(locked), "main"), "a", "b") == (
+    assert graph.why_parallel(StageOrder(flow_of(locked), "main"), "a", "b") == (
         False,
         ["both hold the lock one"],
     )

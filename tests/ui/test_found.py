@@ -4,12 +4,12 @@ import io
 
 from pipeline.engine.adopt import Written
 from pipeline.engine.preflight import Check, Verdict
-from pipeline.survey.look import Fact, Part
+from pipeline.survey.look import Fact, FoundTarget
 from pipeline.survey.survey import Survey
 from pipeline.ui import found
 from pipeline.ui.text import Printer
 
-PART = Part(
+PART = FoundTarget(
     name="app", language="Python", source=("src/**",), tests=("tests/**",), command="pytest -q", why="pyproject.toml",
     checks=("ruff check .",), missing=("mypy",), setup=("make " + "x" * 80,), link=("node_modules",),
 )  # fmt: skip

@@ -128,8 +128,8 @@ def check(world: World, source: FlowSource) -> Flow:
         wrong = list(prompts.complaints(source.templates, role.prompt, NAMES)) if known else []
         if wrong:
             hint = "known: " + ", ".join(NAMES)
-            marks.complain("F205", ("agents", name, "prompt"), "; ".join(wrong), hint)
-    marks.raise_complaints()
+            marks.error("F205", ("agents", name, "prompt"), "; ".join(wrong), hint)
+    marks.raise_errors()
     return flow
 
 
@@ -139,11 +139,11 @@ def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
     Raises `UsageProblem`.
     """
     from pipeline.language import graph
-    from pipeline.language.flow_order import Order
+    from pipeline.language.flow_order import StageOrder
 
     answers, known = [], []
     for workflow in flow.workflows:
-        order = Order(flow, workflow)
+        order = StageOrder(flow, workflow)
         known += list(order.steps)
         names = [
             next((name for name in order.steps if same_name(name, word)), "")

@@ -17,7 +17,8 @@ from pipeline.core.state import RunState
 from pipeline.engine.ground.world import World
 from pipeline.engine.publishing import wording
 from pipeline.errors import UsageProblem
-from pipeline.language.flow import Choice, GateName, Publish
+from pipeline.language.flow import GateName
+from pipeline.language.publishing import Choice, Publish
 from pipeline.repo.git import GitError
 from pipeline.repo.store import Store
 from pipeline.repo.user import FALLBACK_AUTHOR

@@ -29,8 +29,9 @@ from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
 from pipeline.forges.local import LocalForge, PullRequest, folder_for
 from pipeline.ids import branch_name
-from pipeline.language.flow import GateName, Publish
+from pipeline.language.flow import GateName
 from pipeline.language.plan import Node
+from pipeline.language.publishing import Publish
 from pipeline.repo.git import GitError
 from pipeline.repo.store import NO_COMMIT, Store
 

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from pipeline.language.flow import Style
+from pipeline.language.publishing import Style
 
 LOOKED_AT = 50
 _ENOUGH = 5

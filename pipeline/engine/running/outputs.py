@@ -36,7 +36,7 @@ def fill(node: Node, out: Path, answer: str) -> list[str]:
             problems.append(
                 f"{output.file} has a shape and is larger than {SHAPED_MAX_BYTES // 1024} KiB"
             )
-        elif complaint := schemas.complaint(output, path.read_bytes()):
+        elif complaint := schemas.why_invalid(output, path.read_bytes()):
             problems.append(f"{output.file} does not have its shape: {complaint}")
     return problems
 

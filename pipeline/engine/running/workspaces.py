@@ -134,7 +134,7 @@ class Workspaces:
             argv=("sh", "-c", command),
             cwd=cwd,
             folder=folder,
-            timeout_s=self.needs.timeout,
+            timeout_s=self.needs.timeout_s,
             pass_env=self.needs.pass_env,
             programs=(cwd,),
             locks=(running(self.setups.folder, name),),
@@ -155,7 +155,7 @@ class Workspaces:
         return SetupProblem(reason=f"exit status {record.code}: {output}", logs=str(folder))
 
     def _make_room(self) -> None:
-        disk.make_room(self._world.repo_state, self.needs.disk, self._is_over)
+        disk.make_room(self._world.repo_state, self.needs.disk_bytes, self._is_over)
 
     def _is_over(self, run_id: str, root: str) -> bool:
         rundir = RunDir(Path(root), self._world.repo_state, run_id)

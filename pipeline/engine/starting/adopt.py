@@ -19,7 +19,7 @@ from pipeline.errors import NothingToDo, UsageProblem
 from pipeline.files import atomic
 from pipeline.language.flow_schema import flow_schema
 from pipeline.repo.git import Git
-from pipeline.survey.look import Part
+from pipeline.survey.look import FoundTarget
 from pipeline.survey.survey import Survey, survey
 
 SCHEMA = "agents/flow.schema.json"
@@ -239,7 +239,7 @@ def flow_text(found: Survey) -> str:
     return "\n".join(out) + "\n"
 
 
-def _target(part: Part) -> list[str]:
+def _target(part: FoundTarget) -> list[str]:
     test = part.command
     if part.exit_code_only:
         test = _value({"command": part.command, "report": "exit-code"})

@@ -15,9 +15,9 @@ from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.ids import branch_name, run_id, slug
 from pipeline.language.diagnostics import did_you_mean
-from pipeline.language.flow import Choice
-from pipeline.language.flow_names import GIVEN
+from pipeline.language.flow_names import BUILTIN_INPUTS
 from pipeline.language.plan import Plan
+from pipeline.language.publishing import Choice
 from pipeline.process.environment import TOOLS
 from pipeline.repo.user import FALLBACK_AUTHOR, Base
 
@@ -95,7 +95,7 @@ def prepared(
 def _checked_inputs(plan: Plan, order: RunOrder) -> dict[str, str]:
     """Hold what was given against what the workflow wants. Raises `UsageProblem` with all that is wrong."""
     wanted = plan.inputs[plan.workflow]
-    known = [name for name in wanted if name not in GIVEN]
+    known = [name for name in wanted if name not in BUILTIN_INPUTS]
     usual = f"trigger_workflow {order.workflow}"
     for name in order.inputs:
         if name not in known:

@@ -1,7 +1,4 @@
-"""What a repository's history and files say of its customs.
-
-Commits, instructions for agents, forge, hooks.
-"""
+"""A repository's conventions: its commit style, forge, hooks, and instructions for agents."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -37,14 +34,11 @@ AGENTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("HOME", "USER", "OPENAI_API_KEY"),
     ),
 )
-"""Agents whose command line is known.
-
-Program, command, and the variables it needs (`docs/how-to/agents.md`).
-"""
+"""Agents whose command line is known: program, command, variables (`docs/how-to/agents.md`)."""
 
 
 class History:
-    """The newest commits of a branch, as texts."""
+    """The messages of the newest commits of a branch."""
 
     def __init__(self, messages: Sequence[str], *, signs: bool) -> None:
         """`messages` are whole commit messages, newest first.
@@ -56,7 +50,7 @@ class History:
         self.signs = signs
 
     def facts(self) -> Iterator[Fact]:
-        """Say what is usual."""
+        """Yield the conventions of the commits."""
         count = len(self.subjects)
         conventional = sum(bool(_CONVENTIONAL.match(subject)) for subject in self.subjects)
         style = (
@@ -75,36 +69,38 @@ class History:
                 why=f"{self.signed_off} of {count} commits have Signed-off-by",
             )
         yield Fact(
-            what="signature", value="yes" if self.signs else "no", why="your git's commit.gpgsign"
+            what="signature",
+            value="yes" if self.signs else "no",
+            why="your git setting commit.gpgsign",
         )
 
 
 def facts(look: Look, remote_url: str, branch: str) -> Iterator[Fact]:
-    """Say what else was found: base branch, forge, instructions, hooks."""
-    from_where = (
-        "the remote's HEAD, else the branch you are on"
+    """Yield what else was found: base branch, forge, instructions, hooks."""
+    why = (
+        "the remote's HEAD, or else your current branch"
         if branch
-        else "no commit yet, or one that no branch has"
+        else "there is no commit yet, or HEAD is on no branch"
     )
-    yield Fact(what="base branch", value=branch or "none", why=from_where)
+    yield Fact(what="base branch", value=branch or "none", why=why)
     forge = next((name for word, name in _FORGES if word in remote_url), "")
     why = f"the remote is {_without_password(remote_url)}" if remote_url else "there is no remote"
     yield Fact(what="forge", value=forge or ("another remote" if remote_url else "none"), why=why)
-    told = [path for path in _INSTRUCTIONS if path in look.files]
-    if told:
+    instructions = [path for path in _INSTRUCTIONS if path in look.files]
+    if instructions:
         yield Fact(
             what="instructions for agents",
-            value=", ".join(told),
-            why="agents find them in their workspace",
+            value=", ".join(instructions),
+            why="agents see them in their workspace",
         )
     if ".pre-commit-config.yaml" in look.files:
         yield Fact(
             what="pre-commit",
             value="yes",
-            why="its hooks that are known became checks; the others are yours to add",
+            why="its known hooks became checks; add the others yourself",
         )
     if owners := [path for path in look.files if path.rpartition("/")[2] == "CODEOWNERS"]:
-        yield Fact(what="code owners", value=owners[0], why="named in every pull request")
+        yield Fact(what="code owners", value=owners[0], why="mentioned in every pull request")
 
 
 def agent(look: Look) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
