@@ -54,7 +54,9 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
             for reason in answer.reasons:
                 printer.line(f"  {reason}")
         return 0
-    stages = sum(1 for name in found.workflows for _ in flows.compiled(world, source, name).leaves())
+    stages = sum(
+        1 for name in found.workflows for _ in flows.compiled(world, source, name).leaves()
+    )
     if as_json:
         print_json(
             {

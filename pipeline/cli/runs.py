@@ -24,7 +24,7 @@ def status(*, run: str | None, as_json: bool, start: Path) -> int:
     """Show where a run stands; without RUN, the active runs and the last one."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine.ground.lookup import load_state, run_ids
+    from pipeline.engine.ground.lookup import run_ids
     from pipeline.engine.looking.result import load_result
     from pipeline.ui import report, text
 
@@ -94,7 +94,7 @@ def show(*, run: str, as_json: bool, start: Path) -> int:
     """Show everything about one run: stages, gates, tests before and after, change, commits."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine.ground.lookup import load_state, run_ids
+    from pipeline.engine.ground.lookup import load_state
     from pipeline.engine.looking.result import load_result
     from pipeline.ui import report, text
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.engine.starting.adopt import Written
 from pipeline.engine.ground.flows import FLOW
+from pipeline.engine.starting.adopt import Written
 from pipeline.engine.starting.preflight import Check, CheckStatus
 from pipeline.ui.text import Colour, Printer
 

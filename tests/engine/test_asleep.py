@@ -5,12 +5,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pipeline.engine.run import Run, Stop
 
 from pipeline import wiring
 from pipeline.core.events import Event, RunEnd, StageFinished
 from pipeline.core.state import RunState
 from pipeline.engine import runs
-from pipeline.engine.run import Run, Stop
 from tests.helpers.bare import Bare
 from tests.helpers.laptop import NIGHT_S, Laptop
 

@@ -4,6 +4,7 @@ import io
 
 from pipeline.engine.adopt import Written
 from pipeline.engine.preflight import Check, Verdict
+
 from pipeline.survey.look import Fact, FoundTarget
 from pipeline.survey.survey import Survey
 from pipeline.ui import found

@@ -27,9 +27,7 @@ def find_stage(
     matches = [node for node in known if same_name(node.id, word)]
     if not matches and roles:
         matches = [
-            node
-            for node in known
-            if node.player is not None and same_name(node.player.role, word)
+            node for node in known if node.player is not None and same_name(node.player.role, word)
         ]
     if not matches:
         kind = "stage or role" if roles else "stage"
