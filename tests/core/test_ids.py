@@ -43,7 +43,7 @@ def test_run_ids_sort_by_time(one: datetime, other: datetime) -> None:
 def test_what_is_no_run_id_is_refused_with_the_way_to_find_one(text: str) -> None:
     with pytest.raises(UsageProblem, match="is not a run id") as caught:
         ids.checked_run_id(text)
-    assert caught.value.mend == "See the runs there are: pipeline list"
+    assert caught.value.hint == "See the runs there are: pipeline list"
 
 
 def test_a_run_id_passes_through() -> None:

@@ -112,7 +112,7 @@ def test_damage_is_told_with_its_place_and_the_way_to_mend_it(path: Path) -> Non
     assert (
         caught.value.what == f"{path} is damaged at byte {second} (event 2): its checksum is wrong"
     )
-    assert caught.value.mend.endswith(f"truncate -s {second} {path}")
+    assert caught.value.hint.endswith(f"truncate -s {second} {path}")
     assert caught.value.exit_code == 101
 
 
@@ -175,7 +175,7 @@ try:
         journal.append([Noted(at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), text=f"event {number + 1}")], durable=True)
         number += 1
 except InternalError as exc:
-    print(number, exc.what, exc.mend, sep="\\n")
+    print(number, exc.what, exc.hint, sep="\\n")
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 if sys.argv[3] == "go on":
     journal.append([Noted(at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), text=f"event {number + 1}")], durable=True)

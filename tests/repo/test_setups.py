@@ -169,7 +169,7 @@ def test_copies_that_must_share_blocks_are_refused_where_that_is_impossible(made
         try:
             workspace = ready(made, made.setups(INSTALL, clone=Clone.REFLINK))
         except UsageProblem as exc:
-            return exc.mend
+            return exc.hint
         return (workspace.folder / "node_modules/left/pad.js").read_text()
 
     assert outcome() in {"Write: workspace: {clone: auto}, or: copy", "1\n"}
@@ -179,7 +179,7 @@ def test_a_failed_set_up_says_why_and_leaves_nothing(made):
     setups = made.setups("echo half > half && echo no network >&2 && exit 3")
     with pytest.raises(SetupFailed, match="exit status 3: no network") as found:
         setups.of(made.tree)
-    assert "workspace.setup" in found.value.mend
+    assert "workspace.setup" in found.value.hint
     assert [path for path in (made.state / "setups").iterdir() if path.is_dir()] == []
 
 

@@ -2,9 +2,8 @@
 
 import io
 
-from pipeline.engine.adopt import Written
-from pipeline.engine.preflight import Check, Verdict
-
+from pipeline.engine.starting.adopt import Written
+from pipeline.engine.starting.preflight import Check, Verdict
 from pipeline.survey.look import Fact, FoundTarget
 from pipeline.survey.survey import Survey
 from pipeline.ui import found
@@ -72,11 +71,11 @@ def checked(*verdicts: Verdict) -> str:
     stream = io.StringIO()
     printer = Printer(stream, {})
     checks = [
-        Check(name="git", verdict=verdict, text="2.40", mend="Install git\nand again")
+        Check(name="git", verdict=verdict, text="2.40", hint="Install git\nand again")
         for verdict in verdicts
     ]
     checks.append(
-        Check(name="flow", verdict=Verdict.OK, text="can be run", mend="trigger_workflow main")
+        Check(name="flow", verdict=Verdict.OK, text="can be run", hint="trigger_workflow main")
     )
     for check in checks:
         found.show_check(printer, check)
