@@ -73,7 +73,7 @@ def _holds(target: Target, path: str) -> bool:
     return inside or globs.matches_any((*target.source, *target.tests), path)
 
 
-def judged(  # noqa: PLR0913 - one argument for each part of a result
+def judged(
     context: GateContext,
     gate: GateName,
     *,

@@ -193,7 +193,7 @@ class Bench:
             duration_s=record.duration_s,
         )
 
-    def _request(  # noqa: PLR0917 - what a command is, in the order of its making
+    def _request(
         self,
         purpose: Purpose,
         argv: tuple[str, ...],

@@ -84,7 +84,7 @@ class CommandRequest(msgspec.Struct, frozen=True, kw_only=True):
 class CommandMaker:
     """Makes the commands of one run."""
 
-    def __init__(  # noqa: PLR0913 - one argument for each source of what a command gets
+    def __init__(
         self,
         environ: Mapping[str, str],
         tools: Mapping[str, str],

@@ -97,6 +97,7 @@ class Setups:
         user: tuple[Path, Git],
         tools: Mapping[str, str],
         run: SetupRunner,
+        *,
         base: PinnedBase,
         make_room: Callable[[], None] = lambda: None,
     ) -> None:

@@ -70,8 +70,8 @@ class Workspaces:
             (world.user.root, world.user.git),
             tools,
             self._run,
-            base,
-            self._make_room,
+            base=base,
+            make_room=self._make_room,
         )
         self.bench = Bench(
             store,
