@@ -1,9 +1,10 @@
 """A workspace made ready, first and again, and a change taken out of it, against git's own commands.
 
-For each size: a repository of so many small files in folders of fifty. *first* is a new workspace, *again* one that
-another process left as it was, *another tree* one that is moved to a tree with one other file; all three against
-`git worktree add`. *harvest* names one changed file by our own walk and writes the tree, against
-`git add -A && git write-tree` in the worktree. *sparse* has one folder of a hundred.
+For each size: a repository of so many small files in folders of fifty. *first* is a new workspace,
+*again* one that another process left as it was, *another tree* one that is moved to a tree with one
+other file; all three against `git worktree add`. *harvest* names one changed file by our own walk
+and writes the tree, against `git add -A && git write-tree` in the worktree. *sparse* has one folder
+of a hundred.
 """
 
 import shutil

@@ -100,9 +100,9 @@ class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
     """An attempt ended. `tree` and `commit` are the run's newest after a done writer.
 
     `values` holds the outputs that the flow gives a shape, for conditions; `formatted` names the
-    changed files that the repository's formatter changed once more. `inherited` names the run that did
-    the work, in a fork. `awake_s` is how long this process has been awake with the run. A parked attempt
-    says by `stop` for whom it waits, and any by `hint` what a person can type.
+    changed files that the repository's formatter changed once more. `inherited` names the run that
+    did the work, in a fork. `awake_s` is how long this process has been awake with the run. A
+    parked attempt says by `stop` for whom it waits, and any by `hint` what a person can type.
     """
 
     stage: str

@@ -1,7 +1,7 @@
 """How the nodes of a run go forward: what waits for what, when a group is complete, what a failure stops.
 
-Each function moves a `RunState` and keeps all its indexes up to date, so that a decision costs no more
-than what changed.
+Each function moves a `RunState` and keeps all its indexes up to date, so that a decision costs no
+more than what changed.
 """
 
 import re
@@ -167,7 +167,8 @@ def finish(run: RunState, node: Node, status: Status) -> None:
 def _complete_group(run: RunState, group: Node) -> None:
     """All of a group is over: its loop is decided, its gates are asked, or it is done too.
 
-    The last one inside that is over, and whoever enters a group that is complete already, both come here.
+    The last one inside that is over, and whoever enters a group that is complete already, both come
+    here.
     """
     if run.nodes[group.id].is_over or group.id in run.agenda.undecided:
         return

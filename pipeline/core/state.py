@@ -1,7 +1,7 @@
 """The state of a run: what its events say, in parts that each know one thing.
 
-Nothing here moves by itself: `core/fold` takes events in, `core/progress` and `core/going_back` move the
-nodes, `core/decide` says what comes next. No clock, no files.
+Nothing here moves by itself: `core/fold` takes events in, `core/progress` and `core/going_back`
+move the nodes, `core/decide` says what comes next. No clock, no files.
 """
 
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ from pipeline.language.plan import Node, Plan
 class Agenda(msgspec.Struct):
     """Indexes of what runs and what could be done next, kept up to date so that nothing is searched.
 
-    `conditions`, `unfolding` and `questions` name the nodes whose condition, list of items or question
-    comes next, `asked` the open questions; `undecided` are loops that wait for a decision. `running` maps
-    a stage to its attempt, `held` are the locks those hold. `open_roots` counts the top nodes of the
-    active workflow that are not over.
+    `conditions`, `unfolding` and `questions` name the nodes whose condition, list of items or
+    question comes next, `asked` the open questions; `undecided` are loops that wait for a decision.
+    `running` maps a stage to its attempt, `held` are the locks those hold. `open_roots` counts the
+    top nodes of the active workflow that are not over.
     """
 
     ready: Ready
@@ -86,9 +86,9 @@ class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
 class Course(msgspec.Struct):
     """Which workflow goes on, and how the run can still end.
 
-    `is_stopped` means that nothing new is started in the active workflow. `declined` is what an agent
-    said because there is nothing to do. `followed` are the follow-up workflows that were started,
-    `not_started` the nodes that the end of the run found not begun.
+    `is_stopped` means that nothing new is started in the active workflow. `declined` is what an
+    agent said because there is nothing to do. `followed` are the follow-up workflows that were
+    started, `not_started` the nodes that the end of the run found not begun.
     """
 
     active: str
@@ -103,8 +103,8 @@ class Course(msgspec.Struct):
 class Requests(msgspec.Struct):
     """What persons want of the run.
 
-    `cancel` is the reason to end all of it, `cancelled_stages` those to end running stages. `only` is the
-    one stage to run. `revision` is an answer that sends back what an approval looked at.
+    `cancel` is the reason to end all of it, `cancelled_stages` those to end running stages. `only`
+    is the one stage to run. `revision` is an answer that sends back what an approval looked at.
     """
 
     publish: bool
@@ -117,8 +117,8 @@ class Requests(msgspec.Struct):
 class Product(msgspec.Struct):
     """What the run has made: its newest tree and commit (empty: the base), and values for conditions.
 
-    `approved` maps a stage to the tree that a person approved. `edits` are those of persons, `edits_since_red`
-    those since tests were delivered. `results` counts accepted attempts.
+    `approved` maps a stage to the tree that a person approved. `edits` are those of persons,
+    `edits_since_red` those since tests were delivered. `results` counts accepted attempts.
     """
 
     tree: str = ""

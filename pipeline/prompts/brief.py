@@ -22,8 +22,8 @@ class WantedOutput(msgspec.Struct, frozen=True, kw_only=True):
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a prompt can name; each field is a variable of the template.
 
-    `inputs` are the files in the input folder, `given` the inputs of the workflow, `item` that of the
-    foreach around the stage. `feedback` is what failed before, `replies` what persons answered.
+    `inputs` are the files in the input folder, `given` the inputs of the workflow, `item` that of
+    the foreach around the stage. `feedback` is what failed before, `replies` what persons answered.
     """
 
     idea: str

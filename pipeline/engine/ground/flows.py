@@ -37,8 +37,8 @@ _LANGUAGE = Path(compiler.__file__).parent
 class FlowSource(msgspec.Struct, frozen=True, kw_only=True):
     """A flow as it was read, once: its text, all prompt templates, and the digest of both.
 
-    It is proven, compiled and pinned from this one value, so that an edit meanwhile changes nothing.
-    `origin` says where it was read, for people.
+    It is proven, compiled and pinned from this one value, so that an edit meanwhile changes
+    nothing. `origin` says where it was read, for people.
     """
 
     text: str

@@ -1,7 +1,7 @@
 """The one door for facts: whatever happens in a run is appended to its journal, folded, and told, here.
 
-Nothing else writes a journal. The state is the fold of the journal at any moment, and listeners hear
-each event after it was written and folded, in the journal's order.
+Nothing else writes a journal. The state is the fold of the journal at any moment, and listeners
+hear each event after it was written and folded, in the journal's order.
 """
 
 from collections.abc import Iterator, Sequence

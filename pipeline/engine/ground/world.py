@@ -32,7 +32,8 @@ ListenerMaker = Callable[[RunDir], Listener]
 class World(msgspec.Struct, frozen=True, kw_only=True):
     """The user's repository, our folders, clocks and randomness; `environ` is only ever read by name.
 
-    `clock` is the time on the wall, `awake` that of deadlines: it stands still while the machine sleeps.
+    `clock` is the time on the wall, `awake` that of deadlines: it stands still while the machine
+    sleeps.
     """
 
     user: UserRepo

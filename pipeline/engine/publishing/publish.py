@@ -73,7 +73,8 @@ class Publisher:
     def publish(self, node: Node) -> str:
         """Do what of branch, push and pull request is not done yet; return what there is now.
 
-        Raises `Problem` when the tree may not be published, or somebody else's branch is in the way.
+        Raises `Problem` when the tree may not be published, or somebody else's branch is in the
+        way.
         """
         self._require_verified()
         title = self._title()

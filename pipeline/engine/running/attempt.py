@@ -1,7 +1,8 @@
 """One attempt of one stage: prompt, agent, harvest, gates; in a worker thread, on one workspace.
 
-What it comes to is an `AttemptResult`; the run's loop turns it into commits, refs and events. An attempt
-that an earlier process started is taken up where that process died: its shim is waited for, not run again.
+What it comes to is an `AttemptResult`; the run's loop turns it into commits, refs and events. An
+attempt that an earlier process started is taken up where that process died: its shim is waited for,
+not run again.
 """
 
 import threading

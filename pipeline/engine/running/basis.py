@@ -1,7 +1,8 @@
 """What a stage's result stands on, so that a run that goes on never builds on what has changed since.
 
-Three digests a stage: its part of the flow, its prompt with everything that includes, and the files that
-the stages it needs have delivered. They are recorded with the result, and compared when a run is taken up.
+Three digests a stage: its part of the flow, its prompt with everything that includes, and the files
+that the stages it needs have delivered. They are recorded with the result, and compared when a run
+is taken up.
 """
 
 import hashlib

@@ -39,8 +39,8 @@ def recompose(
     """Make the run's tree anew without the change of some stages, path by path from those that stay.
 
     That is exact: a stage that stays wrote its paths before those taken back, or where they may not
-    write, or under a lock they share; and of two that share a lock the later one is taken back with the
-    earlier.
+    write, or under a lock they share; and of two that share a lock the later one is taken back with
+    the earlier.
     """
     started = state.started
     tree, kept = store.tree_of(started.base), _kept(events, set(command.stages))

@@ -22,7 +22,8 @@ def formatted(
 ) -> tuple[str, tuple[str, ...]]:
     """Return the tree with the changed files as the targets' formatters leave them, and which those changed.
 
-    Where a formatter fails (on a file that does not parse, most often) it changes nothing: the gates say what is wrong.
+    Where a formatter fails (on a file that does not parse, most often) it changes nothing: the
+    gates say what is wrong.
     """
     if not any(target.format for target in targets):
         return tree, ()

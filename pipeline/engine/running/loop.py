@@ -1,7 +1,8 @@
 """The loop of a run: decide, carry out, record; until there is nothing left to do.
 
-One thread owns the record; stages run in worker threads and hand back what they came to. What a stage
-came to becomes true in this order: commit, ref, event. Killed in between, the run takes up there.
+One thread owns the record; stages run in worker threads and hand back what they came to. What a
+stage came to becomes true in this order: commit, ref, event. Killed in between, the run takes up
+there.
 """
 
 import contextlib

@@ -36,8 +36,8 @@ from pipeline.language.plan import Plan
 def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list[str]]:
     """Make a run that has what this one did before a stage.
 
-    Return its id and the stages it inherits. With `reload` the new run takes flow and prompts as they
-    are in the checkout now.
+    Return its id and the stages it inherits. With `reload` the new run takes flow and prompts as
+    they are in the checkout now.
     """
     rundir, state = require_run(world, name), load_state(world, name)
     stage = find_stage(state.plan.nodes.values(), word)[0].id
