@@ -9,7 +9,10 @@ import repositories
 from harness import Command, Contender, environment, keep, measure, options, show, show_machine
 
 LAYERS = (50,) * 20
-_HEAD = "from pathlib import Path; from pipeline import wiring; from pipeline.engine.ground import flows; "
+_HEAD = (
+    "from pathlib import Path; from pipeline import wiring; from pipeline.engine.ground import "
+    "flows; "
+)
 _WORLD = "world = wiring.world(Path('.')); "
 JOBS = {
     "neither": "pass",

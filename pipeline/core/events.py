@@ -168,7 +168,7 @@ class Answered(_Event, tag="answered", frozen=True, kw_only=True):
 
 
 class RoundStarted(_Event, tag="round_started", frozen=True, kw_only=True):
-    """A loop goes around once more; its stages are pending again and get feedback on what failed."""
+    """A loop begins another round: its stages are pending again, with feedback on what failed."""
 
     loop: str
     round: int
@@ -262,7 +262,7 @@ class CancelRequested(_Event, tag="cancel_requested", frozen=True, kw_only=True)
 
 
 class RunParked(_Event, tag="run_parked", frozen=True, kw_only=True):
-    """Nothing could go on, or the process was asked to stop: `stop` says for whom the run is left."""
+    """Nothing could go on, or the process was asked to stop; `stop` is the reason."""
 
     stop: StopReason
     reason: str

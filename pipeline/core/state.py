@@ -28,7 +28,7 @@ from pipeline.language.plan import Node, Plan
 
 
 class Agenda(msgspec.Struct):
-    """Indexes of what runs and what could be done next, kept up to date so that nothing is searched.
+    """Indexes of what runs and what could be done next, so that nothing is searched.
 
     `conditions`, `unfolding` and `questions` name the nodes whose condition, list of items or
     question comes next, `asked` the open questions; `undecided` are loops that wait for a decision.
@@ -115,7 +115,7 @@ class Requests(msgspec.Struct):
 
 
 class Product(msgspec.Struct):
-    """What the run has made: its newest tree and commit (empty: the base), and values for conditions.
+    """What the run made: its newest tree and commit (empty: the base), values for conditions.
 
     `approved` maps a stage to the tree that a person approved. `edits` are those of persons,
     `edits_since_red` those since tests were delivered. `results` counts accepted attempts.
@@ -165,7 +165,7 @@ class RunState:
             self.add_node(node)
 
     def add_node(self, node: Node, old: NodeState | None = None) -> None:
-        """Begin a node's state, keeping what it had in an earlier round: attempts, costs, replies."""
+        """Begin a node's state; attempts, costs and replies of an earlier round are kept."""
         fresh = NodeState(unmet=len(node.needs) + 1, remaining=len(node.children))
         if old is not None:
             fresh.attempts, fresh.calls, fresh.spent = old.attempts, old.calls, old.spent
@@ -200,7 +200,7 @@ class RunState:
 
     @property
     def stop(self) -> StopReason | None:
-        """Why nobody works on it any more; None while somebody does, or when its process was killed."""
+        """Why the run stopped; None while it is worked on, or if its process was killed."""
         if self.finished is not None:
             return self.finished.stop or StopReason(self.finished.end.value)
         if self.agenda.asked and (self.parked is None or self.parked.stop.waits_for_person):

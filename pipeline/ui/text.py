@@ -55,7 +55,7 @@ class Printer:
         print(self.clean(text), file=self.stream, flush=True)
 
     def clean(self, text: str) -> str:
-        """Show everything in a text that could steer the terminal, but for the colours that we put in."""
+        """Escape whatever could steer the terminal, except for the colours that we put in."""
         if not self.colour:
             return visible(text)
         parts = _COLOUR_CODES.split(text)
@@ -85,7 +85,7 @@ class Printer:
 
 
 def visible(text: str) -> str:
-    """Show control and direction-changing characters as escapes, so that no output steers the terminal."""
+    """Show control and direction-changing characters as escapes."""
     return "".join(
         char
         if char in "\n\t" or not unicodedata.category(char).startswith(("Cc", "Cf", "Cs", "Zl"))

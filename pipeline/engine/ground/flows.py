@@ -175,7 +175,7 @@ def compiled(world: World, source: FlowSource, workflow: str) -> Plan:
 
 
 def pin(source: FlowSource, rundir: RunDir, plan: Plan) -> None:
-    """Keep flow, prompts and plan with the run, so that a later edit does not change what it does."""
+    """Keep flow, prompts and plan with the run, so that a later edit does not change it."""
     for name, template in source.templates.items():
         atomic.write_text(rundir.flow / PROMPTS / name, template, durable=False)
     atomic.write_text(rundir.flow / "flow.yaml", source.text)

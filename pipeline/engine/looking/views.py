@@ -20,7 +20,7 @@ from pipeline.language.flow import GateName
 
 _STATUS_EVERY_S = 0.25
 _STATUS_SHARE = 50
-"""Writing the status takes at most one part in so many of the time, however many stages there are."""
+"""Writing the status takes at most this fraction (1/n) of the time, however many stages."""
 
 
 class TestSummary(msgspec.Struct, frozen=True, kw_only=True):

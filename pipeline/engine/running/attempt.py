@@ -201,7 +201,7 @@ class StageRunner:
         backend: Backend | None,
         request: Request | None,
     ) -> CommandRequest:
-        """Ask for the stage's command: its own, or what its back end says, with the prompt written."""
+        """Return the stage's command: its own, or its back end's, with the prompt written."""
         node, player = task.node, task.node.player
         argv: tuple[str, ...] = ("sh", "-c", node.command)
         stdin, variables = None, dict[str, str]()

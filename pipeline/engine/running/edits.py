@@ -155,7 +155,7 @@ def _require_apart(
 
 
 def look(workspace: Workspace, rundir: RunDir) -> tuple[OpenedAt | None, str]:
-    """Return what the folder was opened at, and the tree that lies in it now. Raises `UsageProblem`."""
+    """Return the tree the folder was opened at, and the one in it now. Raises `UsageProblem`."""
     try:
         opened = msgspec.json.decode(_opened_file(rundir).read_bytes(), type=OpenedAt)
     except (OSError, msgspec.DecodeError):

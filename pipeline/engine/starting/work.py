@@ -1,4 +1,4 @@
-"""Going on with a run: its record opened, its base made sure of, and its loop run to where it stops."""
+"""Resuming a run: its record opened, its base verified, its loop run until it stops."""
 
 import contextlib
 import os

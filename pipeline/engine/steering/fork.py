@@ -136,7 +136,7 @@ def _is_question(state: RunState, event: Event) -> bool:
 
 
 def _is_known(plan: Plan, stage: str, gone: Collection[str] = ()) -> bool:
-    """Return whether a plan has this stage, or the foreach that it belongs to, and it is not gone."""
+    """Return whether a plan has this stage, or the foreach it belongs to, and keeps it."""
     if stage in gone:
         return False
     parts = stage.split(":")

@@ -1,4 +1,4 @@
-"""A folder with a run's newest tree, for a person to edit; `running/edits` takes in what was edited."""
+"""A folder with a run's newest tree for a person to edit; `running/edits` takes edits in."""
 
 from pathlib import Path
 
