@@ -86,7 +86,7 @@ def _failure_hint(state: RunState) -> str:
 
 
 def _unfinished(state: RunState) -> Problem:
-    """Print what a run waits for and what to type; return the exit code stored with it."""
+    """Return the problem to end with: what the run waits for; its exit status is the stored one."""
     name, parked = state.started.run_id, state.parked
     resume = f"Go on: pipeline resume {name}"
     if parked is None:

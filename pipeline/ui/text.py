@@ -30,6 +30,7 @@ MARKS = {
     "waiting": ("◌", "~", Colour.YELLOW),
     "skipped": ("\u2013", "-", Colour.DIM),
     "cancelled": ("\u2013", "-", Colour.YELLOW),
+    "nothing_to_do": ("\u2013", "-", Colour.GREEN),
     "interrupted": ("◌", "~", Colour.YELLOW),
 }
 """State -> mark, mark for terminals without UTF-8, colour; the word always stands beside it."""
@@ -65,6 +66,10 @@ class Printer:
         """Colour a text, if colour is wanted."""
         clean = visible(text)
         return f"\x1b[{colour.value}m{clean}\x1b[0m" if self.colour else clean
+
+    def state(self, state: str) -> str:
+        """Return a state's mark and its word."""
+        return f"{self.mark(state)} {self.paint(state.replace('_', ' '), Colour.BOLD)}"
 
     def mark(self, state: str) -> str:
         """Return a state's mark."""

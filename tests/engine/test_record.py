@@ -114,7 +114,7 @@ def test_an_event_is_told_after_it_was_written_and_folded(tmp_path, monkeypatch)
             last = journal.read(rundir.journal)[-1]
             seen.append((last == event, state.notes[-1:] == [event.text]))
 
-        def close(self, state):
+        def close(self, _):
             seen.append("closed")
 
     listeners = (*inside.world.listeners, lambda _: Reader())

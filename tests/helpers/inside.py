@@ -45,7 +45,9 @@ class _Ear:
 class Inside:
     """A small repository with a flow, and the engine's own functions to work on runs of it."""
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, stages: str, roles: str = "") -> None:
+    def __init__(
+        self, folder: Path, patch: pytest.MonkeyPatch, stages: str, roles: str = ""
+    ) -> None:
         flow = f"version: 1\n{TARGETS}\n{roles}workflows:\n  main:\n    stages:\n{stages}"
         self.bare = Bare(folder, flow)
         for name, value in self.bare.env.items():
