@@ -11,6 +11,7 @@ from pipeline.files import locks
 from pipeline.files.clocks import utc_now
 from pipeline.files.locks import LockBusy
 from pipeline.language.flow import LockScope
+from pipeline.language.plan import Node
 from tests.helpers.inside import Inside
 
 STAGES = """\
@@ -49,7 +50,8 @@ def test_while_it_publishes_nobody_else_gets_its_locks(inside, name):
     def publish(_):
         with pytest.raises(LockBusy) as busy, held(inside, run, name):
             pass
-        seen.append(busy.value.wait.holder.stage)
+        holder = busy.value.wait.holder
+        seen.append(holder.stage if holder is not None else "")
         return "all there"
 
     result = published(inside, publish, run)
@@ -60,7 +62,8 @@ def test_while_it_publishes_nobody_else_gets_its_locks(inside, name):
 
 @pytest.mark.parametrize("name", list(SCOPES))
 def test_a_lock_that_somebody_holds_parks_it_and_names_the_holder(inside, name):
-    run, called = inside.start(), []
+    run = inside.start()
+    called: list[Node] = []
     with held(inside, run, name):
         result = published(inside, called.append, run)
     assert (result.outcome, result.stop) == (Outcome.PARKED, StopReason.LOCK_HELD)

@@ -63,7 +63,7 @@ def test_durations_are_said_in_words(value, words):
     assert seconds(value) == words
 
 
-@pytest.mark.parametrize("state", [*RunEnd, *Status, "interrupted"])
+@pytest.mark.parametrize("state", sorted({*map(str, RunEnd), *map(str, Status), "interrupted"}))
 def test_every_state_has_its_own_mark_and_plain_words(state):
     shown = Printer(io.StringIO(), {}).state(str(state))
     assert not shown.startswith("?")
