@@ -210,7 +210,7 @@ class Bench:
             folder=folder,
             timeout_s=timeout_s,
             variables=variables or {},
-            programs=self._workspace.programs(inside),
+            programs=self._workspace.program_folders(inside),
             port_base=self._workspace.port_base,
         )
 

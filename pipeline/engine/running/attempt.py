@@ -176,7 +176,7 @@ class StageRunner:
     ) -> ExitRecord | None:
         """Prepare workspace, inputs and prompt, and run the command under its shim to its end."""
         node = task.node
-        workspace.prepare(*self._seen(task), whole=task.start_tree, reads=node.reads)
+        workspace.prepare(*self._seen(task), setup_tree=task.start_tree, reads=node.reads)
         self.workspaces.note_sizes()
         for name in ("out", "in"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,7 @@ class StageRunner:
             idle_timeout_s=node.idle_timeout_s,
             pass_env=player.pass_env if player is not None else (),
             variables={**variables, **self._stage_variables(task, folder), **task.env},
-            programs=workspace.programs(),
+            programs=workspace.program_folders(),
             port_base=workspace.port_base,
             locks=tuple(self.rundir.lock(name, self.plan.locks[name].scope) for name in node.locks),
             agent=player.role if player is not None else node.id,
@@ -234,7 +234,7 @@ class StageRunner:
         if self._stopping.is_set():
             raise Interrupted("stopped while waiting for a stage that an earlier process started")
         if record is not None:
-            workspace.take_up(self._seen(task)[1])
+            workspace.resume(self._seen(task)[1])
         return record
 
     def _seen(self, task: Task) -> tuple[str, str]:

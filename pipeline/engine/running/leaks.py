@@ -44,11 +44,11 @@ def leaks(
     """
     before, after = trees
     blobs = {}
-    if included.watched:
+    if included.private_paths:
         blobs = {change.path: change.blob for change in store.diff(before, after)}
     violations = [
         Violation(kind=ViolationKind.COPY_OF_IGNORED_FILE, path=path)
-        for path in included.copies(blobs)
+        for path in included.find_copies(blobs)
     ]
     if not secrets:
         return violations

@@ -71,7 +71,7 @@ def prepared(
     Raises `UsageProblem` when the order does not fit the workflow, or there is no such base.
     """
     inputs = _checked_inputs(plan, order)
-    base = world.user.base(order.base_branch or world.settings.base_branch)
+    base = world.user.pin_base(order.base_branch or world.settings.base_branch)
     now, idea = world.clock(), order.idea.strip()
     started = RunStarted(
         at=now,
@@ -123,7 +123,7 @@ def _require_publishable(world: World, plan: Plan, started: RunStarted) -> None:
         if node.publish is None:
             continue
         branch = branch_name(node.publish.branch, started.feature, started.run_id)
-        world.user.require_free(branch, "Then type the same command again")
+        world.user.require_branch_free(branch, "Then type the same command again")
         if node.publish.signoff is Choice.ALWAYS and started.author == FALLBACK_AUTHOR:
             raise UsageProblem(
                 "commits are to be signed off (publish.signoff), and git does not know by whom",
