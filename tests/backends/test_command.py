@@ -7,7 +7,7 @@ from pipeline.backends.base import Request
 from pipeline.errors import UsageProblem
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Player
-from pipeline.process.spec import Ending, ExitRecord
+from pipeline.process.spec import CommandEnding, ExitRecord
 
 
 def request_for(folder, command=("/usr/bin/agent", "-p")):
@@ -30,7 +30,7 @@ def answer(folder, record, stdout="", stderr=""):
 
 
 def exited(code=0):
-    return ExitRecord(ending=Ending.EXITED, code=code)
+    return ExitRecord(ending=CommandEnding.EXITED, code=code)
 
 
 @pytest.mark.parametrize(
@@ -40,10 +40,10 @@ def exited(code=0):
         (exited(3), FailureKind.AGENT),
         (exited(75), FailureKind.TRANSIENT),
         (exited(-9), FailureKind.AGENT),
-        (ExitRecord(ending=Ending.TIMEOUT, code=-9), FailureKind.TIMEOUT),
-        (ExitRecord(ending=Ending.IDLE, code=-9), FailureKind.TIMEOUT),
+        (ExitRecord(ending=CommandEnding.TIMEOUT, code=-9), FailureKind.TIMEOUT),
+        (ExitRecord(ending=CommandEnding.IDLE, code=-9), FailureKind.TIMEOUT),
         (
-            ExitRecord(ending=Ending.NOT_FOUND, code=127, reason="cannot run agent"),
+            ExitRecord(ending=CommandEnding.NOT_FOUND, code=127, reason="cannot run agent"),
             FailureKind.MISSING,
         ),
     ],

@@ -17,7 +17,7 @@ from pipeline.backends.base import (
     Failed,
     Finished,
     Request,
-    failed_ending,
+    failure_from_ending,
 )
 from pipeline.core.events import RunStarted
 from pipeline.core.excerpt import excerpt
@@ -36,7 +36,7 @@ from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.commands import CommandRequest, Purpose
 from pipeline.process.launch import Attempt, Launcher, adopt, ask_orphan_to_end
-from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord
+from pipeline.process.spec import ATTEMPT_ID_VARIABLE, STDERR, STDOUT, CommandEnding, ExitRecord
 from pipeline.repo.store import PinnedBase
 from pipeline.repo.workspace import Workspace
 
@@ -135,7 +135,7 @@ class StageRunner:
         if record is None:
             reason = "its process died without a record (the machine, or a kill)"
             return AttemptResult(outcome=Outcome.LOST, reason=reason)
-        if record.ending is Ending.LOCKED:
+        if record.ending is CommandEnding.LOCKED:
             hint = record.lock.hint if record.lock is not None else ""
             return AttemptResult(
                 outcome=Outcome.PARKED,
@@ -143,7 +143,7 @@ class StageRunner:
                 reason=record.reason,
                 hint=hint,
             )
-        if record.ending in {Ending.CANCELLED, Ending.ORPHANED}:
+        if record.ending in {CommandEnding.CANCELLED, CommandEnding.ORPHANED}:
             return AttemptResult(outcome=Outcome.CANCELLED, reason="ended on request")
         reply = self._reply(folder, backend, request, record)
         return self.acceptance.judge(task, folder, workspace, reply)
@@ -258,7 +258,7 @@ class StageRunner:
             "PIPELINE_OUTPUT_DIR": str(folder / "out"),
             "PIPELINE_INPUT_DIR": str(folder / "in"),
             "PIPELINE_RESULT": str(folder / "result.json"),
-            TAG: f"{self.rundir.run_id}/{task.node.id}/{task.attempt}",
+            ATTEMPT_ID_VARIABLE: f"{self.rundir.run_id}/{task.node.id}/{task.attempt}",
             **_limit_variables(task.node),
         }
 
@@ -268,7 +268,7 @@ class StageRunner:
         stdout, stderr = _tail(folder / STDOUT), _tail(folder / STDERR)
         if backend is not None and request is not None:
             return backend.reply(request, record, stdout, stderr)
-        end: CallEnd = failed_ending(record) or Finished()
+        end: CallEnd = failure_from_ending(record) or Finished()
         if record.code != 0 and isinstance(end, Finished):
             output = excerpt(stderr or stdout)
             reason = f"exit status {record.code}" + (f": {output}" if output else "")

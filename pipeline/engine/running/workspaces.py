@@ -14,7 +14,7 @@ from pipeline.gates.bench import Bench
 from pipeline.language.plan import Plan
 from pipeline.process.commands import CommandMaker, CommandRequest, Purpose
 from pipeline.process.launch import Attempt, Launcher
-from pipeline.process.spec import STDERR, STDOUT, Ending
+from pipeline.process.spec import STDERR, STDOUT, CommandEnding
 from pipeline.repo import disk
 from pipeline.repo.links import IncludedFiles
 from pipeline.repo.pool import AGENTS, GATES, Pool
@@ -147,7 +147,7 @@ class Workspaces:
             raise Interrupted("stopped while it was set up")
         if record is None:
             return SetupProblem(reason="its shim died")
-        if record.ending is not Ending.EXITED:
+        if record.ending is not CommandEnding.EXITED:
             return SetupProblem(reason=record.reason or record.ending.value)
         if record.code == 0:
             return None

@@ -14,7 +14,7 @@ from pipeline.errors import Problem, UsageProblem
 from pipeline.files.trees import remove
 from pipeline.ids import run_id
 from pipeline.language.plan import Plan
-from pipeline.process.environment import TOOLS
+from pipeline.process.environment import TOOL_VARIABLES
 from pipeline.process.launch import Launcher
 from pipeline.repo import objects
 from pipeline.repo.setups import SetupFailed
@@ -69,7 +69,7 @@ def _base(world: World, plan: Plan, base: Base) -> Iterator[Check]:
     rundir = world.rundir(name)
     rundir.work.mkdir(parents=True)
     objects.ensure_objects(world.user, store, base.commit, name)
-    tools = {name: world.environ[name] for name in TOOLS if name in world.environ}
+    tools = {name: world.environ[name] for name in TOOL_VARIABLES if name in world.environ}
     pinned = PinnedBase(commit=base.commit, tree=store.tree_of(base.commit))
     try:
         with Launcher(rundir.work / "launcher.log") as launcher:

@@ -18,7 +18,7 @@ from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow_names import BUILTIN_INPUTS
 from pipeline.language.plan import Plan
 from pipeline.language.publishing import Choice
-from pipeline.process.environment import TOOLS
+from pipeline.process.environment import TOOL_VARIABLES
 from pipeline.repo.user import FALLBACK_AUTHOR, Base
 
 
@@ -86,7 +86,7 @@ def prepared(
         publish=order.publish,
         remote=world.user.remote(),
         flow_digest=flow.digest,
-        tools={name: world.environ[name] for name in TOOLS if name in world.environ},
+        tools={name: world.environ[name] for name in TOOL_VARIABLES if name in world.environ},
         inputs=inputs,
     )
     return started, base
