@@ -1,26 +1,26 @@
-"""Every error a person can meet: what happened, the hint, the exit code.
+"""Every error that a person can get: what happened, a hint, the exit code.
 
 Problem
 ├── UsageProblem       2    the command, the flow file or the configuration is wrong
 ├── WorkFailed         1    the work was done and did not succeed
 ├── NeedsPerson        3    a person has to decide before it can go on
-├── NoCredentials      4    a remote or a service does not take who we are
+├── NoCredentials      4    a remote or a service rejected our credentials
 ├── NothingToDo        5    there is nothing to do
-├── Busy              75    somebody else holds what is needed; try again
+├── Busy              75    another process uses what is needed; try again
 ├── Interrupted      130    stopped by Ctrl-C or a signal
-└── InternalError    101    our own fault, or a damaged file of ours
+└── InternalError    101    a bug in this program, or a damaged file of its own
 """
 
 from typing import ClassVar
 
 
-class Problem(Exception):  # noqa: N818 - what a person meets is a problem, not our error
-    """What happened, in one sentence, and the hint: the next command or the line to change."""
+class Problem(Exception):  # noqa: N818 - people read the names of its subclasses
+    """What happened, in one sentence, and a hint: the next command, or the line to change."""
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, what: str, hint: str = "") -> None:
-        """Keep both sentences apart, so that a reader can set them apart too."""
+        """Keep both sentences, so that they can be shown apart."""
         super().__init__(what if not hint else f"{what}\n{hint}")
         self.what = what
         self.hint = hint
@@ -45,7 +45,7 @@ class NeedsPerson(Problem):
 
 
 class NoCredentials(Problem):
-    """A remote or a service does not take who we are, or asks for a sign-in."""
+    """A remote or a service rejected our credentials, or asks for a sign-in."""
 
     exit_code = 4
 
@@ -57,18 +57,18 @@ class NothingToDo(Problem):
 
 
 class Busy(Problem):
-    """Somebody else holds what is needed; the same command may work later."""
+    """Another process uses what is needed; the same command may work later."""
 
     exit_code = 75
 
 
 class Interrupted(Problem):
-    """Stopped by Ctrl-C or a signal; what was done is kept."""
+    """Stopped by Ctrl-C or a signal; finished work is kept."""
 
     exit_code = 130
 
 
 class InternalError(Problem):
-    """Our own fault, or a file of ours that is damaged."""
+    """A bug in this program, or a damaged file of its own."""
 
     exit_code = 101

@@ -1,4 +1,4 @@
-"""Who plays the agents: a table from a name to `module:Class`, imported on first use."""
+"""The ways to run an agent: a table from name to `module:Class`, imported on first use."""
 
 from importlib import import_module
 
@@ -11,7 +11,7 @@ TABLE = {
 
 
 def load(name: str) -> Backend:
-    """Make the back end of that name; flows are checked against `TABLE` before."""
+    """Return the back end of that name; flows are checked against `TABLE` before."""
     module, _, attribute = TABLE[name].partition(":")
     backend: Backend = getattr(import_module(module), attribute)()
     return backend

@@ -1,4 +1,4 @@
-"""What a back end is: it says which command to run for a prompt, and reads the answer.
+"""What a back end does: it returns the command to run for a prompt, and reads the answer.
 
 The engine runs the command, under a shim, with a deadline, in the workspace. A back end never
 starts a process, never touches the workspace, and never decides whether the work was good.
@@ -12,14 +12,11 @@ import msgspec
 from pipeline.core.events import Usage
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Player
-from pipeline.process.spec import Ending, ExitRecord
+from pipeline.process.spec import CommandEnding, ExitRecord
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of an agent.
-
-    `call` counts the calls of this stage in the run, lost ones left out.
-    """
+    """One call of an agent; `call` counts the calls of its stage, except those that were lost."""
 
     stage: str
     mode: str
@@ -31,7 +28,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AgentCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run: arguments, the file for standard input, and variables besides the usual ones."""
+    """What to run: arguments, the file for standard input, and additional variables."""
 
     argv: tuple[str, ...]
     stdin: Path | None = None
@@ -39,42 +36,42 @@ class AgentCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The agent says that it is done: a claim, not a fact."""
+    """The agent says that it is done; only the gates decide whether it is."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """The call failed, or the agent says that it could not do its work."""
+    """The call failed, or the agent says that it could not do the work."""
 
     kind: FailureKind
     reason: str
 
 
 class QuotaUsedUp(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing was done: the quota is used up, and given back after so many seconds."""
+    """Nothing was done: the quota is used up, and is restored after `retry_after_s`."""
 
     reason: str
     retry_after_s: float
 
 
 class Questions(msgspec.Struct, frozen=True, kw_only=True):
-    """The agent wants to ask a person instead of doing its work."""
+    """The agent has questions for a person, and has not done the work."""
 
     questions: tuple[str, ...]
 
 
-class AlreadyThere(msgspec.Struct, frozen=True, kw_only=True):
-    """The agent says that what was asked for is there already, in these places."""
+class AlreadyExists(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent says that the requested change exists already, in these places."""
 
     where: tuple[str, ...]
     summary: str = ""
 
 
-CallEnd = Finished | Failed | QuotaUsedUp | Questions | AlreadyThere
+CallEnd = Finished | Failed | QuotaUsedUp | Questions | AlreadyExists
 """How an agent's call ended."""
 
 
 class AgentReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back from one call: what was said, by whom, what it used, and how the call ended."""
+    """The result of one call: the answer, who gave it, what it used, and how the call ended."""
 
     text: str = ""
     agent: str = ""
@@ -83,7 +80,7 @@ class AgentReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Statement(msgspec.Struct, frozen=True):
-    """The JSON block at the end of an answer that says questions or places instead of work."""
+    """The JSON block at the end of an answer that holds questions, or existing places."""
 
     status: Literal["questions", "exists"]
     questions: tuple[str, ...] = ()
@@ -91,8 +88,8 @@ class _Statement(msgspec.Struct, frozen=True):
     summary: str = ""
 
 
-def statement_in(text: str) -> Questions | AlreadyThere | None:
-    """Read the last JSON block of an answer as a statement; None when it is none."""
+def parse_statement(text: str) -> Questions | AlreadyExists | None:
+    """Return what the last JSON block of an answer states; None if it is no such statement."""
     block = text.rpartition("```json")[2].partition("```")[0] if "```json" in text else text
     try:
         statement = msgspec.json.decode(block, type=_Statement)
@@ -100,31 +97,31 @@ def statement_in(text: str) -> Questions | AlreadyThere | None:
         return None
     if statement.status == "questions":
         return Questions(questions=statement.questions)
-    return AlreadyThere(where=statement.where, summary=statement.summary)
+    return AlreadyExists(where=statement.where, summary=statement.summary)
 
 
 class Backend(Protocol):
-    """One way to have an agent work. Both methods are pure but for reading files they are given."""
+    """One way to run an agent. Both methods are pure, but may read the files they are given."""
 
     def command(self, request: Request) -> AgentCommand:
-        """Say what to run. May be called twice for one request. Raises `UsageProblem` when it cannot."""
+        """Return what to run. May be called twice for a request. Raises `UsageProblem`."""
         ...
 
     def reply(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> AgentReply:
-        """Read what the command left: its record, its output, `request.result_file`. Never raises."""
+        """Read what the command left: record, output, `request.result_file`. Never raises."""
         ...
 
 
-def failed_ending(record: ExitRecord) -> Failed | None:
-    """Translate an ending that is not a plain exit; the same for every back end."""
+def failure_from_ending(record: ExitRecord) -> Failed | None:
+    """Return why a command that did not simply exit has failed; the same for every back end."""
     match record.ending:
-        case Ending.TIMEOUT:
+        case CommandEnding.TIMEOUT:
             reason = f"stopped after {record.duration_s:.1f} s, its time limit"
             return Failed(kind=FailureKind.TIMEOUT, reason=reason)
-        case Ending.IDLE:
+        case CommandEnding.IDLE:
             reason = "stopped after a long silence, its idle limit"
             return Failed(kind=FailureKind.TIMEOUT, reason=reason)
-        case Ending.NOT_FOUND:
+        case CommandEnding.NOT_FOUND:
             return Failed(kind=FailureKind.MISSING, reason=record.reason)
         case _:
             return None

@@ -1,17 +1,15 @@
-"""A cassette plays a scripted run.
+"""A cassette plays back a scripted run: no model is called, but a real process makes real edits.
 
-No model is called, but its edits are real edits by a real process.
-
-A cassette is a folder: `STAGE/N/` holds the n-th take of a stage, with `answer.md` (standard
-output), `files/` (laid over the workspace), `outputs/` (laid into the output folder) and `delete`
-(paths, one a line). A stage called more often than there are takes gets the last one again.
+A cassette is a folder: `STAGE/N/` has the N-th take of a stage, with `answer.md` (standard output),
+`files/` (copied over the workspace), `outputs/` (copied into the output folder) and `delete`
+(paths, one per line). A stage that is called more often than it has takes gets the last one again.
 """
 
 import sys
 from pathlib import Path
 
 from pipeline.backends import cassette_player
-from pipeline.backends.base import AgentCommand, AgentReply, Failed, Request, failed_ending
+from pipeline.backends.base import AgentCommand, AgentReply, Failed, Request, failure_from_ending
 from pipeline.core.excerpt import excerpt
 from pipeline.errors import UsageProblem
 from pipeline.ids import stage_folder
@@ -23,13 +21,14 @@ class CassetteBackend:
     """The back end called `cassette`."""
 
     def command(self, request: Request) -> AgentCommand:
-        """Play this call's take."""
+        """Return the command that plays this call's take."""
+        # -I and -S: neither the workspace nor the environment can put code into the player.
         take = find_take(Path(request.cassette), request.stage, request.call)
         return AgentCommand(argv=(sys.executable, "-I", "-S", cassette_player.__file__, str(take)))
 
     def reply(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> AgentReply:
-        """Pass on what the take said."""
-        if (failed := failed_ending(record)) is not None:
+        """Return the take's answer."""
+        if (failed := failure_from_ending(record)) is not None:
             return AgentReply(text=stdout, agent="cassette", end=failed)
         if record.code != 0:
             reason = f"take {request.call} of {request.stage}: {excerpt(stderr)}"
@@ -39,9 +38,9 @@ class CassetteBackend:
 
 
 def find_take(cassette: Path, stage: str, call: int) -> Path:
-    """Return the folder of a stage's n-th take, or of its last one.
+    """Return the folder of a stage's take for a call, or of its last take.
 
-    Raises `UsageProblem` when it has none.
+    Raises `UsageProblem` if the stage has none.
     """
     folder = cassette / stage_folder(stage)
     takes = sorted((int(path.name), path) for path in folder.glob("[0-9]*") if path.name.isdigit())

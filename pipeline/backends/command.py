@@ -3,9 +3,9 @@
 A command may also write a JSON object to `$PIPELINE_RESULT`: `{"status": "done" | "failed" |
 "quota" | "questions" | "exists", "summary": TEXT, "model": NAME, "input_tokens": N,
 "output_tokens": N, "cost_usd": X, "retry_after_s": N, "questions": [TEXT], "where":
-["FILE:LINE"]}`, all but `status` optional. `quota` means that nothing was done: the stage waits
-`retry_after_s` and is started again, which costs it no retry. Exit status 0 alone proves nothing;
-it only means that the gates are asked.
+["FILE:LINE"]}`; all keys but `status` are optional. `quota` means that nothing was done: the stage
+waits `retry_after_s` and is started again, without using up a retry. Exit status 0 proves nothing;
+it only means that the gates are run.
 """
 
 from typing import Literal
@@ -15,14 +15,14 @@ import msgspec
 from pipeline.backends.base import (
     AgentCommand,
     AgentReply,
-    AlreadyThere,
+    AlreadyExists,
     CallEnd,
     Failed,
     Finished,
     Questions,
     QuotaUsedUp,
     Request,
-    failed_ending,
+    failure_from_ending,
 )
 from pipeline.core.events import Usage
 from pipeline.errors import UsageProblem
@@ -33,7 +33,7 @@ EX_TEMPFAIL = 75
 """Exit status for "try again later", as in BSD's sysexits.h."""
 
 _TAIL_CHARACTERS = 400
-_LONGEST_WAIT_S = 7 * 24 * 3600.0
+_QUOTA_WAIT_MAX_S = 7 * 24 * 3600.0
 
 
 class _Result(msgspec.Struct):
@@ -51,7 +51,7 @@ class _Result(msgspec.Struct):
 
     @property
     def usage(self) -> Usage:
-        """What the call has used."""
+        """What the call used."""
         return Usage(
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
@@ -60,7 +60,7 @@ class _Result(msgspec.Struct):
 
     @property
     def end(self) -> CallEnd:
-        """How the call ended, by the agent's own word."""
+        """How the call ended, according to the agent."""
         match self.status:
             case "failed":
                 reason = self.summary or "the agent says: failed"
@@ -68,10 +68,10 @@ class _Result(msgspec.Struct):
             case "questions":
                 return Questions(questions=self.questions)
             case "exists":
-                return AlreadyThere(where=self.where, summary=self.summary)
+                return AlreadyExists(where=self.where, summary=self.summary)
             case "quota":
                 reason = self.summary or "the agent says: quota"
-                wait_s = min(max(self.retry_after_s, 1.0), _LONGEST_WAIT_S)
+                wait_s = min(max(self.retry_after_s, 1.0), _QUOTA_WAIT_MAX_S)
                 return QuotaUsedUp(reason=reason, retry_after_s=wait_s)
             case "done":
                 return Finished()
@@ -81,24 +81,26 @@ class CommandBackend:
     """The back end called `command`."""
 
     def command(self, request: Request) -> AgentCommand:
-        """Run the role's own command line, or the default one."""
+        """Return the role's own command line, or the default one."""
         if not request.player.command:
             raise UsageProblem(
                 f"the role {request.player.role} has no command line",
-                "Write one into agents/flow.yaml: defaults: {command: [claude, -p]}",
+                "Set one in agents/flow.yaml: defaults: {command: [claude, -p]}",
             )
         return AgentCommand(argv=request.player.command, stdin=request.prompt_file)
 
     def reply(self, request: Request, record: ExitRecord, stdout: str, stderr: str) -> AgentReply:
-        """Take the result file if there is one, else standard output.
+        """Read the result file if there is one, else standard output.
 
-        What a call has used is taken from the file whatever became of the call.
+        What the call used is read from the file even if the call failed.
         """
         agent = "command"
         if request.player.command:
             agent = request.player.command[0].rpartition("/")[2]
         result, problem = _read(request)
-        end = failed_ending(record) or _end_of(record, result, problem, agent, stderr or stdout)
+        end = failure_from_ending(record) or _call_end(
+            record, result, problem, agent, stderr or stdout
+        )
         return AgentReply(
             text=(result.summary if result is not None else "") or stdout,
             agent=f"{agent} ({result.model})" if result is not None and result.model else agent,
@@ -108,7 +110,7 @@ class CommandBackend:
 
 
 def _read(request: Request) -> tuple[_Result | None, str]:
-    """Read the result file; return what is wrong with one that cannot be read."""
+    """Read the result file; return it, or what is wrong with it."""
     try:
         return msgspec.json.decode(request.result_file.read_bytes(), type=_Result), ""
     except FileNotFoundError:
@@ -117,11 +119,12 @@ def _read(request: Request) -> tuple[_Result | None, str]:
         return None, f"$PIPELINE_RESULT is not as described: {exc}"
 
 
-def _end_of(
+def _call_end(
     record: ExitRecord, result: _Result | None, problem: str, agent: str, output: str
 ) -> CallEnd:
-    """Say how a command that came to its end by itself ended its call."""
-    if result is not None and result.status == "quota":  # whatever the exit status is then
+    """Return how the call ended, for a command that was not stopped."""
+    # Before the exit status: agents exit with an error when their quota is used up.
+    if result is not None and result.status == "quota":
         return result.end
     if record.code != 0:
         is_transient = record.code == EX_TEMPFAIL

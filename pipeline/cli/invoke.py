@@ -60,10 +60,10 @@ def invoke(
     from pipeline.engine.running.task import GIVEN
     from pipeline.engine.starting import runs
     from pipeline.files.rundir import copy_outputs
-    from pipeline.ids import checked_run_id
+    from pipeline.ids import require_run_id
 
     world = wiring.world(start)
-    rundir = world.rundir(checked_run_id(run_id))
+    rundir = world.rundir(require_run_id(run_id))
     if not rundir.exists:
         idea = runs.prepared_idea(world, run_id) or feature
         if not idea.strip():

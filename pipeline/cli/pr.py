@@ -24,10 +24,10 @@ def list_pulls(*, as_json: bool, start: Path) -> int:
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine.publishing import pulls
-    from pipeline.forges.local import sort_newest
+    from pipeline.forges.local import newest_first
     from pipeline.ui import text
 
-    found = sort_newest(pulls.forge(wiring.world(start)).list())
+    found = newest_first(pulls.forge(wiring.world(start)).list())
     if as_json:
         print_json({"schema_version": 1, "pull_requests": found})
         return 0

@@ -213,7 +213,7 @@ def show_locks(*, as_json: bool, start: Path) -> int:
     from pipeline.ui import text
 
     world = wiring.world(start)
-    views = locks.read_all(world.user.root / LOCKS)
+    views = locks.inspect_all(world.user.root / LOCKS)
     if as_json:
         print_json({"schema_version": 1, "locks": views})
         return 0

@@ -1,4 +1,4 @@
-"""Settings from environment variables: one struct, every default in one place, bad values named."""
+"""Settings from environment variables: one struct, with every default in one place."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person can set without touching the flow."""
+    """What a person can set without changing the flow."""
 
     parallel: int | None = None
     lock_timeout_s: float = 60.0
@@ -77,22 +77,24 @@ STAGE_VARIABLES: Mapping[str, str] = {
     "PIPELINE_LIMIT_USD": "What the attempt may cost, if the flow says so.",
     "PIPELINE_LIMIT_TOKENS": "How many tokens it may use, if the flow says so.",
 }
-"""What a stage is told by the engine; `docs/reference/flow.md` is made from this."""
+"""The variables that the engine sets for a stage; `docs/reference/flow.md` is made from this."""
 
 
 def from_environ(environ: Mapping[str, str]) -> Settings:
-    """Read the settings. Raises `UsageProblem` that names the variable and what it may be."""
+    """Read the settings; raises `UsageProblem` with the variable and a valid example."""
     values = {field: environ[name] for name, (field, _) in VARIABLES.items() if environ.get(name)}
     parallel = _number(values, "parallel", "AGENT_PARALLEL_MAX", at_least=1)
-    timeout = _number(values, "lock_timeout_s", "AGENT_LOCK_TIMEOUT", at_least=0)
-    file_max = _number(values, "file_max_mb", "AGENT_MAX_FILE_MB", at_least=0)
-    kept = values.get("retention_s")
+    lock_timeout_s = _number(values, "lock_timeout_s", "AGENT_LOCK_TIMEOUT", at_least=0)
+    file_max_mb = _number(values, "file_max_mb", "AGENT_MAX_FILE_MB", at_least=0)
+    retention = values.get("retention_s")
     return Settings(
         parallel=None if parallel is None else int(parallel),
-        lock_timeout_s=60.0 if timeout is None else timeout,
+        lock_timeout_s=60.0 if lock_timeout_s is None else lock_timeout_s,
         base_branch=values.get("base_branch", ""),
-        file_max_mb=50.0 if file_max is None else file_max,
-        retention_s=7 * 86400.0 if kept is None else retention_s(kept, "AGENT_RUN_RETENTION"),
+        file_max_mb=50.0 if file_max_mb is None else file_max_mb,
+        retention_s=7 * 86400.0
+        if retention is None
+        else retention_s(retention, "AGENT_RUN_RETENTION"),
         auto_cleanup=values.get("auto_cleanup", "true").lower() not in {"0", "false", "no", "off"},
         state_dir=values.get("state_dir", ""),
         portable=values.get("portable", "0") not in {"0", "false", "no"},
@@ -101,16 +103,17 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
 
 
 def retention_s(text: str, where: str) -> float:
-    """Read how long runs are kept: `12h`, `7d`; a number alone is days.
+    """Return how long runs are kept, in seconds: `12h`, `7d`; a number alone is days.
 
     Raises `UsageProblem` that names `where`.
     """
-    found = _AGE.fullmatch(text.strip())
-    if found is None:
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
         raise UsageProblem(
-            f"{where} is {text!r}, which is not a time like 12h or 7d", f"For example: {where}=7d"
+            f"{where} is {text!r}, which is not a duration like 12h or 7d",
+            f"For example: {where}=7d",
         )
-    return float(found[1]) * _SECONDS[found[2] or "d"]
+    return float(match[1]) * _SECONDS[match[2] or "d"]
 
 
 def _number(values: Mapping[str, str], field: str, variable: str, *, at_least: int) -> float | None:

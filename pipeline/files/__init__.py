@@ -1,1 +1,1 @@
-"""Files of ours: atomic writes, locks, the journal, the run folder."""
+"""The engine's own files: atomic writes, locks, the journal, the run folder."""

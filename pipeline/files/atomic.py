@@ -1,4 +1,4 @@
-"""The one way to write a file: whole or not at all, and on the disk when it returns."""
+"""The one way to write a file: completely or not at all, and durably when it returns."""
 
 import contextlib
 import itertools
@@ -7,14 +7,15 @@ from pathlib import Path
 
 FILE_MODE = 0o644
 _COUNT = itertools.count()
+# fdatasync leaves out times alone, which cost another write; macOS does not have it.
 _SYNC = getattr(os, "fdatasync", os.fsync)
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = FILE_MODE, durable: bool = True) -> None:
-    """Write a file by a temporary neighbour and a rename; make its folder if it is missing.
+    """Write a file by way of a temporary one beside it; create its folder if necessary.
 
-    With `durable` the data is on the disk when this returns. Raises `OSError`, leaving the old
-    file.
+    With `durable` the data is on the disk when this returns. Raises `OSError` and leaves the old
+    file as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{next(_COUNT)}.tmp")
@@ -25,6 +26,7 @@ def write_bytes(path: Path, data: bytes, *, mode: int = FILE_MODE, durable: bool
             file.flush()
             if durable:
                 _SYNC(file.fileno())
+        # Synced before: after a power cut the new name could otherwise point to an empty file.
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -34,12 +36,12 @@ def write_bytes(path: Path, data: bytes, *, mode: int = FILE_MODE, durable: bool
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write a text as UTF-8; what cannot be encoded is written as `?`."""
+    """Write text as UTF-8; characters that cannot be encoded become `?`."""
     write_bytes(path, text.encode("utf-8", "replace"), durable=durable)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and new names in a folder durable."""
+    """Make new and renamed entries of a folder durable; a sync of the file does not do that."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(OSError):  # some network file systems refuse fsync on folders
@@ -49,7 +51,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def switch_link(link: Path, target: str) -> None:
-    """Point a symbolic link at another target in one step, so that readers see one or the other."""
+    """Point a symbolic link at another target in one step: readers see the old or the new."""
     temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)

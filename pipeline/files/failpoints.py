@@ -1,4 +1,4 @@
-"""Named places where a crash test may end the process; nothing at all in a real run.
+"""Named places where a crash test can kill the process; they do nothing in a real run.
 
 `reached("push.done")` stands after every step that has an effect. `arm` is called only by the
 wiring, from `PIPELINE_FAILPOINT=name[@stage][#count]`, and by `pipeline demo --crash-after`.
@@ -43,10 +43,7 @@ _armed: dict[str, int] = {}
 
 
 def arm(spec: str) -> None:
-    """Arm one failpoint.
-
-    Its name, optionally `@stage`, and `#n` for the n-th time it is reached.
-    """
+    """Arm a failpoint: `NAME`, `NAME@STAGE`, and `#N` for the N-th time it is reached."""
     name, _, count = spec.partition("#")
     if name.partition("@")[0] not in NAMES:
         raise UsageProblem(f"there is no failpoint {name!r}", "There are: " + ", ".join(NAMES))
@@ -54,11 +51,12 @@ def arm(spec: str) -> None:
 
 
 def reached(name: str, stage: str = "") -> None:
-    """Pass a named place; ends the process with SIGKILL when the place is armed."""
+    """Pass a named place; kills the process if the place is armed."""
     if not _armed:
         return
     for key in (name, f"{name}@{stage}"):
         if key in _armed:
             _armed[key] -= 1
             if _armed[key] == 0:
+                # SIGKILL, so that no `finally` and no exit handler runs, as in a real crash.
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -1,8 +1,8 @@
-r"""The journal: the one truth of a run, a checksummed JSON line for every event.
+r"""The journal: the single source of truth of a run, one checksummed JSON line for each event.
 
-A line is `CRC32 SEQ JSON\n` (8 hex digits, decimal, object). A torn last line, one without its end,
-is cut when the journal is opened for writing; a whole line that is not sound is damage and is
-refused.
+A line is `CRC32 SEQ JSON\n` (8 hex digits, decimal, object). A last line without its newline was
+cut off by a crash, and is removed when the journal is opened for writing. Any other invalid line is
+damage, and the journal is refused.
 """
 
 import os
@@ -23,21 +23,21 @@ _SYNC = getattr(os, "fdatasync", os.fsync)
 
 
 class Journal:
-    """The writing end; one process at a time has it open (the run's own lock sees to that)."""
+    """The writing end; the run's lock makes sure that only one process has it open."""
 
     def __init__(self, path: Path) -> None:
-        """Open for appending; cut a torn tail off. Raises `InternalError` when the middle is damaged."""
+        """Open for appending; remove an incomplete last line. Raises `InternalError` on damage."""
         self.path = path
-        self.events, good_bytes = _read(path)
+        self.events, valid_bytes = _read(path)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        os.ftruncate(self._file, good_bytes)
+        os.ftruncate(self._file, valid_bytes)
         os.lseek(self._file, 0, os.SEEK_END)
         self._seq = len(self.events)
-        self._size_bytes = good_bytes
+        self._size_bytes = valid_bytes
 
     @classmethod
     def create(cls, path: Path, first: Sequence[Event]) -> Self:
-        """Make a journal that holds its first events; a kill leaves all of them, or no journal."""
+        """Create a journal with its first events; a crash leaves all of them, or no journal."""
         lines = [_line(seq, events.encode(event)) for seq, event in enumerate(first, 1)]
         atomic.write_bytes(path, b"".join(lines))
         return cls(path)
@@ -45,13 +45,14 @@ class Journal:
     def append(self, new: Iterable[Event], *, durable: bool) -> None:
         """Write events; with `durable` they are on the disk when this returns (one sync for all).
 
-        Raises `InternalError` when the disk does not take them; the file then ends where it ended before.
+        Raises `InternalError` if the disk does not accept them; the file then ends where it did.
         """
         added = list(new)
         lines = [_line(seq, events.encode(event)) for seq, event in enumerate(added, self._seq + 1)]
         data = b"".join(lines)
         try:
             written = 0
+            # A full disk first writes less than it was given, and fails only the next time.
             while written < len(data):
                 written += os.write(self._file, data[written:])
             if durable:
@@ -61,25 +62,25 @@ class Journal:
             os.lseek(self._file, self._size_bytes, os.SEEK_SET)
             raise InternalError(
                 f"{self.path} cannot be written: {exc.strerror}",
-                "What was written before is whole. Make room, then go on: pipeline resume RUN",
+                "Earlier events are intact. Free some space, then continue: pipeline resume RUN",
             ) from exc
         self._size_bytes += len(data)
         self._seq += len(lines)
         self.events += added
 
     def sync(self) -> None:
-        """Make everything that was appended durable; events that fall together share one call."""
+        """Make everything that was appended durable; events at the same time share one call."""
         _SYNC(self._file)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file; a second time does nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
 
 def read(path: Path) -> list[Event]:
-    """Read all whole events of a journal; a torn last line is left out.
+    """Read all events of a journal, without an incomplete last line.
 
     Raises `InternalError` on damage.
     """
@@ -93,28 +94,26 @@ def _line(seq: int, payload: bytes) -> bytes:
 
 def _read(path: Path) -> tuple[list[Event], int]:
     data = path.read_bytes() if path.exists() else b""
-    found: list[Event] = []
+    parsed: list[Event] = []
     offset = 0
     while offset < len(data):
         end = data.find(b"\n", offset)
         if end < 0:
             break
         try:
-            found.append(_parse(data[offset:end], len(found) + 1))
+            parsed.append(_parse(data[offset:end], len(parsed) + 1))
         except ValueError as exc:
             raise InternalError(
-                f"{path} is damaged at byte {offset} (event {len(found) + 1}): {exc}",
-                f"Nothing was changed. Keep a copy, then cut the file there: truncate -s {offset} {path}",
+                f"{path} is damaged at byte {offset} (event {len(parsed) + 1}): {exc}",
+                "Nothing was changed. Make a copy, then cut the file off there: "
+                f"truncate -s {offset} {path}",
             ) from exc
         offset = end + 1
-    return found, offset
+    return parsed, offset
 
 
 def _parse(line: bytes, seq: int) -> Event:
-    """Read one whole line.
-
-    Raises `ValueError` when its checksum, number or content is not sound.
-    """
+    """Read one line; raises `ValueError` if its checksum, number or content is wrong."""
     checksum, _, body = line.partition(b" ")
     number, _, payload = body.partition(b" ")
     if checksum != b"%08x" % zlib.crc32(body):
@@ -125,5 +124,5 @@ def _parse(line: bytes, seq: int) -> Event:
         return events.decode(payload)
     except msgspec.DecodeError as exc:
         raise ValueError(
-            f"this version does not know it; a newer one may have written it ({exc})"
+            f"this version cannot read it; a newer one may have written it ({exc})"
         ) from exc

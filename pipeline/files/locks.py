@@ -1,8 +1,9 @@
-"""Locks that die with their holder: a kernel lock on `.locks/<resource>.lock`, with a record in it.
+"""Locks that end with their holder: a kernel lock on `.locks/<resource>.lock`, with a record in it.
 
-The record (JSON: `run_id`, `agent`, `timestamp`, `pid`, `stage`, `host`) says who holds it, or held
-it last; whether it is held is decided by the kernel alone, never by age. The file is never removed:
-a lock file that is deleted while it is held lets a second holder in.
+The record (JSON: `run_id`, `agent`, `timestamp`, `pid`, `stage`, `host`) names the holder, or the
+last one; only the kernel decides whether the lock is held, never its age. The file is never
+removed: the lock belongs to the file and not to its name, so another process could lock a new file
+of that name while the old one is still held.
 """
 
 import fcntl
@@ -17,10 +18,11 @@ from pipeline.errors import Busy
 from pipeline.files.clocks import Clock, Deadline, WallClock, awake_s, utc_now
 
 POLL_INTERVAL_S = 0.01
+"""A fifth of filelock's default: with 50 ms, waiting processes got their turn far less evenly."""
 
 
 class LockHolder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds a lock, as written into its file."""
+    """The holder of a lock, as written into its file."""
 
     run_id: str
     agent: str
@@ -39,7 +41,7 @@ class LockView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LockWait(msgspec.Struct, frozen=True, kw_only=True):
-    """A lock that was waited for in vain: its file, who holds it, and how long the wait was."""
+    """A lock that was not free in time: its file, its holder, and how long the wait was."""
 
     path: str
     waited_s: float
@@ -47,8 +49,8 @@ class LockWait(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def what(self) -> str:
-        """Say who holds it."""
-        who = "somebody who left no record"
+        """What happened, for a message: which lock, its holder, and the wait."""
+        who = "a process that left no record"
         if self.holder is not None:
             who = f"{self.holder.agent} of run {self.holder.run_id} (pid {self.holder.pid})"
             who += f" since {self.holder.timestamp}"
@@ -56,17 +58,17 @@ class LockWait(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hint(self) -> str:
-        """Say what a person can type."""
+        """The commands that a person can use now."""
         stop = f"pipeline cancel {self.holder.run_id}" if self.holder else "pipeline locks"
         longer_s = max(300, round(self.waited_s * 5))
-        return f"Wait longer: AGENT_LOCK_TIMEOUT={longer_s}; or end the holder: {stop}"
+        return f"Wait longer: AGENT_LOCK_TIMEOUT={longer_s}; or stop the holder: {stop}"
 
 
 class LockBusy(Busy):
-    """A lock was not free in time; `wait` says which, and who holds it."""
+    """A lock was not free in time; `wait` has the details."""
 
     def __init__(self, wait: LockWait) -> None:
-        """Say it in the words of the wait."""
+        """Take message and hint from the wait."""
         super().__init__(wait.what, wait.hint)
         self.wait = wait
 
@@ -82,19 +84,23 @@ def hold(
     clock: Clock = awake_s,
     now: WallClock = utc_now,
 ) -> Iterator[None]:
-    """Hold all locks, taken in sorted order, for the length of the block.
+    """Hold all locks for the length of the block.
 
-    Waits `timeout_s` of awake time in all; then raises `LockBusy`, which names the holder, and holds none.
+    They are taken in sorted order, so that two stages cannot wait for each other. After `timeout_s`
+    of awake time for all of them, releases what it has and raises `LockBusy` with the holder.
     """
     if not paths:
         yield
         return
-    from filelock import FileLock, Timeout  # loads asyncio; a stage without locks does without it
+    # Here, because it imports asyncio, which a stage without locks does not need.
+    from filelock import FileLock, Timeout
 
     deadline = Deadline(timeout_s, clock)
     with ExitStack() as stack:
         for path in sorted(set(paths)):
             path.parent.mkdir(parents=True, exist_ok=True)
+            # `fallback_to_soft` (filelock 4) would use the mere existence of a file as the lock
+            # where the file system has no flock; that one does not end with its holder.
             lock = FileLock(
                 path, fallback_to_soft=False, preserve_lock_file=True, thread_local=False
             )
@@ -117,24 +123,21 @@ def hold(
 
 
 class Lease:
-    """A bare kernel lock on a file, without a record.
-
-    Held until it is closed or the process dies.
-    """
+    """A kernel lock on a file, without a record; held until `close`, or the end of the process."""
 
     def __init__(self, descriptor: int) -> None:
-        """Made by `lease`."""
+        """Only `lease` makes one."""
         self._descriptor = descriptor
 
     def close(self) -> None:
-        """Let go; a second time does nothing."""
+        """End the lease; a second time does nothing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 def lease(path: Path, *, shared: bool = False) -> Lease | None:
-    """Take a bare lock without waiting, alone or shared; None when somebody else holds it."""
+    """Lease a file without waiting, exclusively or shared; None if it is held already."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -145,15 +148,15 @@ def lease(path: Path, *, shared: bool = False) -> Lease | None:
     return Lease(descriptor)
 
 
-def read_all(folder: Path) -> list[LockView]:
-    """Look at every lock file of a folder, without disturbing anyone."""
-    return [look(path) for path in sorted(folder.glob("*.lock"))] if folder.is_dir() else []
+def inspect_all(folder: Path) -> list[LockView]:
+    """Inspect every lock file of a folder, without disturbing any holder."""
+    return [inspect(path) for path in sorted(folder.glob("*.lock"))] if folder.is_dir() else []
 
 
-def look(path: Path) -> LockView:
-    """Tell whether a lock is held now, and who wrote the record in it.
+def inspect(path: Path) -> LockView:
+    """Return whether a lock is held now, and the record in its file.
 
-    Looks with a shared lock, so that two who look are never taken for holders by each other.
+    Tries a shared lock, so that two processes that inspect it do not see each other as holders.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

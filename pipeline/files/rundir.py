@@ -1,9 +1,8 @@
-"""Where everything of a run lies.
+"""Where the files of a run are: its run folder in the checkout, its working folder in our state.
 
-The run folder in the checkout, and the working folder in the state folder.
-
-The run folder (`docs/status/runs/<run_id>/`) is for people; the journal in it is the truth. The
-working folder holds what agents touch: attempts, outputs as accepted. Runs take workspaces in turn.
+The run folder (`docs/status/runs/<run_id>/`) is for people, but its journal is the source of truth.
+The working folder has what agents touch: attempts, and outputs as they were accepted. Workspaces
+are apart from both, because runs use them in turn.
 """
 
 import os
@@ -30,7 +29,7 @@ class RunDir:
     """The two folders of one run."""
 
     def __init__(self, root: Path, repo_state: Path, run_id: str) -> None:
-        """`root` is the checkout, `repo_state` the repository's part of the state folder."""
+        """`root` is the checkout, `repo_state` the repository's folder in the state folder."""
         self.root = root
         self.run_id = run_id
         self.folder = root / RUNS / run_id
@@ -42,11 +41,11 @@ class RunDir:
 
     @property
     def exists(self) -> bool:
-        """The run has begun."""
+        """Whether the run has been started."""
         return self.journal.exists()
 
     def create(self) -> None:
-        """Make both folders, and keep the record folders out of the user's `git status`."""
+        """Create both folders, and keep the record folders out of the user's `git status`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.work.mkdir(parents=True, exist_ok=True)
         for name in _RECORD_FOLDERS:
@@ -61,11 +60,11 @@ class RunDir:
         return self.work / "attempts" / stage_folder(stage) / str(number)
 
     def accepted(self, stage: str) -> Path:
-        """Return the folder with a stage's accepted outputs."""
+        """Return the folder of a stage's accepted outputs."""
         return self.work / "accepted" / stage_folder(stage)
 
     def accepted_stages(self) -> set[str]:
-        """Return the first names of the stages (or follow-up workflows) that have accepted outputs."""
+        """Return the stages (or follow-up workflows) with accepted outputs, by their first name."""
         folder = self.work / "accepted"
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
@@ -74,33 +73,33 @@ class RunDir:
         return self.folder / stage_folder(stage)
 
     def lock(self, name: str, scope: LockScope) -> Path:
-        """Return the file of a lock that the flow declares: one for this run, or for all of them."""
+        """Return the file of a lock that the flow declares, for this run or for all runs."""
         own = self.run_id if scope is LockScope.RUN else None
         return self.root / LOCKS / lock_file_name(name, own)
 
     @property
     def run_lock(self) -> Path:
-        """The lock of whoever works on the run."""
+        """The lock of the process that works on the run."""
         return self.lock("run", LockScope.RUN)
 
     def switch_latest(self) -> None:
-        """Let `docs/status/latest` show this run."""
+        """Point `docs/status/latest` at this run."""
         link = self.root / LATEST
         if link.is_dir() and not link.is_symlink():
             raise UsageProblem(
-                f"{link} is a folder; it should be a link of ours",
+                f"{link} is a folder, but should be a symbolic link of ours",
                 f"Move it away: mv {link} {link}.old",
             )
         atomic.switch_link(link, f"runs/{self.run_id}")
 
 
 def _is_ours(folder: Path) -> bool:
-    """A repository that tracks its record folder's README says itself what to ignore there."""
+    """Return whether the repository itself decides what to ignore there: it has a README."""
     return (folder / "README.md").exists()
 
 
-def outputs_in(folder: Path) -> list[str]:
-    """List what counts of an attempt's output files; links and huge files do not."""
+def list_outputs(folder: Path) -> list[str]:
+    """List the output files of an attempt; links, unreadable and very large files do not count."""
     return [
         name
         for name in files_below(folder)
@@ -109,8 +108,8 @@ def outputs_in(folder: Path) -> list[str]:
 
 
 def copy_outputs(source: Path, *targets: Path) -> list[str]:
-    """Copy what counts of an attempt's output files, replacing what is there; return the names."""
-    names = outputs_in(source)
+    """Copy the output files of an attempt, replacing existing files; return their names."""
+    names = list_outputs(source)
     for name in names:
         for target in targets:
             for up in (target / name).relative_to(target).parents:

@@ -1,4 +1,4 @@
-"""Folders with everything in them, whatever somebody did to their modes."""
+"""List and remove folders with everything in them, whatever their modes and depth."""
 
 import os
 import shutil
@@ -7,41 +7,38 @@ from contextlib import suppress
 from pathlib import Path
 
 _DEPTH_MAX = 10
-"""How deep folders are removed as they lie.
+"""The depth up to which folders are removed where they are.
 
-Python 3.11 goes into them by recursion, and a path can be too long.
+`shutil.rmtree` of Python 3.11 recurses once for each level, and a path can become too long.
 """
 
 
 def files_below(folder: Path) -> list[str]:
-    """List the files of a folder and those in it, relative, with `/`, sorted.
+    """List all files below a folder: relative paths with `/`, sorted.
 
-    Links and what is no file are left out.
-
-    A folder that is a link itself, or is not there, has none.
+    Only regular files; links are neither listed nor followed. A folder that is missing, or a link
+    itself, has none.
     """
     if folder.is_symlink():
         return []
-    found, waiting = [], [""]
+    files, waiting = [], [""]
     while waiting:
         at = waiting.pop()
-        with (
-            suppress(OSError),
-            os.scandir(folder / at) as entries,
-        ):  # gone meanwhile, closed to us, too deep for a path
+        # A folder may have been removed since, be unreadable, or have too long a path.
+        with suppress(OSError), os.scandir(folder / at) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(f"{at}{entry.name}/")
                 elif entry.is_file(follow_symlinks=False):
-                    found.append(f"{at}{entry.name}")
-    return sorted(found)
+                    files.append(f"{at}{entry.name}")
+    return sorted(files)
 
 
 def remove(path: Path) -> None:
-    """Remove whatever is at a path, itself and not what a link points to; nothing there is fine.
+    """Remove whatever is at a path, if anything; of a link only the link itself.
 
-    Folders that an agent made unreadable or read-only go as well. Raises OSError for what is not
-    ours.
+    That includes folders that an agent made unreadable or read-only. Raises `OSError` for what
+    belongs to another user.
     """
     try:
         mode = path.lstat().st_mode
@@ -58,7 +55,7 @@ def remove(path: Path) -> None:
 
 
 def _flatten(folder: Path) -> None:
-    """Let us into a folder and all those in it, and bring up what lies deeper than can be removed."""
+    """Make a folder and all folders in it accessible, and move up those that are too deep."""
     waiting, moved = [(folder, 0)], 0
     while waiting:
         at, depth = waiting.pop()

@@ -1,1 +1,1 @@
-"""Forges: where pull requests live. Today one: files beside the repository (`local`)."""
+"""Forges, which hold pull requests. So far there is one: files beside the repository (`local`)."""

@@ -1,7 +1,7 @@
 """Pull requests as files: for a bare remote on this machine, or no remote at all.
 
-They lie beside the bare repository (`origin.git` -> `origin.pulls/`), or in the repository's part
-of the state folder. One JSON file a pull request, and its text as Markdown for people.
+They are beside the bare repository (`origin.git` -> `origin.pulls/`), or in the repository's part
+of the state folder: a JSON file for each pull request, and its text as Markdown for people.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class LocalForge:
     """All pull requests of one repository."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is made before the first pull request."""
+        """The folder is created with the first pull request."""
         self.folder = folder
 
     def find(self, head: str) -> PullRequest | None:
@@ -53,15 +53,15 @@ class LocalForge:
         return sorted((pull for pull in pulls if pull is not None), key=lambda pull: pull.number)
 
     def get(self, number: int) -> PullRequest:
-        """Return one by its number. Raises `UsageProblem` when there is none."""
-        found = self._read(self.folder / f"{number}.json")
-        if found is None:
-            there = ", ".join(str(pull.number) for pull in self.list()) or "none yet"
-            raise UsageProblem(f"there is no pull request {number}", f"There are: {there}")
-        return found
+        """Return a pull request by its number. Raises `UsageProblem` if there is none."""
+        pull = self._read(self.folder / f"{number}.json")
+        if pull is None:
+            numbers = ", ".join(str(pull.number) for pull in self.list()) or "none yet"
+            raise UsageProblem(f"there is no pull request {number}", f"There are: {numbers}")
+        return pull
 
     def ensure(self, wanted: PullRequest) -> PullRequest:
-        """Create the pull request of `wanted.head` unless there is one; return the one there is.
+        """Return the pull request of `wanted.head`, and create it if there is none.
 
         May be called any number of times, by several processes: a branch never gets a second one.
         """
@@ -73,8 +73,8 @@ class LocalForge:
             stage="",
             timeout_s=_LOCK_TIMEOUT_S,
         ):
-            if found := self.find(wanted.head):
-                return found
+            if existing := self.find(wanted.head):
+                return existing
             number = max((pull.number for pull in self.list()), default=0) + 1
             url = (self.folder / f"{number}.md").as_uri()
             pull = msgspec.structs.replace(wanted, number=number, url=url)
@@ -94,14 +94,14 @@ class LocalForge:
             return None
         except msgspec.DecodeError as exc:
             raise UsageProblem(
-                f"{path} is damaged: {exc}", f"Mend it or move it away: mv {path} {path}.damaged"
+                f"{path} is damaged: {exc}", f"Repair it or move it away: mv {path} {path}.damaged"
             ) from exc
 
 
 def folder_for(remote_url: str, root: Path, repo_state: Path) -> Path:
-    """Say where the pull requests of a repository lie.
+    """Return the folder of a repository's pull requests.
 
-    Beside a bare remote on this machine, else in our state.
+    It is beside a bare remote on this machine, else in the repository's part of the state folder.
     """
     path = local_path(remote_url, root)
     if path is None:
@@ -110,16 +110,17 @@ def folder_for(remote_url: str, root: Path, repo_state: Path) -> Path:
 
 
 def local_path(remote_url: str, root: Path) -> Path | None:
-    """Return the folder a remote's address means on this machine, or None when it is elsewhere."""
+    """Return the folder on this machine that a remote's address means; None if elsewhere."""
     if not remote_url:
         return None
     text = remote_url.removeprefix("file://")
+    # `host:path` is SSH's short form, unless there is such a folder.
     if "://" in text or (":" in text.split("/")[0] and not Path(text).exists()):
         return None
     path = (root / text).resolve()
     return path if path.is_dir() else None
 
 
-def sort_newest(pulls: Sequence[PullRequest]) -> list[PullRequest]:
-    """Order for lists: the newest first."""
+def newest_first(pulls: Sequence[PullRequest]) -> list[PullRequest]:
+    """Return pull requests sorted for lists: the newest first."""
     return sorted(pulls, key=lambda pull: -pull.number)

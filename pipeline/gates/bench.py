@@ -21,7 +21,7 @@ from pipeline.gates.testrun import ProblemKind, RunProblem, TestRun, without_can
 from pipeline.language.target import Target
 from pipeline.process.commands import CommandMaker, CommandRequest, Purpose
 from pipeline.process.launch import Attempt, Launcher
-from pipeline.process.spec import STDERR, STDOUT, Ending, ExitRecord
+from pipeline.process.spec import STDERR, STDOUT, CommandEnding, ExitRecord
 from pipeline.repo.setups import SetupFailed
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
@@ -139,7 +139,11 @@ class Bench:
                 f"{self._workspace.folder}/", ""
             )
             left = self._workspace.harvest(("**",), tree).tree
-            problem = "" if record.ending is Ending.EXITED else record.reason or record.ending.value
+            problem = (
+                ""
+                if record.ending is CommandEnding.EXITED
+                else record.reason or record.ending.value
+            )
             return Executed(code=record.code, output=output, tree=left, problem=problem)
 
     def _at(self, tree: str) -> Path:
@@ -175,7 +179,7 @@ class Bench:
         record = self._launch(
             self._request(Purpose.TEST, argv, folder, inside, timeout_s, variables)
         )
-        if record.ending is not Ending.EXITED:
+        if record.ending is not CommandEnding.EXITED:
             text = f"{command}: {record.reason or record.ending.value}"
             problem = RunProblem(kind=ProblemKind.DID_NOT_END, text=text)
             return TestRun(tree=tree, problem=problem, command=command)
@@ -210,7 +214,7 @@ class Bench:
             folder=folder,
             timeout_s=timeout_s,
             variables=variables or {},
-            programs=self._workspace.programs(inside),
+            programs=self._workspace.program_folders(inside),
             port_base=self._workspace.port_base,
         )
 
@@ -223,7 +227,7 @@ class Bench:
         self._running = None
         if self._stopped:
             raise Interrupted("stopped while the tests ran")
-        return record or ExitRecord(ending=Ending.ORPHANED, code=-1, reason="its shim died")
+        return record or ExitRecord(ending=CommandEnding.ORPHANED, code=-1, reason="its shim died")
 
 
 def _whole(path: Path) -> str:

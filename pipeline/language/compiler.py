@@ -8,7 +8,7 @@ from operator import attrgetter
 
 import msgspec
 
-from pipeline.ids import same_name
+from pipeline.ids import is_same_name
 from pipeline.language import expressions, globs, templates
 from pipeline.language.flow import CONTINUE, FAIL, Flow, Lock, Loop, Stage, StageLimits
 from pipeline.language.plan import Kind, Node, Plan, Player
@@ -151,7 +151,9 @@ def ids_of(stages: Mapping[str, Stage], prefix: str) -> dict[str, str]:
 
 def named(word: str, names: Collection[str]) -> str | None:
     """Return the name that a word of an expression means; `-` and `_` are alike."""
-    return word if word in names else next((name for name in names if same_name(name, word)), None)
+    return (
+        word if word in names else next((name for name in names if is_same_name(name, word)), None)
+    )
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):

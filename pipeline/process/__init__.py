@@ -1,1 +1,1 @@
-"""Child processes: a pre-started launcher, a shim for each attempt, nothing left behind."""
+"""Child processes: a launcher started once, a shim for each attempt, nothing left running."""

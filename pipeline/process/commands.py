@@ -1,7 +1,8 @@
-"""The one place that makes commands: environment, secrets, limits and locks of everything we start.
+"""The one place that makes commands: environment, secrets, limits and locks of every child.
 
-Stages, set-up, tests, checks and formatters differ by their purpose alone, and what a purpose means stands
-in one table. A sandbox goes in here: `CommandMaker.make` is the only maker of a `LaunchSpec`.
+Commands of stages, set-up, tests, checks and formatters differ only in their purpose, and one table
+says what each purpose means. `CommandMaker.make` is the only maker of a `LaunchSpec`; a sandbox
+would belong there.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.core import redact
-from pipeline.process.environment import child_env, toolchains, with_programs
+from pipeline.process.environment import child_env, toolchain_env, with_programs
 from pipeline.process.spec import LaunchSpec, OnOrphan
 
 
@@ -27,10 +28,11 @@ class Purpose(StrEnum):
 class _Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What a purpose means.
 
-    `recorded_tools`: the PATH of the person who started the run counts, not of who resumed it.
-    `private_home`: HOME is never the person's own, whatever is passed on. `toolchains`: tools are led to
-    their toolchains all the same. `private_tmp`: temporary files go with the command. `caches` name the
-    variables of caches that outlive it.
+    `recorded_tools`: use the PATH of the person who started the run, not of the one who resumed it.
+    `private_home`: HOME is never the person's own, even if they pass it on. `toolchains`: set the
+    variables by which tools still find their toolchains then. `private_tmp`: temporary files are
+    removed with the command's folder. `caches`: variables that name folders which outlive the
+    command.
     """
 
     on_orphan: OnOrphan
@@ -41,7 +43,8 @@ class _Policy(msgspec.Struct, frozen=True, kw_only=True):
     caches: Mapping[str, str] = {}
 
 
-_COMPILED = {"GOCACHE": "go", "CARGO_TARGET_DIR": "cargo"}
+# Without these, the private HOME would have each command compile everything from the start.
+_BUILD_CACHES = {"GOCACHE": "go", "CARGO_TARGET_DIR": "cargo"}
 _POLICIES = {
     Purpose.STAGE: _Policy(
         on_orphan=OnOrphan.ADOPT, recorded_tools=False, private_home=False, toolchains=False
@@ -49,20 +52,20 @@ _POLICIES = {
     Purpose.SETUP: _Policy(
         on_orphan=OnOrphan.KILL, private_home=False, toolchains=False, private_tmp=False
     ),
-    Purpose.TEST: _Policy(on_orphan=OnOrphan.KILL, caches=_COMPILED),
+    Purpose.TEST: _Policy(on_orphan=OnOrphan.KILL, caches=_BUILD_CACHES),
     Purpose.CHECK: _Policy(
-        on_orphan=OnOrphan.KILL, caches={**_COMPILED, "XDG_CACHE_HOME": "tools"}
+        on_orphan=OnOrphan.KILL, caches={**_BUILD_CACHES, "XDG_CACHE_HOME": "tools"}
     ),
 }
 
 
 class CommandRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One command that is wanted.
+    """One command to make.
 
-    `cwd` is where it runs, `folder` its own folder for logs and a private HOME. `pass_env` are variables of
-    the person that it may see, `variables` those set for it. Programs in `programs` go in front of the
-    PATH, the last first; `port_base` is the first port it may use (0: none). Of `locks`, `agent` and
-    `stage` the holder's record is made.
+    `cwd` is where it runs, `folder` its own folder for logs and a private HOME. `pass_env` names
+    variables of the person that it may see, `variables` are set for it. Programs of set-up in the
+    folders `programs` go in front of the PATH, the last first. `port_base` is the first port it may
+    use (0: none). `agent` and `stage` are recorded as the holder of its `locks`.
     """
 
     purpose: Purpose
@@ -95,10 +98,11 @@ class CommandMaker:
         portable: bool,
         secrets: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`environ` is the person's, of which only what is named is passed on.
+        """`environ` is the person's; only the variables a request names are passed on.
 
-        `tools` are the variables recorded with the run that say which programs are meant, `secrets`
-        gives the values that no output may hold besides those of a command's own variables.
+        `tools` are the variables recorded with the run that decide which programs are found.
+        `secrets` returns values to remove from all output, besides those of a command's own
+        variables.
         """
         self._environ = environ
         self._tools = dict(tools)
@@ -109,7 +113,7 @@ class CommandMaker:
         self._secrets = secrets
 
     def make(self, request: CommandRequest) -> LaunchSpec:
-        """Return the command as it is to be launched; makes its private HOME."""
+        """Return the command ready to launch; creates its private HOME."""
         env = self.environment(request)
         (request.folder / "home").mkdir(parents=True, exist_ok=True)
         return LaunchSpec(
@@ -131,7 +135,7 @@ class CommandMaker:
         )
 
     def environment(self, request: CommandRequest) -> dict[str, str]:
-        """Return a command's whole environment."""
+        """Return the complete environment of a command."""
         policy, home = _POLICIES[request.purpose], str(request.folder / "home")
         env = {"HOME": home, **self._base(policy, request.pass_env)}
         if policy.private_home:
@@ -143,14 +147,14 @@ class CommandMaker:
         return {**env, "PIPELINE_PORT_BASE": str(request.port_base)} if request.port_base else env
 
     def path_of(self, purpose: Purpose) -> str:
-        """Return the PATH that commands of a purpose start from."""
+        """Return the PATH of commands with a purpose, before programs of set-up are added."""
         return self._base(_POLICIES[purpose], ()).get("PATH", "")
 
-    def passed(self, pass_env: tuple[str, ...]) -> dict[str, str]:
-        """Return what a stage sees of the person's environment."""
+    def passed_env(self, pass_env: tuple[str, ...]) -> dict[str, str]:
+        """Return the variables of the person's environment that a stage sees."""
         return child_env(self._environ, pass_env)
 
     def _base(self, policy: _Policy, pass_env: tuple[str, ...]) -> dict[str, str]:
-        homes = toolchains(self._environ) if policy.toolchains else {}
+        homes = toolchain_env(self._environ) if policy.toolchains else {}
         tools = self._tools if policy.recorded_tools else {}
         return {**homes, **child_env(self._environ, pass_env), **tools}

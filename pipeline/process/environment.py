@@ -1,13 +1,13 @@
-"""The environments of children, from allow-lists: a child sees what is named here, and nothing else."""
+"""The environment of a child, by allow-list: it sees the variables named here, and no others."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-TOOLS = ("PATH", "VIRTUAL_ENV", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
-"""What of the starting person's environment says which tools are meant; recorded with the run."""
+TOOL_VARIABLES = ("PATH", "VIRTUAL_ENV", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+"""Variables that decide which tools are found; recorded when a person starts a run."""
 
-_BASE = (*TOOLS, "LANG", "LC_ALL", "TZ")
+_BASE = (*TOOL_VARIABLES, "LANG", "LC_ALL", "TZ")
 _TOOLCHAINS = {
     "RUSTUP_HOME": ".rustup",
     "CARGO_HOME": ".cargo",
@@ -15,7 +15,7 @@ _TOOLCHAINS = {
     "PYENV_ROOT": ".pyenv",
     "NVM_DIR": ".nvm",
 }
-"""Where tools keep their toolchains, below a HOME that tests do not get."""
+"""Where tools keep their toolchains, below the person's HOME, which tests do not see."""
 
 
 def child_env(environ: Mapping[str, str], pass_env: Sequence[str] = ()) -> dict[str, str]:
@@ -33,6 +33,8 @@ def child_env(environ: Mapping[str, str], pass_env: Sequence[str] = ()) -> dict[
         "NO_COLOR": "1",
         "CI": "1",
         **passed,
+        # After `passed`, so that nobody can pass their own git configuration on to an agent: it may
+        # have credentials, aliases and hooks.
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -41,8 +43,8 @@ def child_env(environ: Mapping[str, str], pass_env: Sequence[str] = ()) -> dict[
     }
 
 
-def toolchains(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that lead tools to their toolchains where HOME is a private one."""
+def toolchain_env(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which tools find their toolchains when HOME is private."""
     home = Path(environ.get("HOME", "/"))
     usual = {
         name: str(home / folder) for name, folder in _TOOLCHAINS.items() if (home / folder).is_dir()
@@ -51,8 +53,8 @@ def toolchains(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def with_programs(env: Mapping[str, str], folders: Sequence[Path]) -> dict[str, str]:
-    """Put the programs that set-up has brought into these folders in front of PATH, the last first."""
-    found = dict(env)
+    """Put the programs that set-up installed in these folders in front of PATH, the last first."""
+    extended = dict(env)
     for folder in folders:
         paths = [
             str(path)
@@ -60,7 +62,7 @@ def with_programs(env: Mapping[str, str], folders: Sequence[Path]) -> dict[str, 
             if path.is_dir()
         ]
         if (folder / ".venv" / "pyvenv.cfg").is_file():
-            found["VIRTUAL_ENV"] = str(folder / ".venv")
+            extended["VIRTUAL_ENV"] = str(folder / ".venv")
         if paths:
-            found["PATH"] = os.pathsep.join([*paths, found.get("PATH", os.defpath)])
-    return found
+            extended["PATH"] = os.pathsep.join([*paths, extended.get("PATH", os.defpath)])
+    return extended

@@ -1,4 +1,4 @@
-"""Starting commands under shims, waiting for them, cancelling them, adopting those of a dead orchestrator."""
+"""Start commands under shims, wait for them, cancel them, adopt those of a dead orchestrator."""
 
 import contextlib
 import fcntl
@@ -16,10 +16,10 @@ import msgspec
 
 from pipeline.errors import InternalError
 from pipeline.process.spec import (
-    ABANDONED,
-    ALIVE_LOCK,
+    ABANDONED_FILE,
+    ALIVE_LOCK_FILE,
     HEADER_BYTES,
-    RECORD,
+    RECORD_FILE,
     ExitRecord,
     LaunchSpec,
 )
@@ -31,23 +31,22 @@ class Attempt:
     """A command under its shim."""
 
     def __init__(self, folder: Path, lifeline: socket.socket) -> None:
-        """Made by `Launcher.launch`."""
+        """Only `Launcher.launch` makes one."""
         self.folder = folder
         self._lifeline = lifeline
 
     def wait(self) -> ExitRecord | None:
-        """Block until the shim is gone.
-
-        Return its record, or None when it died without one (`lost`).
-        """
+        """Block until the shim has ended; return its record, or None if it died without one."""
         with self._lifeline:
             with contextlib.suppress(OSError):
+                # The shim never sends anything: the end of the stream is the end of the shim,
+                # also of one that was killed, and no pid is needed that might be reused.
                 while self._lifeline.recv(64):
                     pass
             return read_record(self.folder)
 
     def cancel(self) -> None:
-        """Ask the shim to end its command; `wait` returns when everything is gone.
+        """Ask the shim to end its command; `wait` returns once every process of it has ended.
 
         May be called twice.
         """
@@ -59,7 +58,7 @@ class Launcher:
     """Owns the nursery process; use it in a `with` block. Safe to use from several threads."""
 
     def __init__(self, log: Path) -> None:
-        """Start the nursery; its own complaints go to `log`."""
+        """Start the nursery; its stderr goes to `log`."""
         ours, theirs = socket.socketpair()
         code = f"from pipeline.process.nursery import main; main({theirs.fileno()})"
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +71,7 @@ class Launcher:
                 pass_fds=(theirs.fileno(),),
             )
         self._control = ours
-        self._turn = threading.Lock()
+        self._mutex = threading.Lock()
         self._log = log
 
     def __enter__(self) -> Self:
@@ -80,17 +79,18 @@ class Launcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the nursery; shims that still run are not touched."""
+        """End the nursery; shims that still run go on."""
         self._control.close()
         self._process.wait()
 
     def launch(self, spec: LaunchSpec) -> Attempt:
-        """Start one command under a shim. Raises `InternalError` when the nursery is gone."""
+        """Start one command under a shim. Raises `InternalError` if the nursery has died."""
         folder = Path(spec.folder)
         folder.mkdir(parents=True, exist_ok=True)
         ours, theirs = socket.socketpair()
         data = msgspec.json.encode(spec)
-        with theirs, self._turn:
+        # Header and body must not be interleaved with those of another thread.
+        with theirs, self._mutex:
             try:
                 socket.send_fds(
                     self._control, [len(data).to_bytes(HEADER_BYTES)], [theirs.fileno()]
@@ -99,47 +99,47 @@ class Launcher:
             except OSError as exc:
                 ours.close()
                 raise InternalError(
-                    f"the process that starts stages is gone ({exc})", f"See {self._log}"
+                    f"the process that starts stages has died ({exc})", f"See {self._log}"
                 ) from exc
         return Attempt(folder, ours)
 
 
 def read_record(folder: Path) -> ExitRecord | None:
-    """Read how an attempt ended; None when there is no whole record."""
+    """Read how an attempt ended; None if there is no complete record."""
     try:
-        return msgspec.json.decode((folder / RECORD).read_bytes(), type=ExitRecord)
+        return msgspec.json.decode((folder / RECORD_FILE).read_bytes(), type=ExitRecord)
     except (OSError, msgspec.DecodeError):
         return None
 
 
 def adopt(folder: Path, stop: threading.Event) -> ExitRecord | None:
-    """Wait for a shim that an earlier orchestrator started.
+    """Wait for a shim that an earlier orchestrator started; None if it died without a record.
 
-    None when it is dead and left no record.
-
-    After None the shim can no longer start anything, even if it was only late. `stop` ends the wait
-    (the shim goes on) and gives None.
+    After None the shim can no longer start anything, even if it had only not got that far yet.
+    Setting `stop` ends the wait and returns None too; the shim goes on then.
     """
     if not folder.is_dir():
         return None
-    descriptor = os.open(folder / ALIVE_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / ALIVE_LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         while not _try_lock(descriptor):
             if stop.wait(_ADOPT_POLL_S):
                 return None
         record = read_record(folder)
         if record is None:
-            (folder / ABANDONED).touch()
+            # A shim may exist that has not taken its lock yet. It looks for this file once it has,
+            # and then starts nothing.
+            (folder / ABANDONED_FILE).touch()
         return record
     finally:
         os.close(descriptor)
 
 
 def is_alive(folder: Path) -> bool:
-    """Tell whether an attempt's shim lives."""
-    if not (folder / ALIVE_LOCK).exists():
+    """Return whether the shim of an attempt is running."""
+    if not (folder / ALIVE_LOCK_FILE).exists():
         return False
-    descriptor = os.open(folder / ALIVE_LOCK, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(folder / ALIVE_LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
     try:
         return not _try_lock(descriptor)
     finally:
@@ -147,10 +147,7 @@ def is_alive(folder: Path) -> bool:
 
 
 def end_orphan(folder: Path) -> None:
-    """End a shim that an earlier orchestrator started, and wait until it is gone.
-
-    Nothing if there is none.
-    """
+    """End a shim that an earlier orchestrator started, if there is one, and wait for its end."""
     while is_alive(folder):
         ask_orphan_to_end(folder)
         time.sleep(_ADOPT_POLL_S)  # noqa: TID251 - the lock of a process that is not our child
@@ -158,13 +155,11 @@ def end_orphan(folder: Path) -> None:
 
 
 def ask_orphan_to_end(folder: Path) -> None:
-    """Ask a shim that an earlier orchestrator started to end.
-
-    Returns at once, may be called again and again.
-    """
+    """Ask a shim that an earlier orchestrator started to end; does not wait, may be repeated."""
     if is_alive(folder):
         with contextlib.suppress(ValueError, ProcessLookupError, OSError):
-            os.kill(int((folder / ALIVE_LOCK).read_text()), signal.SIGTERM)
+            # The lock was held a moment ago, so the pid in it is the shim's and not a reused one.
+            os.kill(int((folder / ALIVE_LOCK_FILE).read_text()), signal.SIGTERM)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -1,8 +1,8 @@
 """The nursery: a small process, started once, that forks a shim for every attempt.
 
-Forking from here costs a millisecond or two; starting Python for each stage would cost fifty, and
-forking from the orchestrator would copy its threads' locks. A request is a length and a JSON spec,
-with the shim's end of the attempt's socket attached.
+A fork from here takes a millisecond or two. Starting Python for each stage would take fifty, and a
+fork of the orchestrator, which has threads, would copy locks in whatever state they are. A request
+is a length and a spec as JSON, with the shim's end of the attempt's socket attached.
 """
 
 import gc
@@ -18,11 +18,12 @@ from pipeline.process.spec import HEADER_BYTES, LaunchSpec
 
 
 def main(control_fd: int) -> None:
-    """Serve requests until the orchestrator's end is closed; running shims go on without us."""
+    """Serve requests until the orchestrator closes its end; running shims go on."""
     os.setsid()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: nobody waits for shims here
     gc.disable()
-    gc.freeze()  # a collection in a forked shim would copy every page it looks at
+    # A collection writes to the header of every object, so a forked shim would copy all pages.
+    gc.freeze()
     control = socket.socket(fileno=control_fd)
     while request := _receive(control):
         data, lifeline = request
@@ -33,7 +34,7 @@ def main(control_fd: int) -> None:
 
 
 def _be_shim(data: bytes, lifeline: socket.socket) -> None:
-    """Run the shim in the forked child and end it without going back up the stack."""
+    """Run the shim in the forked child, and exit without returning into the loop above."""
     status = 1
     try:
         shim.run(msgspec.json.decode(data, type=LaunchSpec), lifeline)
@@ -49,10 +50,10 @@ def _receive(control: socket.socket) -> tuple[bytes, socket.socket] | None:
         header += control.recv(HEADER_BYTES - len(header))
     if not header or not fds:
         return None
-    size = int.from_bytes(header)
+    size_bytes = int.from_bytes(header)
     data = b""
-    while len(data) < size:
-        chunk = control.recv(min(65536, size - len(data)))
+    while len(data) < size_bytes:
+        chunk = control.recv(min(65536, size_bytes - len(data)))
         if not chunk:
             return None
         data += chunk

@@ -1,9 +1,10 @@
 """The shim: one small process around each command of an attempt.
 
-It holds the stage's locks and the attempt's own, starts the command in a session of its own, keeps
-its output under a cap, ends it on time, on request or when the orchestrator is gone, kills whatever
-is left, and writes a durable record. Deadlines count awake time (`files/clocks`): nothing is ended
-for having slept. The socket to the orchestrator is a lifeline in both directions.
+It holds the locks of the stage and of the attempt, starts the command in a session of its own, caps
+its output, and ends it when its time is up, on request, or when the orchestrator has died. Then it
+kills whatever is left and writes a durable record. Deadlines count awake time (`files/clocks`):
+nothing is ended because the machine slept. The socket to the orchestrator is a lifeline in both
+directions.
 """
 
 import contextlib
@@ -25,12 +26,12 @@ from pipeline.files.clocks import Clock, Deadline, awake_s
 from pipeline.files.locks import LockBusy
 from pipeline.process import tree
 from pipeline.process.spec import (
-    ABANDONED,
-    ALIVE_LOCK,
-    RECORD,
+    ABANDONED_FILE,
+    ALIVE_LOCK_FILE,
+    RECORD_FILE,
     STDERR,
     STDOUT,
-    Ending,
+    CommandEnding,
     ExitRecord,
     LaunchSpec,
     OnOrphan,
@@ -43,42 +44,48 @@ _LOCK_SLICE_S = 0.2
 
 
 def run(spec: LaunchSpec, lifeline: socket.socket, clock: Clock = awake_s) -> None:
-    """Be the shim of one attempt; returns when everything is over and recorded.
+    """Be the shim of one attempt; returns once its command has ended and is recorded.
 
-    `clock` is that of all deadlines.
+    All deadlines are measured with `clock`.
     """
     os.setsid()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # The nursery ignores SIGCHLD, and that is inherited: the kernel would reap the command, and its
+    # exit status would be lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    wakeup, written = os.pipe()
+    # A signal alone does not end a wait in `select` (PEP 475 restarts it); a byte in a pipe does.
+    wakeup, wakeup_write = os.pipe()
     os.set_blocking(wakeup, False)
-    os.set_blocking(written, False)
-    signal.set_wakeup_fd(written)
+    os.set_blocking(wakeup_write, False)
+    signal.set_wakeup_fd(wakeup_write)
     folder = Path(spec.folder)
-    with _alive(folder) as wanted:
-        if not wanted:
+    with _alive(folder) as is_expected:
+        if not is_expected:
             return
         line = _Lifeline(lifeline, wakeup)
         signal.signal(signal.SIGTERM, lambda *_: line.cancel())
         record = _under_locks(spec, line, clock)
-        atomic.write_bytes(folder / RECORD, msgspec.json.encode(record))
+        atomic.write_bytes(folder / RECORD_FILE, msgspec.json.encode(record))
 
 
 @contextlib.contextmanager
 def _alive(folder: Path) -> Iterator[bool]:
-    """Hold the attempt's own lock, which tells a later orchestrator that this shim lives."""
-    descriptor = os.open(folder / ALIVE_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the attempt's lock, which shows a later orchestrator that this shim is running.
+
+    Yields whether the attempt is still expected to run.
+    """
+    descriptor = os.open(folder / ALIVE_LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-        yield not (folder / ABANDONED).exists()
+        yield not (folder / ABANDONED_FILE).exists()
     finally:
         os.close(descriptor)
 
 
 class _Lifeline:
-    """The socket to the orchestrator: `c` asks to cancel, its end means that nobody is there."""
+    """The socket to the orchestrator: `c` asks to cancel, its end means that it has died."""
 
     def __init__(self, sock: socket.socket, wakeup: int) -> None:
         self.sock = sock
@@ -90,7 +97,7 @@ class _Lifeline:
     def cancel(self) -> None:
         self.cancelled = True
 
-    def look(self) -> None:
+    def poll(self) -> None:
         if self.orphaned:
             return
         try:
@@ -104,33 +111,33 @@ class _Lifeline:
 
 
 def _under_locks(spec: LaunchSpec, line: _Lifeline, clock: Clock) -> ExitRecord:
-    """Take the stage's locks, waiting in slices so that a cancel is heard, and run the command."""
+    """Take the stage's locks, waiting in slices to notice a cancel, and run the command."""
     deadline = Deadline(spec.lock_timeout_s, clock)
     paths = [Path(path) for path in spec.locks]
     while True:
-        left = deadline.left_s
+        left_s = deadline.left_s
         try:
             with locks.hold(
                 paths,
                 run_id=spec.run_id,
                 agent=spec.agent,
                 stage=spec.stage,
-                timeout_s=min(_LOCK_SLICE_S, left),
+                timeout_s=min(_LOCK_SLICE_S, left_s),
             ):
                 return _Command(spec, line, clock).run()
         except LockBusy as busy:
-            line.look()
+            line.poll()
             if line.cancelled:
                 return ExitRecord(
-                    ending=Ending.CANCELLED, reason="cancelled while it waited for a lock"
+                    ending=CommandEnding.CANCELLED, reason="cancelled while waiting for a lock"
                 )
-            if line.orphaned or left == 0.0:
+            if line.orphaned or left_s == 0.0:
                 wait = msgspec.structs.replace(busy.wait, waited_s=spec.lock_timeout_s)
-                return ExitRecord(ending=Ending.LOCKED, reason=wait.what, lock=wait)
+                return ExitRecord(ending=CommandEnding.LOCKED, reason=wait.what, lock=wait)
 
 
 class _Command:
-    """One running command: its pipes, its clocks, its end."""
+    """One running command: its pipes, its deadlines, its end."""
 
     def __init__(self, spec: LaunchSpec, line: _Lifeline, clock: Clock) -> None:
         self.spec = spec
@@ -139,28 +146,31 @@ class _Command:
         self.selector = selectors.DefaultSelector()
         self.subreaper = not spec.portable and tree.become_subreaper()
         self.dropped_bytes = 0
-        self.ending = Ending.EXITED
+        self.ending = CommandEnding.EXITED
         self.signals = 0
-        self.next_signal_at = 0.0
+        self.next_signal_at_s = 0.0
 
     def run(self) -> ExitRecord:
-        started = self.clock()
+        started_s = self.clock()
         try:
             process = self._start()
         except OSError as exc:
             missing = exc.filename or self.spec.argv[0]
             return ExitRecord(
-                ending=Ending.NOT_FOUND, code=127, reason=f"cannot run {missing}: {exc.strerror}"
+                ending=CommandEnding.NOT_FOUND,
+                code=127,
+                reason=f"cannot run {missing}: {exc.strerror}",
             )
         with contextlib.ExitStack() as stack:
             self._register(process, stack)
-            self._pump(process, started)
+            self._pump(process, started_s)
             self._drain()
+        # What left the command's group (setsid) would survive a signal to the group.
         swept = tree.sweep(process.pid, subreaper=self.subreaper)
         return ExitRecord(
             ending=self.ending,
             code=process.returncode,
-            duration_s=round(self.clock() - started, 3),
+            duration_s=round(self.clock() - started_s, 3),
             dropped_bytes=self.dropped_bytes,
             swept=swept,
         )
@@ -180,6 +190,7 @@ class _Command:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+                # A group of its own to signal, and no terminal that a prompt could wait on.
                 start_new_session=True,
             )
 
@@ -189,7 +200,7 @@ class _Command:
                 continue
             os.set_blocking(pipe.fileno(), False)
             file = stack.enter_context((Path(self.spec.folder) / name).open("ab", 0))
-            log = _Log(file, self.spec.output_cap_bytes, redact.Stream(self.spec.secrets))
+            log = _Log(file, self.spec.output_cap_bytes, redact.RedactingStream(self.spec.secrets))
             stack.callback(log.end)
             self.selector.register(pipe, selectors.EVENT_READ, log)
             stack.callback(pipe.close)
@@ -202,62 +213,70 @@ class _Command:
             stack.callback(os.close, pidfd)
         stack.callback(self.selector.close)
 
-    def _pump(self, process: "subprocess.Popen[bytes]", started: float) -> None:
-        last_output = started
+    def _pump(self, process: "subprocess.Popen[bytes]", started_s: float) -> None:
+        last_output_s = started_s
         while process.poll() is None:
-            now = self.clock()
-            soonest = min(started + self.spec.timeout_s, last_output + self.spec.idle_timeout_s)
-            if self.signals:
-                soonest = self.next_signal_at
-            wait = (
-                max(0.0, soonest - now) if self.has_pidfd else min(_TICK_S, max(0.0, soonest - now))
+            now_s = self.clock()
+            soonest_s = min(
+                started_s + self.spec.timeout_s, last_output_s + self.spec.idle_timeout_s
             )
-            if self._read(wait):
-                last_output = self.clock()
-            self._check_time(process, started, last_output)
+            if self.signals:
+                soonest_s = self.next_signal_at_s
+            # Without a pidfd nothing wakes this up when the command ends, so it has to poll.
+            wait_s = (
+                max(0.0, soonest_s - now_s)
+                if self.has_pidfd
+                else min(_TICK_S, max(0.0, soonest_s - now_s))
+            )
+            if self._read(wait_s):
+                last_output_s = self.clock()
+            self._check_time(process, started_s, last_output_s)
 
     def _check_time(
-        self, process: "subprocess.Popen[bytes]", started: float, last_output: float
+        self, process: "subprocess.Popen[bytes]", started_s: float, last_output_s: float
     ) -> None:
-        now = self.clock()
+        now_s = self.clock()
         if self.signals:
-            if now >= self.next_signal_at:
-                self._end(process)
+            if now_s >= self.next_signal_at_s:
+                self._escalate(process)
         elif self.line.cancelled:
-            self._end(process, Ending.CANCELLED)
+            self._escalate(process, CommandEnding.CANCELLED)
         elif self.line.orphaned and self.spec.on_orphan is OnOrphan.KILL:
-            self._end(process, Ending.ORPHANED)
-        elif now >= started + self.spec.timeout_s:
-            self._end(process, Ending.TIMEOUT)
-        elif now >= last_output + self.spec.idle_timeout_s:
-            self._end(process, Ending.IDLE)
+            self._escalate(process, CommandEnding.ORPHANED)
+        elif now_s >= started_s + self.spec.timeout_s:
+            self._escalate(process, CommandEnding.TIMEOUT)
+        elif now_s >= last_output_s + self.spec.idle_timeout_s:
+            self._escalate(process, CommandEnding.IDLE)
 
-    def _end(self, process: "subprocess.Popen[bytes]", ending: Ending | None = None) -> None:
-        """Go one step up the ladder: TERM and CONT to the group, then KILL."""
+    def _escalate(
+        self, process: "subprocess.Popen[bytes]", ending: CommandEnding | None = None
+    ) -> None:
+        """Send the next signal to the group: first TERM and CONT, then KILL."""
         self.ending = ending or self.ending
         if self.signals == 0:
             tree.signal_group(process.pid, signal.SIGTERM)
+            # A stopped process acts on TERM only once it continues.
             tree.signal_group(process.pid, signal.SIGCONT)
         else:
             tree.signal_group(process.pid, signal.SIGKILL)
         self.signals += 1
-        self.next_signal_at = self.clock() + self.spec.grace_s
+        self.next_signal_at_s = self.clock() + self.spec.grace_s
 
     def _read(self, wait_s: float) -> bool:
-        """Take in what is there, waiting at most `wait_s`; tell whether it was output."""
-        output = False
+        """Handle what is ready, waiting up to `wait_s`; return whether there was output."""
+        has_output = False
         for key, _ in self.selector.select(wait_s):
             if key.fileobj is self.line.sock:
-                self.line.look()
+                self.line.poll()
                 if self.line.orphaned:
                     self.selector.unregister(self.line.sock)
             elif key.fd == self.line.wakeup:
                 os.read(self.line.wakeup, 64)
             elif isinstance(key.data, _Log):
-                output = self._take(key.fileobj, key.data) or output
-        return output
+                has_output = self._read_pipe(key.fileobj, key.data) or has_output
+        return has_output
 
-    def _take(self, pipe: object, log: "_Log") -> bool:
+    def _read_pipe(self, pipe: object, log: "_Log") -> bool:
         if not hasattr(pipe, "fileno"):
             return False
         try:
@@ -271,9 +290,9 @@ class _Command:
         return True
 
     def _drain(self) -> None:
-        """Take what is left in the pipes.
+        """Read what is left in the pipes.
 
-        A grandchild that keeps them open is not waited for long.
+        Not to their end: a grandchild may hold them open for as long as it lives.
         """
         deadline = Deadline(_DRAIN_S, self.clock)
         while self._has_pipes() and deadline.left_s:
@@ -285,26 +304,26 @@ class _Command:
 
 
 class _Log:
-    """A log file without secrets, under a cap; what comes after the cap is counted and dropped."""
+    """A log file without secrets, with a size cap; output beyond it is counted and dropped."""
 
-    def __init__(self, file: BinaryIO, cap_bytes: int, stream: redact.Stream) -> None:
+    def __init__(self, file: BinaryIO, cap_bytes: int, stream: redact.RedactingStream) -> None:
         self.file = file
-        self.left = cap_bytes
+        self.left_bytes = cap_bytes
         self.stream = stream
 
     def write(self, data: bytes) -> int:
         """Write what fits; return how many bytes were dropped."""
-        return self._put(self.stream.feed(data))
+        return self._write_within_cap(self.stream.feed(data))
 
     def end(self) -> None:
-        """Write what was held back."""
-        self._put(self.stream.end())
+        """Write what was held back as a possible beginning of a secret."""
+        self._write_within_cap(self.stream.end())
 
-    def _put(self, data: bytes) -> int:
-        kept = data[: self.left]
+    def _write_within_cap(self, data: bytes) -> int:
+        kept = data[: self.left_bytes]
         if kept:
             self.file.write(kept)
-            self.left -= len(kept)
-            if self.left == 0:
+            self.left_bytes -= len(kept)
+            if self.left_bytes == 0:
                 self.file.write(b"\n[output beyond the cap was dropped]\n")
         return len(data) - len(kept)

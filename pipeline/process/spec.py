@@ -1,4 +1,4 @@
-"""What is handed to a shim, and what it leaves behind; both are plain JSON."""
+"""What a shim is given, and what it leaves behind; both are plain JSON."""
 
 from enum import StrEnum
 
@@ -6,24 +6,24 @@ import msgspec
 
 from pipeline.files.locks import LockWait
 
-RECORD = "exit.json"
-ALIVE_LOCK = "shim.lock"
-ABANDONED = "abandoned"
+RECORD_FILE = "exit.json"
+ALIVE_LOCK_FILE = "shim.lock"
+ABANDONED_FILE = "abandoned"
 STDOUT = "stdout.log"
 STDERR = "stderr.log"
-TAG = "PIPELINE_ATTEMPT_ID"
+ATTEMPT_ID_VARIABLE = "PIPELINE_ATTEMPT_ID"
 HEADER_BYTES = 8
 
 
 class OnOrphan(StrEnum):
-    """What a shim does when the process that started it dies."""
+    """What a shim does if the process that started it dies: wait to be adopted, or kill."""
 
     ADOPT = "adopt"
     KILL = "kill"
 
 
-class Ending(StrEnum):
-    """Why a command is over."""
+class CommandEnding(StrEnum):
+    """Why a command has ended."""
 
     EXITED = "exited"
     TIMEOUT = "timeout"
@@ -35,9 +35,10 @@ class Ending(StrEnum):
 
 
 class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One command to run under a shim. `folder` is the attempt's own.
+    """One command to run under a shim; logs and the record go to `folder`, the attempt's own.
 
-    Logs and the record go there.
+    It gets `grace_s` between TERM and KILL. With `portable` the shim does without calls that only
+    Linux has.
     """
 
     argv: tuple[str, ...]
@@ -60,9 +61,13 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How the command ended; on the disk before the shim goes. `code` is negative for a signal."""
+    """How the command ended, written before the shim exits.
 
-    ending: Ending
+    `code` is negative for a signal. `swept` counts processes that the command left behind and the
+    shim killed; `dropped_bytes` is the output beyond the cap.
+    """
+
+    ending: CommandEnding
     code: int = 0
     reason: str = ""
     lock: LockWait | None = None

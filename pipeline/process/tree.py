@@ -1,7 +1,7 @@
-"""Finding and ending every process of an attempt, also those that left its group.
+"""Find and end every process of an attempt, including those that left its process group.
 
-On Linux the shim is a subreaper, so whatever its command leaves behind becomes its own child.
-Where that is not to be had, the process group is all there is; that is said in `docs/`.
+On Linux the shim is a subreaper, so whatever its command leaves behind becomes its own child. Other
+systems have only the process group, and a process that leaves it with `setsid` lives on.
 """
 
 import contextlib
@@ -18,7 +18,9 @@ _SWEEP_S = 5.0
 
 
 def become_subreaper() -> bool:
-    """Make orphans below this process its children. Returns False where the system cannot."""
+    """Make orphans below this process its children; returns False where that is impossible."""
+    # `PR_SET_PDEATHSIG` would not do: it is sent when the starting *thread* ends, and only to the
+    # command itself.
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         return bool(libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
@@ -27,7 +29,7 @@ def become_subreaper() -> bool:
 
 
 def open_pidfd(pid: int) -> int | None:
-    """Return a descriptor that becomes readable when the process ends, or None where there is none."""
+    """Return a descriptor that becomes readable when the process ends; None if not supported."""
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -41,13 +43,15 @@ def signal_group(pid: int, number: int) -> None:
 
 
 def sweep(group: int, *, subreaper: bool) -> int:
-    """Kill everything left of an attempt; return how many processes there were. Reaps them too."""
+    """Kill and reap everything left of an attempt; return the number of processes."""
     if not subreaper:
         signal_group(group, signal.SIGKILL)
         _reap()
         return 0
     ended = 0
     deadline = Deadline(_SWEEP_S)
+    # Once is not enough: a process can fork between the listing and the signal, and children of a
+    # killed one become ours only after its death.
     while _reap() and deadline.left_s:
         for pid in _descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -58,7 +62,7 @@ def sweep(group: int, *, subreaper: bool) -> int:
 
 
 def _reap() -> bool:
-    """Collect ended children; tell whether any child is left."""
+    """Reap ended children; return whether any child is left."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -68,14 +72,14 @@ def _reap() -> bool:
 
 
 def _descendants(pid: int) -> list[int]:
-    """List all processes below one, by the kernel's list of children."""
-    found: list[int] = []
-    todo = [pid]
-    while todo:
-        current = todo.pop()
+    """List all processes below one, by the lists of children that the kernel keeps."""
+    descendants: list[int] = []
+    waiting = [pid]
+    while waiting:
+        current = waiting.pop()
         for children in Path(f"/proc/{current}/task").glob("*/children"):
             with contextlib.suppress(OSError):
                 below = [int(word) for word in children.read_text().split()]
-                found += below
-                todo += below
-    return found
+                descendants += below
+                waiting += below
+    return descendants

@@ -1,4 +1,4 @@
-"""What changed between a base and a tree, file by file, for people."""
+"""What changed between a base commit and a tree, file by file, for display."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ _WORDS = {"A": "new", "M": "changed", "D": "removed", "T": "changed kind"}
 
 
 class FileChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One changed file: what happened, and how many lines were added and removed (None: binary)."""
+    """One changed file: what happened to it, and its line counts (`None` for a binary file)."""
 
     path: str
     what: str
@@ -17,7 +17,7 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lines(self) -> str:
-        """The counts in one word, as in `+12 -3`."""
+        """The counts as text, such as `+12 -3`."""
         return f"+{_count(self.added)} -{_count(self.removed)}"
 
 

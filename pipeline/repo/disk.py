@@ -1,4 +1,4 @@
-"""Keeping what all workspaces and set-ups of a repository take on the disk below a bound."""
+"""Keep the disk space of a repository's workspaces and set-ups below a limit."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,105 +9,113 @@ import msgspec
 from pipeline.errors import Busy
 from pipeline.files import locks
 from pipeline.files.trees import remove
-from pipeline.repo.pool import IsOver, owners
+from pipeline.repo.pool import IsRunOver, owners
 
 WORKSPACES, SETUPS = "workspaces", "setups"
 
 
-class _Held(msgspec.Struct, frozen=True, kw_only=True):
-    """One workspace or set-up: `run_id` is the run that still needs it, or was the last to."""
+class _DiskUse(msgspec.Struct, frozen=True, kw_only=True):
+    """One workspace or set-up on disk; `run_id` is the run that uses it, or used it last."""
 
     folder: Path
-    used_at: float
+    used_at_s: float
     size_bytes: int
     run_id: str = ""
     root: str = ""
     is_free: bool = False
 
 
-def make_room(state: Path, bound_bytes: int | None, is_over: IsOver) -> None:
-    """Remove what nobody has used for longest, until there is room below the bound.
+def make_room(state: Path, limit_bytes: int | None, is_over: IsRunOver) -> None:
+    """Remove the least recently used entries until the total_bytes is below the limit.
 
-    What a run still needs is never removed. Raises `Busy`, which names those runs, when there is no
-    room then.
+    What a run still needs is never removed. Raises `Busy`, which names those runs, if what is left
+    is still too large.
     """
-    if bound_bytes is None:
+    if limit_bytes is None:
         return
-    held = [*_workspaces(state / WORKSPACES), *_setups(state / SETUPS)]
-    total = sum(one.size_bytes for one in held)
-    for one in sorted(held, key=lambda one: one.used_at):
-        if total < bound_bytes:
+    entries = [*_workspaces(state / WORKSPACES), *_setups(state / SETUPS)]
+    total_bytes = sum(entry.size_bytes for entry in entries)
+    for entry in sorted(entries, key=lambda entry: entry.used_at_s):
+        if total_bytes < limit_bytes:
             return
-        gone = (
-            _remove_setup(one)
-            if one.folder.parent.name == SETUPS
-            else _remove_workspace(one, is_over)
+        is_removed = (
+            _remove_setup(entry)
+            if entry.folder.parent.name == SETUPS
+            else _remove_workspace(entry, is_over)
         )
-        total -= one.size_bytes if gone else 0
-    if total < bound_bytes:
+        total_bytes -= entry.size_bytes if is_removed else 0
+    if total_bytes < limit_bytes:
         return
-    by_run: dict[str, int] = {}
-    for one in held:
-        if one.folder.exists():
-            by_run[one.run_id or "set-ups in use"] = (
-                by_run.get(one.run_id or "set-ups in use", 0) + one.size_bytes
-            )
-    names = "; ".join(
-        f"{name}: {size / 1e6:.1f} MB"
-        for name, size in sorted(by_run.items(), key=lambda one: -one[1])
-    )
-    run = next((name for name in by_run if " " not in name), "RUN")
-    raise Busy(
-        f"workspaces take {total / 1e6:.1f} MB, and `workspace.disk` allows {bound_bytes / 1e6:.1f} MB ({names})",
-        f"Allow more in the flow, or end a run that holds some: pipeline cancel {run}",
+    raise _no_room(entries, total_bytes, limit_bytes)
+
+
+def _no_room(entries: list[_DiskUse], total_bytes: int, limit_bytes: int) -> Busy:
+    """Name the runs that use the most space, and a command that frees some."""
+    bytes_by_user: dict[str, int] = {}
+    for entry in entries:
+        if entry.folder.exists():
+            user = entry.run_id or "set-ups in use"
+            bytes_by_user[user] = bytes_by_user.get(user, 0) + entry.size_bytes
+    largest_first = sorted(bytes_by_user.items(), key=lambda item: -item[1])
+    users = "; ".join(f"{user}: {size_bytes / 1e6:.1f} MB" for user, size_bytes in largest_first)
+    run = next((user for user in bytes_by_user if " " not in user), "RUN")
+    return Busy(
+        f"workspaces use {total_bytes / 1e6:.1f} MB, "
+        f"and `workspace.disk` allows {limit_bytes / 1e6:.1f} MB ({users})",
+        f"Allow more in the flow, or end a run that uses space: pipeline cancel {run}",
     )
 
 
-def _workspaces(folder: Path) -> Iterator[_Held]:
+def _workspaces(folder: Path) -> Iterator[_DiskUse]:
     for number, owner in owners(folder):
-        one = folder / str(number)
-        used_at = (one / "owner.json").stat().st_mtime
-        yield _Held(
-            folder=one,
-            used_at=used_at,
+        workspace = folder / str(number)
+        used_at_s = (workspace / "owner.json").stat().st_mtime
+        yield _DiskUse(
+            folder=workspace,
+            used_at_s=used_at_s,
             size_bytes=owner.size_bytes,
             run_id=owner.run_id,
             root=owner.root,
-            is_free=owner.given_back,
+            is_free=owner.is_released,
         )
 
 
-def _setups(folder: Path) -> Iterator[_Held]:
-    for size in folder.glob("*/size"):
+def _setups(folder: Path) -> Iterator[_DiskUse]:
+    for size_file in folder.glob("*/size"):
         with contextlib.suppress(OSError, ValueError):
-            used_at = size.parent.with_suffix(".used").stat().st_mtime
-            yield _Held(folder=size.parent, used_at=used_at, size_bytes=int(size.read_text()))
+            setup = size_file.parent
+            yield _DiskUse(
+                folder=setup,
+                used_at_s=setup.with_suffix(".used").stat().st_mtime,
+                size_bytes=int(size_file.read_text()),
+            )
 
 
-def _remove_workspace(one: _Held, is_over: IsOver) -> bool:
-    if (lease := locks.lease(one.folder.with_suffix(".lock"))) is None:
+def _remove_workspace(entry: _DiskUse, is_over: IsRunOver) -> bool:
+    if (lease := locks.lease(entry.folder.with_suffix(".lock"))) is None:
         return False
-    is_free = one.is_free or is_over(one.run_id, one.root)
+    is_free = entry.is_free or is_over(entry.run_id, entry.root)
     if is_free:
-        remove(one.folder)
+        remove(entry.folder)
     lease.close()
     return is_free
 
 
-def _remove_setup(one: _Held) -> bool:
+def _remove_setup(entry: _DiskUse) -> bool:
+    # Two locks: `.lock` is held while it is made, `.used` (shared) for as long as a run uses it.
     with (
         contextlib.suppress(Busy),
         locks.hold(
-            [one.folder.with_suffix(".lock")],
+            [entry.folder.with_suffix(".lock")],
             run_id="",
             agent="engine",
             stage="room",
             timeout_s=0.0,
         ),
     ):
-        if (lease := locks.lease(one.folder.with_suffix(".used"))) is None:
+        if (lease := locks.lease(entry.folder.with_suffix(".used"))) is None:
             return False
-        remove(one.folder)
+        remove(entry.folder)
         lease.close()
         return True
     return False

@@ -1,7 +1,7 @@
 """The one way to run git: absolute folder, clean environment, no hooks, errors with the command.
 
-Every call starts from an empty environment, so that a hook's `GIT_DIR` or a person's configuration
-cannot redirect it; hooks, background collection and prompts are off.
+Every call starts from an empty environment, so that a `GIT_DIR` set by a hook or the person's
+configuration cannot redirect it; hooks, background maintenance and prompts are off.
 """
 
 import os
@@ -13,24 +13,29 @@ from pipeline.core.excerpt import excerpt
 from pipeline.errors import Problem, UsageProblem
 
 TIMEOUT_S = 300.0
-_SAFE = (
+_SAFE_OPTIONS = (
     "-c", "core.hooksPath=/dev/null",
+    # A program named here runs at every `git status`.
     "-c", "core.fsmonitor=false",
+    # A `gc --prune=now` while runs commit loses objects that no ref points to yet.
     "-c", "gc.auto=0",
     "-c", "maintenance.auto=false",
+    # The `ext::` transport runs any command that a remote's address names.
     "-c", "protocol.ext.allow=never",
+    # Only the run's own branch may be pushed, whatever the person has configured.
     "-c", "push.followTags=false",
     "-c", "push.recurseSubmodules=no",
+    # Otherwise names outside ASCII come back quoted where there is no `-z`.
     "-c", "core.quotePath=false",
     "-c", "advice.detachedHead=false",
 )  # fmt: skip
 
 
 class GitError(Problem):
-    """A git command failed; carries its arguments, exit status and message."""
+    """A git command failed; holds its exit status and what it wrote to stderr."""
 
     def __init__(self, arguments: Sequence[str], status: int, stderr: str) -> None:
-        """Show the last lines of git's own message."""
+        """Show an excerpt of git's own message."""
         self.status = status
         self.stderr = stderr
         command = " ".join(arguments)
@@ -45,9 +50,8 @@ class Git:
     ) -> None:
         """`folder` must exist at every call.
 
-        `env` is added to a minimal one, never the process's own.
-
-        An empty value in `env` takes a variable out of the minimal one.
+        `env` is added to a minimal environment, never to that of this process; an empty value
+        removes a variable from it.
         """
         self.folder = folder
         self._env = {name: value for name, value in {**_base_env(), **(env or {})}.items() if value}
@@ -60,9 +64,9 @@ class Git:
         env: Mapping[str, str] | None = None,
         ok: Sequence[int] = (0,),
     ) -> str:
-        """Run and return stdout as text without the last newline.
+        """Run git and return stdout as text without the last newline.
 
-        Raises `GitError` unless status is in `ok`.
+        Raises `GitError` unless the exit status is in `ok`.
         """
         text = self.run(*arguments, stdin=stdin, env=env, ok=ok).stdout.decode(
             "utf-8", "surrogateescape"
@@ -72,11 +76,11 @@ class Git:
     def raw(
         self, *arguments: str, stdin: bytes | None = None, env: Mapping[str, str] | None = None
     ) -> bytes:
-        """Run and return stdout as bytes. Raises `GitError` on failure."""
+        """Run git and return stdout as bytes. Raises `GitError` on failure."""
         return self.run(*arguments, stdin=stdin, env=env).stdout
 
-    def works(self, *arguments: str, env: Mapping[str, str] | None = None) -> bool:
-        """Run and tell whether it succeeded."""
+    def succeeds(self, *arguments: str, env: Mapping[str, str] | None = None) -> bool:
+        """Run git and return whether it succeeded."""
         return self.run(*arguments, env=env, ok=range(256)).returncode == 0
 
     def run(
@@ -88,12 +92,12 @@ class Git:
     ) -> "subprocess.CompletedProcess[bytes]":
         """Run one git command, in a process group of its own so that Ctrl-C does not reach it.
 
-        Raises `GitError`, also when it takes longer than five minutes, and `UsageProblem` without
-        git.
+        Raises `GitError`, also when it takes longer than `TIMEOUT_S`, and `UsageProblem` if git is
+        not installed.
         """
         if not self.folder.is_dir():
-            raise GitError(arguments, 128, f"the folder {self.folder} is not there")
-        command = ["git", *_SAFE, *self._options, *arguments]
+            raise GitError(arguments, 128, f"the folder {self.folder} does not exist")
+        command = ["git", *_SAFE_OPTIONS, *self._options, *arguments]
         try:
             done = subprocess.run(  # noqa: TID251 - this is the home of git calls
                 command,
@@ -124,9 +128,12 @@ def _base_env() -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_TERMINAL_PROMPT": "0",
+        # `git status` refreshes the index and takes its lock for that, which a command of the
+        # person's at the same moment would fail on.
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_PAGER": "cat",
         "GIT_EDITOR": "true",
         "GIT_ASKPASS": "true",
+        # refs/replace/* would let one object stand for another under the same id.
         "GIT_NO_REPLACE_OBJECTS": "1",
     }

@@ -1,8 +1,8 @@
-"""The objects that a run stands on: all of them there, and there to stay.
+"""Make sure that every object a run needs is there, and stays.
 
-A partial clone has the files it lacks fetched, through the person's own repository, before work
-begins. The repository's packs and loose objects are linked into the store where the file system can
-do that, so that a history rewritten and pruned meanwhile takes nothing away from a run.
+In a partial clone the missing files of the base are fetched before work begins, through the
+person's own repository. The repository's packs and loose objects are hard-linked into the store
+where the file system allows it, so that history rewritten and pruned during a run costs it nothing.
 """
 
 import os
@@ -18,36 +18,37 @@ from pipeline.repo.store import Store
 from pipeline.repo.user import UserRepo
 
 _ROUNDS_MAX = 200
-_LINKED = (".pack", ".rev", ".idx")
-"""The index of a pack comes last: git takes a pack for there when it sees its index."""
+_PACK_ENDINGS = (".pack", ".rev", ".idx")
+"""In this order: git uses a pack as soon as it sees its `.idx`, so that comes last."""
 
 
-def secure(user: UserRepo, store: Store, base: str, run_id: str) -> None:
-    """Have all objects of the base there, and keep them.
+def ensure_objects(user: UserRepo, store: Store, base: str, run_id: str) -> None:
+    """Fetch what is missing of the base, and link all objects into the store.
 
-    Raises `UsageProblem` when they cannot be had, or cannot lie beside each other on this file
-    system.
+    Raises `UsageProblem` if an object cannot be fetched, or if two paths of the base cannot both
+    exist on this file system.
     """
-    if remote := _promisor(user):
+    if remote := _promisor_remote(user):
         _fetch_missing(user, remote, base, run_id)
-    keep(user.objects, store.folder / "objects")
+    link_objects(user.objects, store.folder / "objects")
     store.require(base)
-    if folds_case(store.folder / "tmp") and (same := twins(store.paths(base))):
+    if is_case_insensitive(store.folder / "tmp") and (pairs := case_collisions(store.paths(base))):
+        names = "; ".join(map(" and ".join, pairs[:5]))
         raise UsageProblem(
-            f"{base[:12]} has names that are one name on this file system: {'; '.join(map(' and '.join, same[:5]))}",
-            "Rename one of each in the repository, or keep the state folder on a file system that tells them apart: "
-            "PIPELINE_STATE_DIR=/path",
+            f"{base[:12]} has paths that are the same on this file system: {names}",
+            "Rename one of each pair in the repository, or put the state folder on a file system "
+            "that distinguishes case: PIPELINE_STATE_DIR=/path",
         )
 
 
-def folds_case(folder: Path) -> bool:
-    """Tell whether a file system takes `A` and `a` for one name."""
+def is_case_insensitive(folder: Path) -> bool:
+    """Return whether a file system treats `A` and `a` as the same name."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="Case") as made:
         return Path(made).with_name(Path(made).name.swapcase()).exists()
 
 
-def twins(paths: Iterable[str]) -> list[tuple[str, str]]:
-    """List the names that differ in nothing but their case."""
+def case_collisions(paths: Iterable[str]) -> list[tuple[str, str]]:
+    """List the pairs of paths that differ only in case."""
     seen: dict[str, str] = {}
     return [
         (seen[path.casefold()], path)
@@ -56,13 +57,14 @@ def twins(paths: Iterable[str]) -> list[tuple[str, str]]:
     ]
 
 
-def keep(source: Path, target: Path) -> None:
-    """Link packs and loose objects into another object folder.
+def link_objects(source: Path, target: Path) -> None:
+    """Hard-link packs and loose objects into another object folder.
 
-    Where links cannot be made, nothing is done.
+    Does nothing where links cannot be made (another file system, files of another user): git still
+    finds the objects through `objects/info/alternates`, for as long as nobody prunes them.
     """
     with suppress(OSError):
-        _link_all(source / "pack", target / "pack", _LINKED)
+        _link_all(source / "pack", target / "pack", _PACK_ENDINGS)
         for folder in os.scandir(source):
             if len(folder.name) == 2:
                 _link_all(Path(folder.path), target / folder.name, ("",))
@@ -70,27 +72,27 @@ def keep(source: Path, target: Path) -> None:
 
 def _link_all(source: Path, target: Path, endings: tuple[str, ...]) -> None:
     target.mkdir(exist_ok=True)
-    there = set(os.listdir(target))  # noqa: PTH208 - names alone are wanted, of thousands
-    names = [name for name in os.listdir(source) if name not in there]  # noqa: PTH208
+    known = set(os.listdir(target))  # noqa: PTH208 - only names, of thousands of files
+    names = [name for name in os.listdir(source) if name not in known]  # noqa: PTH208
     for ending in endings:
         for name in names:
+            # `tmp_*` are files that another git process is still writing.
             if name.endswith(ending) and not name.startswith("tmp_"):
                 with suppress(FileExistsError, FileNotFoundError):
                     os.link(source / name, target / name)
 
 
-def _promisor(user: UserRepo) -> str:
-    """Name the remote that owes a partial clone its objects; empty for a whole clone."""
-    found = user.git("config", "--get-regexp", r"^remote\..*\.promisor$", ok=(0, 1))
-    return (
-        found.partition(" ")[0].removeprefix("remote.").removesuffix(".promisor") if found else ""
-    )
+def _promisor_remote(user: UserRepo) -> str:
+    """Return the remote that a partial clone fetches objects from; empty for a full clone."""
+    setting = user.git("config", "--get-regexp", r"^remote\..*\.promisor$", ok=(0, 1))
+    return setting.partition(" ")[0].removeprefix("remote.").removesuffix(".promisor")
 
 
 def _fetch_missing(user: UserRepo, remote: str, base: str, run_id: str) -> None:
-    """Fetch what the base's tree lacks, all at once.
+    """Fetch the missing objects of the base's tree, all of one level in one request.
 
-    Trees first, in a clone that lacks those too.
+    A clone made with `--filter=tree:0` lacks trees too, and what is in a tree is only known once it
+    is there: hence the rounds.
     """
     options = (
         "--no-tags",
@@ -111,17 +113,20 @@ def _fetch_missing(user: UserRepo, remote: str, base: str, run_id: str) -> None:
         if not missing:
             return
         try:
+            # The options of git's own fetch of missing objects. `noop`: offered the commits that
+            # are here, the remote would leave out all of their objects, the missing ones too.
             user.git(
-                "-c", "fetch.negotiationAlgorithm=noop", "fetch", *options, "--filter=blob:none", "--stdin", remote,
+                *("-c", "fetch.negotiationAlgorithm=noop", "fetch", *options),
+                *("--filter=blob:none", "--stdin", remote),
                 stdin="\n".join(missing).encode(),
-            )  # fmt: skip
+            )
         except GitError as exc:
             raise UsageProblem(
-                f"this is a partial clone, and {len(missing)} files of {base[:12]} could not be fetched from {remote}: "
-                + excerpt(exc.stderr),
+                f"this is a partial clone, and {len(missing)} files of {base[:12]} "
+                f"could not be fetched from {remote}: {excerpt(exc.stderr)}",
                 f"Make {remote} reachable, then type: pipeline resume {run_id}",
             ) from exc
     raise UsageProblem(
-        f"this is a partial clone whose remote {remote} does not hand out its files",
-        "Clone it whole",
+        f"this is a partial clone, and its remote {remote} does not send the missing files",
+        "Make a full clone: git clone without --filter",
     )

@@ -1,4 +1,4 @@
-"""Our own walk of a work tree, because git can be told to overlook things.
+"""Find every change in a work tree by a walk of our own, because git can be made to miss some.
 
 `skip-worktree`, `info/exclude` and forged times hide changes from `git status`; a walk that
 compares kind, mode, size, times of change and inode does not miss them. Links are never followed.
@@ -13,10 +13,15 @@ from pathlib import Path
 
 import msgspec
 
-Print = tuple[int, int, int, int, int]
+Fingerprint = tuple[int, int, int, int, int]
+"""Mode, size in bytes, time of last write and of last change (both in ns), and inode.
+
+`st_ctime_ns` is the one time that a program cannot set back.
+"""
+
 _SIZE = 1
 _READABLE = 0o500
-_TICK_S = 0.001
+_POLL_INTERVAL_S = 0.001
 _KIND = 0o170000
 _FILES = frozenset({stat.S_IFREG, stat.S_IFLNK})
 
@@ -24,58 +29,65 @@ _FILES = frozenset({stat.S_IFREG, stat.S_IFLNK})
 class Scan(msgspec.Struct, frozen=True):
     """What a walk found.
 
-    A print of every file and link, the modes of folders, and what must never be there.
+    `files` has the fingerprint of every file and link, `folders` the mode of every folder.
+    `nested_repositories` and `special_files` (sockets, pipes, devices) may not be in a workspace.
     """
 
-    files: dict[str, Print]
-    nested: tuple[str, ...]
-    special: tuple[str, ...]
+    files: dict[str, Fingerprint]
+    nested_repositories: tuple[str, ...]
+    special_files: tuple[str, ...]
     folders: dict[str, int] = {}
 
     @property
     def size_bytes(self) -> int:
-        """Say how large all files are together."""
-        return sum(found[_SIZE] for found in self.files.values())
+        """The size of all files together."""
+        return sum(fingerprint[_SIZE] for fingerprint in self.files.values())
+
+
+EMPTY_SCAN = Scan({}, (), ())
 
 
 def scan(root: Path, *, without: Collection[str] = (), only: Iterable[str] | None = None) -> Scan:
     """Walk everything below `root` but its own `.git`; paths are relative, with `/`.
 
-    Nothing at or below the paths of `without` is looked at. With `only`, nothing else than what is
-    at and below these paths is, and a `.git` there is a folder like any other.
+    Whatever is at or below the paths of `without` is left out. With `only`, nothing but these paths
+    and what is below them is visited, and a `.git` there is a folder like any other.
     """
     walk = _Walk(os.fspath(root), frozenset(without), git=only is None)
     if only is None:
         walk.below([""])
     else:
         walk.below([path + "/" for path in only if walk.is_folder(path)])
-    return Scan(walk.files, tuple(sorted(walk.nested)), tuple(sorted(walk.special)), walk.folders)
+    return Scan(
+        walk.files,
+        tuple(sorted(walk.nested_repositories)),
+        tuple(sorted(walk.special_files)),
+        walk.folders,
+    )
 
 
 class _Walk:
-    """One walk, and what it has found so far."""
+    """A walk in progress, and what it has found so far."""
 
     def __init__(self, root: str, without: frozenset[str], *, git: bool) -> None:
         self.root = root
         self.without = without
         self.git = git
-        self.files: dict[str, Print] = {}
+        self.files: dict[str, Fingerprint] = {}
         self.folders: dict[str, int] = {}
-        self.nested: list[str] = []
-        self.special: list[str] = []
+        self.nested_repositories: list[str] = []
+        self.special_files: list[str] = []
 
     def below(self, waiting: list[str]) -> None:
-        """Look at everything below these folders, each with its `/` at the end.
-
-        The hot loop of every stage.
-        """
+        """Visit everything below these folders, each given with a `/` at its end."""
+        # Every stage spends its time here: strings instead of `Path`, locals instead of `self`.
         files, folders, without, git = self.files, self.folders, self.without, self.git
         while waiting:
             folder = waiting.pop()
-            if (
-                folders.get(folder[:-1], _READABLE) & _READABLE != _READABLE
-            ):  # an agent's doing; the mode stays seen
-                os.chmod(f"{self.root}/{folder}", 0o700)  # noqa: PTH101 - texts, for speed
+            # An agent may have made a folder unreadable. Its old mode is in `folders` already, so
+            # the change is still noticed.
+            if folders.get(folder[:-1], _READABLE) & _READABLE != _READABLE:
+                os.chmod(f"{self.root}/{folder}", 0o700)  # noqa: PTH101 - strings, for speed
             with os.scandir(f"{self.root}/{folder}") as entries:
                 for entry in entries:
                     path = folder + entry.name
@@ -83,7 +95,7 @@ class _Walk:
                         continue
                     if git and entry.name == ".git":
                         if folder:
-                            self.nested.append(path)
+                            self.nested_repositories.append(path)
                         continue
                     info = entry.stat(follow_symlinks=False)
                     kind = info.st_mode & _KIND
@@ -99,10 +111,10 @@ class _Walk:
                         folders[path] = info.st_mode
                         waiting.append(path + "/")
                     else:
-                        self.special.append(path)
+                        self.special_files.append(path)
 
     def is_folder(self, path: str) -> bool:
-        """Look at one path itself; tell whether there is more below it."""
+        """Visit one path itself; return whether it is a folder, with more below it."""
         try:
             info = os.lstat(f"{self.root}/{path}")
         except (FileNotFoundError, NotADirectoryError):
@@ -119,28 +131,29 @@ class _Walk:
         elif kind == stat.S_IFDIR:
             self.folders[path] = info.st_mode
         else:
-            self.special.append(path)
+            self.special_files.append(path)
         return kind == stat.S_IFDIR
 
 
-def settle(beside: Path) -> None:
-    """Wait until a change made from now on gets another time than everything that was there when this was called.
+def wait_for_clock_tick(beside: Path) -> None:
+    """Wait until the file system's clock has moved, so that later changes get a later time.
 
-    A file system tells times in steps, of a few milliseconds as a rule: what is changed within the step of
-    its checkout, and keeps its size, would look untouched. Most newer kernels give each change that follows a
-    look at the file a time of its own; there this costs nothing. `beside` is a folder of the same file system.
+    File systems count time in steps, usually of a few milliseconds: a file that is changed within
+    the same step as its checkout, and keeps its size, would look untouched. Since Linux 6.13 most
+    file systems give a change a time of its own once somebody has looked at the last one; there
+    this returns at once. `beside` is a folder on the same file system.
     """
     with tempfile.TemporaryFile(dir=beside, buffering=0) as probe:
         probe.write(b".")
-        first = os.fstat(probe.fileno()).st_ctime_ns
+        first_ns = os.fstat(probe.fileno()).st_ctime_ns
         while True:
             probe.write(b".")
-            if os.fstat(probe.fileno()).st_ctime_ns != first:
+            if os.fstat(probe.fileno()).st_ctime_ns != first_ns:
                 return
-            time.sleep(_TICK_S)  # noqa: TID251 - nothing signals that the clock of a file system has moved
+            time.sleep(_POLL_INTERVAL_S)  # noqa: TID251 - no event for it
 
 
-def differing(before: Scan, after: Scan) -> list[str]:
+def changed_paths(before: Scan, after: Scan) -> list[str]:
     """List the paths that were added, removed or touched between two walks."""
     if before.files == after.files:
         return []
@@ -148,10 +161,10 @@ def differing(before: Scan, after: Scan) -> list[str]:
     return sorted(changed + [path for path in before.files if path not in after.files])
 
 
-def packed(value: msgspec.Struct) -> bytes | None:
-    """Write what a walk found for the next process; None when it holds a name that is no text.
+def try_encode(value: msgspec.Struct) -> bytes | None:
+    """Encode the result of a walk for the next process; None if a file name is not valid text.
 
-    Then it is not kept, and found out anew: slower, and as right.
+    Then nothing is stored and the next process walks again: slower, and just as correct.
     """
     try:
         return msgspec.msgpack.encode(value)

@@ -1,7 +1,8 @@
-"""The trusted store: one bare repository for each of the user's, where all refs of runs live.
+"""The trusted store: a bare repository beside each of the user's, with the refs of all runs.
 
-It borrows objects from the user's repository by alternates and has a configuration of our own, so
-nothing that an agent or the repository plants (filters, hooks, textconv) runs when we commit.
+It reads the objects of the user's repository through `objects/info/alternates` and has its own
+configuration, so that nothing an agent or the repository plants (filters, hooks, textconv) runs
+when the engine commits.
 """
 
 import hashlib
@@ -23,6 +24,8 @@ from pipeline.repo.git import Git, GitError
 NO_COMMIT = "0" * 40
 FILE_MAX_BYTES = 50_000_000
 
+# No automatic gc: the trees and blobs of a stage have no ref until its commit is made, and could be
+# pruned until then.
 _CONFIG = """\
 [core]
 \trepositoryformatversion = 0
@@ -34,7 +37,9 @@ _CONFIG = """\
 \tauto = false
 """
 
-LITTER = """\
+# `info/exclude` of the store and of every workspace: what tools leave behind is never committed,
+# even where the repository's own .gitignore does not mention it.
+IGNORED_LEFTOVERS = """\
 __pycache__/
 *.py[cod]
 .pytest_cache/
@@ -49,9 +54,9 @@ node_modules/
 
 
 class TreeChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One path that differs between two trees: `status` is A, M, D or T.
+    """One path that differs between two trees; `status` is A, M, D or T (changed type).
 
-    `mode` and `blob` are the new side's.
+    `mode` and `blob` are those of the new tree.
     """
 
     path: str
@@ -69,14 +74,14 @@ class PinnedBase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def repo_id(common_dir: Path) -> str:
-    """Name a repository in the state folder: readable, and unique for its path."""
+    """Return a repository's name in the state folder: readable, and unique for its path."""
     name = common_dir.parent.name if common_dir.name == ".git" else common_dir.name
     digest = hashlib.sha256(os.fsencode(common_dir)).hexdigest()[:12]
     return f"{name[:40]}-{digest}"
 
 
 class Store:
-    """The bare repository; safe to use from several threads and processes."""
+    """The bare repository. Safe to use from several threads and processes."""
 
     def __init__(
         self,
@@ -87,45 +92,46 @@ class Store:
         filters: Callable[[], Mapping[str, str]] = dict,
         file_max_bytes: int = FILE_MAX_BYTES,
     ) -> None:
-        """Open the store in `folder`, making it if need be; objects are borrowed from `borrowed`.
+        """Open the store in `folder`, or create it; `borrowed` is the user's object folder.
 
-        `filters` looks up the person's `filter.*` configuration when it is wanted; no file larger
-        than `file_max_bytes` is taken from an agent.
+        `filters` reads the person's `filter.*` configuration when it is needed. An agent may add no
+        file larger than `file_max_bytes`.
         """
         self.folder = folder
         self.object_format = object_format
         self.filters = filters
         self.file_max_bytes = file_max_bytes
-        self._make(borrowed)
+        self._create(borrowed)
         self.git = Git(folder, env={"GIT_DIR": str(folder)})
         self._grafts: dict[tuple[str, str, tuple[str, ...]], str] = {}
 
-    def _make(self, borrowed: Path) -> None:
+    def _create(self, borrowed: Path) -> None:
         for name in ("objects/info", "objects/pack", "refs/heads", "info", "tmp"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         wanted = {
             "config": _CONFIG + self.format_section(),
             "objects/info/alternates": f"{borrowed}\n",
-            "info/exclude": LITTER,
+            "info/exclude": IGNORED_LEFTOVERS,
             "HEAD": "ref: refs/heads/none\n",
         }
         for name, text in wanted.items():
             path = self.folder / name
             if not path.exists() or path.read_text() != text:
                 atomic.write_text(path, text)
-        self._make_shallow(borrowed.parent / "shallow")
+        self._copy_shallow(borrowed.parent / "shallow")
 
     def format_section(self) -> str:
-        """Return what a configuration says for repositories with another hash than SHA-1.
+        """Return the part of a configuration for another hash than SHA-1; it goes at the end.
 
-        It stands after the rest.
+        Git reads extensions only from format version 1 on, so it repeats that setting.
         """
         if self.object_format == "sha1":
             return ""
-        return f"[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = {self.object_format}\n"
+        version = "[core]\n\trepositoryformatversion = 1\n"
+        return f"{version}[extensions]\n\tobjectFormat = {self.object_format}\n"
 
-    def _make_shallow(self, theirs: Path) -> None:
-        """Let history end where the user's does: in a shallow clone the parents are not there."""
+    def _copy_shallow(self, theirs: Path) -> None:
+        """End history where the user's ends: in a shallow clone the parents do not exist."""
         ours = self.folder / "shallow"
         if theirs.exists() and (not ours.exists() or ours.read_bytes() != theirs.read_bytes()):
             atomic.write_bytes(ours, theirs.read_bytes())
@@ -133,22 +139,23 @@ class Store:
             ours.unlink()
 
     def has(self, commit: str) -> bool:
-        """Tell whether an object is there, in the store or in what it borrows."""
-        return self.git.works("cat-file", "-e", commit)
+        """Return whether an object exists, in the store or in the user's repository."""
+        return self.git.succeeds("cat-file", "-e", commit)
 
     def tree_of(self, commit: str) -> str:
         """Return the tree hash of a commit."""
         return self.git("rev-parse", f"{commit}^{{tree}}")
 
     def ref(self, name: str) -> str:
-        """Return the commit a ref points to, or an empty text."""
+        """Return the commit that a ref points to; empty if there is no such ref."""
         return self.git("rev-parse", "--verify", "--quiet", name, ok=(0, 1))
 
     def set_ref(self, name: str, new: str, old: str) -> None:
-        """Move a ref by compare-and-swap; being there already counts as done.
+        """Move a ref from `old` to `new` by compare-and-swap; already being at `new` is fine.
 
-        Raises `GitError` when beaten.
+        Raises `GitError` if somebody else has moved it.
         """
+        # "Must not exist yet" is a null id of the right length: 40 digits, or 64 with SHA-256.
         old = "0" * len(new) if old == NO_COMMIT else old
         try:
             self.git("update-ref", name, new, old)
@@ -162,7 +169,7 @@ class Store:
         return dict(line.split(" ", 1) for line in lines)
 
     def delete_ref(self, name: str) -> None:
-        """Delete a ref; one that is not there is fine."""
+        """Delete a ref; does nothing if there is none."""
         self.git("update-ref", "-d", name)
 
     def commit(
@@ -176,9 +183,9 @@ class Store:
         other_parent: str = "",
         signer: Git | None = None,
     ) -> str:
-        """Make a commit whose hash depends on these arguments alone, so that a replay makes the same one.
+        """Make a commit whose id depends on these arguments alone: a replay makes the same one.
 
-        With `signer`, the person's git, it is signed with their key, and is another one each time.
+        With `signer`, the person's git, it is signed with their key, and has a new id each time.
         """
         name, _, mail = author.rpartition(" <")
         stamp = f"@{int(at.timestamp())} +0000"
@@ -214,17 +221,17 @@ class Store:
         return changes
 
     def patch(self, old: str, new: str, *, as_text: bool = False) -> bytes:
-        """Return the change between two trees as a binary patch.
+        """Return the change between two trees as a patch that `git apply` takes.
 
-        `as_text` with all bytes as they are, to search.
+        With `as_text` binary files appear with their bytes as they are, to be searched.
         """
-        how = "--text" if as_text else "--binary"
+        form = "--text" if as_text else "--binary"
         return self.git.raw(
-            "diff-tree", "-r", "-p", how, "--no-ext-diff", "--no-textconv", old, new
+            "diff-tree", "-r", "-p", form, "--no-ext-diff", "--no-textconv", old, new
         )
 
     def read(self, tree: str, path: str) -> bytes | None:
-        """Return a file of a tree, or None when it has none of that name."""
+        """Return the content of a file in a tree; None if there is no such file."""
         try:
             return self.git.raw("cat-file", "blob", f"{tree}:{path}")
         except GitError:
@@ -239,30 +246,30 @@ class Store:
         ]
 
     def graft(self, onto: str, source: str, patterns: Sequence[str]) -> str:
-        """Return the tree `onto` with every path that matches `patterns` as it is in the tree `source`."""
+        """Return the tree `onto` with the paths that match `patterns` taken from `source`."""
         key = (onto, source, tuple(patterns))
         if key not in self._grafts:
             self._grafts[key] = self._graft(onto, source, patterns)
         return self._grafts[key]
 
     def graft_paths(self, onto: str, source: str, paths: AbstractSet[str]) -> str:
-        """Return the tree `onto` with exactly these paths as they are in the tree `source`."""
-        return self._put(
+        """Return the tree `onto` with exactly these paths taken from the tree `source`."""
+        return self._apply(
             onto, [change for change in self.diff(onto, source) if change.path in paths]
         )
 
     def only(self, tree: str, patterns: Sequence[str]) -> str:
-        """Return a tree without the paths that match none of the patterns."""
+        """Return a tree with only the paths that match one of the patterns."""
         return self.graft(self.git("mktree", stdin=b""), tree, patterns)
 
     def with_file(self, tree: str, path: str, data: bytes) -> str:
-        """Return a tree in which one file that it has holds other bytes."""
+        """Return a tree in which one of its files has this content."""
         blob = self.git("hash-object", "-w", "--stdin", stdin=data)
         mode = self.git("ls-tree", tree, "--", path).partition(" ")[0]
-        return self._put(tree, [TreeChange(path=path, status="M", mode=mode, blob=blob)])
+        return self._apply(tree, [TreeChange(path=path, status="M", mode=mode, blob=blob)])
 
     def _graft(self, onto: str, source: str, patterns: Sequence[str]) -> str:
-        return self._put(
+        return self._apply(
             onto,
             [
                 change
@@ -271,9 +278,10 @@ class Store:
             ],
         )
 
-    def _put(self, onto: str, changes: list[TreeChange]) -> str:
+    def _apply(self, onto: str, changes: list[TreeChange]) -> str:
         if not changes:
             return onto
+        # Deletions first: git refuses a file in the place of a folder that still has entries.
         changes.sort(key=lambda change: change.status != "D")
         lines = (f"{change.mode} {change.blob}\t{change.path}\0" for change in changes)
         with self.private_index() as env:
@@ -284,14 +292,16 @@ class Store:
 
     @contextmanager
     def private_index(self) -> Iterator[Mapping[str, str]]:
-        """Lend an index file that nobody else sees, as an environment for git calls."""
+        """Make a temporary index file; yields the environment for git calls that use it."""
         with tempfile.TemporaryDirectory(dir=self.folder / "tmp") as folder:
             yield {"GIT_INDEX_FILE": str(Path(folder) / "index")}
 
     def require(self, commit: str) -> None:
-        """Raise `UsageProblem` when the user's repository has lost an object that a run stands on."""
+        """Raise `UsageProblem` if the user's repository has lost a commit that a run needs."""
         if not self.has(f"{commit}^{{tree}}"):
             raise UsageProblem(
-                f"the commit {commit[:12]} is no longer in the repository (pruned, or its folder moved)",
-                f"Bring it back (git fetch origin {commit}; or from another clone), then type the same command again",
+                f"the commit {commit[:12]} is no longer in the repository "
+                "(pruned, or the folder was moved)",
+                f"Fetch it again (git fetch origin {commit}, or from another clone), "
+                "then run the same command again",
             )

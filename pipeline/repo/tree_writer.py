@@ -1,7 +1,7 @@
-"""Turning what an agent left in a folder into a git tree, path by path, running nothing that it planted.
+"""Turn what an agent left in a folder into a git tree, path by path, running nothing it planted.
 
-Paths go into an index of ours by plumbing alone: `git add` and `git status` on the folder would run the
-filters and hooks that an agent can write there.
+Paths go into an index of our own with plumbing commands only: `git add` or `git status` on the
+folder would run filters and hooks that an agent can put there.
 """
 
 import shutil
@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.core.excerpt import excerpt
 from pipeline.core.violations import Violation, ViolationKind
 from pipeline.repo import filters
-from pipeline.repo.filters import Filtered
+from pipeline.repo.filters import FilterAttributes
 from pipeline.repo.git import Git, GitError
 from pipeline.repo.scan import Scan
 from pipeline.repo.store import Store
@@ -21,10 +21,10 @@ EMPTY_CONFIG = "[gc]\n\tauto = 0\n[core]\n\trepositoryformatversion = 0\n\tbare 
 
 
 class TreeWriter:
-    """Writes trees from one folder, on top of the index that lies beside it."""
+    """Writes trees from one folder, starting from the index beside it."""
 
     def __init__(self, folder: Path, store: Store, git: Git, index: Path) -> None:
-        """`git` has the store for git directory, `folder` for work tree and `index` for index."""
+        """`git` uses the store as git directory, `folder` as work tree and `index` as index."""
         self._folder = folder
         self._store = store
         self._git = git
@@ -38,51 +38,58 @@ class TreeWriter:
         tracked: Collection[str],
         hidden: Collection[str],
     ) -> tuple[str, list[Violation]]:
-        """Write a tree with the touched paths as they are now; return it with what was left out of it.
+        """Write a tree with the touched paths as they are now; return it and what was left out.
 
         `tracked` are the paths that were checked out, `hidden` those of the index that were not.
         """
         with self._store.private_index() as env:
-            # copied with its time: git takes files younger than the index for unsure, and looks again
+            # Copied with its times: git reads a file again if it is not older than the index, so a
+            # younger copy would miss a change of the same size in the second of the checkout.
             shutil.copy2(self._index, env["GIT_INDEX_FILE"])
             new = [path for path in touched if path not in tracked and path not in hidden]
             ignored = self._ignored(new)
-            taken = [path for path in touched if path not in ignored]
-            odd = [path for path in taken if path not in tracked and not is_plain_name(path)]
-            violations = [Violation(kind=ViolationKind.UNPRINTABLE_NAME, path=path) for path in odd]
-            taken = [path for path in taken if path not in odd]
-            filtered = self._filtered([path for path in taken if path in now.files], tracked)
-            unfiltered = [path for path in taken if path not in filtered]
-            huge = [path for path in unfiltered if self._is_huge(path, now)]
+            accepted = [path for path in touched if path not in ignored]
+            unprintable = [
+                path for path in accepted if path not in tracked and not is_plain_name(path)
+            ]
+            violations = [
+                Violation(kind=ViolationKind.UNPRINTABLE_NAME, path=path) for path in unprintable
+            ]
+            accepted = [path for path in accepted if path not in unprintable]
+            filtered = self._filtered([path for path in accepted if path in now.files], tracked)
+            unfiltered = [path for path in accepted if path not in filtered]
+            huge = [path for path in unfiltered if self._is_too_large(path, now)]
             violations += [self._too_large(path, now) for path in sorted(huge)]
             self._add([path for path in unfiltered if path not in huge], now, hidden, env)
-            for path, how in filtered.items():
-                violations += self._clean(path, how, now, env)
+            for path, attributes in filtered.items():
+                violations += self._clean(path, attributes, now, env)
             return self._git("write-tree", env=env), violations
 
     def _add(
         self, paths: Sequence[str], now: Scan, hidden: Collection[str], env: Mapping[str, str]
     ) -> None:
-        """Put files into the index as they are; take out those that are gone."""
-        again = [path for path in paths if path in hidden]
-        # --force-remove, not --remove: the path may lie behind a link now, and then git would not look
+        """Put files into the index as they are; remove those that are gone."""
+        # An entry with the skip-worktree bit would be left as it is.
+        unhidden = [path for path in paths if path in hidden]
+        # --force-remove, not --remove: if an agent put a link in place of a folder above the path,
+        # --remove finds a file behind the link and keeps the entry.
         gone = [path for path in paths if path not in now.files]
-        there = [path for path in paths if path in now.files]
+        present = [path for path in paths if path in now.files]
         for options, group in (
-            (["--no-skip-worktree"], again),
+            (["--no-skip-worktree"], unhidden),
             (["--force-remove"], gone),
-            (["--add", "--replace"], there),
+            (["--add", "--replace"], present),
         ):
             if group:
-                stdin = as_lines(group)
+                stdin = nul_separated(group)
                 self._git("update-index", "-z", *options, "--stdin", stdin=stdin, env=env)
 
-    def _is_huge(self, path: str, now: Scan) -> bool:
+    def _is_too_large(self, path: str, now: Scan) -> bool:
         too_big = path in now.files and now.files[path][1] > self._store.file_max_bytes
-        return too_big and not self._is_as_it_was(path, now)
+        return too_big and not self._is_unchanged(path, now)
 
-    def _is_as_it_was(self, path: str, now: Scan) -> bool:
-        """Return whether a file has the very bytes and mode that the stage was given."""
+    def _is_unchanged(self, path: str, now: Scan) -> bool:
+        """Return whether a file has the same bytes and mode as when the stage began."""
         raw = self._git("hash-object", "--no-filters", "--", str(self._folder / path))
         entry = self._git("ls-files", "-s", "-z", "--", f":(top,literal){path}")
         return entry.split("\t")[0].split(" ")[:2] == [_mode(path, now), raw]
@@ -90,32 +97,35 @@ class TreeWriter:
     def _too_large(self, path: str, now: Scan) -> Violation:
         size_mb, limit_mb = now.files[path][1] / 1e6, self._store.file_max_bytes / 1e6
         detail = (
-            f"{size_mb:.1f} MB, and a file may have {limit_mb:g} MB "
-            "(AGENT_MAX_FILE_MB; or keep such files in Git LFS)"
+            f"{size_mb:.1f} MB, and the limit for a file is {limit_mb:g} MB "
+            "(raise AGENT_MAX_FILE_MB, or keep such files in Git LFS)"
         )
         return Violation(kind=ViolationKind.TOO_LARGE, path=path, detail=detail)
 
-    def _filtered(self, paths: list[str], tracked: Collection[str]) -> dict[str, Filtered]:
-        """Return the files whose content goes through a filter, by the attributes the stage was given."""
+    def _filtered(self, paths: list[str], tracked: Collection[str]) -> dict[str, FilterAttributes]:
+        """Return the files that have a filter in the tree that the stage began with."""
         if not paths or not any(path.endswith(".gitattributes") for path in tracked):
             return {}
-        by_path = filters.filtered(self._git, {"GIT_INDEX_FILE": str(self._index)}, paths)
+        by_path = filters.filter_attributes(self._git, {"GIT_INDEX_FILE": str(self._index)}, paths)
         return {
-            path: how for path, how in by_path.items() if not (self._folder / path).is_symlink()
+            path: attributes
+            for path, attributes in by_path.items()
+            if not (self._folder / path).is_symlink()
         }
 
     def _clean(
-        self, path: str, how: Filtered, now: Scan, env: Mapping[str, str]
+        self, path: str, attributes: FilterAttributes, now: Scan, env: Mapping[str, str]
     ) -> list[Violation]:
-        """Put one filtered file into the index as its filter stores it, if it was changed."""
-        if self._is_as_it_was(path, now):
+        """Put a filtered file into the index as its filter cleans it, if it was changed."""
+        if self._is_unchanged(path, now):
             return []
         try:
             data = (self._folder / path).read_bytes()
             config = EMPTY_CONFIG + self._store.format_section()
-            blob = filters.clean(self._store.folder, config, self._store.filters(), path, data, how)
+            settings = self._store.filters()
+            blob = filters.clean(self._store.folder, config, settings, path, data, attributes)
         except GitError as exc:
-            detail = f"{how.filter}: {excerpt(exc.stderr)}"
+            detail = f"{attributes.filter}: {excerpt(exc.stderr)}"
             return [Violation(kind=ViolationKind.FILTER_FAILED, path=path, detail=detail)]
         stdin = f"{_mode(path, now)} {blob}\t{path}\0".encode("utf-8", "surrogateescape")
         options = ("-z", "--add", "--replace", "--index-info")
@@ -125,18 +135,19 @@ class TreeWriter:
     def _ignored(self, paths: list[str]) -> set[str]:
         if not paths:
             return set()
+        # --no-index: without it tracked paths never count as ignored.
         options = ("-z", "--no-index", "--stdin")
-        listed = self._git("check-ignore", *options, stdin=as_lines(paths), ok=(0, 1))
+        listed = self._git("check-ignore", *options, stdin=nul_separated(paths), ok=(0, 1))
         return set(listed.split("\0"))
 
 
-def as_lines(paths: Iterable[str]) -> bytes:
-    """Write paths as git reads them with `-z`."""
+def nul_separated(paths: Iterable[str]) -> bytes:
+    """Join paths the way git reads them with `-z`."""
     return "\0".join(paths).encode("utf-8", "surrogateescape")
 
 
 def is_plain_name(path: str) -> bool:
-    """Return whether a name is text that can be printed; an agent's new file must have such a one."""
+    """Return whether a path is printable text, which every new file of an agent must have."""
     try:
         path.encode()
     except UnicodeEncodeError:

@@ -1,10 +1,10 @@
 """A workspace: a folder an agent works in, checked out from the store, and never trusted.
 
-Its `.git` is made by hand before every stage, and only one that nobody touched is used again:
-agents see a correct log and status, have no remote, and what they plant there dies. We never run
-git with it: our own index lies beside the folder, and our git directory is the store. What the last
-walk saw is kept beside it too, so that another process, or the next run, goes on with the folder
-and touches only what differs.
+Its `.git` is made by hand before a stage, and used again only if nobody touched it: agents see a
+correct log and status, have no remote, and whatever they plant there is deleted. The engine never
+runs git with it: its own index is beside the folder, and its git directory is the store. The scan
+of the last walk is stored there too, so that another process, or the next run, can go on with the
+folder and touch only what differs.
 """
 
 import os
@@ -21,32 +21,40 @@ from pipeline.files import atomic
 from pipeline.files.trees import remove
 from pipeline.language import globs
 from pipeline.repo.git import Git
-from pipeline.repo.links import IncludedFiles, Linked, Linker, SetUp, parents
-from pipeline.repo.scan import Scan, differing, packed, scan, settle
+from pipeline.repo.links import IncludedFiles, Linked, Linker, SetUp, folders_above
+from pipeline.repo.scan import (
+    EMPTY_SCAN,
+    Scan,
+    changed_paths,
+    scan,
+    try_encode,
+    wait_for_clock_tick,
+)
 from pipeline.repo.sparse import Sparse
-from pipeline.repo.store import LITTER, Store, TreeChange
+from pipeline.repo.store import IGNORED_LEFTOVERS, Store, TreeChange
 from pipeline.repo.tree_writer import EMPTY_CONFIG, TreeWriter, is_plain_name
 
-PROTECTED = (
-    ".gitmodules", "**/.gitattributes", ".github/**", ".gitlab-ci.yml", ".husky/**", ".pre-commit-config.yaml",
-    ".claude/**", ".mcp.json", ".codex/**", ".cursor/**", ".vscode/**", ".idea/**", "**/.envrc",
-    "agents/flow.yaml", "agent_prompts/**", ".triggers/**", ".locks/**", "docs/status/**", "docs/plans/runs/**",
+PROTECTED_PATHS = (
+    ".gitmodules", "**/.gitattributes", ".github/**", ".gitlab-ci.yml", ".husky/**",
+    ".pre-commit-config.yaml", ".claude/**", ".mcp.json", ".codex/**", ".cursor/**", ".vscode/**",
+    ".idea/**", "**/.envrc", "agents/flow.yaml", "agent_prompts/**", ".triggers/**", ".locks/**",
+    "docs/status/**", "docs/plans/runs/**",
 )  # fmt: skip
-"""Paths that no stage may write, whatever its globs say: they run code or steer us."""
+"""Paths that no stage may write, whatever its globs say: they run code or control the engine."""
 
-_SPECIAL = re.compile(r"([\\*?\[!# ])")
+_GITIGNORE_SPECIAL = re.compile(r"([\\*?\[!# ])")
 
 
 class Harvest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stage did to its workspace, as a tree, and what of it was not allowed."""
+    """What a stage did to its workspace, as a tree, and which changes were not allowed."""
 
     tree: str
     changes: tuple[TreeChange, ...]
     violations: tuple[Violation, ...]
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the folder, as it was when nobody worked in it."""
+class _SavedState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about the folder, from when nobody was working in it; saved in a file."""
 
     tree: str
     sparse: tuple[str, ...]
@@ -70,8 +78,9 @@ class Workspace:
     ) -> None:
         """Nothing is made before `prepare`.
 
-        `set_up` gives what a tree needs besides its files, and may block; `setup_digest` names it without
-        making it. `port_base` is the first port that commands in it may use, 0 for none.
+        `set_up` returns what a tree needs besides its files, and may block; `setup_digest` returns
+        its digest without making it. `port_base` is the first port that commands in the workspace
+        may use, or 0.
         """
         self.folder = folder
         self.store = store
@@ -81,12 +90,12 @@ class Workspace:
         self.setup_digest = setup_digest
         self._set_up = set_up
         self._index = folder.with_name(folder.name + ".index")
-        self._kept = folder.with_name(folder.name + ".seen")
+        self._state_file = folder.with_name(folder.name + ".seen")
         self._linker = Linker(folder, included)
         self._sparse = Sparse(folder.with_name(folder.name + ".git"), store.folder, sparse)
         self._seen: Scan | None = None
-        self._git_of: tuple[str, ...] = ()
-        self._git_seen = Scan({}, (), ())
+        self._git_made_for: tuple[str, ...] = ()
+        self._git_scan = EMPTY_SCAN
         env = {
             "GIT_DIR": str(self._sparse.git_dir),
             "GIT_WORK_TREE": str(folder),
@@ -100,13 +109,13 @@ class Workspace:
         tree: str,
         *,
         with_git: bool = True,
-        whole: str = "",
+        setup_tree: str = "",
         reads: tuple[str, ...] | None = None,
     ) -> None:
-        """Bring the folder to exactly this tree, whatever was left in it, with a fresh `.git` at `commit`.
+        """Make the folder exactly this tree, whatever was left in it, with a `.git` at `commit`.
 
-        Then lend it what set-up made, of the tree `whole` if this one is only a part, and of the files that a person
-        named those that match `reads`. Raises what `set_up` raises.
+        Then add the products of set-up (those of `setup_tree`, if `tree` is only a part of it) and
+        the files of `.worktreeinclude` that match `reads`. Raises what `set_up` raises.
         """
         if self.folder.is_symlink() or not self.folder.is_dir():
             remove(self.folder)
@@ -115,103 +124,111 @@ class Workspace:
         if not (with_git and self._has_git(commit, tree)):
             self._drop_git()
         self._linker.reads = reads
-        needed = self._set_up(whole or tree) if self._set_up is not None else None
+        needed = self._set_up(setup_tree or tree) if self._set_up is not None else None
         if self._seen is None:
-            self._recall()
+            self._load_state()
         try:
-            now = scan(self.folder, without=self._linker.tops)
-        except OSError:  # a path longer than the system takes: nothing of it can be looked at
-            self._seen, now = None, Scan({}, (), ())
+            now = scan(self.folder, without=self._linker.top_paths)
+        except OSError:  # a path is longer than the system allows, so it cannot be visited
+            self._seen, now = None, EMPTY_SCAN
         stale = self._seen is None or self.tree != tree or now != self._seen
         if stale or self._linker.is_stale(needed):
             self._drop_git()
-            self._kept.unlink(missing_ok=True)
-            stale = self._linker.drop(needed) or stale
+            # Removed first: interrupted below, the folder no longer is what the file says.
+            self._state_file.unlink(missing_ok=True)
+            stale = self._linker.remove_unneeded(needed) or stale
             seen = self._restore(tree, now) if stale else now
             self._linker.link(needed, seen)
-            if not parents(self._linker.tops) <= seen.folders.keys():
-                seen = scan(self.folder, without=self._linker.tops)
-            settle(self.folder.parent)
-            self._remember(tree, seen)
-        if with_git and not self._git_of:
+            if not folders_above(self._linker.top_paths) <= seen.folders.keys():
+                seen = scan(self.folder, without=self._linker.top_paths)
+            # Only now an agent may write: its changes get a later time than everything in `seen`.
+            wait_for_clock_tick(self.folder.parent)
+            self._save_state(tree, seen)
+        if with_git and not self._git_made_for:
             self._make_git(commit)
-            self._git_of, self._git_seen = (commit, tree), scan(self.folder, only=[".git"])
-            settle(self.folder.parent)
+            self._git_made_for, self._git_scan = (commit, tree), scan(self.folder, only=[".git"])
+            wait_for_clock_tick(self.folder.parent)
 
     def _has_git(self, commit: str, tree: str) -> bool:
-        """Tell whether the `.git` of the last stage is the right one, and nobody touched anything in it."""
-        return self._git_of == (commit, tree) and scan(self.folder, only=[".git"]) == self._git_seen
+        """Return whether the `.git` of the last stage fits, and nobody touched anything in it."""
+        return (
+            self._git_made_for == (commit, tree)
+            and scan(self.folder, only=[".git"]) == self._git_scan
+        )
 
     def _drop_git(self) -> None:
         remove(self.folder / ".git")
-        self._git_of = ()
+        self._git_made_for = ()
 
-    def _recall(self) -> None:
-        """Take up what an earlier process saw of the folder."""
+    def _load_state(self) -> None:
+        """Load what an earlier process recorded about the folder."""
         try:
-            kept = msgspec.msgpack.decode(self._kept.read_bytes(), type=_Kept)
+            saved = msgspec.msgpack.decode(self._state_file.read_bytes(), type=_SavedState)
         except (OSError, msgspec.DecodeError):
             return
-        if kept.sparse == self._sparse.folders and self._index.exists():
-            self._linker.linked = kept.linked
-            self._take(kept.tree, kept.seen)
+        if saved.sparse == self._sparse.folders and self._index.exists():
+            self._linker.linked = saved.linked
+            self._set_state(saved.tree, saved.seen)
 
-    def _remember(self, tree: str, seen: Scan) -> None:
-        self._take(tree, seen)
-        kept = _Kept(tree=tree, sparse=self._sparse.folders, seen=seen, linked=self._linker.linked)
-        if (data := packed(kept) or packed(self._bare())) is not None:
-            atomic.write_bytes(self._kept, data, durable=False)
+    def _save_state(self, tree: str, seen: Scan) -> None:
+        self._set_state(tree, seen)
+        saved = _SavedState(
+            tree=tree, sparse=self._sparse.folders, seen=seen, linked=self._linker.linked
+        )
+        if (data := try_encode(saved) or try_encode(self._state_without_names())) is not None:
+            atomic.write_bytes(self._state_file, data, durable=False)
 
-    def _bare(self) -> _Kept:
-        """Say only what is lent, where a name in the folder is no text.
+    def _state_without_names(self) -> _SavedState:
+        """Return a state with the linked paths alone, if a file name in the folder is not text.
 
-        What it looked like is found out anew then.
+        The next process scans the folder again then.
         """
-        lent = msgspec.structs.replace(self._linker.linked, files=Scan({}, (), ()))
-        return _Kept(tree="", sparse=self._sparse.folders, seen=Scan({}, (), ()), linked=lent)
+        linked = msgspec.structs.replace(self._linker.linked, files=EMPTY_SCAN)
+        return _SavedState(tree="", sparse=self._sparse.folders, seen=EMPTY_SCAN, linked=linked)
 
-    def _take(self, tree: str, seen: Scan) -> None:
+    def _set_state(self, tree: str, seen: Scan) -> None:
         self.tree, self._seen = tree, seen
         self.size_bytes = seen.size_bytes + self._linker.linked.files.size_bytes
 
     def _restore(self, tree: str, now: Scan) -> Scan:
-        """Take away everything that the last tree did not have like this, and let git write what is missing.
+        """Remove everything that differs from the last tree, and have git write what is missing.
 
-        Returns what is there then. A tree has no empty folders.
+        Returns a scan of the result. Empty folders are removed, because a tree has none.
         """
         seen = self._seen
+        # A git process that was killed leaves its lock behind, and the next one would fail on it.
+        # Nobody else uses this index: the workspace is leased.
         self._index.with_name(self._index.name + ".lock").unlink(missing_ok=True)
         if seen is None:
             self._index.unlink(missing_ok=True)
-            self._linker.forget()
+            self._linker.reset()
             for child in self.folder.iterdir():
                 remove(child)
         else:
-            self._clear(seen, now)
+            self._remove_differing(seen, now)
         self._sparse.write()
         self._git("read-tree", "--reset", "-u", tree)
-        if tops := self._linker.tops:
-            tracked = self._git("ls-files", "-z", "--", *(f":(literal){top}" for top in tops))
-            if tracked and self._linker.give_back(tracked.split("\0")):
+        if top_paths := self._linker.top_paths:
+            tracked = self._git("ls-files", "-z", "--", *(f":(literal){top}" for top in top_paths))
+            if tracked and self._linker.remove_tracked(tracked.split("\0")):
                 self._git("read-tree", "--reset", "-u", tree)
-        found = scan(self.folder, without=self._linker.tops)
-        self._linker.refit(found)
-        for path in sorted(
-            found.folders.keys() - parents((*found.files, *self._linker.tops)), reverse=True
-        ):
+        restored = scan(self.folder, without=self._linker.top_paths)
+        self._linker.remove_orphaned(restored)
+        used = folders_above((*restored.files, *self._linker.top_paths))
+        for path in sorted(restored.folders.keys() - used, reverse=True):
             (self.folder / path).rmdir()
-            del found.folders[path]
-        return found
+            del restored.folders[path]
+        return restored
 
-    def _clear(self, seen: Scan, now: Scan) -> None:
-        """Remove what was not there like this.
+    def _remove_differing(self, seen: Scan, now: Scan) -> None:
+        """Remove everything that is not as it was in `seen`.
 
-        Only what our own walk has found, so no link is followed.
+        Goes by the scan, which never follows links, so nothing outside the folder is touched.
         """
         for path, mode in now.folders.items():
             if mode != seen.folders.get(path):
                 (self.folder / path).chmod(stat.S_IMODE(seen.folders.get(path, 0o755)) | 0o700)
-        for path in (*now.files, *now.special, *now.nested):
+        for path in (*now.files, *now.special_files, *now.nested_repositories):
             if path not in seen.files or now.files.get(path) != seen.files[path]:
                 remove(self.folder / path)
         for path in sorted(now.folders, reverse=True):
@@ -219,9 +236,10 @@ class Workspace:
                 (self.folder / path).rmdir()
 
     def _tracked(self, *, checked_out: bool) -> set[str]:
-        """List what of the index is checked out, or what is not; submodules are neither."""
+        """List the paths of the index that are checked out, or are not; without submodules."""
         lines = self._git("ls-files", "-z", "--stage", "-t").split("\0")
         heads = (line.partition("\t") for line in lines if line)
+        # The tag S stands for skip-worktree: in the index, but not checked out.
         return {
             path
             for head, _, path in heads
@@ -238,27 +256,28 @@ class Workspace:
             EMPTY_CONFIG + self._sparse.config + self.store.format_section()
         )
         hidden = "".join(
-            f"/{_SPECIAL.sub(lambda found: chr(92) + found[1], top)}\n"
-            for top in sorted(self._linker.tops)
+            f"/{_GITIGNORE_SPECIAL.sub(lambda match: chr(92) + match[1], top)}\n"
+            for top in sorted(self._linker.top_paths)
         )
-        (git / "info" / "exclude").write_text(LITTER + hidden)
+        (git / "info" / "exclude").write_text(IGNORED_LEFTOVERS + hidden)
         if self._sparse.folders:
             (git / "info" / "sparse-checkout").write_text(self._sparse.patterns)
         (git / "objects" / "info" / "alternates").write_text(f"{self.store.folder / 'objects'}\n")
+        # With its times: see `TreeWriter.write`.
         shutil.copy2(self._index, git / "index")
         if (shallow := self.store.folder / "shallow").exists():
             shutil.copyfile(shallow, git / "shallow")
 
-    def programs(self, inside: str = "") -> tuple[Path, ...]:
-        """Name the folders whose own programs go in front of the PATH, the last first."""
+    def program_folders(self, inside: str = "") -> tuple[Path, ...]:
+        """Return the folders whose own programs go in front of the PATH, the last first."""
         return (self.folder, self.folder / inside) if inside else (self.folder,)
 
-    def take_up(self, tree: str) -> None:
+    def resume(self, tree: str) -> None:
         """Go on with a folder that an earlier process prepared with `tree`.
 
-        When it is not known how the folder looked then, everything in it counts as touched.
+        If there is no record of how the folder looked then, everything in it counts as touched.
         """
-        self._recall()
+        self._load_state()
         if self._seen is None or self.tree != tree:
             self._seen = Scan(
                 dict.fromkeys(self._tracked(checked_out=True), (0, 0, 0, 0, 0)), (), ()
@@ -266,29 +285,36 @@ class Workspace:
         self.tree = tree
 
     def harvest(self, writes: tuple[str, ...], since: str) -> Harvest:
-        """Turn what lies in the folder now into a tree.
+        """Write the folder as a tree, and check the changes since the tree `since`.
 
-        Hold the change since the tree `since` against `writes`.
+        `writes` are the globs of paths that the stage may change.
         """
-        tree, violations = self.read()
+        tree, violations = self.snapshot()
         changes = tuple(self.store.diff(since, tree))
         for change in changes:
             if (violation := _violation(change, writes, self.folder)) is not None:
                 violations.append(violation)
         return Harvest(tree=tree, changes=changes, violations=tuple(violations))
 
-    def read(self) -> tuple[str, list[Violation]]:
-        """Turn what lies in the folder now into a tree; return it with what could not be taken in."""
+    def snapshot(self) -> tuple[str, list[Violation]]:
+        """Write the folder as a tree; return it and what cannot be part of one."""
         if self.folder.is_symlink() or not self.folder.is_dir():
             return self.tree, [Violation(kind=ViolationKind.WORKSPACE_REMOVED)]
         self.folder.chmod(self.folder.stat().st_mode | 0o700)
-        now = scan(self.folder, without=self._linker.tops)
-        before = self._seen or Scan({}, (), ())
+        now = scan(self.folder, without=self._linker.top_paths)
+        before = self._seen or EMPTY_SCAN
         violations = [
-            *(Violation(kind=ViolationKind.NESTED_REPOSITORY, path=path) for path in now.nested),
-            *(Violation(kind=ViolationKind.SPECIAL_FILE, path=path) for path in now.special),
+            *(
+                Violation(kind=ViolationKind.NESTED_REPOSITORY, path=path)
+                for path in now.nested_repositories
+            ),
+            *(Violation(kind=ViolationKind.SPECIAL_FILE, path=path) for path in now.special_files),
         ]
-        touched = [path for path in differing(before, now) if not _inside(path, now.nested)]
+        touched = [
+            path
+            for path in changed_paths(before, now)
+            if not _inside(path, now.nested_repositories)
+        ]
         if not touched:
             return self.tree, violations
         hidden = self._tracked(checked_out=False) if self._sparse.folders else set()
@@ -298,11 +324,11 @@ class Workspace:
 
 
 def _violation(change: TreeChange, writes: tuple[str, ...], folder: Path) -> Violation | None:
-    """Return the rule that one change breaks, or None."""
+    """Return how a change breaks the rules; None if it does not."""
     kind, detail = None, ""
     if not is_plain_name(change.path):
         kind = ViolationKind.UNPRINTABLE_NAME
-    elif globs.matches_any(PROTECTED, change.path):
+    elif globs.matches_any(PROTECTED_PATHS, change.path):
         kind = ViolationKind.PROTECTED_PATH
     elif not globs.matches_any(writes, change.path):
         kind, detail = ViolationKind.OUTSIDE_ITS_PATHS, ", ".join(writes) or "it may write none"

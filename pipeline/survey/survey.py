@@ -57,7 +57,7 @@ def survey(user: UserRepo, environ: dict[str, str]) -> Survey:
 
 def _branch(user: UserRepo) -> str:
     try:
-        return user.base("").branch
+        return user.pin_base("").branch
     except UsageProblem:
         # No commit yet, or a detached HEAD on no branch. `init` works without a base branch, and
         # `doctor` says what to do.

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.backends import load
 from pipeline.backends.base import (
-    AlreadyThere,
+    AlreadyExists,
     Failed,
     Finished,
     Questions,
@@ -16,7 +16,7 @@ from pipeline.backends.base import (
 from pipeline.errors import UsageProblem
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Player
-from pipeline.process.spec import Ending, ExitRecord
+from pipeline.process.spec import CommandEnding, ExitRecord
 
 
 def request_for(folder, command=("/usr/bin/agent", "-p")):
@@ -43,7 +43,7 @@ def kind_of(end):
 
 
 def exited(code=0):
-    return ExitRecord(ending=Ending.EXITED, code=code)
+    return ExitRecord(ending=CommandEnding.EXITED, code=code)
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def exited(code=0):
         (exited(3), FailureKind.AGENT),
         (exited(75), FailureKind.TRANSIENT),
         (exited(-9), FailureKind.AGENT),
-        (ExitRecord(ending=Ending.TIMEOUT, code=-9), FailureKind.TIMEOUT),
-        (ExitRecord(ending=Ending.IDLE, code=-9), FailureKind.TIMEOUT),
+        (ExitRecord(ending=CommandEnding.TIMEOUT, code=-9), FailureKind.TIMEOUT),
+        (ExitRecord(ending=CommandEnding.IDLE, code=-9), FailureKind.TIMEOUT),
         (
-            ExitRecord(ending=Ending.NOT_FOUND, code=127, reason="cannot run agent"),
+            ExitRecord(ending=CommandEnding.NOT_FOUND, code=127, reason="cannot run agent"),
             FailureKind.MISSING,
         ),
     ],
@@ -94,8 +94,8 @@ def test_a_result_file_can_say_failed_although_the_exit_status_is_0(tmp_path):
         (exited(3), "failed"),
         (exited(75), "failed"),
         (exited(0), "failed"),
-        (ExitRecord(ending=Ending.TIMEOUT, code=-9), "done"),
-        (ExitRecord(ending=Ending.IDLE, code=-9), "done"),
+        (ExitRecord(ending=CommandEnding.TIMEOUT, code=-9), "done"),
+        (ExitRecord(ending=CommandEnding.IDLE, code=-9), "done"),
         (exited(1), "quota"),
     ],
     ids=str,
@@ -116,7 +116,7 @@ def test_questions_and_places_are_statements_of_their_own(tmp_path):
     (tmp_path / "r.json").write_text('{"status": "questions", "questions": ["which one?"]}')
     assert reply(tmp_path, exited()).end == Questions(questions=("which one?",))
     (tmp_path / "r.json").write_text('{"status": "exists", "where": ["a.py:3"]}')
-    assert reply(tmp_path, exited()).end == AlreadyThere(where=("a.py:3",))
+    assert reply(tmp_path, exited()).end == AlreadyExists(where=("a.py:3",))
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"status": "maybe"}', "[]"])

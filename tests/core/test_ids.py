@@ -42,12 +42,12 @@ def test_run_ids_sort_by_time(one: datetime, other: datetime) -> None:
 )
 def test_what_is_no_run_id_is_refused_with_the_way_to_find_one(text: str) -> None:
     with pytest.raises(UsageProblem, match="is not a run id") as caught:
-        ids.checked_run_id(text)
-    assert caught.value.hint == "See the runs there are: pipeline list"
+        ids.require_run_id(text)
+    assert caught.value.hint == "List all runs: pipeline list"
 
 
 def test_a_run_id_passes_through() -> None:
-    assert ids.checked_run_id("20260102-030405-0a1b2c3d") == "20260102-030405-0a1b2c3d"
+    assert ids.require_run_id("20260102-030405-0a1b2c3d") == "20260102-030405-0a1b2c3d"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_slug_is_made_of_plain_words(text: str, expected: str) -> None:
 @given(st.text(max_size=200))
 def test_every_slug_can_be_part_of_a_branch(text: str) -> None:
     slug = ids.slug(text)
-    assert 0 < len(slug) <= ids.SLUG_MAX
+    assert 0 < len(slug) <= ids.SLUG_MAX_CHARACTERS
     assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
     assert not slug.startswith("-")
     assert not slug.endswith("-")
@@ -105,8 +105,8 @@ def test_a_stage_of_a_follow_up_has_a_folder_below_its_workflow() -> None:
     "other", ["sdk-analyst", "SDK_Analyst", "rm-sdk-analyst", "RM_sdk_analyst"]
 )
 def test_names_are_the_same_in_every_spelling(other: str) -> None:
-    assert ids.same_name("sdk_analyst", other)
+    assert ids.is_same_name("sdk_analyst", other)
 
 
 def test_different_names_are_not_the_same() -> None:
-    assert not ids.same_name("developer", "develop")
+    assert not ids.is_same_name("developer", "develop")

@@ -15,7 +15,7 @@ SECRET = "sk-ant-0123456789"
 )
 def test_a_secret_never_comes_through_a_stream(before, after, cuts):
     data = f"{before}{SECRET}{after}".encode()
-    stream, out, at = redact.Stream([SECRET]), b"", 0
+    stream, out, at = redact.RedactingStream([SECRET]), b"", 0
     for cut in cuts:
         out += stream.feed(data[at : at + cut])
         at += cut
@@ -28,4 +28,4 @@ def test_only_variables_that_sound_secret_and_are_long_enough_count():
     environ = {"API_KEY": SECRET, "SHORT_TOKEN": "abc", "HOME": "/nowhere/special"}
     assert redact.secrets(environ) == {SECRET: "API_KEY"}
     assert redact.redacted(f"use {SECRET}!", redact.secrets(environ)) == "use [API_KEY]!"
-    assert redact.held_in(f"x{SECRET}".encode(), redact.secrets(environ)) == ["API_KEY"]
+    assert redact.names_in(f"x{SECRET}".encode(), redact.secrets(environ)) == ["API_KEY"]

@@ -107,7 +107,7 @@ def test_an_event_is_told_after_it_was_written_and_folded(tmp_path, monkeypatch)
     inside = Inside(tmp_path, monkeypatch, '      a: {run: "true"}\n')
     run = inside.start()
     rundir = inside.world.rundir(run)
-    seen = []
+    seen: list[object] = []
 
     class Reader:
         def hear(self, event, state):

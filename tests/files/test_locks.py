@@ -12,7 +12,7 @@ from subprocess import Popen
 import pytest
 
 from pipeline.errors import Busy
-from pipeline.files.locks import hold, look, read_all
+from pipeline.files.locks import hold, inspect, inspect_all
 from tests.files.processes import line, python, tell
 
 RUN = "20260102-030405-0a1b2c3d"
@@ -74,7 +74,7 @@ def test_a_shorter_record_leaves_nothing_of_a_longer_one(lock: Path) -> None:
 
 def test_a_look_tells_that_a_lock_is_held_and_by_whom(lock: Path) -> None:
     with holder(lock) as child:
-        view = look(lock)
+        view = inspect(lock)
     assert (view.name, view.held) == ("src_writer", True)
     assert view.holder is not None
     assert (view.holder.run_id, view.holder.pid) == (RUN, child.pid)
@@ -84,7 +84,7 @@ def test_a_lock_that_was_let_go_is_free_and_names_its_last_holder(lock: Path) ->
     with holder(lock) as child:
         tell(child, "let go")
         assert line(child) == "let go"
-        view = look(lock)
+        view = inspect(lock)
     assert not view.held
     assert view.holder is not None
     assert view.holder.run_id == RUN
@@ -94,7 +94,7 @@ def test_a_dead_holder_frees_its_lock(lock: Path) -> None:
     with holder(lock) as child:
         child.send_signal(signal.SIGKILL)
         child.wait()
-        assert not look(lock).held
+        assert not inspect(lock).held
         with held(lock):
             assert json.loads(lock.read_bytes())["run_id"] == OTHER
 
@@ -110,7 +110,7 @@ def test_what_a_dead_holder_started_does_not_keep_its_lock(lock: Path) -> None:
         try:
             child.kill()
             child.wait()
-            assert not look(lock).held
+            assert not inspect(lock).held
         finally:
             os.kill(orphan, signal.SIGKILL)
 
@@ -124,7 +124,7 @@ def test_a_second_one_waits_and_is_then_told_who_holds_the_lock_and_what_to_do(l
         f"the lock src_writer is held by developer of run {RUN} (pid {child.pid}) since {since}; waited 0.05 s"
     )
     assert caught.value.hint == (
-        f"Wait longer: AGENT_LOCK_TIMEOUT=300; or end the holder: pipeline cancel {RUN}"
+        f"Wait longer: AGENT_LOCK_TIMEOUT=300; or stop the holder: pipeline cancel {RUN}"
     )
     assert caught.value.exit_code == 75
 
@@ -140,10 +140,13 @@ def test_a_refused_one_leaves_the_holders_record_alone(lock: Path) -> None:
 def test_a_holder_without_a_record_is_called_so(lock: Path) -> None:
     with holder(lock):
         lock.write_text("not a record")
-        with pytest.raises(Busy, match="held by somebody who left no record") as caught, held(lock):
+        with (
+            pytest.raises(Busy, match="held by a process that left no record") as caught,
+            held(lock),
+        ):
             pass
         assert "pipeline locks" in caught.value.hint
-        assert look(lock).holder is None
+        assert inspect(lock).holder is None
 
 
 def test_one_that_waits_gets_the_lock_when_it_is_free(lock: Path) -> None:
@@ -166,13 +169,13 @@ def test_one_that_does_not_get_all_its_locks_holds_none(tmp_path: Path) -> None:
     with holder(busy):
         with pytest.raises(Busy), held(free, busy):
             pass
-        assert not look(free).held
+        assert not inspect(free).held
 
 
 def test_all_locks_of_a_stage_are_held_together(tmp_path: Path) -> None:
     first, second = tmp_path / "a.lock", tmp_path / "b.lock"
     with holder(first, second):
-        assert [view.held for view in read_all(tmp_path)] == [True, True]
+        assert [view.held for view in inspect_all(tmp_path)] == [True, True]
 
 
 def test_locks_are_taken_in_sorted_order_whatever_order_they_are_named_in(tmp_path: Path) -> None:
@@ -213,13 +216,13 @@ def test_two_that_name_the_same_locks_the_other_way_round_do_not_block_each_othe
 
 def test_a_lock_that_is_named_twice_is_taken_once(lock: Path) -> None:
     with held(lock, lock):
-        assert look(lock).held
+        assert inspect(lock).held
 
 
 def test_the_lock_file_stays_and_stays_the_same_one(lock: Path) -> None:
     with held(lock):
         inode = lock.stat().st_ino
-    look(lock)
+    inspect(lock)
     with held(lock):
         assert lock.stat().st_ino == inode
     assert lock.stat().st_ino == inode
@@ -229,24 +232,24 @@ def test_a_look_changes_nothing(lock: Path) -> None:
     with holder(lock):
         before = lock.read_bytes()
         for _ in range(100):
-            assert look(lock).held
+            assert inspect(lock).held
         assert lock.read_bytes() == before
 
 
 def test_a_look_at_a_lock_that_nobody_ever_took_makes_no_file(tmp_path: Path) -> None:
-    assert not look(tmp_path / "never.lock").held
+    assert not inspect(tmp_path / "never.lock").held
     assert not (tmp_path / "never.lock").exists()
 
 
 LOOKER = """
 import sys
 from pathlib import Path
-from pipeline.files.locks import look
+from pipeline.files.locks import inspect
 
 path = Path(sys.argv[1])
 print("looks", flush=True)
 while True:
-    look(path)
+    inspect(path)
 """
 
 
@@ -255,7 +258,7 @@ def test_a_look_is_not_taken_for_a_holder_by_another_look(lock: Path) -> None:
         pass
     with python(LOOKER, lock) as looker:
         assert line(looker) == "looks"
-        assert not any(look(lock).held for _ in range(2000))
+        assert not any(inspect(lock).held for _ in range(2000))
 
 
 def test_looks_without_end_keep_nobody_from_taking_the_lock(lock: Path) -> None:
@@ -271,8 +274,11 @@ def test_looks_without_end_keep_nobody_from_taking_the_lock(lock: Path) -> None:
 def test_all_locks_of_a_folder_are_seen_by_name(tmp_path: Path) -> None:
     with held(tmp_path / "b.lock"), held(tmp_path / "a.lock"):
         (tmp_path / "README.md").write_text("not a lock")
-        assert [(view.name, view.held) for view in read_all(tmp_path)] == [("a", True), ("b", True)]
+        assert [(view.name, view.held) for view in inspect_all(tmp_path)] == [
+            ("a", True),
+            ("b", True),
+        ]
 
 
 def test_a_folder_that_is_not_there_has_no_locks(tmp_path: Path) -> None:
-    assert read_all(tmp_path / "none") == []
+    assert inspect_all(tmp_path / "none") == []

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pipeline.files.rundir import copy_outputs, outputs_in
+from pipeline.files.rundir import copy_outputs, list_outputs
 
 HUGE = 16 * 1024 * 1024 + 1
 
@@ -35,11 +35,11 @@ def test_links_pipes_and_huge_files_do_not_count(out, tmp_path):
     os.mkfifo(out / "pipe")
     with (out / "huge").open("wb") as file:
         file.truncate(HUGE)
-    assert outputs_in(out) == ["deep/er/more.json", "plan.md"]
+    assert list_outputs(out) == ["deep/er/more.json", "plan.md"]
 
 
 def test_a_folder_that_was_replaced_by_a_link_has_no_outputs(out, tmp_path):
     out.rename(tmp_path / "elsewhere")
-    assert outputs_in(out) == []
+    assert list_outputs(out) == []
     out.symlink_to(tmp_path / "elsewhere")
-    assert outputs_in(out) == []
+    assert list_outputs(out) == []

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import Busy
 from pipeline.files import locks
 from pipeline.files.clocks import Deadline, awake_s
-from pipeline.process.spec import RECORD, Ending, ExitRecord, LaunchSpec
+from pipeline.process.spec import RECORD_FILE, CommandEnding, ExitRecord, LaunchSpec
 from tests.files.processes import line, output_of, python, tell
 from tests.helpers.laptop import NIGHT_S, Laptop
 
@@ -63,23 +63,23 @@ def ending(
     spec = msgspec.structs.replace(spec, **limits)
     word = "c" if cancel else ""
     output_of(SHIM, msgspec.json.encode(spec).decode(), folder / "go", slept_s, worked_s, word)
-    return msgspec.json.decode((folder / "attempt" / RECORD).read_bytes(), type=ExitRecord)
+    return msgspec.json.decode((folder / "attempt" / RECORD_FILE).read_bytes(), type=ExitRecord)
 
 
-LIMITS = [("timeout_s", Ending.TIMEOUT), ("idle_timeout_s", Ending.IDLE)]
+LIMITS = [("timeout_s", CommandEnding.TIMEOUT), ("idle_timeout_s", CommandEnding.IDLE)]
 
 
 @pytest.mark.parametrize(("limit", "end"), LIMITS)
 def test_a_command_is_not_ended_for_a_night_in_which_the_machine_slept(
-    tmp_path: Path, limit: str, end: Ending
+    tmp_path: Path, limit: str, end: CommandEnding
 ) -> None:
     record = ending(tmp_path, {limit: 60.0}, slept_s=NIGHT_S, worked_s=1.0)
-    assert (record.ending, record.code, record.duration_s) == (Ending.EXITED, 0, 1.0)
+    assert (record.ending, record.code, record.duration_s) == (CommandEnding.EXITED, 0, 1.0)
 
 
 @pytest.mark.parametrize(("limit", "end"), LIMITS)
 def test_a_command_is_ended_for_as_long_a_time_in_which_the_machine_was_awake(
-    tmp_path: Path, limit: str, end: Ending
+    tmp_path: Path, limit: str, end: CommandEnding
 ) -> None:
     record = ending(tmp_path, {limit: 60.0, "grace_s": 0.0}, slept_s=0.0, worked_s=60.0)
     assert record.ending is end
@@ -90,8 +90,8 @@ def test_the_grace_of_a_command_that_is_to_end_counts_awake_time(tmp_path: Path)
     (tmp_path / "day").mkdir()
     night = ending(tmp_path / "night", {"grace_s": 5.0}, slept_s=NIGHT_S, worked_s=1.0, cancel=True)
     day = ending(tmp_path / "day", {"grace_s": 5.0}, slept_s=0.0, worked_s=5.0, cancel=True)
-    assert (night.ending, night.code) == (Ending.CANCELLED, 0)
-    assert (day.ending, day.code) == (Ending.CANCELLED, -9)
+    assert (night.ending, night.code) == (CommandEnding.CANCELLED, 0)
+    assert (day.ending, day.code) == (CommandEnding.CANCELLED, -9)
 
 
 HOLDER = """

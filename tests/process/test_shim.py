@@ -12,7 +12,7 @@ import pytest
 from pipeline.errors import InternalError
 from pipeline.process import launch
 from pipeline.process.launch import Attempt, Launcher
-from pipeline.process.spec import RECORD, STDOUT, Ending, LaunchSpec, OnOrphan
+from pipeline.process.spec import RECORD_FILE, STDOUT, CommandEnding, LaunchSpec, OnOrphan
 from tests.helpers.project import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def test_exit_status_and_output_are_kept(launcher, tmp_path, portable):
         spec(tmp_path, "sh", "-c", "echo out; echo err >&2; exit 3", portable=portable)
     ).wait()
     assert record is not None
-    assert (record.ending, record.code) == (Ending.EXITED, 3)
+    assert (record.ending, record.code) == (CommandEnding.EXITED, 3)
     assert (tmp_path / "attempt" / "stdout.log").read_text() == "out\n"
     assert (tmp_path / "attempt" / "stderr.log").read_text() == "err\n"
 
@@ -71,7 +71,7 @@ def test_a_command_that_waits_for_input_gets_none(launcher, tmp_path):
 def test_a_missing_command_is_named(launcher, tmp_path):
     record = launcher.launch(spec(tmp_path, "no-such-command")).wait()
     assert record is not None
-    assert record.ending is Ending.NOT_FOUND
+    assert record.ending is CommandEnding.NOT_FOUND
     assert "no-such-command" in record.reason
 
 
@@ -87,19 +87,19 @@ def test_a_command_that_ignores_term_is_killed_after_the_grace(launcher, tmp_pat
         )
     ).wait()
     assert record is not None
-    assert (record.ending, record.code) == (Ending.TIMEOUT, -signal.SIGKILL)
+    assert (record.ending, record.code) == (CommandEnding.TIMEOUT, -signal.SIGKILL)
 
 
 def test_silence_beyond_the_idle_limit_ends_it_and_output_does_not(launcher, tmp_path):
     silent = launcher.launch(spec(tmp_path, "sleep", "60", idle_timeout_s=0.3)).wait()
     assert silent is not None
-    assert silent.ending is Ending.IDLE
+    assert silent.ending is CommandEnding.IDLE
     talking = "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.1; done"
     busy = launcher.launch(
         spec(tmp_path / "b", "sh", "-c", talking, idle_timeout_s=0.6, cwd=str(tmp_path))
     ).wait()
     assert busy is not None
-    assert busy.ending is Ending.EXITED
+    assert busy.ending is CommandEnding.EXITED
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_nothing_that_a_command_starts_outlives_it(launcher, tmp_path, escape):
     code = escape.format(mark=mark) + " sleep 0.1"
     record = launcher.launch(spec(tmp_path, "sh", "-c", code)).wait()
     assert record is not None
-    assert record.ending is Ending.EXITED
+    assert record.ending is CommandEnding.EXITED
     assert record.swept >= 1
     assert not alive(f"sleep {mark}")
 
@@ -136,7 +136,7 @@ def test_a_cancel_ends_the_whole_tree(launcher, tmp_path, portable):
     attempt.cancel()
     record = attempt.wait()
     assert record is not None
-    assert record.ending is Ending.CANCELLED
+    assert record.ending is CommandEnding.CANCELLED
 
 
 def test_output_beyond_the_cap_is_counted_and_dropped(launcher, tmp_path):
@@ -152,7 +152,7 @@ def test_output_beyond_the_cap_is_counted_and_dropped(launcher, tmp_path):
 def test_a_grandchild_that_keeps_the_pipe_open_does_not_hold_the_stage(launcher, tmp_path):
     record = launcher.launch(spec(tmp_path, "sh", "-c", "sleep 600 & exit 0")).wait()
     assert record is not None
-    assert (record.ending, record.code) == (Ending.EXITED, 0)
+    assert (record.ending, record.code) == (CommandEnding.EXITED, 0)
 
 
 def test_a_held_lock_ends_the_wait_with_its_holders_name(launcher, tmp_path):
@@ -170,7 +170,7 @@ def test_a_held_lock_ends_the_wait_with_its_holders_name(launcher, tmp_path):
         spec(tmp_path / "b", "true", cwd=str(tmp_path), locks=lock, lock_timeout_s=0.2)
     ).wait()
     assert second is not None
-    assert second.ending is Ending.LOCKED
+    assert second.ending is CommandEnding.LOCKED
     assert "held by developer of run 20260101-000000-aaaa" in second.reason
     first.cancel()
     first.wait()
@@ -178,7 +178,7 @@ def test_a_held_lock_ends_the_wait_with_its_holders_name(launcher, tmp_path):
         spec(tmp_path / "c", "true", cwd=str(tmp_path), locks=lock, lock_timeout_s=5)
     ).wait()
     assert third is not None
-    assert third.ending is Ending.EXITED
+    assert third.ending is CommandEnding.EXITED
 
 
 def test_many_commands_at_once_each_keep_their_own_output(launcher, tmp_path):
@@ -201,7 +201,7 @@ def test_a_dead_nursery_is_a_clear_fault(tmp_path):
     with Launcher(tmp_path / "log") as launcher:
         launcher._process.kill()
         launcher._process.wait()
-        with pytest.raises(InternalError, match="starts stages is gone"):
+        with pytest.raises(InternalError, match="starts stages has died"):
             launcher.launch(spec(tmp_path, "true"))
 
 
@@ -238,7 +238,7 @@ def test_an_orphan_is_adopted_with_its_result(tmp_path):
     (tmp_path / "go-on").touch()
     record = launch.adopt(folder, threading.Event())
     assert record is not None
-    assert (record.ending, record.code) == (Ending.EXITED, 5)
+    assert (record.ending, record.code) == (CommandEnding.EXITED, 5)
     assert not launch.is_alive(folder)
 
 
@@ -246,7 +246,7 @@ def test_an_orphan_that_is_not_wanted_ends_with_its_starter(tmp_path):
     folder = orphan(tmp_path, OnOrphan.KILL, "echo go; sleep 600")
     record = launch.adopt(folder, threading.Event())
     assert record is not None
-    assert record.ending is Ending.ORPHANED
+    assert record.ending is CommandEnding.ORPHANED
 
 
 def test_an_orphan_can_be_ended_by_somebody_else(tmp_path):
@@ -264,5 +264,5 @@ def test_a_shim_killed_without_a_record_is_lost_and_stays_lost(tmp_path, launche
     assert launch.adopt(tmp_path / "attempt", threading.Event()) is None
     late = launcher.launch(spec(tmp_path, "sh", "-c", "echo again"))
     assert late.wait() is None, "a shim that comes late finds that its attempt was given up"
-    assert not (tmp_path / "attempt" / RECORD).exists()
+    assert not (tmp_path / "attempt" / RECORD_FILE).exists()
     subprocess.run(["pkill", "-f", "sleep 86399"], check=False)

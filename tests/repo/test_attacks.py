@@ -45,10 +45,10 @@ def test_a_product_of_the_person_is_not_taken_away_through_a_link(tmp_path):
     mine.parent.mkdir()
     mine.write_text("mine\n")
     install = "mkdir -p pkg/node_modules; echo {} > pkg/node_modules/x.js"
-    workspace = checkout.workspace(set_up=checkout.setups(install.format(1)).of)
+    workspace = checkout.workspace(set_up=checkout.setups(install.format(1)).require)
     workspace.prepare(checkout.head, checkout.tree)
     link_to(workspace, "pkg", checkout.root / "pkg")
-    other = checkout.workspace(set_up=checkout.setups(install.format(2)).of)
+    other = checkout.workspace(set_up=checkout.setups(install.format(2)).require)
     other.prepare(checkout.head, checkout.tree)
     assert mine.read_text() == "mine\n"
     assert (other.folder / "pkg/node_modules/x.js").read_text() == "2\n"
@@ -95,9 +95,9 @@ def test_what_set_up_made_is_no_work_of_a_stage_that_is_taken_up(tmp_path):
     checkout = Checkout(tmp_path, {"src/a.py": "one\n"})
     (checkout.root / os.fsdecode(b"caf\xe9.txt")).write_text("x")
     checkout.commit()
-    workspace = checkout.workspace(set_up=checkout.setups("echo 1 > src/_version.py").of)
+    workspace = checkout.workspace(set_up=checkout.setups("echo 1 > src/_version.py").require)
     workspace.prepare(checkout.head, checkout.tree)
     (workspace.folder / "src/a.py").write_text("changed\n")
-    later = checkout.workspace(set_up=checkout.setups("echo 1 > src/_version.py").of)
-    later.take_up(checkout.tree)
+    later = checkout.workspace(set_up=checkout.setups("echo 1 > src/_version.py").require)
+    later.resume(checkout.tree)
     assert [one.path for one in later.harvest(("src/**",), checkout.tree).changes] == ["src/a.py"]

@@ -30,7 +30,7 @@ def test_runs_at_once_have_workspaces_and_ports_of_their_own(opened):
 def test_a_run_that_is_not_over_keeps_its_workspace_also_when_nobody_works_on_it(opened):
     first = opened("a")
     mine, _ = first.lease("0")
-    first.close(over=False)
+    first.close(is_over=False)
     assert opened("b").lease("0")[0] != mine
     assert opened("a").lease("0")[0] == mine
 
@@ -38,10 +38,10 @@ def test_a_run_that_is_not_over_keeps_its_workspace_also_when_nobody_works_on_it
 def test_what_a_run_leaves_when_it_is_over_the_next_one_takes(opened, over):
     first = opened("a")
     mine, _ = first.lease("0")
-    first.close(over=True)
+    first.close(is_over=True)
     second = opened("b")
     assert second.lease("0")[0] == mine
-    second.close(over=False)
+    second.close(is_over=False)
     over.add("b")
     assert opened("c").lease("0")[0] == mine, "also when it was ended while nobody worked on it"
 
@@ -50,7 +50,7 @@ def test_gates_never_get_what_an_agent_had(opened):
     first = opened("a")
     mine, _ = first.lease("0")
     gate, _ = first.lease("gate", GATES)
-    first.close(over=True)
+    first.close(is_over=True)
     second = opened("b")
     assert second.lease("gate", GATES)[0] == gate
     assert second.lease("0")[0] == mine
@@ -60,8 +60,8 @@ def held(opened, run, size, *, finished):
     taken = opened(run)
     folder, _ = taken.lease("0")
     folder.mkdir(parents=True, exist_ok=True)
-    taken.note_size("0", size)
-    taken.close(over=finished)
+    taken.record_size("0", size)
+    taken.close(is_over=finished)
     return folder
 
 
@@ -71,10 +71,10 @@ def test_room_is_made_by_removing_what_was_free_for_longest(opened, tmp_path, ov
     for age, one in enumerate(open_ones):
         folder, _ = one.lease("0")
         folder.mkdir(parents=True)
-        one.note_size("0", 400)
+        one.record_size("0", 400)
         folders.append((folder, age))
     for one in open_ones:
-        one.close(over=True)
+        one.close(is_over=True)
     for folder, age in folders:
         os.utime(folder.parent / "owner.json", (1000 + age, 1000 + age))
     disk.make_room(tmp_path, 1000, lambda name, _: name in over)
@@ -89,4 +89,4 @@ def test_without_room_the_runs_that_hold_it_are_named_and_nothing_of_theirs_is_r
         disk.make_room(tmp_path, 1_000_000, lambda *_: False)
     assert "pipeline cancel 20260101-000000-aaaaaaaa" in found.value.hint
     assert folder.exists()
-    assert pool.of_run(tmp_path / "workspaces", "20260101-000000-aaaaaaaa")["0"][0] == folder
+    assert pool.workspaces_of(tmp_path / "workspaces", "20260101-000000-aaaaaaaa")["0"][0] == folder

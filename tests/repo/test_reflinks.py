@@ -42,7 +42,7 @@ def used_bytes(folder):
 
 def bring(source, target, how):
     target.mkdir()
-    Cloner(source, target, how).bring(["lib"], scan(source, only=["lib"]), Scan({}, (), ()))
+    Cloner(source, target, how).sync(["lib"], scan(source, only=["lib"]), Scan({}, (), ()))
 
 
 @pytest.fixture

@@ -123,11 +123,11 @@ def test_a_sparse_workspace_has_its_folders_and_loses_nothing_of_the_others(made
     harvest = workspace.harvest(("**",), made.tree)
     assert [(change.status, change.path) for change in harvest.changes] == wanted
     other = made.workspace(sparse=("packages/api",))
-    other.take_up(made.tree)
+    other.resume(made.tree)
     assert other.harvest(("**",), made.tree) == harvest
     (made.state / "ws/0/tree.seen").unlink()
     other = made.workspace(sparse=("packages/api",))
-    other.take_up(made.tree)
+    other.resume(made.tree)
     assert other.harvest(("**",), made.tree) == harvest, (
         "also when nothing is known of how it looked"
     )

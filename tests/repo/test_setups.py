@@ -30,7 +30,7 @@ def made(tmp_path):
 
 
 def ready(made, setups, name="0"):
-    workspace = made.workspace(name, set_up=setups.of)
+    workspace = made.workspace(name, set_up=setups.require)
     workspace.prepare(made.head, made.tree)
     return workspace
 
@@ -77,7 +77,7 @@ def test_what_an_agent_does_to_its_copy_reaches_nobody_and_is_put_right(made):
     (workspace.folder / "packages/a/node_modules").symlink_to(made.root)
     assert (other.folder / "node_modules/left/pad.js").read_text() == "1\n"
     assert changed(workspace, made.tree) == []
-    for again in (workspace, made.workspace(set_up=setups.of)):
+    for again in (workspace, made.workspace(set_up=setups.require)):
         again.prepare(made.head, made.tree)
         assert sorted(path.name for path in (again.folder / "node_modules").rglob("*")) == [
             "left",
@@ -94,8 +94,8 @@ def test_a_workspace_that_another_process_takes_up_still_knows_what_is_no_change
     workspace = ready(made, made.setups(INSTALL, GENERATE))
     (workspace.folder / "src/app.py").write_text("changed\n")
     (workspace.folder / "src/_version.py").write_text("version = 2\n")
-    other = made.workspace(set_up=made.setups(INSTALL, GENERATE).of)
-    other.take_up(made.tree)
+    other = made.workspace(set_up=made.setups(INSTALL, GENERATE).require)
+    other.resume(made.tree)
     assert changed(other, made.tree) == ["src/app.py"]
 
 
@@ -137,9 +137,9 @@ def test_a_folder_that_leaves_the_tree_takes_what_was_lent_to_it_along(made):
 
 def test_a_stage_that_reads_only_a_part_gets_the_set_up_of_the_whole(made):
     setups = made.setups(INSTALL)
-    workspace = made.workspace(set_up=setups.of)
+    workspace = made.workspace(set_up=setups.require)
     part = made.store.only(made.tree, ("src/**",))
-    workspace.prepare(made.head, part, whole=made.tree, reads=("src/**",))
+    workspace.prepare(made.head, part, setup_tree=made.tree, reads=("src/**",))
     assert sorted(path.name for path in workspace.folder.iterdir()) == [
         ".git",
         "node_modules",
@@ -176,7 +176,7 @@ def test_copies_that_must_share_blocks_are_refused_where_that_is_impossible(made
 def test_a_failed_set_up_says_why_and_leaves_nothing(made):
     setups = made.setups("echo half > half && echo no network >&2 && exit 3")
     with pytest.raises(SetupFailed, match="exit status 3: no network") as found:
-        setups.of(made.tree)
+        setups.require(made.tree)
     assert "workspace.setup" in found.value.hint
     assert [path for path in (made.state / "setups").iterdir() if path.is_dir()] == []
 
@@ -185,18 +185,18 @@ def test_an_agent_whose_change_broke_the_set_up_gets_that_of_the_base(made):
     setups = made.setups("test ! -e requirements.txt && mkdir node_modules")
     broken = made.commit(**{"requirements.txt": "nonsense\n"})
     with pytest.raises(SetupFailed):
-        setups.of(broken)
-    found = setups.near(broken)
+        setups.require(broken)
+    found = setups.require_or_base(broken)
     assert found is not None
     assert found.products == ("node_modules",)
 
 
 def test_a_set_up_that_was_killed_or_written_to_is_made_again(made):
     setups = made.setups(INSTALL)
-    found = setups.of(made.tree)
+    found = setups.require(made.tree)
     assert found is not None
     (made.state / "setups" / found.digest / "done").unlink()
-    assert made.setups(INSTALL).of(made.tree) is not None
+    assert made.setups(INSTALL).require(made.tree) is not None
     (made.state / "setups" / found.digest / "tree/node_modules/left/pad.js").write_text("changed\n")
     workspace = ready(made, made.setups(INSTALL))
     assert (workspace.folder / "node_modules/left/pad.js").read_text() == "1\n"
@@ -212,7 +212,7 @@ def test_a_virtual_environment_works_where_it_was_copied_to(made):
         made, made.setups(f"{sys.executable} -m venv --without-pip .venv", editable, script)
     )
     env = with_programs(
-        {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}, workspace.programs()
+        {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}, workspace.program_folders()
     )
     shown = subprocess.run(
         ["where"], env=env, capture_output=True, text=True, check=True
@@ -239,12 +239,13 @@ def test_linked_folders_are_copies_of_the_checkouts(made):
 
 
 @pytest.mark.parametrize(
-    ("path", "says"), [("gone", "not there"), ("src", "not ignored"), ("away", "a link itself")]
+    ("path", "says"),
+    [("gone", "does not exist"), ("src", "not ignored"), ("away", "a symbolic link")],
 )
 def test_only_ignored_things_of_the_checkout_can_be_linked(made, path, says):
     (made.root / "away").symlink_to("/")
     with pytest.raises(UsageProblem, match=says):
-        made.setups(link=(Glob(path),)).of(made.tree)
+        made.setups(link=(Glob(path),)).require(made.tree)
 
 
 def test_set_up_sees_the_tags_that_versions_are_made_from(made):

@@ -49,7 +49,7 @@ def store(tmp_path, user):
 @pytest.fixture
 def ready(tmp_path, user, store):
     workspace = Workspace(tmp_path / "ws" / "0", store)
-    commit = user.base("").commit
+    commit = user.pin_base("").commit
     workspace.prepare(commit, store.tree_of(commit))
     return workspace, commit, store.tree_of(commit)
 
@@ -93,7 +93,7 @@ def test_a_change_with_the_same_size_and_a_forged_time_is_found(ready):
 
 
 def test_a_change_of_the_same_size_in_the_second_of_the_checkout_is_found(tmp_path, user, store):
-    commit = user.base("").commit
+    commit = user.pin_base("").commit
     workspace = Workspace(tmp_path / "ws" / "0", store)
     time.sleep(1 - time.time() % 1)
     workspace.prepare(commit, tree := store.tree_of(commit))
@@ -111,7 +111,7 @@ def test_a_folder_is_handed_over_when_a_change_in_it_is_sure_to_get_a_new_time(
     info = SimpleNamespace(fstat=lambda _: SimpleNamespace(st_ctime_ns=next(times)))
     monkeypatch.setattr("pipeline.repo.scan.os", info)
     monkeypatch.setattr("pipeline.repo.scan.time", SimpleNamespace(sleep=slept.append))
-    scan.settle(tmp_path)
+    scan.wait_for_clock_tick(tmp_path)
     assert (len(slept), list(times), list(tmp_path.iterdir())) == (2, [], [])
 
 
@@ -167,7 +167,7 @@ def test_a_git_folder_of_another_commit_is_made_anew(ready, user):
         "second",
         "--allow-empty",
     )
-    second = user.base("").commit
+    second = user.pin_base("").commit
     assert second != commit
     workspace.prepare(second, tree)
     assert sh(workspace.folder, "git", "rev-parse", "HEAD") == second
@@ -273,7 +273,7 @@ def test_a_workspace_taken_up_by_another_process_tells_the_same(ready, tmp_path,
     (workspace.folder / "src/new.py").write_text("x\n")
     first = workspace.harvest(("src/**",), tree)
     other = Workspace(tmp_path / "ws" / "0", store)
-    other.take_up(tree)
+    other.resume(tree)
     assert other.harvest(("src/**",), tree) == first
 
 
@@ -306,7 +306,7 @@ def test_grafting_takes_the_matching_paths_and_no_others(store, ready):
 
 
 def test_a_ref_is_made_once_and_again_only_with_the_same_commit(store, user):
-    commit = user.base("").commit
+    commit = user.pin_base("").commit
     store.set_ref("refs/runs/x/stages/s/1", commit, NO_COMMIT)
     store.set_ref("refs/runs/x/stages/s/1", commit, NO_COMMIT)
     other = store.commit(store.tree_of(commit), commit, "m\n", author="A <a@b>", at=user_time())
@@ -315,7 +315,7 @@ def test_a_ref_is_made_once_and_again_only_with_the_same_commit(store, user):
 
 
 def test_commits_are_a_function_of_what_they_say(store, user):
-    commit = user.base("").commit
+    commit = user.pin_base("").commit
     made = {
         store.commit(store.tree_of(commit), commit, "m\n", author="A B <a@b>", at=user_time())
         for _ in range(3)
@@ -325,12 +325,12 @@ def test_commits_are_a_function_of_what_they_say(store, user):
 
 def test_git_never_falls_back_to_another_folder(tmp_path):
     git = Git(tmp_path / "gone")
-    with pytest.raises(GitError, match="is not there"):
+    with pytest.raises(GitError, match="does not exist"):
         git("status")
 
 
 def test_the_base_is_the_remotes_head_then_the_current_branch(user, tmp_path):
-    assert user.base("").branch == "main"
+    assert user.pin_base("").branch == "main"
     sh(user.root, "git", "clone", "-q", "--bare", ".", str(tmp_path / "remote.git"))
     sh(user.root, "git", "remote", "add", "origin", str(tmp_path / "remote.git"))
     sh(user.root, "git", "fetch", "-q", "origin")
@@ -350,13 +350,13 @@ def test_the_base_is_the_remotes_head_then_the_current_branch(user, tmp_path):
         "mine",
     )
     (user.root / "src/a.py").write_text("dirty\n")
-    base = user.base("")
+    base = user.pin_base("")
     assert base.branch == "main"
     assert base.notes == (
         "your checkout is 1 commit(s) ahead of main and 0 behind; the run starts at main",
         "1 uncommitted change(s) in your checkout are not part of this run",
     )
-    assert user.base("mine").branch == "mine"
+    assert user.pin_base("mine").branch == "mine"
 
 
 def test_without_an_identity_commits_are_made_in_the_pipelines_name(user):
@@ -376,9 +376,9 @@ def user_time():
 
 
 def test_names_that_differ_in_case_only_are_found(tmp_path):
-    assert objects.twins(["a.txt", "A.txt", "b/c", "B/c", "d"]) == [
+    assert objects.case_collisions(["a.txt", "A.txt", "b/c", "B/c", "d"]) == [
         ("a.txt", "A.txt"),
         ("b/c", "B/c"),
     ]
     (tmp_path / "probe").touch()
-    assert objects.folds_case(tmp_path) == (tmp_path / "PROBE").exists()
+    assert objects.is_case_insensitive(tmp_path) == (tmp_path / "PROBE").exists()

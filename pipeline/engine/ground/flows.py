@@ -16,7 +16,7 @@ from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.rundir import RunDir
 from pipeline.files.trees import remove
-from pipeline.ids import same_name
+from pipeline.ids import is_same_name
 from pipeline.language import compiler
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow import Flow
@@ -146,7 +146,7 @@ def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
         order = StageOrder(flow, workflow)
         known += list(order.steps)
         names = [
-            next((name for name in order.steps if same_name(name, word)), "")
+            next((name for name in order.steps if is_same_name(name, word)), "")
             for word in (one, other)
         ]
         if all(names):
@@ -154,7 +154,8 @@ def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
             answers.append(Parallel(workflow=workflow, parallel=parallel, reasons=reasons))
     if not answers:
         missing = next(
-            (word for word in (one, other) if not any(same_name(word, name) for name in known)), one
+            (word for word in (one, other) if not any(is_same_name(word, name) for name in known)),
+            one,
         )
         raise UsageProblem(f"no workflow has both {one} and {other}", did_you_mean(missing, known))
     return answers

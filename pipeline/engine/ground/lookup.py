@@ -48,7 +48,7 @@ def holder(world: World, name: str) -> locks.LockHolder | None:
     path = world.rundir(name).run_lock
     if not path.exists():
         return None
-    view = locks.look(path)
+    view = locks.inspect(path)
     return view.holder if view.held else None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pipeline.core.memory import Status
 from pipeline.core.state import RunState
 from pipeline.errors import NothingToDo, UsageProblem
-from pipeline.ids import same_name
+from pipeline.ids import is_same_name
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.plan import Kind, Node
 
@@ -24,10 +24,12 @@ def find_stage(
     Raises `UsageProblem`, with what comes nearest, when there is none.
     """
     known = list(nodes)
-    matches = [node for node in known if same_name(node.id, word)]
+    matches = [node for node in known if is_same_name(node.id, word)]
     if not matches and roles:
         matches = [
-            node for node in known if node.player is not None and same_name(node.player.role, word)
+            node
+            for node in known
+            if node.player is not None and is_same_name(node.player.role, word)
         ]
     if not matches:
         kind = "stage or role" if roles else "stage"

@@ -122,7 +122,7 @@ def result_of(
     `is_alive` says whether a process works on it.
     """
     started, branch = state.started, state.effects.branch
-    held = pool.of_run(workspaces, started.run_id)
+    held = pool.workspaces_of(workspaces, started.run_id)
     commits = branch.commits if branch is not None else ()
     spent = [node.spent for node in state.nodes.values()]
     return RunResult(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pipeline.core.excerpt import excerpt
 from pipeline.engine.ground.world import World
 from pipeline.errors import UsageProblem
-from pipeline.repo.filters import lfs_path, pointed_at
+from pipeline.repo.filters import lfs_object_id, lfs_object_path
 from pipeline.repo.git import GitError
 from pipeline.repo.store import Store
 
@@ -25,12 +25,14 @@ def hand_over(world: World, store: Store, base: str, head: str, remote: str, run
     if not (store.folder / "lfs" / "objects").is_dir():
         return
     found = [
-        oid for oid in _pointed(store, base, head) if lfs_path(store.folder / "lfs", oid).exists()
+        oid
+        for oid in _pointed(store, base, head)
+        if lfs_object_path(store.folder / "lfs", oid).exists()
     ]
     for oid in found:
         source, target = (
-            lfs_path(store.folder / "lfs", oid),
-            lfs_path(world.user.lfs_storage(), oid),
+            lfs_object_path(store.folder / "lfs", oid),
+            lfs_object_path(world.user.lfs_storage(), oid),
         )
         target.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
@@ -63,5 +65,5 @@ def _pointed(store: Store, base: str, head: str) -> list[str]:
         for change, size in zip(changes, sizes, strict=True)
         if int(size) <= _POINTER_MAX_BYTES
     ]
-    found = [pointed_at(store.git.raw("cat-file", "blob", change.blob)) for change in small]
+    found = [lfs_object_id(store.git.raw("cat-file", "blob", change.blob)) for change in small]
     return [oid for oid in dict.fromkeys(found) if oid]

@@ -43,7 +43,7 @@ def look(world: World, store: Store, started: RunStarted, head: str) -> Moved | 
         tip = _tip(world, started)
         if not tip or tip == started.base:
             return None
-        if started.remote and not world.user.git.works("cat-file", "-e", f"{tip}^{{commit}}"):
+        if started.remote and not world.user.git.succeeds("cat-file", "-e", f"{tip}^{{commit}}"):
             options = (
                 "--quiet",
                 "--no-tags",

@@ -172,7 +172,7 @@ class Publisher:
             git("push", *options, remote, f"{head}:{ref}")
         except GitError as exc:
             there = git("ls-remote", remote, ref, ok=(0, 2, 128)).partition("\t")[0]
-            if there != head and not self.world.user.more_on(remote, branch, head):
+            if there != head and not self.world.user.count_commits_on_top(remote, branch, head):
                 raise self._refused(branch, there, exc) from exc
         reached("push.done")
         self._see(effect)
@@ -182,7 +182,7 @@ class Publisher:
     def _note_others(self, branch: str, head: str) -> None:
         """Say what persons have put on top of the run's branch meanwhile; it stays."""
         remote = self.started.remote
-        if more := self.world.user.more_on(remote, branch, head):
+        if more := self.world.user.count_commits_on_top(remote, branch, head):
             where = f"{branch} on {remote}" if remote else branch
             commits = f"{more} commit{'s' * (more != 1)}"
             text = f"{where} has {commits} that this run did not make; left as it is"

@@ -92,7 +92,7 @@ def _sides(world: World, pull: PullRequest) -> tuple[Store, str, str]:
                 f"{remote} has no branch {side}",
                 f"See pull request {pull.number}: {Path(pull.url).name}",
             )
-        if not git.works("cat-file", "-e", found[side]):
+        if not git.succeeds("cat-file", "-e", found[side]):
             git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, found[side])
     return store, found[pull.base], found[pull.head]
 

@@ -169,7 +169,7 @@ class Acceptance:
         player = task.node.player
         given: dict[str, str] = {}
         if player is not None:
-            given = redact.secrets(self._workspaces.commands.passed(player.pass_env))
+            given = redact.secrets(self._workspaces.commands.passed_env(player.pass_env))
         return {**self._workspaces.included.secrets(), **given}
 
     def _keep(self, task: Task, reply: AgentReply, tree: str, *, is_rejected: bool) -> None:

@@ -18,7 +18,7 @@ from pipeline.backends.base import (
     Failed,
     Finished,
     Request,
-    failed_ending,
+    failure_from_ending,
 )
 from pipeline.core.events import RunStarted
 from pipeline.core.excerpt import excerpt
@@ -37,7 +37,7 @@ from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.commands import CommandRequest, Purpose
 from pipeline.process.launch import Attempt, Launcher, adopt, ask_orphan_to_end
-from pipeline.process.spec import STDERR, STDOUT, TAG, Ending, ExitRecord
+from pipeline.process.spec import ATTEMPT_ID_VARIABLE, STDERR, STDOUT, CommandEnding, ExitRecord
 from pipeline.repo.store import PinnedBase
 from pipeline.repo.workspace import Workspace
 
@@ -136,7 +136,7 @@ class StageRunner:
         if record is None:
             reason = "its process died without a record (the machine, or a kill)"
             return AttemptResult(outcome=Outcome.LOST, reason=reason)
-        if record.ending is Ending.LOCKED:
+        if record.ending is CommandEnding.LOCKED:
             hint = record.lock.hint if record.lock is not None else ""
             return AttemptResult(
                 outcome=Outcome.PARKED,
@@ -144,7 +144,7 @@ class StageRunner:
                 reason=record.reason,
                 hint=hint,
             )
-        if record.ending in {Ending.CANCELLED, Ending.ORPHANED}:
+        if record.ending in {CommandEnding.CANCELLED, CommandEnding.ORPHANED}:
             return AttemptResult(outcome=Outcome.CANCELLED, reason="ended on request")
         reply = self._reply(folder, backend, request, record)
         return self.acceptance.judge(task, folder, workspace, reply)
@@ -177,7 +177,7 @@ class StageRunner:
     ) -> ExitRecord | None:
         """Prepare workspace, inputs and prompt, and run the command under its shim to its end."""
         node = task.node
-        workspace.prepare(*self._seen(task), whole=task.start_tree, reads=node.reads)
+        workspace.prepare(*self._seen(task), setup_tree=task.start_tree, reads=node.reads)
         self.workspaces.note_sizes()
         for name in ("out", "in"):
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -220,7 +220,7 @@ class StageRunner:
             idle_timeout_s=node.idle_timeout_s,
             pass_env=player.pass_env if player is not None else (),
             variables={**variables, **self._stage_variables(task, folder), **task.env},
-            programs=workspace.programs(),
+            programs=workspace.program_folders(),
             port_base=workspace.port_base,
             locks=tuple(self.rundir.lock(name, self.plan.locks[name].scope) for name in node.locks),
             agent=player.role if player is not None else node.id,
@@ -235,7 +235,7 @@ class StageRunner:
         if self._stopping.is_set():
             raise Interrupted("stopped while waiting for a stage that an earlier process started")
         if record is not None:
-            workspace.take_up(self._seen(task)[1])
+            workspace.resume(self._seen(task)[1])
         return record
 
     def _seen(self, task: Task) -> tuple[str, str]:
@@ -259,7 +259,7 @@ class StageRunner:
             "PIPELINE_OUTPUT_DIR": str(folder / "out"),
             "PIPELINE_INPUT_DIR": str(folder / "in"),
             "PIPELINE_RESULT": str(folder / "result.json"),
-            TAG: f"{self.rundir.run_id}/{task.node.id}/{task.attempt}",
+            ATTEMPT_ID_VARIABLE: f"{self.rundir.run_id}/{task.node.id}/{task.attempt}",
             **_limit_variables(task.node),
         }
 
@@ -269,7 +269,7 @@ class StageRunner:
         stdout, stderr = _tail(folder / STDOUT), _tail(folder / STDERR)
         if backend is not None and request is not None:
             return backend.reply(request, record, stdout, stderr)
-        end: CallEnd = failed_ending(record) or Finished()
+        end: CallEnd = failure_from_ending(record) or Finished()
         if record.code != 0 and isinstance(end, Finished):
             output = excerpt(stderr or stdout)
             reason = f"exit status {record.code}" + (f": {output}" if output else "")

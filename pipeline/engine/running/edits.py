@@ -162,8 +162,8 @@ def look(workspace: Workspace, rundir: RunDir) -> tuple[OpenedAt | None, str]:
         return None, ""
     if not workspace.folder.is_dir():
         return None, ""
-    workspace.take_up(opened.tree)
-    tree, violations = workspace.read()
+    workspace.resume(opened.tree)
+    tree, violations = workspace.snapshot()
     if violations:
         raise UsageProblem(
             f"{workspace.folder} holds what cannot be committed: "

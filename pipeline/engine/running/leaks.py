@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from pipeline.backends.base import AgentReply, Failed
 from pipeline.core import redact
 from pipeline.core.violations import Violation, ViolationKind
-from pipeline.files.rundir import outputs_in
+from pipeline.files.rundir import list_outputs
 from pipeline.repo.links import IncludedFiles
 from pipeline.repo.store import Store
 
@@ -20,7 +20,7 @@ def without_secrets(secrets: Mapping[str, str], reply: AgentReply, result: Path)
     """
     if not secrets or not result.is_file():
         return reply
-    if not redact.held_in(result.read_bytes(), secrets):
+    if not redact.names_in(result.read_bytes(), secrets):
         return reply
     result.unlink()
     end = reply.end
@@ -44,18 +44,18 @@ def leaks(
     """
     before, after = trees
     blobs = {}
-    if included.watched:
+    if included.private_paths:
         blobs = {change.path: change.blob for change in store.diff(before, after)}
     violations = [
         Violation(kind=ViolationKind.COPY_OF_IGNORED_FILE, path=path)
-        for path in included.copies(blobs)
+        for path in included.find_copies(blobs)
     ]
     if not secrets:
         return violations
     written = store.patch(before, after, as_text=True) if after != before else b""
-    held = set(redact.held_in(written, secrets))
-    for name in outputs_in(out):
-        held.update(redact.held_in((out / name).read_bytes(), secrets))
+    held = set(redact.names_in(written, secrets))
+    for name in list_outputs(out):
+        held.update(redact.names_in((out / name).read_bytes(), secrets))
     return violations + [
         Violation(kind=ViolationKind.SECRET_WRITTEN, path=name) for name in sorted(held)
     ]

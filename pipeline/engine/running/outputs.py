@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pipeline.files import atomic
-from pipeline.files.rundir import outputs_in
+from pipeline.files.rundir import list_outputs
 from pipeline.language import schemas
 from pipeline.language.plan import Node
 
@@ -20,13 +20,13 @@ def fill(node: Node, out: Path, answer: str) -> list[str]:
 
     One that is missing is taken from the answer if it can be.
     """
-    there = outputs_in(out)
+    there = list_outputs(out)
     missing = [output for output in node.outputs.values() if output.file not in there]
     if len(missing) == 1 and answer.strip():
         data = _from_answer(answer, missing[0].file)
         if data is not None:
             atomic.write_bytes(out / missing[0].file, data, durable=False)
-            there = outputs_in(out)
+            there = list_outputs(out)
     problems = []
     for output in node.outputs.values():
         path = out / output.file

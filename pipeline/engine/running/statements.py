@@ -7,7 +7,7 @@ import re
 
 from msgspec.structs import replace
 
-from pipeline.backends.base import AgentReply, AlreadyThere, Finished, Questions, statement_in
+from pipeline.backends.base import AgentReply, AlreadyExists, Finished, Questions, parse_statement
 from pipeline.core.outcomes import Outcome
 from pipeline.engine.running.task import AttemptResult, Task
 from pipeline.language.flow import FailureKind, May
@@ -23,11 +23,11 @@ def take_statement(
     """Return what becomes of an attempt whose agent says such a thing; None when it says none."""
     statement = reply.end
     if isinstance(statement, Finished) and task.node.may:
-        statement = statement_in(reply.text) or statement
+        statement = parse_statement(reply.text) or statement
     match statement:
         case Questions(questions=questions):
             return _ask(task, so_far, questions)
-        case AlreadyThere():
+        case AlreadyExists():
             return _decline(task, so_far, statement, store, base_tree)
         case _:
             return None
@@ -43,7 +43,7 @@ def _ask(task: Task, so_far: AttemptResult, texts: tuple[str, ...]) -> AttemptRe
 
 
 def _decline(
-    task: Task, so_far: AttemptResult, statement: AlreadyThere, store: Store, base_tree: str
+    task: Task, so_far: AttemptResult, statement: AlreadyExists, store: Store, base_tree: str
 ) -> AttemptResult:
     if May.DECLINE not in task.node.may:
         why = "it may not say so (`may: [decline]`)"

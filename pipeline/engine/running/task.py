@@ -12,7 +12,7 @@ from pipeline.core.evidence import GateResult
 from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.core.state import RunState
 from pipeline.core.violations import Violation
-from pipeline.files.rundir import RunDir, outputs_in
+from pipeline.files.rundir import RunDir, list_outputs
 from pipeline.ids import stage_folder
 from pipeline.language.expressions import Unanswerable
 from pipeline.language.flow import FailureKind, GateName, Schema
@@ -128,7 +128,7 @@ def _env(state: RunState, node: Node) -> tuple[dict[str, str], str]:
 def _input_files(rundir: RunDir, stages: tuple[str, ...]) -> Iterator[str]:
     """Name the files that a stage finds in its input folder."""
     for stage in stages:
-        yield from (f"{stage}/{name}" for name in outputs_in(rundir.accepted(stage)))
+        yield from (f"{stage}/{name}" for name in list_outputs(rundir.accepted(stage)))
 
 
 def _visible(state: RunState, rundir: RunDir, node: Node) -> Iterator[str]:

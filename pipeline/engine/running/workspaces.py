@@ -14,11 +14,11 @@ from pipeline.gates.bench import Bench
 from pipeline.language.plan import Plan
 from pipeline.process.commands import CommandMaker, CommandRequest, Purpose
 from pipeline.process.launch import Attempt, Launcher
-from pipeline.process.spec import STDERR, STDOUT, Ending
+from pipeline.process.spec import STDERR, STDOUT, CommandEnding
 from pipeline.repo import disk
 from pipeline.repo.links import IncludedFiles
 from pipeline.repo.pool import AGENTS, GATES, Pool
-from pipeline.repo.setups import SetupProblem, Setups, running
+from pipeline.repo.setups import SetupProblem, Setups, running_lock
 from pipeline.repo.store import PinnedBase, Store
 from pipeline.repo.workspace import Workspace
 
@@ -91,7 +91,7 @@ class Workspaces:
         """Write down how much the workspaces hold."""
         with self._turn:
             for slot, workspace in self._known.items():
-                self._pool.note_size(slot, workspace.size_bytes)
+                self._pool.record_size(slot, workspace.size_bytes)
 
     def stop(self) -> None:
         """End set-up commands and tests, and let none start."""
@@ -103,7 +103,7 @@ class Workspaces:
     def close(self, *, is_over: bool) -> None:
         """Let go of everything; when the run is over others may have its workspaces."""
         self.note_sizes()
-        self._pool.close(over=is_over)
+        self._pool.close(is_over=is_over)
         self.setups.close()
 
     def _have(self, slot: str, kind: str) -> Workspace:
@@ -115,7 +115,7 @@ class Workspaces:
                 self._known[slot] = Workspace(
                     folder,
                     self._store,
-                    set_up=self.setups.of if is_for_gates else self.setups.near,
+                    set_up=self.setups.require if is_for_gates else self.setups.require_or_base,
                     included=None if is_for_gates else self.included,
                     sparse=self.needs.sparse,
                     port_base=port_base,
@@ -137,7 +137,7 @@ class Workspaces:
             timeout_s=self.needs.timeout_s,
             pass_env=self.needs.pass_env,
             programs=(cwd,),
-            locks=(running(self.setups.folder, name),),
+            locks=(running_lock(self.setups.folder, name),),
         )
         attempt = self._launcher.launch(self.commands.make(request))
         self._running.add(attempt)
@@ -147,7 +147,7 @@ class Workspaces:
             raise Interrupted("stopped while it was set up")
         if record is None:
             return SetupProblem(reason="its shim died")
-        if record.ending is not Ending.EXITED:
+        if record.ending is not CommandEnding.EXITED:
             return SetupProblem(reason=record.reason or record.ending.value)
         if record.code == 0:
             return None

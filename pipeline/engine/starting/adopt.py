@@ -189,7 +189,7 @@ def _ignore_rules(world: World) -> str | None:
     left = [
         rule
         for rule in _IGNORED
-        if not git.works("check-ignore", "--quiet", f"{rule.strip('/')}/x")
+        if not git.succeeds("check-ignore", "--quiet", f"{rule.strip('/')}/x")
     ]
     if not left:
         return None

@@ -14,7 +14,7 @@ from pipeline.errors import Problem, UsageProblem
 from pipeline.files.trees import remove
 from pipeline.ids import run_id
 from pipeline.language.plan import Plan
-from pipeline.process.environment import TOOLS
+from pipeline.process.environment import TOOL_VARIABLES
 from pipeline.process.launch import Launcher
 from pipeline.repo import objects
 from pipeline.repo.setups import SetupFailed
@@ -27,7 +27,7 @@ def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Che
 
     One that fails does not keep the others from being made.
     """
-    base = world.user.base(base_branch or world.settings.base_branch)
+    base = world.user.pin_base(base_branch or world.settings.base_branch)
     text = f"{world.user.root}, base {base.branch} at {base.commit[:10]}"
     yield Check(name="repository", status=CheckStatus.OK, text="; ".join((text, *base.notes)))
     try:
@@ -68,8 +68,8 @@ def _base(world: World, plan: Plan, base: Base) -> Iterator[Check]:
     name = run_id(world.clock(), world.randomness(4))
     rundir = world.rundir(name)
     rundir.work.mkdir(parents=True)
-    objects.secure(world.user, store, base.commit, name)
-    tools = {name: world.environ[name] for name in TOOLS if name in world.environ}
+    objects.ensure_objects(world.user, store, base.commit, name)
+    tools = {name: world.environ[name] for name in TOOL_VARIABLES if name in world.environ}
     pinned = PinnedBase(commit=base.commit, tree=store.tree_of(base.commit))
     try:
         with Launcher(rundir.work / "launcher.log") as launcher:
@@ -84,7 +84,7 @@ def _base(world: World, plan: Plan, base: Base) -> Iterator[Check]:
 
 def _set_up_and_tested(plan: Plan, workspaces: Workspaces, tree: str) -> Iterator[Check]:
     try:
-        workspaces.setups.of(tree)
+        workspaces.setups.require(tree)
     except SetupFailed as exc:  # its logs go with the folder of this look
         yield Check(name="set-up", status=CheckStatus.FAIL, text=exc.summary, hint=exc.hint)
         return

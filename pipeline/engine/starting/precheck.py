@@ -31,7 +31,7 @@ def require_base(record: Record, runner: StageRunner, clock: WallClock) -> None:
     if state.end is not None:
         return
     try:
-        runner.workspaces.setups.of(runner.base.tree)
+        runner.workspaces.setups.require(runner.base.tree)
     except UsageProblem as exc:
         record.add(
             RunParked(at=clock(), stop=StopReason.SETUP_FAILED, reason=exc.what, hint=exc.hint)

@@ -18,7 +18,7 @@ from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow_names import BUILTIN_INPUTS
 from pipeline.language.plan import Plan
 from pipeline.language.publishing import Choice
-from pipeline.process.environment import TOOLS
+from pipeline.process.environment import TOOL_VARIABLES
 from pipeline.repo.user import FALLBACK_AUTHOR, Base
 
 
@@ -71,7 +71,7 @@ def prepared(
     Raises `UsageProblem` when the order does not fit the workflow, or there is no such base.
     """
     inputs = _checked_inputs(plan, order)
-    base = world.user.base(order.base_branch or world.settings.base_branch)
+    base = world.user.pin_base(order.base_branch or world.settings.base_branch)
     now, idea = world.clock(), order.idea.strip()
     started = RunStarted(
         at=now,
@@ -86,7 +86,7 @@ def prepared(
         publish=order.publish,
         remote=world.user.remote(),
         flow_digest=flow.digest,
-        tools={name: world.environ[name] for name in TOOLS if name in world.environ},
+        tools={name: world.environ[name] for name in TOOL_VARIABLES if name in world.environ},
         inputs=inputs,
     )
     return started, base
@@ -123,7 +123,7 @@ def _require_publishable(world: World, plan: Plan, started: RunStarted) -> None:
         if node.publish is None:
             continue
         branch = branch_name(node.publish.branch, started.feature, started.run_id)
-        world.user.require_free(branch, "Then type the same command again")
+        world.user.require_branch_free(branch, "Then type the same command again")
         if node.publish.signoff is Choice.ALWAYS and started.author == FALLBACK_AUTHOR:
             raise UsageProblem(
                 "commits are to be signed off (publish.signoff), and git does not know by whom",

@@ -74,7 +74,7 @@ def _work(world: World, rundir: RunDir, record: Record, stop: Stop, first: Seque
 def _runner(world: World, rundir: RunDir, record: Record, store: Store) -> Iterator[StageRunner]:
     """Have everything ready that attempts need: the base's objects, workspaces, a launcher."""
     started = record.state.started
-    objects.secure(world.user, store, started.base, started.run_id)
+    objects.ensure_objects(world.user, store, started.base, started.run_id)
     store.set_ref(f"refs/runs/{started.run_id}/base", started.base, "")
     reached("base.pinned")
     base = PinnedBase(commit=started.base, tree=store.tree_of(started.base))

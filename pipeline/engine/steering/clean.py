@@ -61,7 +61,7 @@ def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
             remove(folder)
     if removed and not dry:
         _repack(world.store())
-        objects.keep(
+        objects.link_objects(
             world.user.objects, world.store().folder / "objects"
         )  # a repack lets go of what is borrowed too
     return Cleaned(removed=tuple(removed), kept=tuple(kept))

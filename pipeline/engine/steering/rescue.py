@@ -45,7 +45,7 @@ def is_elsewhere(world: World, state: RunState) -> bool:
         return False
     prefix = f"refs/remotes/{started.remote}" if started.remote else "refs/heads"
     return any(
-        world.user.git.works("merge-base", "--is-ancestor", head, f"{prefix}/{name}")
+        world.user.git.succeeds("merge-base", "--is-ancestor", head, f"{prefix}/{name}")
         for name in (started.base_branch, branch.branch)
     )
 

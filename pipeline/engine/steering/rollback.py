@@ -51,7 +51,7 @@ def roll_back(world: World, name: str) -> list[str]:
         if link.is_symlink() and link.readlink().name == name:
             link.unlink()
             done.append("docs/status/latest no longer points to it")
-        pool.forget(rundir.workspaces, name)
+        pool.remove_workspaces_of(rundir.workspaces, name)
         take_away(world, store, rundir, state)
         done.append(f"removed {rundir.folder} and its workspaces")
     remove_locks(world, name)
@@ -68,7 +68,7 @@ def _is_merged(world: World, state: RunState) -> bool:
         if started.remote
         else f"refs/heads/{started.base_branch}"
     )
-    return world.user.git.works("merge-base", "--is-ancestor", head, base)
+    return world.user.git.succeeds("merge-base", "--is-ancestor", head, base)
 
 
 def _remove_branch(world: World, state: RunState, branch: str, head: str) -> list[str]:
