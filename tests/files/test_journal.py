@@ -183,12 +183,12 @@ if sys.argv[3] == "go on":
 
 
 def test_a_full_disk_leaves_what_was_acknowledged_and_nothing_half(path: Path) -> None:
-    acknowledged, what, mend = output_of(OUT_OF_ROOM, path, 1000, "stop").splitlines()
+    acknowledged, what, hint = output_of(OUT_OF_ROOM, path, 1000, "stop").splitlines()
     assert int(acknowledged) > 3
     assert read(path) == notes(1, int(acknowledged))
     assert path.read_bytes().endswith(b"\n")
     assert what.startswith(f"{path} cannot be written: ")
-    assert "Make room" in mend
+    assert "Free some space" in hint
 
 
 def test_a_journal_goes_on_when_the_disk_has_room_again(path: Path) -> None:

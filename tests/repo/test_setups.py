@@ -170,7 +170,7 @@ def test_copies_that_must_share_blocks_are_refused_where_that_is_impossible(made
             return exc.hint
         return (workspace.folder / "node_modules/left/pad.js").read_text()
 
-    assert outcome() in {"Write: workspace: {clone: auto}, or: copy", "1\n"}
+    assert outcome() in {"Set workspace: {clone: auto} or {clone: copy} in the flow", "1\n"}
 
 
 def test_a_failed_set_up_says_why_and_leaves_nothing(made):

@@ -32,12 +32,12 @@ def rows(text: str) -> list[list[str]]:
     ]
 
 
-def test_every_part_is_shown_with_what_told_of_it_and_what_was_left_out() -> None:
+def test_every_part_is_shown_with_its_reason_and_what_was_left_out() -> None:
     told = rows(shown())
     assert ["target app", "pytest -q", "Python: pyproject.toml"] in told
     assert ["check", "ruff check .", "must find nothing new"] in told
     assert ["check left out", "mypy", "its program is not installed"] in told
-    assert ["lent", "node_modules", "your environment, as a copy"] in told
+    assert ["linked", "node_modules", "your environment, as a copy"] in told
     assert ["style", "conventional", "8 of 10 commits"] in told
     assert ["agent", "claude", "is installed"] in told
 
@@ -95,6 +95,6 @@ def test_the_end_says_what_to_type_next() -> None:
     assert "ready (1 to know of). next: trigger_workflow" in checked(
         CheckStatus.OK, CheckStatus.WARN
     )
-    assert "1 thing(s) to mend, then again: pipeline doctor" in checked(
+    assert "1 problem(s) to fix, then again: pipeline doctor" in checked(
         CheckStatus.WARN, CheckStatus.FAIL
     )
