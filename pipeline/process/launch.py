@@ -25,6 +25,9 @@ from pipeline.process.spec import (
 )
 
 _ADOPT_POLL_S = 0.05
+_HOME = str(Path(__file__).parents[2])
+_IMPORT_THIS_PACKAGE = f"import sys; sys.path.insert(0, {_HOME!r}); import pipeline; del sys.path[0]"
+"""A nursery is isolated (`-I`), and must not take another pipeline that happens to be installed."""
 
 
 class Attempt:
@@ -60,7 +63,8 @@ class Launcher:
     def __init__(self, log: Path) -> None:
         """Start the nursery; its stderr goes to `log`."""
         ours, theirs = socket.socketpair()
-        code = f"from pipeline.process.nursery import main; main({theirs.fileno()})"
+        start = f"from pipeline.process.nursery import main; main({theirs.fileno()})"
+        code = f"{_IMPORT_THIS_PACKAGE}; {start}"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors, theirs:
             self._process = subprocess.Popen(

@@ -1,5 +1,7 @@
 """Runs worked on in this very process, so that a test sees events, states and calls as they happen."""
 
+import json
+import shlex
 from pathlib import Path
 
 import msgspec
@@ -67,3 +69,18 @@ class Inside:
     def run(self) -> RunState:
         """A run from its beginning to where it stops."""
         return self.work(self.start())
+
+
+AGENTS = "agents:\n  says: {prompt: plain.md.j2, command: [sh, agent.sh]}\n"
+"""One role, which does what the variable `DO` of its stage says."""
+
+
+def agent(name: str, does: str, **keys: object) -> str:
+    """The line of the flow with a stage that an agent plays, who does this."""
+    stage = {"agent": "says", "env": {"DO": does}, **keys}
+    return f"      {name}: {json.dumps(stage)}\n"
+
+
+def reports(**result: object) -> str:
+    """What an agent does who only reports this about its call."""
+    return f"echo {shlex.quote(json.dumps(result))} > $PIPELINE_RESULT"
