@@ -11,6 +11,7 @@ from pipeline.core.violations import ViolationKind
 from pipeline.engine.looking.result import load_result
 from pipeline.files import journal
 from pipeline.language.flow import FailureKind
+from pipeline.process.spec import STDOUT
 from tests.helpers.inside import AGENTS, Inside, agent, reports
 
 SECRET = "hush-hush-hush-42"
@@ -88,8 +89,10 @@ def test_a_secret_that_an_agent_wrote_is_refused_and_is_in_no_patch(made, monkey
     (one,) = finished(inside, run)
     kinds = {each.kind for each in one.violations}
     assert (kinds, state.product.tree) == ({ViolationKind.SECRET_WRITTEN}, "")
-    folder = inside.world.rundir(run).folder
-    for path in [each for each in folder.rglob("*") if each.is_file()]:
+    rundir = inside.world.rundir(run)
+    printed = rundir.attempt("a", 1) / STDOUT
+    assert printed.read_text() == "[secret]\n"
+    for path in [each for each in rundir.folder.rglob("*") if each.is_file()]:
         assert SECRET.encode() not in path.read_bytes(), path
 
 
@@ -112,7 +115,8 @@ def test_an_agent_is_told_what_it_may_cost(made):
 
 
 def test_an_agent_that_changed_nothing_has_not_done_what_must_be_done(made):
-    inside = made(agent("a", "true", writes=["src/**"]))
+    locks = "locks:\n  source: {paths: [src/**]}\n"
+    inside = made(agent("a", "true", lock="source"), more=AGENTS + locks)
     run, _ = worked(inside)
     (one,) = finished(inside, run)
     assert (one.outcome, one.kind) == (Outcome.FAILED, FailureKind.NO_CHANGE)
