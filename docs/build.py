@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from pipeline import errors
+from pipeline.core import retry
 from pipeline.core.settings import STAGE_VARIABLES, VARIABLES
 from pipeline.files import failpoints
 from pipeline.language import flow, publishing, target, words
@@ -20,6 +21,7 @@ from pipeline.language.flow_schema import flow_schema
 from pipeline.language.flow_stages import ALLOWED
 from pipeline.language.schemas import example_of
 from pipeline.prompts.brief import GATE_WORDS, NAMES
+from tests.faults.table import Fault, parts
 
 REFERENCE = Path(__file__).parent / "reference"
 _SHOWN = (
@@ -43,6 +45,8 @@ def pages() -> dict[str, str]:
         "settings.md": _settings(),
         "exit-codes.md": _exit_codes(),
         "commands.md": _commands(),
+        "retries.md": _retries(),
+        "faults.md": _faults(),
     }
 
 
@@ -265,6 +269,73 @@ def _commands() -> str:
         context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
         out += [f"## {name}", "", "```text", command.get_help(context), "```", ""]
     return "\n".join(out)
+
+
+def _retries() -> str:
+    out = [
+        "# What follows an attempt", "", _NOTE.strip(), "",
+        "However an attempt ends, one row says what comes next (`pipeline/core/retry.py`). Another attempt is made",
+        "as long as the budget lasts that this one uses up: `retry.max` tries of the kinds in `retry.on`, `retry.lost`",
+        "losses, `retry.quota` waits for a quota; each [as the flow says](flow.md#retry). A failed gate of the stage",
+        "that decides a loop is no matter of this table: it sends the round back.",
+        "",
+        "| an attempt that is | is repeated | and uses up | the next one starts | without others running the run parks "
+        "| the agent was called | a cost that was not reported |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]  # fmt: skip
+    for ending, rule in retry.TABLE.items():
+        cells = (
+            ending.value,
+            _yes(rule.again),
+            _CHARGES[rule.charge],
+            _DELAYS[rule.delay] if rule.again else "",
+            _yes(rule.parks) if rule.charge is not retry.Charge.QUOTA_WAIT else "after the last wait",
+            _yes(rule.is_call),
+            "is what was reserved" if rule.keeps_reserve else "is nothing",
+        )  # fmt: skip
+        out.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*out, ""])
+
+
+_CHARGES = {
+    retry.Charge.NOTHING: "nothing",
+    retry.Charge.TRY: "a try",
+    retry.Charge.LOSS: "a loss",
+    retry.Charge.QUOTA_WAIT: "a wait for a quota",
+}
+_DELAYS = {
+    retry.Delay.NONE: "at once",
+    retry.Delay.BACKOFF: f"after {retry.FIRST_DELAY_S:g} s, twice as long each time, "
+    f"up to {retry.LONGEST_DELAY_S:g} s",
+    retry.Delay.REPORTED: "when the agent said",
+    retry.Delay.PARKED: f"after {retry.PARKED_DELAY_S:g} s, while others run",
+}
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
+
+
+def _faults() -> str:
+    out = [
+        "# Faults put in by hand, and what notices each", "", _NOTE.strip(), "",
+        "Each row is one small change that makes the code wrong in a place where that would cost somebody dearly,",
+        "and the test that goes red with it. The changes are data (`tests/faults/*.toml`), and the table cannot go",
+        "stale: a fast test checks that each change still fits the code and that its test is there, and a slow one",
+        "puts each change into a copy and sees its test go from green to red. By hand: `python -m tests.faults [ID ...]`.",
+        "",
+    ]  # fmt: skip
+    for title, faults in parts().items():
+        out += [f"## {title}", "", "| fault | where | noticed by |", "| --- | --- | --- |"]
+        out += [_fault(fault) for fault in faults]
+        out.append("")
+    return "\n".join(out)
+
+
+def _fault(fault: Fault) -> str:
+    where = fault.file.removeprefix("pipeline/")
+    by = f"`{fault.test.rpartition('::')[2]}`" if fault.test else f"nothing: {fault.unnoticed}"
+    return f"| {fault.what} (`{fault.id}`) | `{where}` | {by} |"
 
 
 def main() -> int:

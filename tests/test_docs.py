@@ -28,3 +28,13 @@ def test_every_event_and_gate_stands_in_the_architecture_or_reference():
     text = (ROOT / "docs" / "reference" / "flow.md").read_text()
     for gate in ("red", "green", "proof", "untampered", "findings"):
         assert f"`{gate}`" in text
+
+
+def test_every_oracle_that_the_rules_name_is_there():
+    text = (ROOT / "docs" / "reference" / "scheduling.md").read_text()
+    rules = text.partition("## The rules")[2].partition("\n## ")[0]
+    cells = [line.strip("| ").rpartition(" | ")[2] for line in rules.splitlines()[4:]]
+    names = {name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)}
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "core").glob("*.py"))
+    assert len(names) > 20
+    assert [name for name in sorted(names) if f"def {name}(" not in tests] == []

@@ -2,7 +2,7 @@
 
 One table for every way to end. Money and calls stand in it too: an attempt that was put off costs
 nothing of what was reserved for it, and an agent that was put off or lost was not called in vain.
-`docs/reference/scheduling.md` shows the table; `tests/core/test_retry.py` holds an oracle against
+`docs/reference/retries.md` shows the table; `tests/core/test_retry.py` holds an oracle against
 it.
 """
 

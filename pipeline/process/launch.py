@@ -26,7 +26,9 @@ from pipeline.process.spec import (
 
 _ADOPT_POLL_S = 0.05
 _HOME = str(Path(__file__).parents[2])
-_IMPORT_THIS_PACKAGE = f"import sys; sys.path.insert(0, {_HOME!r}); import pipeline; del sys.path[0]"
+_IMPORT_THIS_PACKAGE = (
+    f"import sys; sys.path.insert(0, {_HOME!r}); import pipeline; del sys.path[0]"
+)
 """A nursery is isolated (`-I`), and must not take another pipeline that happens to be installed."""
 
 

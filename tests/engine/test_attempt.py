@@ -148,7 +148,7 @@ def test_a_command_that_ends_with_an_error_has_failed_with_its_words(made):
 
 
 def test_what_runs_at_the_same_time_has_workspaces_of_its_own(made):
-    both = "touch here.$PIPELINE_STAGE; sleep 1; ls > \"$PIPELINE_OUTPUT_DIR/plan.md\"; rm here.*"
+    both = 'touch here.$PIPELINE_STAGE; sleep 1; ls > "$PIPELINE_OUTPUT_DIR/plan.md"; rm here.*'
     inside = made(
         agent("a", both, outputs={"plan": "plan.md"}), agent("b", both, outputs={"plan": "plan.md"})
     )
@@ -181,7 +181,9 @@ def test_a_start_is_on_the_disk_before_its_process_runs(made, monkeypatch):
             synced.append(os.fstat(descriptor).st_size)
 
     monkeypatch.setattr(journal, "_SYNC", spied)
-    sees = 'wc -c < "$ROOT/docs/status/runs/$PIPELINE_RUN_ID/journal.jsonl" > $PIPELINE_OUTPUT_DIR/n'
+    sees = (
+        'wc -c < "$ROOT/docs/status/runs/$PIPELINE_RUN_ID/journal.jsonl" > $PIPELINE_OUTPUT_DIR/n'
+    )
     inside = made('      a: {run: "true"}\n', agent("b", sees, outputs={"n": "n"}), more="")
     flow = inside.bare.root / "agents" / "flow.yaml"
     text = flow.read_text().replace('"DO"', f'"ROOT": "{inside.bare.root}", "DO"')

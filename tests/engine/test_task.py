@@ -130,7 +130,9 @@ def test_after_a_gate_the_next_attempt_begins_with_what_the_last_one_left(tmp_pa
     does = "cat src/app.py > $PIPELINE_OUTPUT_DIR/seen; "
     does += 'echo "def answer(): return $((40 + PIPELINE_ATTEMPT))" > src/app.py'
     again = {"max": 1, "on": ["gate"]}
-    line = agent("a", does, writes=["src/**"], gates=["green"], outputs={"seen": "seen"}, retry=again)
+    line = agent(
+        "a", does, writes=["src/**"], gates=["green"], outputs={"seen": "seen"}, retry=again
+    )
     inside = Inside(tmp_path, monkeypatch, line, AGENTS)
     run = inside.start()
     assert inside.work(run).end is RunEnd.DONE

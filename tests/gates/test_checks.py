@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.evidence import FailureCause as Cause
+from pipeline.core.evidence import GateVerdict
 from pipeline.engine.running.formatting import formatted
 from pipeline.gates import table
 from pipeline.gates.checks import findings
@@ -69,6 +70,13 @@ def test_types_and_layout_of_the_real_checkers_are_told_apart(tmp_path):
         assert "src/app/new.py:2: error: Incompatible return value" in told
         assert "src/app/new.py:1:9: unformatted" in told
         assert len(worse.failures) == 2
+
+
+def test_without_checks_there_is_nothing_that_could_have_passed(tmp_path):
+    with trees(tmp_path, BASE, with_checks()) as work:
+        found = check(work, src__app__new="x = 1\n")
+        assert found.verdict is GateVerdict.NOT_APPLICABLE
+        assert (found.passed, found.detail) == (False, "no checks are declared")
 
 
 def test_a_check_that_is_not_installed_fails_and_says_so(tmp_path):

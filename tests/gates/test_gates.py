@@ -205,6 +205,15 @@ def test_no_proof_when_something_else_than_the_source_turned_the_tests_green(wor
     assert found.failures == ("tests.test_new::test_it: passes without the source change",)
 
 
+def test_without_a_red_gate_there_is_no_proof(work):
+    tree = work.plus(tests__test_new=NEW, src__app__money=DOUBLE)
+    found = judge(GateName.PROOF, work.context(tree))
+    assert (found.passed, found.detail) == (
+        False,
+        "no red gate came before, so nothing is known to be new",
+    )
+
+
 def test_untampered_compares_byte_by_byte_with_what_was_delivered(work):
     before = red(work, tests__test_new=NEW)
     same = judge(
