@@ -61,8 +61,9 @@ class NodeState(msgspec.Struct):
     person sent the round back, which its loop has yet to decide; `has_question` that it wants to
     ask a person something. `revisions` counts how often it asked, or how often an approval sent its
     stages back; `replies` is all that persons answered it, whatever became of its attempts since.
-    `parked` says for whom it waits. `calls` counts the times its agent was really called,
-    `done_number` is the place of its result among all of the run.
+    `parked` says for whom it waits. `calls` counts the times its agent was really called. `last` is
+    its newest attempt, `last_number` the place of that among all attempts that ended, `done_number`
+    the place of its result among all of the run.
     """
 
     unmet: int
@@ -86,6 +87,7 @@ class NodeState(msgspec.Struct):
     feedback: tuple[str, ...] = ()
     replies: tuple[str, ...] = ()
     last: StageFinished | None = None
+    last_number: int = 0
     history: list[tuple[str, str]] = []
     value: Any = None
     done_number: int = 0

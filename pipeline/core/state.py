@@ -160,6 +160,7 @@ class RunState:
         self.time = WorkTime()
         self.parked: RunParked | None = None
         self.finished: RunFinished | None = None
+        self.ended_attempts = 0
         self.notes: list[str] = []
         for node in plan.nodes.values():
             self.add_node(node)
@@ -169,7 +170,7 @@ class RunState:
         fresh = NodeState(unmet=len(node.needs) + 1, remaining=len(node.children))
         if old is not None:
             fresh.attempts, fresh.calls, fresh.spent = old.attempts, old.calls, old.spent
-            fresh.last, fresh.replies = old.last, old.replies
+            fresh.last, fresh.last_number, fresh.replies = old.last, old.last_number, old.replies
         else:
             for need in node.needs:
                 self.dependents.setdefault(need, []).append(node.id)
@@ -236,11 +237,11 @@ class RunState:
     def newest_gate(self, name: GateName, *, passed: bool = False) -> GateResult | None:
         """Return the newest result of one gate; with `passed` the newest that passed."""
         results = [
-            gate
-            for _, gate in self.gate_results()
+            (self.nodes[stage].last_number, gate)
+            for stage, gate in self.gate_results()
             if gate.gate is name and (gate.passed or not passed)
         ]
-        return results[-1] if results else None
+        return max(results, key=lambda result: result[0])[1] if results else None
 
     def stage_word(self, node: Node) -> str:
         """Say a node's state in one word; `ready` is derived, not stored."""

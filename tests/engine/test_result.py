@@ -53,6 +53,13 @@ def test_a_gate_has_passed_only_when_its_verdict_is_that(inside, verdict):
     assert (gate.verdict, gate.passed) == (verdict.value, verdict is GateVerdict.PASSED)
 
 
+def test_the_newest_result_of_a_gate_is_the_last_in_time_whatever_the_order_of_the_flow(inside):
+    late = finished(GateVerdict.FAILED, outcome=Outcome.FAILED, kind=FailureKind.GATE)
+    told = result(inside, started("b"), started("a"), finished(GateVerdict.PASSED, stage="b"), late)
+    assert told.tests.green is not None
+    assert told.tests.green.verdict is GateVerdict.FAILED
+
+
 @pytest.mark.parametrize("stop", list(StopReason))
 def test_a_parked_run_says_why_it_stopped_and_that_it_waits(inside, stop):
     if stop.value in set(RunEnd):
