@@ -10,12 +10,6 @@ from pipeline.repo.changes import changes
 from pipeline.repo.store import Store
 from pipeline.ui.text import Colour, Printer, seconds
 
-_VERDICTS = {
-    GateVerdict.PASSED: "passed",
-    GateVerdict.FAILED: "FAILED",
-    GateVerdict.NOT_APPLICABLE: "not applicable",
-    GateVerdict.COULD_NOT_LOOK: "COULD NOT LOOK",
-}
 _SURVIVORS_MAX = 5
 _TESTS_MAX = 12
 
@@ -52,7 +46,7 @@ def show(printer: Printer, result: RunResult, *, stages: bool = True) -> None:
             [
                 gate.stage,
                 gate.gate,
-                _VERDICTS[GateVerdict(gate.verdict)],
+                GateVerdict(gate.verdict).words,
                 gate.tree[:12],
                 gate.detail[:110],
             ]
