@@ -15,7 +15,7 @@ from pipeline.core.excerpt import excerpt
 from pipeline.errors import Interrupted
 from pipeline.files import atomic
 from pipeline.files.trees import remove
-from pipeline.gates import runners
+from pipeline.gates.runners import table as runners
 from pipeline.gates.runners.base import RunOutput, TestRequest
 from pipeline.gates.testrun import ProblemKind, RunProblem, TestRun, without_canaries
 from pipeline.language.target import Target

@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from pipeline import prompts
 from pipeline.engine.ground.flows import BUILTIN, FLOW, PROMPTS
 from pipeline.engine.ground.world import World
 from pipeline.errors import NothingToDo, UsageProblem
 from pipeline.files import atomic
 from pipeline.language.flow_schema import flow_schema
+from pipeline.prompts import templates
 from pipeline.repo.git import Git
 from pipeline.survey.look import FoundTarget
 from pipeline.survey.survey import Survey, survey
@@ -177,7 +177,7 @@ def _files(world: World, found: Survey, *, eject_prompts: bool) -> dict[str, str
     for one in found.additions:
         files[one.path] = _appended(_read(world.user.root / one.path) or "", one.text)
     if eject_prompts:
-        for name, text in prompts.read_all(world.shipped / PROMPTS).items():
+        for name, text in templates.read_all(world.shipped / PROMPTS).items():
             files[f"{PROMPTS}/{name}"] = text
             files[_kept(f"{PROMPTS}/{name}")] = text
     return files

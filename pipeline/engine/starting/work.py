@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
-from pipeline import prompts
 from pipeline.core.events import Event, Invoked, RunOpened, StageStarted
 from pipeline.core.memory import Status
 from pipeline.core.outcomes import RunEnd
@@ -27,6 +26,7 @@ from pipeline.files.failpoints import reached
 from pipeline.files.rundir import LATEST, RunDir
 from pipeline.language.plan import Plan
 from pipeline.process.launch import Launcher
+from pipeline.prompts import templates
 from pipeline.repo import objects
 from pipeline.repo.store import PinnedBase, Store
 
@@ -51,7 +51,7 @@ def work(
 
 def _work(world: World, rundir: RunDir, record: Record, stop: Stop, first: Sequence[Event]) -> None:
     state, store = record.state, world.store()
-    bases = Bases(rundir, prompts.read_all(rundir.flow / flows.PROMPTS))
+    bases = Bases(rundir, templates.read_all(rundir.flow / flows.PROMPTS))
     take_in_edits(world, store, rundir, record, bases)
     is_invoked = any(isinstance(event, Invoked) for event in first)
     stale = None if is_invoked else outdated(state, bases.stale(state))
