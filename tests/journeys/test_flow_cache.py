@@ -14,8 +14,9 @@ LOADED = """\
 import sys
 from pathlib import Path
 from pipeline import wiring
-from pipeline.engine import flows
-flows.compiled(wiring.world(Path(".")), "main")
+from pipeline.engine.ground import flows
+world = wiring.world(Path("."))
+flows.compiled(world, flows.read(world), "main")
 print(sorted({"yaml", "networkx", "jinja2"} & set(sys.modules)))
 """
 
