@@ -12,8 +12,9 @@ import time
 from datetime import UTC, datetime
 
 from pipeline.core.decide import Finish, Start, decide
-from pipeline.core.events import Event, Outcome, RunStarted, StageFinished, StageStarted
-from pipeline.core.state import RunState
+from pipeline.core.events import RunStarted, StageFinished, StageStarted
+from pipeline.core.fold import apply, begin
+from pipeline.core.outcomes import Outcome
 from pipeline.language.compiler import compile_plan
 from pipeline.language.flow import Flow, Limits, Lock, Stage, Workflow
 from pipeline.language.plan import Plan
@@ -29,7 +30,7 @@ def layered(stages: int, *, locks: int) -> Plan:
     With locks, every stage wants one of them.
     """
     names = [f"s{number}" for number in range(stages)]
-    found: dict[str, Stage] = {}
+    by_name: dict[str, Stage] = {}
     for number, name in enumerate(names):
         before = number - number % WIDTH - WIDTH
         needs = (
@@ -38,11 +39,11 @@ def layered(stages: int, *, locks: int) -> Plan:
             else []
         )
         lock = (Name(f"lock{number % locks}"),) if locks else ()
-        found[name] = Stage(run="true", needs=tuple(dict.fromkeys(needs)), lock=lock)
+        by_name[name] = Stage(run="true", needs=tuple(dict.fromkeys(needs)), lock=lock)
     flow = Flow(
         version=1,
         targets=(),
-        workflows={"main": Workflow(stages=found)},
+        workflows={"main": Workflow(stages=by_name)},
         locks={f"lock{number}": Lock() for number in range(locks)},
         limits=Limits(parallel=20),
     )
@@ -52,22 +53,19 @@ def layered(stages: int, *, locks: int) -> Plan:
 def run(plan: Plan) -> float:
     """Play a run in which everything goes well; return the seconds it took."""
     started = time.perf_counter()
-    state = RunState(plan)
-    apply = state.apply
     begun = RunStarted(
         at=NOON, run_id="r", workflow="main", feature="f", idea="i", base="b", base_branch="main"
     )
-    first: Event = begun
-    apply(first)
+    state = begin(plan, begun)
     while state.end is None:
         commands = decide(state, NOON, plan.parallel)
         for command in commands:
             if isinstance(command, Start):
-                apply(StageStarted(at=NOON, stage=command.stage, attempt=1))
+                apply(state, StageStarted(at=NOON, stage=command.stage, attempt=1))
             elif isinstance(command, Finish):
                 return time.perf_counter() - started
-        stage = next(iter(state.running))
-        apply(StageFinished(at=NOON, stage=stage, attempt=1, outcome=Outcome.DONE))
+        stage = next(iter(state.agenda.running))
+        apply(state, StageFinished(at=NOON, stage=stage, attempt=1, outcome=Outcome.DONE))
     return time.perf_counter() - started
 
 

@@ -8,8 +8,9 @@ done. A stage is `sh -c true`.
 
 - `spawn`: start the process, wait for it.
 - `fsync`: and before and after it, an event appended to a journal and synced.
-- `shim`: and around it a forked process of its own session (subreaper, output through a pipe into a log), which leaves
-  a record of the exit that is on the disk (write, sync, rename, sync of the folder); and the two events of `fsync`.
+- `shim`: and around it a forked process of its own session (subreaper, output through a pipe
+  into a log), which leaves a record of the exit that is on the disk (write, sync, rename, sync of
+  the folder); and the two events of `fsync`.
 """
 
 import contextlib

@@ -9,9 +9,16 @@ import repositories
 from harness import Command, Contender, environment, keep, measure, options, show, show_machine
 
 LAYERS = (50,) * 20
-_HEAD = "from pathlib import Path; from pipeline import wiring; from pipeline.engine import flows; "
+_HEAD = (
+    "from pathlib import Path; from pipeline import wiring; from pipeline.engine.ground import "
+    "flows; "
+)
 _WORLD = "world = wiring.world(Path('.')); "
-JOBS = {"neither": "pass", "load": "flows.compiled(world, 'no_ops')", "check": "flows.check(world)"}
+JOBS = {
+    "neither": "pass",
+    "load": "flows.compiled(world, flows.read(world), 'no_ops')",
+    "check": "flows.check(world, flows.read(world))",
+}
 
 
 def contender(name: str, place: Path, code: str) -> Contender:

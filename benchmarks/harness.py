@@ -131,7 +131,7 @@ def _once(contender: Contender) -> float:
 
 
 def per_stage(whole: Sequence[float], one: Sequence[float], stages: int) -> list[float]:
-    """Return what each stage beyond the first costs, round by round, from the walls of `stages` and of one."""
+    """Return what each further stage costs per round, from the walls of `stages` and of one."""
     return [(many - single) / (stages - 1) for many, single in zip(whole, one, strict=True)]
 
 
@@ -145,7 +145,8 @@ def show_machine(rounds: int) -> None:
     load = os.getloadavg()[0]
     system = f"{platform.system()} {platform.release().partition('-')[0]}"
     print(
-        f"{os.cpu_count()} cores, load {load:.1f}, {system}, Python {platform.python_version()}, {rounds} round(s)"
+        f"{os.cpu_count()} cores, load {load:.1f}, {system}, Python "
+        f"{platform.python_version()}, {rounds} round(s)"
     )
 
 

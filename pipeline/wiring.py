@@ -71,7 +71,7 @@ def world(start: Path, *listeners: ListenerMaker, extra: Mapping[str, str] | Non
         settings=found,
         environ=env,
         clock=utc_now,
-        randomness=os.urandom,
+        randomness=os.urandom,  # noqa: TID251 - the one place
         shipped=shipped(),
         listeners=(lambda rundir: Views(rundir, utc_now, awake_s), *listeners),
     )

@@ -44,7 +44,8 @@ def clean(*, older_than: str | None, dry_run: bool, as_json: bool, start: Path) 
     printer = text.out(wiring.environ())
     for one in done.removed:
         printer.line(
-            f"{'would remove' if dry_run else 'removed'} {one.run_id} ({one.size_bytes / 1e6:.1f} MB)"
+            f"{'would remove' if dry_run else 'removed'} {one.run_id} "
+            f"({one.size_bytes / 1e6:.1f} MB)"
         )
         if one.rescued is not None:
             printer.line(f"  {one.rescued}")

@@ -11,7 +11,10 @@ import click
 
 from pipeline.errors import InternalError, UsageProblem
 
-_NO_MODEL = "No model is called: a cassette plays the agents. Workspaces, edits, tests, commits and push are real."
+_NO_MODEL = (
+    "No model is called: a cassette plays the agents. Workspaces, edits, tests, commits and "
+    "push are real."
+)
 _WORKFLOW = "idea_to_feature"
 
 

@@ -56,7 +56,8 @@ def show(*, number: int, as_json: bool, start: Path) -> int:
         return 0
     printer = text.out(wiring.environ())
     printer.line(
-        f"{pull.title}  ({pull.state}{', draft' if pull.draft else ''}, {pull.head} into {pull.base})"
+        f"{pull.title}  ({pull.state}{', draft' if pull.draft else ''}, {pull.head} into "
+        f"{pull.base})"
     )
     printer.line()
     printer.line(pull.body)

@@ -31,26 +31,26 @@ def status(*, run: str | None, as_json: bool, start: Path) -> int:
     world = wiring.world(start)
     printer = text.out(wiring.environ())
     if run is not None:
-        found = load_result(world, run)
+        result = load_result(world, run)
         if as_json:
-            print_json(found)
+            print_json(result)
             return 0
-        report.show(printer, found)
-        for hint in report.next_steps(found):
+        report.show(printer, result)
+        for hint in report.next_steps(result):
             printer.line(f"next: {hint}")
         return 0
     names = run_ids(world)
     shown = [load_result(world, name) for name in names[:20]]
-    open_runs = [found for found in shown if found.state in {"running", "interrupted"}]
+    open_runs = [one for one in shown if one.state in {"running", "interrupted"}]
     picked = open_runs or shown[:1]
     if as_json:
         print_json({"schema_version": 1, "runs": picked})
         return 0
     if not names:
         printer.line('no run yet. Start one: trigger_workflow idea_to_feature "..."')
-    for found in picked:
-        report.show(printer, found, stages=bool(open_runs))
-        printer.line(f"next: {report.next_steps(found)[0]}")
+    for one in picked:
+        report.show(printer, one, stages=bool(open_runs))
+        printer.line(f"next: {report.next_steps(one)[0]}")
     return 0
 
 
@@ -66,19 +66,19 @@ def list_runs(*, as_json: bool, start: Path) -> int:
     from pipeline.ui import text
 
     world = wiring.world(start)
-    found = [load_result(world, name) for name in run_ids(world)]
+    results = [load_result(world, name) for name in run_ids(world)]
     if as_json:
-        print_json({"schema_version": 1, "runs": found})
+        print_json({"schema_version": 1, "runs": results})
         return 0
     rows = [
         [
             one.run_id,
-            one.state,
+            one.state.replace("_", " "),
             one.feature,
             text.seconds(one.duration_s),
             one.pr.url if one.pr else one.reason[:80],
         ]
-        for one in found
+        for one in results
     ]
     text.out(wiring.environ()).table(
         ["run", "state", "feature", "took", "pull request or reason"], rows
@@ -99,13 +99,13 @@ def show(*, run: str, as_json: bool, start: Path) -> int:
     from pipeline.ui import report, text
 
     world = wiring.world(start)
-    found = load_result(world, run)
+    result = load_result(world, run)
     if as_json:
-        print_json(found)
+        print_json(result)
         return 0
     printer = text.out(wiring.environ())
-    report.show(printer, found)
-    report.show_outcome(printer, found, load_state(world, run), world.store())
+    report.show(printer, result)
+    report.show_outcome(printer, result, load_state(world, run), world.store())
     return 0
 
 
@@ -178,11 +178,11 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
         raise UsageProblem(f"there is no error code {what}", codes.nearest(what))
     if stage:
         stage = find_stage(load_state(world, run).plan.nodes.values(), stage)[0].id
-    found = reasons.explain(world, run, stage)
+    explanation = reasons.explain(world, run, stage)
     if as_json:
-        print_json(found)
+        print_json(explanation)
         return 0
-    explaining.show_explanation(printer, found)
+    explaining.show_explanation(printer, explanation)
     return 0
 
 

@@ -65,7 +65,8 @@ def _signals(stop: Any, name: str, printer: Any) -> Iterator[None]:
         stop.ask()
         if not stop.now.is_set():
             printer.line(
-                f"\nstopping after what runs now; once more ends it at once. Go on later: pipeline resume {name}"
+                "\nstopping after what runs now; once more ends it at once. Go on later: "
+                f"pipeline resume {name}"
             )
 
     previous = {
@@ -85,7 +86,7 @@ def _failure_hint(state: RunState) -> str:
 
 
 def _unfinished(state: RunState) -> Problem:
-    """Say for whom or what a run waits, and what to type; with the exit code that is stored with it."""
+    """Return the problem to end with: what the run waits for; its exit status is the stored one."""
     name, parked = state.started.run_id, state.parked
     resume = f"Go on: pipeline resume {name}"
     if parked is None:

@@ -14,7 +14,8 @@ from pipeline.language.plan import Kind, Node, Plan
 class Budget(msgspec.Struct):
     """The limits of a run, what is charged against them, and what running attempts have reserved.
 
-    What is charged is not what was paid: an attempt that reports no cost is charged what was reserved.
+    What is charged is not what was paid: an attempt that reports no cost is charged what was
+    reserved.
     """
 
     usd: float | None = None

@@ -119,7 +119,8 @@ class Finish(msgspec.Struct, frozen=True):
 
 
 Command = (
-    Start | Cancel | Judge | Unfold | Ask | Expire | TakeBack | NextRound | EndLoop | StartWorkflow | WaitUntil
+    Start | Cancel | Judge | Unfold | Ask | Expire | TakeBack
+    | NextRound | EndLoop | StartWorkflow | WaitUntil
     | Park | Rest | Finish
 )  # fmt: skip
 
@@ -291,7 +292,7 @@ def _starts(state: RunState, now: datetime, parallel: int) -> list[Command]:
 
 
 def _asks(state: RunState, now: datetime) -> tuple[list[Command], list[datetime | None]]:
-    """Ask persons, for approval again when the tree is another; return also until when they have."""
+    """Ask persons, for approval again if the tree has changed; return also their deadlines."""
     nodes, asked = state.plan.nodes, state.agenda.asked
     commands: list[Command] = [
         Ask(stage, _deadline(nodes[stage], now)) for stage in state.agenda.questions

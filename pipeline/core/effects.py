@@ -1,7 +1,8 @@
 """What a run changes outside its own folders: branch, push, pull request, each once for a revision.
 
-A revision is one publication of the run's tree, counted from 1; a later one goes onto the same branch.
-The same struct says what is intended (what is not known yet is empty) and what was then seen there.
+A revision is one publication of the run's tree, counted from 1; a later one goes onto the same
+branch. The same struct says what is intended (what is not known yet is empty) and what was then
+seen there.
 """
 
 from collections.abc import Sequence

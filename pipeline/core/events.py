@@ -100,9 +100,9 @@ class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
     """An attempt ended. `tree` and `commit` are the run's newest after a done writer.
 
     `values` holds the outputs that the flow gives a shape, for conditions; `formatted` names the
-    changed files that the repository's formatter changed once more. `inherited` names the run that did
-    the work, in a fork. `awake_s` is how long this process has been awake with the run. A parked attempt
-    says by `stop` for whom it waits, and any by `hint` what a person can type.
+    changed files that the repository's formatter changed once more. `inherited` names the run that
+    did the work, in a fork. `awake_s` is how long this process has been awake with the run. A
+    parked attempt says by `stop` for whom it waits, and any by `hint` what a person can type.
     """
 
     stage: str
@@ -168,7 +168,7 @@ class Answered(_Event, tag="answered", frozen=True, kw_only=True):
 
 
 class RoundStarted(_Event, tag="round_started", frozen=True, kw_only=True):
-    """A loop goes around once more; its stages are pending again and get feedback on what failed."""
+    """A loop begins another round: its stages are pending again, with feedback on what failed."""
 
     loop: str
     round: int
@@ -262,7 +262,7 @@ class CancelRequested(_Event, tag="cancel_requested", frozen=True, kw_only=True)
 
 
 class RunParked(_Event, tag="run_parked", frozen=True, kw_only=True):
-    """Nothing could go on, or the process was asked to stop: `stop` says for whom the run is left."""
+    """Nothing could go on, or the process was asked to stop; `stop` is the reason."""
 
     stop: StopReason
     reason: str

@@ -1,7 +1,7 @@
 """What gates find out, as values: one of four verdicts, and evidence in a struct for each gate.
 
-Every reader has to say what it makes of each verdict: only `PASSED` means that a gate looked and found
-all well. The words are for people and for agents; no code reads them.
+Every reader has to say what it makes of each verdict: only `PASSED` means that a gate looked and
+found all well. The words are for people and for agents; no code reads them.
 """
 
 from collections.abc import Iterator
@@ -55,8 +55,8 @@ class FailureCause(StrEnum):
 class NewTests(msgspec.Struct, frozen=True, kw_only=True):
     """What is new in one target, as the red gate saw it.
 
-    `tests` are new tests by name with why they fail before the change, `files` new test files that cannot
-    be loaded yet, `missing` the modules that were not there.
+    `tests` are new tests by name with why they fail before the change, `files` new test files that
+    cannot be loaded yet, `missing` the modules that were not there.
     """
 
     tests: dict[str, FailureCause] = {}
@@ -192,8 +192,8 @@ Evidence = (
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one gate found on one tree.
 
-    `detail` says it in one line for people, `failures` is the feedback for whoever has to do better.
-    `evidence` is None when the gate did not get as far as having any.
+    `detail` says it in one line for people, `failures` is the feedback for whoever has to do
+    better. `evidence` is None when the gate did not get as far as having any.
     """
 
     gate: GateName
@@ -212,8 +212,8 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 class NewTest(msgspec.Struct, frozen=True, kw_only=True):
     """A new test before and after the change.
 
-    `before` is None for a test that could not be named before, because its file could not be loaded;
-    then `file_before` says why. `after` is True when it passed, None when it was not run.
+    `before` is None for a test that could not be named before, because its file could not be
+    loaded; then `file_before` says why. `after` is True when it passed, None when it was not run.
     """
 
     name: str

@@ -290,7 +290,7 @@ def _answered(run: RunState, event: Answered) -> None:
 
 
 def _revise(run: RunState, node: Node, event: Answered) -> None:
-    """Send back what a person looked at: by its loop if it decides one, else by having it run again."""
+    """Send back what a person rejected: by its loop if it decides one, else by running it again."""
     state, loop = run.nodes[node.id], run.plan.decides_loop(node.id)
     state.revisions += 1
     state.feedback = (event.comment or "a person wants it revised",)

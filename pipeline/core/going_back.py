@@ -1,4 +1,4 @@
-"""Going back: stages that are to run again, and all indexes of a run made anew from where it then stands."""
+"""Going back: which stages run again, and the run's indexes rebuilt to match."""
 
 from collections.abc import Iterable
 

@@ -55,14 +55,14 @@ def _sum(so_far: int | None, more: int | None) -> int | None:
 class NodeState(msgspec.Struct):
     """One node's state.
 
-    `unmet` counts what it still waits for, `remaining` the children that are not over. `is_over` means
-    that what needs it may go on, be it done, skipped, or failed where that may be passed over.
-    `used` are its retry budgets in this round. `is_sent_back` means that its gates or a person sent the
-    round back, which its loop has yet to decide; `has_question` that it wants to ask a person something.
-    `revisions` counts how often it asked, or how often an approval sent its stages back; `replies` is
-    all that persons answered it, whatever became of its attempts since. `parked` says for whom it waits.
-    `calls` counts the times its agent was really called, `done_number` is the place of its result among
-    all of the run.
+    `unmet` counts what it still waits for, `remaining` the children that are not over. `is_over`
+    means that what needs it may go on, be it done, skipped, or failed where that may be passed
+    over. `used` are its retry budgets in this round. `is_sent_back` means that its gates or a
+    person sent the round back, which its loop has yet to decide; `has_question` that it wants to
+    ask a person something. `revisions` counts how often it asked, or how often an approval sent its
+    stages back; `replies` is all that persons answered it, whatever became of its attempts since.
+    `parked` says for whom it waits. `calls` counts the times its agent was really called,
+    `done_number` is the place of its result among all of the run.
     """
 
     unmet: int

@@ -1,4 +1,4 @@
-"""How an attempt ends, how a run ends, and why nobody works on a run any more: the words, as enums."""
+"""How an attempt ends, how a run ends, and why a run stopped, as enums."""
 
 from enum import StrEnum
 
@@ -56,7 +56,7 @@ class StopReason(StrEnum):
 
 
 NOT_STOPPED_EXIT_CODE = 75
-"""The exit status for a run that somebody works on, or that was killed: the same command may work later."""
+"""The exit status for a run that is being worked on or was killed: try again later."""
 
 _EXIT_CODES = {
     StopReason.DONE: 0,

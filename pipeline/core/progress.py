@@ -1,7 +1,7 @@
-"""How the nodes of a run go forward: what waits for what, when a group is complete, what a failure stops.
+"""How nodes go forward: what waits for what, when a group is complete, what a failure stops.
 
-Each function moves a `RunState` and keeps all its indexes up to date, so that a decision costs no more
-than what changed.
+Each function moves a `RunState` and keeps all its indexes up to date, so that a decision costs no
+more than what changed.
 """
 
 import re
@@ -36,7 +36,7 @@ def meet_need(run: RunState, node_id: str) -> None:
 
 
 def advance(run: RunState, node_id: str) -> None:
-    """Let a node go on that waits for nothing any more; its condition comes first, if it has one."""
+    """Let a node go on that waits for nothing any more; its condition, if any, comes first."""
     state = run.nodes[node_id]
     if state.unmet or state.status not in OPEN or node_id in run.agenda.asked:
         return
@@ -94,7 +94,7 @@ def retry_or_fail(run: RunState, node: Node, *, is_retried: bool) -> None:
 
 
 def take_statement(run: RunState, node: Node, event: StageFinished) -> None:
-    """Have a person asked what the stage wants to know, or end the run because nothing is to be done.
+    """Have a person asked what the stage wants to know, or end the run as nothing to do.
 
     What looks for the cause of a failure cannot say so of the run: there the stage has failed.
     """
@@ -167,7 +167,8 @@ def finish(run: RunState, node: Node, status: Status) -> None:
 def _complete_group(run: RunState, group: Node) -> None:
     """All of a group is over: its loop is decided, its gates are asked, or it is done too.
 
-    The last one inside that is over, and whoever enters a group that is complete already, both come here.
+    The last one inside that is over, and whoever enters a group that is complete already, both come
+    here.
     """
     if run.nodes[group.id].is_over or group.id in run.agenda.undecided:
         return
@@ -180,7 +181,7 @@ def _complete_group(run: RunState, group: Node) -> None:
 
 
 def plan_follow_up(run: RunState, node: Node, reason: str) -> None:
-    """Have the workflow started that looks for the cause, if the flow names one that has not run yet."""
+    """Start the workflow that looks for the cause, if the flow names one that has not run yet."""
     name = node.loop.on_exhausted if node.loop is not None else node.on_failure
     is_new = name not in run.course.followed and run.course.follow_up is None
     if name not in {FAIL, CONTINUE} and is_new:

@@ -2,7 +2,8 @@
 
 One table for every way to end. Money and calls stand in it too: an attempt that was put off costs
 nothing of what was reserved for it, and an agent that was put off or lost was not called in vain.
-`docs/reference/scheduling.md` shows the table; `tests/core/test_retry.py` holds an oracle against it.
+`docs/reference/scheduling.md` shows the table; `tests/core/test_retry.py` holds an oracle against
+it.
 """
 
 from datetime import datetime, timedelta
@@ -40,9 +41,10 @@ class Delay(StrEnum):
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table.
 
-    `again` is whether another attempt is made as long as the charged budget lasts; `parks` that without
-    another stage running the run waits for somebody; `is_call` that the agent was really called;
-    `keeps_reserve` that an attempt which reports no cost is taken to have cost what was reserved.
+    `again` is whether another attempt is made as long as the charged budget lasts; `parks` that
+    without another stage running the run waits for somebody; `is_call` that the agent was really
+    called; `keeps_reserve` that an attempt which reports no cost is taken to have cost what was
+    reserved.
     """
 
     again: bool
@@ -157,8 +159,8 @@ def not_before(
 ) -> datetime | None:
     """Return when the next attempt may start; None for at once, or when there is none.
 
-    `tries` counts the failed tries of this round, this one included; `reported` is what the attempt itself
-    said about it, and goes before everything else.
+    `tries` counts the failed tries of this round, this one included; `reported` is what the attempt
+    itself said about it, and goes before everything else.
     """
     match rule_of(outcome, kind).delay:
         case Delay.BACKOFF:

@@ -70,14 +70,10 @@ STAGE_VARIABLES: Mapping[str, str] = {
     "PIPELINE_ATTEMPT": "Which attempt this is, from 1.",
     "PIPELINE_ROUND": "Which round of the loop around it, from 1.",
     "PIPELINE_OUTPUT_DIR": "Folder for what the stage delivers.",
-    "PIPELINE_INPUT_DIR": (
-        "Folder with what earlier stages delivered, one folder each; a copy of its own."
-    ),
+    "PIPELINE_INPUT_DIR": "Folder with a copy of what earlier stages delivered, one folder each.",
     "PIPELINE_RESULT": "File for a result as JSON (see [agents](../how-to/agents.md)).",
     "PIPELINE_ATTEMPT_ID": "Run, stage and attempt in one word, for logs.",
-    "PIPELINE_PORT_BASE": (
-        "First of 100 ports that no other workspace of the repository uses now; gates get one too."
-    ),
+    "PIPELINE_PORT_BASE": "First of 100 ports that no other workspace of the repository uses.",
     "PIPELINE_LIMIT_USD": "What the attempt may cost, if the flow says so.",
     "PIPELINE_LIMIT_TOKENS": "How many tokens it may use, if the flow says so.",
 }

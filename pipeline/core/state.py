@@ -1,7 +1,7 @@
 """The state of a run: what its events say, in parts that each know one thing.
 
-Nothing here moves by itself: `core/fold` takes events in, `core/progress` and `core/going_back` move the
-nodes, `core/decide` says what comes next. No clock, no files.
+Nothing here moves by itself: `core/fold` takes events in, `core/progress` and `core/going_back`
+move the nodes, `core/decide` says what comes next. No clock, no files.
 """
 
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ from pipeline.language.plan import Node, Plan
 
 
 class Agenda(msgspec.Struct):
-    """Indexes of what runs and what could be done next, kept up to date so that nothing is searched.
+    """Indexes of what runs and what could be done next, so that nothing is searched.
 
-    `conditions`, `unfolding` and `questions` name the nodes whose condition, list of items or question
-    comes next, `asked` the open questions; `undecided` are loops that wait for a decision. `running` maps
-    a stage to its attempt, `held` are the locks those hold. `open_roots` counts the top nodes of the
-    active workflow that are not over.
+    `conditions`, `unfolding` and `questions` name the nodes whose condition, list of items or
+    question comes next, `asked` the open questions; `undecided` are loops that wait for a decision.
+    `running` maps a stage to its attempt, `held` are the locks those hold. `open_roots` counts the
+    top nodes of the active workflow that are not over.
     """
 
     ready: Ready
@@ -86,9 +86,9 @@ class FollowUp(msgspec.Struct, frozen=True, kw_only=True):
 class Course(msgspec.Struct):
     """Which workflow goes on, and how the run can still end.
 
-    `is_stopped` means that nothing new is started in the active workflow. `declined` is what an agent
-    said because there is nothing to do. `followed` are the follow-up workflows that were started,
-    `not_started` the nodes that the end of the run found not begun.
+    `is_stopped` means that nothing new is started in the active workflow. `declined` is what an
+    agent said because there is nothing to do. `followed` are the follow-up workflows that were
+    started, `not_started` the nodes that the end of the run found not begun.
     """
 
     active: str
@@ -103,8 +103,8 @@ class Course(msgspec.Struct):
 class Requests(msgspec.Struct):
     """What persons want of the run.
 
-    `cancel` is the reason to end all of it, `cancelled_stages` those to end running stages. `only` is the
-    one stage to run. `revision` is an answer that sends back what an approval looked at.
+    `cancel` is the reason to end all of it, `cancelled_stages` those to end running stages. `only`
+    is the one stage to run. `revision` is an answer that sends back what an approval looked at.
     """
 
     publish: bool
@@ -115,10 +115,10 @@ class Requests(msgspec.Struct):
 
 
 class Product(msgspec.Struct):
-    """What the run has made: its newest tree and commit (empty: the base), and values for conditions.
+    """What the run made: its newest tree and commit (empty: the base), values for conditions.
 
-    `approved` maps a stage to the tree that a person approved. `edits` are those of persons, `edits_since_red`
-    those since tests were delivered. `results` counts accepted attempts.
+    `approved` maps a stage to the tree that a person approved. `edits` are those of persons,
+    `edits_since_red` those since tests were delivered. `results` counts accepted attempts.
     """
 
     tree: str = ""
@@ -165,7 +165,7 @@ class RunState:
             self.add_node(node)
 
     def add_node(self, node: Node, old: NodeState | None = None) -> None:
-        """Begin a node's state, keeping what it had in an earlier round: attempts, costs, replies."""
+        """Begin a node's state; attempts, costs and replies of an earlier round are kept."""
         fresh = NodeState(unmet=len(node.needs) + 1, remaining=len(node.children))
         if old is not None:
             fresh.attempts, fresh.calls, fresh.spent = old.attempts, old.calls, old.spent
@@ -200,7 +200,7 @@ class RunState:
 
     @property
     def stop(self) -> StopReason | None:
-        """Why nobody works on it any more; None while somebody does, or when its process was killed."""
+        """Why the run stopped; None while it is worked on, or if its process was killed."""
         if self.finished is not None:
             return self.finished.stop or StopReason(self.finished.end.value)
         if self.agenda.asked and (self.parked is None or self.parked.stop.waits_for_person):

@@ -57,7 +57,8 @@ def _item(plan: Plan, foreach: Node, rename: "_Rename", index: int, key: str) ->
     item_id, order = f"{foreach.id}:{key}", (*foreach.order, index)
     roots = tuple(rename(node.id, key) for node in body if node.parent == f"{foreach.body}:{STAR}")
     own = Node(
-        id=item_id, kind=Kind.ITEM, workflow=foreach.workflow, order=order, parent=foreach.id, children=roots,
+        id=item_id, kind=Kind.ITEM, workflow=foreach.workflow, order=order,
+        parent=foreach.id, children=roots,
         call=foreach.call, item=item_id,
     )  # fmt: skip
     return [own, *(_copied(node, rename, key, order) for node in body)]
@@ -79,7 +80,7 @@ def _copied(node: Node, rename: "_Rename", key: str, order: tuple[int, ...]) -> 
 
 
 class _Rename:
-    """Puts keys in the place of the stars in the ids of a foreach's body, those of a foreach around it included."""
+    """Replaces the stars in the ids of a foreach's body by keys, an outer foreach's included."""
 
     def __init__(self, foreach: Node) -> None:
         self._foreach = foreach

@@ -39,7 +39,7 @@ _WORDS = {
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
-    """One broken rule; `path` is the file concerned (or the variable of a secret), `detail` more words."""
+    """One broken rule; `path` is the file (or a secret's variable), `detail` more words."""
 
     kind: ViolationKind
     path: str = ""

@@ -1,4 +1,4 @@
-"""What a prompt is given: one value, made in one place, for a real stage and for a dry run alike."""
+"""What a prompt is given: one value, made here for real stages and dry runs alike."""
 
 from collections.abc import Sequence
 
@@ -22,8 +22,8 @@ class WantedOutput(msgspec.Struct, frozen=True, kw_only=True):
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a prompt can name; each field is a variable of the template.
 
-    `inputs` are the files in the input folder, `given` the inputs of the workflow, `item` that of the
-    foreach around the stage. `feedback` is what failed before, `replies` what persons answered.
+    `inputs` are the files in the input folder, `given` the inputs of the workflow, `item` that of
+    the foreach around the stage. `feedback` is what failed before, `replies` what persons answered.
     """
 
     idea: str
@@ -59,7 +59,7 @@ NAMES = Brief.__struct_fields__
 
 
 def brief_of(state: RunState, node: Node, event: StageStarted, inputs: Sequence[str]) -> Brief:
-    """Make the brief of one attempt of an agent's stage; `inputs` are the files that it is given."""
+    """Make the brief of one attempt; `inputs` are the files that the stage is given."""
     started, memory, plan = state.started, state.nodes[node.id], state.plan
     loops = list(plan.loops_around(node.id))
     of_loops = [line for loop in loops for line in state.nodes[loop.id].feedback]
@@ -98,20 +98,34 @@ def brief_of(state: RunState, node: Node, event: StageStarted, inputs: Sequence[
 
 
 GATE_WORDS = {
-    "red": "`red`: your new tests are run on the base, without any source change. Each must fail there, by a failed "
-    "assertion or because a name of this project's own source does not exist yet. A syntax error, a missing "
-    "fixture, a missing third-party package, a skip or a test that passes already is refused. Tests that "
-    "were there before must stay as they are.",
-    "green": "`green`: all tests are run on exactly the files you leave behind. All must pass, the new ones "
-    "included; a skipped or deleted test counts as a failure, and a flaky one is found out by running it again.",
-    "proof": "`proof`: the source change is taken out again; then the new tests have to fail again. After that single "
-    "faults are put into the changed functions, one at a time, and it is counted how many the tests notice.",
-    "checks": "`checks`: the repository's own checks (lint, types, style) are run; what they find on the base already "
-    "is left aside, what is new fails.",
-    "untampered": "`untampered`: the test files must be byte for byte what the test stage delivered.",
-    "findings": "`findings`: a finding counts only with a file of this tree and a line it has; in a loop "
-    "blocking ones go back for another round, and stand in the pull request after the last; elsewhere they "
-    "fail the stage.",
+    "red": (
+        "`red`: your new tests are run on the base, without any source change. Each must fail "
+        "there, by a failed assertion or because a name of this project's own source does not "
+        "exist yet. A syntax error, a missing fixture, a missing third-party package, a skip or a "
+        "test that passes already is refused. Tests that were there before must stay as they are."
+    ),
+    "green": (
+        "`green`: all tests are run on exactly the files you leave behind. All must pass, the new "
+        "ones included; a skipped or deleted test counts as a failure, and a flaky one is found "
+        "out by running it again."
+    ),
+    "proof": (
+        "`proof`: the source change is taken out again; then the new tests have to fail again. "
+        "After that single faults are put into the changed functions, one at a time, and it is "
+        "counted how many the tests notice."
+    ),
+    "checks": (
+        "`checks`: the repository's own checks (lint, types, style) are run; what they find on the "
+        "base already is left aside, what is new fails."
+    ),
+    "untampered": (
+        "`untampered`: the test files must be byte for byte what the test stage delivered."
+    ),
+    "findings": (
+        "`findings`: a finding counts only with a file of this tree and a line it has; in a loop "
+        "blocking ones go back for another round, and stand in the pull request after the last; "
+        "elsewhere they fail the stage."
+    ),
 }
 """What each gate checks, in words for an agent; a test holds that every gate has its words."""
 

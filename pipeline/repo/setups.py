@@ -78,7 +78,7 @@ class SetupFailed(UsageProblem):
 class Setups:
     """The set-ups of one repository, as one run needs them. Safe to use from several threads."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - one argument for each input of a set-up
+    def __init__(  # noqa: PLR0913 - one argument for each input of a set-up
         self,
         folder: Path,
         store: Store,
@@ -86,6 +86,7 @@ class Setups:
         user: tuple[Path, Git],
         tools: Mapping[str, str],
         run: SetupRunner,
+        *,
         base: PinnedBase,
         make_room: Callable[[], None] = lambda: None,
     ) -> None:

@@ -136,17 +136,27 @@ class Board:
                 first = event.idea.splitlines()[0][:_IDEA_CHARACTERS] if event.idea else ""
                 return f"run {event.run_id}: {first or event.workflow}"
             case RoundStarted():
-                text = f"round {event.round} of {event.loop}: {event.feedback[0] if event.feedback else ''}"
-                return f"{stamp}{printer.paint('↻' if printer.unicode else '>', Colour.YELLOW)} {text[:160]}"
+                text = (
+                    f"round {event.round} of {event.loop}: "
+                    f"{event.feedback[0] if event.feedback else ''}"
+                )
+                return (
+                    f"{stamp}{printer.paint('↻' if printer.unicode else '>', Colour.YELLOW)} "
+                    f"{text[:160]}"
+                )
             case ConditionAnswered() | ApprovalAsked():
                 text = describe(event).removeprefix(f"{event.stage}: ")
                 mark = printer.mark("waiting" if isinstance(event, ApprovalAsked) else "skipped")
                 return f"{stamp}{mark} {event.stage:<22} {text}" if text else ""
             case (
-                WorkflowStarted() | RunFinished() | Noted() | EffectDone() | LoopFinished() | ItemsFound() | Answered()
+                WorkflowStarted() | RunFinished() | Noted() | EffectDone()
+                | LoopFinished() | ItemsFound() | Answered()
                 | PersonEdited() | TakenBack() | StageCancelled() | LimitsRaised()
             ):  # fmt: skip
-                return f"{stamp}{printer.paint('·' if printer.unicode else '-', Colour.DIM)} {describe(event)}"
+                return (
+                    f"{stamp}{printer.paint('·' if printer.unicode else '-', Colour.DIM)} "
+                    f"{describe(event)}"
+                )
             case _:
                 return ""
 

@@ -12,16 +12,14 @@ from pipeline.ui.text import Colour, Printer
 _LINES_MAX = 60
 
 
-def show_explanation(printer: Printer, found: Explanation) -> None:
+def show_explanation(printer: Printer, explanation: Explanation) -> None:
     """Print why a run stands where it stands, then each of its open stages."""
-    printer.line(
-        f"{printer.mark(found.state)} run {found.run_id} {printer.paint(found.state, Colour.BOLD)}"
-    )
-    for reason in found.reasons:
+    printer.line(f"{printer.state(explanation.state)}  run {explanation.run_id}")
+    for reason in explanation.reasons:
         _show(printer, reason)
-    for stage in found.stages:
+    for stage in explanation.stages:
         printer.line()
-        printer.line(f"{printer.mark(stage.state)} {stage.stage} {stage.state}")
+        printer.line(f"{printer.state(stage.state)}  {stage.stage}")
         for reason in stage.reasons:
             _show(printer, reason)
 

@@ -11,8 +11,9 @@ from pipeline.ui.flow_view import inside_of, says
 
 _LETTER, _LINE, _PAD, _GAP, _COLUMN_GAP = 6.6, 17.0, 10.0, 14.0, 44.0
 _COLOURS = {
-    Kind.AGENT: "#dbeafe", Kind.RUN: "#e5e7eb", Kind.PUBLISH: "#dcfce7", Kind.APPROVAL: "#fef3c7",
-    Kind.PARALLEL: "#f8fafc", Kind.LOOP: "#fdf4ff", Kind.FOREACH: "#f0fdfa", Kind.WORKFLOW: "#f8fafc",
+    Kind.AGENT: "#dbeafe", Kind.RUN: "#e5e7eb", Kind.PUBLISH: "#dcfce7",
+    Kind.APPROVAL: "#fef3c7", Kind.PARALLEL: "#f8fafc", Kind.LOOP: "#fdf4ff",
+    Kind.FOREACH: "#f0fdfa", Kind.WORKFLOW: "#f8fafc",
 }  # fmt: skip
 _LOOP_BORDER = "6 4"
 
@@ -36,15 +37,18 @@ def svg(plan: Plan) -> str:
     arrows = graph.edges(plan, plan.roots[plan.workflow])
     parts = [
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width + 2 * _PAD:.0f}" height="{height + 2 * _PAD:.0f}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width + 2 * _PAD:.0f}" '
+            f'height="{height + 2 * _PAD:.0f}" '
             'font-family="ui-monospace, monospace" font-size="11" role="img">'
         ),
         f"<title>{escape(plan.workflow)}</title>",
         (
-            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
+            'markerHeight="7" orient="auto">'
             '<path d="M0 0 L8 4 L0 8 z" fill="#475569"/></marker></defs>'
         ),
-        f'<rect width="100%" height="100%" fill="#ffffff"/><g transform="translate({_PAD:g} {_PAD:g})">',
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+        f'<g transform="translate({_PAD:g} {_PAD:g})">',
         *_drawn(boxes, arrows),
         "</g></svg>",
     ]
@@ -92,7 +96,10 @@ def _drawn(boxes: Sequence[_Box], arrows: Sequence[tuple[str, str]]) -> Iterator
         start, end = places[one], places[other]
         x1, y1, x2, y2 = start.x + start.width, start.y + _LINE, end.x, end.y + _LINE
         bend = max(_COLUMN_GAP / 2, (x2 - x1) / 2)
-        path = f"M{x1:.1f} {y1:.1f} C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
+        path = (
+            f"M{x1:.1f} {y1:.1f} C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} "
+            f"{y2:.1f}"
+        )
         yield f'<path d="{path}" fill="none" stroke="#475569" marker-end="url(#tip)"/>'
     for box in boxes:
         dashes = (
@@ -102,8 +109,8 @@ def _drawn(boxes: Sequence[_Box], arrows: Sequence[tuple[str, str]]) -> Iterator
         )
         yield f'<g transform="translate({box.x:.1f} {box.y:.1f})">'
         yield (
-            f'<rect width="{box.width:.1f}" height="{box.height:.1f}" rx="5" fill="{_COLOURS[box.node.kind]}" '
-            f'stroke="#64748b"{dashes}/>'
+            f'<rect width="{box.width:.1f}" height="{box.height:.1f}" rx="5" '
+            f'fill="{_COLOURS[box.node.kind]}" stroke="#64748b"{dashes}/>'
         )
         for index, line in enumerate(box.lines):
             weight = ' font-weight="bold"' if index == 0 else ""

@@ -98,7 +98,10 @@ def says(node: Node) -> str:
         case Kind.RUN:
             return f"$ {node.command.strip().splitlines()[0][:50]}"
         case Kind.LOOP if node.loop is not None:
-            return f"until {node.loop.until}, {node.loop.max} rounds at most; then {node.loop.on_exhausted}"
+            return (
+                f"until {node.loop.until}, {node.loop.max} rounds at most; then "
+                f"{node.loop.on_exhausted}"
+            )
         case Kind.FOREACH if node.foreach is not None:
             return f"for each of {node.foreach.over}, {node.foreach.max} at most"
         case Kind.APPROVAL if node.approval is not None:
@@ -178,7 +181,8 @@ def _branches(plan: Plan, siblings: Sequence[str], before: str, *, unicode: bool
         after = f"  after {', '.join(waits[name])}" if waits[name] else ""
         gates = f"  [{', '.join(gate.value for gate in node.gates)}]" if node.gates else ""
         when = f"  when {node.when}" if node.when else ""
-        yield f"{before}{last if is_last else middle}{name.rpartition(':')[2]}: {says(node)}{gates}{when}{after}"
+        branch, name_here = last if is_last else middle, name.rpartition(":")[2]
+        yield f"{before}{branch}{name_here}: {says(node)}{gates}{when}{after}"
         inside, children = inside_of(plan, node)
         yield from _branches(
             inside, children, before + ("   " if is_last else line), unicode=unicode

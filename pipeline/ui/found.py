@@ -59,7 +59,8 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
     printer.line()
     if not found.agent:
         printer.line(
-            f"next: install an agent, or name yours in {FLOW} (defaults: command), then: pipeline doctor"
+            f"next: install an agent, or name yours in {FLOW} (defaults: command), then: "
+            "pipeline doctor"
         )
     else:
         printer.line(f"next: look at {FLOW}, then: pipeline doctor")

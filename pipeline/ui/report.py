@@ -12,23 +12,21 @@ from pipeline.ui.text import Colour, Printer, seconds
 
 _VERDICTS = {
     GateVerdict.PASSED: "passed",
-    GateVerdict.FAILED: "NOT passed",
+    GateVerdict.FAILED: "FAILED",
     GateVerdict.NOT_APPLICABLE: "not applicable",
-    GateVerdict.COULD_NOT_LOOK: "could NOT look",
+    GateVerdict.COULD_NOT_LOOK: "COULD NOT LOOK",
 }
 _SURVIVORS_MAX = 5
 _TESTS_MAX = 12
 
 
-def show(printer: Printer, found: RunResult, *, stages: bool = True) -> None:
+def show(printer: Printer, result: RunResult, *, stages: bool = True) -> None:
     """Print a run: one verdict line, then its stages, gates and notes."""
-    state = f"{printer.mark(found.state)} {printer.paint(found.state, Colour.BOLD)}"
-    printer.line(
-        f"{state}  {found.feature}  ({found.workflow}, {found.run_id}, {seconds(found.duration_s)})"
-    )
-    if found.reason:
-        printer.line(f"  {found.reason}")
-    for note in found.notes:
+    about = f"{result.workflow}, {result.run_id}, {seconds(result.duration_s)}"
+    printer.line(f"{printer.state(result.state)}  {result.feature}  ({about})")
+    if result.reason:
+        printer.line(f"  {result.reason}")
+    for note in result.notes:
         printer.line(f"  note: {note}")
     if stages:
         printer.line()
@@ -41,14 +39,14 @@ def show(printer: Printer, found: RunResult, *, stages: bool = True) -> None:
                 view.agent,
                 view.reason[:90],
             ]
-            for name, view in found.stages.items()
+            for name, view in result.stages.items()
         ]
         printer.table(["state", "stage", "attempts", "took", "agent", "reason"], rows)
-    if found.workspace:
+    if result.workspace:
         printer.line(
-            f"  workspace {found.workspace}; {found.disk_bytes / 1e6:.1f} MB on the disk in all"
+            f"  workspace {result.workspace}; {result.disk_bytes / 1e6:.1f} MB on the disk in all"
         )
-    if found.gates:
+    if result.gates:
         printer.line()
         rows = [
             [
@@ -58,13 +56,13 @@ def show(printer: Printer, found: RunResult, *, stages: bool = True) -> None:
                 gate.tree[:12],
                 gate.detail[:110],
             ]
-            for gate in found.gates
+            for gate in result.gates
         ]
         printer.table(["stage", "gate", "result", "tree", "detail"], rows)
 
 
 def show_outcome(
-    printer: Printer, found: RunResult, state: RunState, store: Store, *, hints: bool = True
+    printer: Printer, result: RunResult, state: RunState, store: Store, *, hints: bool = True
 ) -> None:
     """Print the end of a run.
 
@@ -78,25 +76,25 @@ def show_outcome(
         printer.table(["new test", "before", "after"], rows)
         if len(tests) > _TESTS_MAX:
             printer.line(f"and {len(tests) - _TESTS_MAX} more")
-    _show_proof(printer, found)
-    if found.head:
+    _show_proof(printer, result)
+    if result.head:
         printer.line()
-        files = changes(store, found.base, store.tree_of(found.head))
+        files = changes(store, result.base, store.tree_of(result.head))
         rows = [[change.path, change.what, change.lines] for change in files]
         printer.table(["changed", "", "lines"], rows)
         printer.line()
-        for commit in found.commits:
+        for commit in result.commits:
             printer.line(f"{printer.paint(commit.sha[:10], Colour.YELLOW)} {commit.subject}")
     printer.line()
-    for label, value in _places(found):
+    for label, value in _places(result):
         printer.line(f"{label:<13} {value}")
-    for hint in next_steps(found) if hints else []:
+    for hint in next_steps(result) if hints else []:
         printer.line(f"{'next':<13} {hint}")
 
 
-def _show_proof(printer: Printer, found: RunResult) -> None:
+def _show_proof(printer: Printer, result: RunResult) -> None:
     """Say how many faults the tests noticed, and name the others: a reviewer looks there first."""
-    proof = found.tests.proof.evidence if found.tests.proof is not None else None
+    proof = result.tests.proof.evidence if result.tests.proof is not None else None
     faults = proof.faults if isinstance(proof, ProofEvidence) else None
     if faults is None:
         return
@@ -111,20 +109,20 @@ def _show_proof(printer: Printer, found: RunResult) -> None:
         printer.line(f"  not noticed: {survivor}")
 
 
-def next_steps(found: RunResult) -> list[str]:
+def next_steps(result: RunResult) -> list[str]:
     """Say which command fits a run's state."""
-    run = found.run_id
-    match found.state:
-        case "done" if found.pr is not None:
-            return [f"pipeline pr diff {found.pr.number}", f"pipeline pr merge {found.pr.number}"]
+    run = result.run_id
+    match result.state:
+        case "done" if result.pr is not None:
+            return [f"pipeline pr diff {result.pr.number}", f"pipeline pr merge {result.pr.number}"]
         case "done":
             return (
-                [f"git log -p {found.base[:12]}..{found.branch}"]
-                if found.branch
+                [f"git log -p {result.base[:12]}..{result.branch}"]
+                if result.branch
                 else [f"pipeline show {run}"]
             )
         case "failed":
-            again = f"pipeline retry {run} {found.decided_by or 'STAGE'}"
+            again = f"pipeline retry {run} {result.decided_by or 'STAGE'}"
             return [
                 f"pipeline show {run}",
                 f"pipeline logs {run} --failed",
@@ -132,9 +130,9 @@ def next_steps(found: RunResult) -> list[str]:
                 f"pipeline rollback {run}",
             ]
         case "nothing_to_do":
-            return [f"pipeline show {run}", f"pipeline retry {run} {found.decided_by}"]
+            return [f"pipeline show {run}", f"pipeline retry {run} {result.decided_by}"]
         case "waiting":
-            return _answers(found)
+            return _answers(result)
         case "cancelled":
             return [f"pipeline rollback {run}"]
         case "running":
@@ -143,15 +141,15 @@ def next_steps(found: RunResult) -> list[str]:
             return [f"pipeline resume {run}", f"pipeline cancel {run}"]
 
 
-def _answers(found: RunResult) -> list[str]:
+def _answers(result: RunResult) -> list[str]:
     """Say how what a run waits for is answered."""
-    run = found.run_id
-    if not found.questions:
+    run = result.run_id
+    if not result.questions:
         return [
             f"pipeline explain {run}",
             f"pipeline resume {run} --usd N (or --tokens N, --wall T)",
         ]
-    if any(found.stages[stage].agent for stage in found.questions if stage in found.stages):
+    if any(result.stages[stage].agent for stage in result.questions if stage in result.stages):
         return [f"pipeline answer {run} -m ...", f"pipeline answer {run} stop"]
     return [
         f"pipeline explain {run}",
@@ -160,14 +158,16 @@ def _answers(found: RunResult) -> list[str]:
     ]
 
 
-def _places(found: RunResult) -> list[tuple[str, str]]:
+def _places(result: RunResult) -> list[tuple[str, str]]:
     out = []
-    if found.pr is not None:
-        draft = ", draft" if found.pr.draft else ""
-        out.append(("pull request", f"{found.pr.number} ({found.pr.state}{draft}) {found.pr.url}"))
-    if found.branch:
-        out.append(("branch", found.branch))
-    return [*out, ("run folder", _relative(found.run_dir))]
+    if result.pr is not None:
+        draft = ", draft" if result.pr.draft else ""
+        out.append(
+            ("pull request", f"{result.pr.number} ({result.pr.state}{draft}) {result.pr.url}")
+        )
+    if result.branch:
+        out.append(("branch", result.branch))
+    return [*out, ("run folder", _relative(result.run_dir))]
 
 
 def _relative(path: str) -> str:

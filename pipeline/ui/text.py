@@ -30,6 +30,7 @@ MARKS = {
     "waiting": ("◌", "~", Colour.YELLOW),
     "skipped": ("\u2013", "-", Colour.DIM),
     "cancelled": ("\u2013", "-", Colour.YELLOW),
+    "nothing_to_do": ("\u2013", "-", Colour.GREEN),
     "interrupted": ("◌", "~", Colour.YELLOW),
 }
 """State -> mark, mark for terminals without UTF-8, colour; the word always stands beside it."""
@@ -55,7 +56,7 @@ class Printer:
         print(self.clean(text), file=self.stream, flush=True)
 
     def clean(self, text: str) -> str:
-        """Show everything in a text that could steer the terminal, but for the colours that we put in."""
+        """Escape whatever could steer the terminal, except for the colours that we put in."""
         if not self.colour:
             return visible(text)
         parts = _COLOUR_CODES.split(text)
@@ -65,6 +66,10 @@ class Printer:
         """Colour a text, if colour is wanted."""
         clean = visible(text)
         return f"\x1b[{colour.value}m{clean}\x1b[0m" if self.colour else clean
+
+    def state(self, state: str) -> str:
+        """Return a state's mark and its word."""
+        return f"{self.mark(state)} {self.paint(state.replace('_', ' '), Colour.BOLD)}"
 
     def mark(self, state: str) -> str:
         """Return a state's mark."""
@@ -85,7 +90,7 @@ class Printer:
 
 
 def visible(text: str) -> str:
-    """Show control and direction-changing characters as escapes, so that no output steers the terminal."""
+    """Show control and direction-changing characters as escapes."""
     return "".join(
         char
         if char in "\n\t" or not unicodedata.category(char).startswith(("Cc", "Cf", "Cs", "Zl"))

@@ -43,7 +43,7 @@ def test_run_ids_sort_by_time(one: datetime, other: datetime) -> None:
 def test_what_is_no_run_id_is_refused_with_the_way_to_find_one(text: str) -> None:
     with pytest.raises(UsageProblem, match="is not a run id") as caught:
         ids.require_run_id(text)
-    assert caught.value.mend == "List all runs: pipeline list"
+    assert caught.value.hint == "List all runs: pipeline list"
 
 
 def test_a_run_id_passes_through() -> None:

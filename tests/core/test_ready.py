@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.budget import Budget
-from pipeline.core.events import Item, Outcome, StageFinished, Usage
+from pipeline.core.events import Item, StageFinished, Usage
+from pipeline.core.outcomes import Outcome
 from pipeline.core.ready import Ready
 from pipeline.core.unfold import items_of, unfolded
 from pipeline.language.compiler import compile_plan

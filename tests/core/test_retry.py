@@ -24,6 +24,7 @@ from pipeline.core.retry import (
 )
 from pipeline.language.flow import FailureKind, Retry, StageLimits
 from pipeline.language.plan import Kind, Node
+from pipeline.language.words import Count
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 RESET = NOON + timedelta(hours=1)
@@ -89,7 +90,11 @@ def test_an_agent_that_was_put_off_or_lost_was_not_called(outcome, kind):
 @pytest.mark.parametrize(("outcome", "kind"), ATTEMPTS)
 def test_only_an_attempt_that_was_put_off_gives_its_reserve_back(outcome, kind):
     node = Node(
-        id="a", kind=Kind.AGENT, workflow="main", order=(0,), limits=StageLimits(usd=2.0, tokens=7)
+        id="a",
+        kind=Kind.AGENT,
+        workflow="main",
+        order=(0,),
+        limits=StageLimits(usd=2.0, tokens=Count(7)),
     )
     budget = Budget(reserved={})
     budget.reserve(node)
@@ -100,7 +105,7 @@ def test_only_an_attempt_that_was_put_off_gives_its_reserve_back(outcome, kind):
 
 @pytest.mark.parametrize(("outcome", "kind"), ATTEMPTS)
 def test_what_an_attempt_reports_is_charged_whatever_became_of_it(outcome, kind):
-    budget = Budget(reserved={"a": StageLimits(usd=2.0, tokens=7)})
+    budget = Budget(reserved={"a": StageLimits(usd=2.0, tokens=Count(7))})
     usage = Usage(input_tokens=3, output_tokens=1, cost_usd=0.5)
     budget.settle(
         StageFinished(at=NOON, stage="a", attempt=1, outcome=outcome, kind=kind, usage=usage)

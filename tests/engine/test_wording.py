@@ -50,14 +50,14 @@ PATHS = ["src/net/http/server.py", "src/net/http/client.py", "tests/net/test_htt
     ],
 )
 def test_commits_are_worded_as_the_repository_words_them(subjects, idea, test, feat, docs):
-    words = wording.found(subjects, Style.AUTO, idea)
+    words = wording.wording_of(subjects, Style.AUTO, idea)
     assert [
         words.subject(kind, "limit it", PATHS, red=True) for kind in ("test", "feat", "docs")
     ] == [test, feat, docs]
 
 
 def test_the_scope_is_one_in_use_that_fits_most_paths():
-    words = wording.found(SCOPED, Style.AUTO, "")
+    words = wording.wording_of(SCOPED, Style.AUTO, "")
     assert (
         words.subject("feat", "x", ["src/trading/risk.py", "README.md"], red=False)
         == "feat(risk): x"
@@ -66,25 +66,28 @@ def test_the_scope_is_one_in_use_that_fits_most_paths():
 
 def test_tests_that_nobody_saw_fail_are_not_called_failing():
     assert (
-        wording.found(CONVENTIONAL, Style.AUTO, "").subject("test", "x", PATHS, red=False)
+        wording.wording_of(CONVENTIONAL, Style.AUTO, "").subject("test", "x", PATHS, red=False)
         == "test: x"
     )
     assert (
-        wording.found(PLAIN, Style.AUTO, "").subject("test", "x", PATHS, red=False)
+        wording.wording_of(PLAIN, Style.AUTO, "").subject("test", "x", PATHS, red=False)
         == "Add tests: x"
     )
 
 
 def test_a_style_of_the_flow_goes_before_the_history():
     assert (
-        wording.found(PLAIN, Style.CONVENTIONAL, "").subject("feat", "x", PATHS, red=True)
+        wording.wording_of(PLAIN, Style.CONVENTIONAL, "").subject("feat", "x", PATHS, red=True)
         == "feat: x"
     )
-    assert wording.found(CONVENTIONAL, Style.PLAIN, "").subject("feat", "x", PATHS, red=True) == "X"
+    assert (
+        wording.wording_of(CONVENTIONAL, Style.PLAIN, "").subject("feat", "x", PATHS, red=True)
+        == "X"
+    )
 
 
 def test_a_subject_is_cut_at_a_word():
-    words = wording.found(CONVENTIONAL, Style.AUTO, "")
+    words = wording.wording_of(CONVENTIONAL, Style.AUTO, "")
     said = words.subject("test", "word " * 20, PATHS, red=True)
     assert len(said) <= 72
     assert said.endswith("word (failing)")

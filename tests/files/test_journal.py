@@ -112,7 +112,7 @@ def test_damage_is_told_with_its_place_and_the_way_to_mend_it(path: Path) -> Non
     assert (
         caught.value.what == f"{path} is damaged at byte {second} (event 2): its checksum is wrong"
     )
-    assert caught.value.mend.endswith(f"truncate -s {second} {path}")
+    assert caught.value.hint.endswith(f"truncate -s {second} {path}")
     assert caught.value.exit_code == 101
 
 
@@ -175,7 +175,7 @@ try:
         journal.append([Noted(at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), text=f"event {number + 1}")], durable=True)
         number += 1
 except InternalError as exc:
-    print(number, exc.what, exc.mend, sep="\\n")
+    print(number, exc.what, exc.hint, sep="\\n")
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 if sys.argv[3] == "go on":
     journal.append([Noted(at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), text=f"event {number + 1}")], durable=True)
@@ -183,12 +183,12 @@ if sys.argv[3] == "go on":
 
 
 def test_a_full_disk_leaves_what_was_acknowledged_and_nothing_half(path: Path) -> None:
-    acknowledged, what, mend = output_of(OUT_OF_ROOM, path, 1000, "stop").splitlines()
+    acknowledged, what, hint = output_of(OUT_OF_ROOM, path, 1000, "stop").splitlines()
     assert int(acknowledged) > 3
     assert read(path) == notes(1, int(acknowledged))
     assert path.read_bytes().endswith(b"\n")
     assert what.startswith(f"{path} cannot be written: ")
-    assert "Make room" in mend
+    assert "Free some space" in hint
 
 
 def test_a_journal_goes_on_when_the_disk_has_room_again(path: Path) -> None:

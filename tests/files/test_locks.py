@@ -123,7 +123,7 @@ def test_a_second_one_waits_and_is_then_told_who_holds_the_lock_and_what_to_do(l
     assert caught.value.what == (
         f"the lock src_writer is held by developer of run {RUN} (pid {child.pid}) since {since}; waited 0.05 s"
     )
-    assert caught.value.mend == (
+    assert caught.value.hint == (
         f"Wait longer: AGENT_LOCK_TIMEOUT=300; or stop the holder: pipeline cancel {RUN}"
     )
     assert caught.value.exit_code == 75
@@ -145,7 +145,7 @@ def test_a_holder_without_a_record_is_called_so(lock: Path) -> None:
             held(lock),
         ):
             pass
-        assert "pipeline locks" in caught.value.mend
+        assert "pipeline locks" in caught.value.hint
         assert inspect(lock).holder is None
 
 

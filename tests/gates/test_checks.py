@@ -6,9 +6,9 @@ import venv
 from pathlib import Path
 
 import pytest
-from pipeline.engine.style import formatted
 
 from pipeline.core.evidence import FailureCause as Cause
+from pipeline.engine.running.formatting import formatted
 from pipeline.gates import table
 from pipeline.gates.checks import findings
 from pipeline.language.flow import GateName

@@ -232,7 +232,7 @@ def test_findings_without_a_place_are_dropped_and_blocking_ones_pass_in_the_last
     assert first.evidence.dropped == 2
     last = judge(
         GateName.FINDINGS,
-        work.context(work.base, findings=(tmp_path / "findings.json",), last_round=True),
+        work.context(work.base, findings=(tmp_path / "findings.json",), is_last_round=True),
     )
     assert last.passed
     assert [(one.file, one.line) for one in last.evidence.blocking] == [("src/app/money.py", 1)]
@@ -242,7 +242,7 @@ def test_findings_that_nobody_delivered_or_nobody_can_read_are_no_answer(work, t
     (tmp_path / "broken.json").write_text("{")
     for findings in ((), (tmp_path / "broken.json",), (tmp_path / "not-there.json",)):
         assert not judge(
-            GateName.FINDINGS, work.context(work.base, findings=findings, last_round=True)
+            GateName.FINDINGS, work.context(work.base, findings=findings, is_last_round=True)
         ).passed
 
 

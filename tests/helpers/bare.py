@@ -37,7 +37,7 @@ class Bare:
             "tests/test_app.py": "from src.app import answer\n\n\ndef test_answer():\n    assert answer() == 42\n",
             "agents/flow.yaml": flow,
             "agent.sh": AGENT,
-            "agent_prompts/plain.md.j2": "Do it: {{ idea }}{{ item_text }}{{ told | join }}{{ replies | join }}\n",
+            "agent_prompts/plain.md.j2": "Do it: {{ idea }}{{ item_text }}{{ feedback | join }}{{ replies | join }}\n",
         }
         for name, text in files.items():
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ class Checkout:
         env = {"PATH": os.environ["PATH"]}
         base = PinnedBase(commit=self.head, tree=self.tree)
         user = (self.root, self.user.git)
-        return Setups(self.state / "setups", self.store, flow, user, env, self._run, base)
+        return Setups(self.state / "setups", self.store, flow, user, env, self._run, base=base)
 
     def _run(self, command: str, cwd: Path, _name: str) -> SetupProblem | None:
         self.ran.append(command)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.engine import adopt, flows
+from pipeline.engine.ground import flows
+from pipeline.engine.starting import adopt
 from pipeline.language import flow_check, flow_file
 from pipeline.survey.look import Fact, FoundTarget, Look
 from pipeline.survey.survey import Survey, find_targets

@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.core.events import GateResult
+from pipeline.core.evidence import GateResult
 from pipeline.gates.base import GateContext
 from pipeline.gates.bench import Bench
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target, TestCommand
 from pipeline.language.words import Glob, Name
+from pipeline.process.commands import CommandMaker
 from pipeline.process.launch import Launcher
 from pipeline.repo.store import Store
+from pipeline.repo.workspace import Workspace
 
 BASE = {
     "pyproject.toml": '[project]\nname = "app"\ndependencies = ["httpx"]\n[tool.pytest.ini_options]\npythonpath = ["src"]\n',
@@ -53,7 +55,18 @@ class Trees:
             "PYTHONDONTWRITEBYTECODE": "1",
             **env,
         }
-        self.bench = Bench(self.store, launcher, folder / "bench", folder / "cache", env)
+        commands = CommandMaker(
+            env, {}, run_id="r", caches=folder / "cache", lock_timeout_s=1.0, portable=False
+        )
+        self.bench = Bench(
+            self.store,
+            launcher,
+            commands,
+            folder=folder / "bench",
+            cache=folder / "cache",
+            checkout=Workspace(folder / "bench" / "checkout", self.store),
+            randomness=os.urandom,
+        )
         self.base = self.tree(base)
         self.files = dict(base)
 

@@ -105,7 +105,8 @@ def test_base_tests_that_fail_are_named_and_set_apart(project):
     assert project.trigger("an idea").returncode == 0
     result = project.result()
     assert any("test_broken_before" in note for note in result["notes"])
-    assert result["tests"]["green"]["known"] == ["tests.test_account::test_broken_before"]
+    green = result["tests"]["green"]["evidence"]
+    assert green["known_failures"] == ["tests.test_account::test_broken_before"]
 
 
 def test_a_flow_with_mistakes_shows_all_of_them_with_their_lines(project):

@@ -199,7 +199,10 @@ def test_a_huge_file_may_be_in_the_base_and_none_may_come_from_an_agent(tmp_path
     wild = Wild(tmp_path, flow_of("head -c 3000000 /dev/zero > src/big.bin"))
     wild.add("data/huge.bin", bytes(3_000_000))
     done = wild.publish(code=1, AGENT_MAX_FILE_MB="2")
-    assert "src/big.bin: 3.0 MB, and the limit for a file is 2 MB (raise AGENT_MAX_FILE_MB" in done.stderr
+    assert (
+        "src/big.bin: 3.0 MB, and the limit for a file is 2 MB (raise AGENT_MAX_FILE_MB"
+        in done.stderr
+    )
     wild.publish("pipeline", "retry", wild.newest(), "work")
     wild.published(["src/big.bin"])
 

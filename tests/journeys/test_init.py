@@ -218,7 +218,7 @@ def test_doctor_lists_tests_that_fail_already(repo):
     assert "ready (1 to know of)" in said
 
 
-def test_doctor_shows_each_failure_with_its_mend(repo):
+def test_doctor_shows_each_failure_with_its_hint(repo):
     repo.write({"tests/test_old.py": "import nothing_of_that_name\n"})
     repo.flow(check="no-such-linter", agent="no-such-agent")
     said = repo.says("pipeline", "doctor", status=2)
@@ -227,7 +227,7 @@ def test_doctor_shows_each_failure_with_its_mend(repo):
     assert "Make this work first: python -m pytest -q" in said
     assert "the check 'no-such-linter' of app cannot be run" in said
     assert "let workspace.setup bring it" in said
-    assert "2 thing(s) to mend, then again: pipeline doctor" in said
+    assert "2 problem(s) to fix, then again: pipeline doctor" in said
 
 
 def test_doctor_shows_what_a_set_up_said_and_names_no_file_that_is_gone(repo):

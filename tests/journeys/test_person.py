@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import person
+from pipeline.engine.running import edits
 from pipeline.files.rundir import RunDir
 from tests.helpers.wild import Wild
 
@@ -202,5 +202,7 @@ def test_what_people_push_to_the_runs_branch_stays(tmp_path: Path, remote: bool)
 
 
 def test_two_runs_have_folders_of_their_own_for_persons(tmp_path: Path) -> None:
-    one, other = (person.folder(RunDir(tmp_path, tmp_path / "state", name)) for name in ("a", "b"))
+    one, other = (
+        edits.edit_folder(RunDir(tmp_path, tmp_path / "state", name)) for name in ("a", "b")
+    )
     assert one != other

@@ -30,7 +30,7 @@ def test_the_run_ends_with_status_0_and_a_result_object(done):
     assert result["exit_code"] == 0
     assert result["pr"]["number"] == 1
     assert [commit["stage"] for commit in result["commits"]] == ["create_tests", "developer"]
-    assert result["tests"]["green"]["passed"] is True
+    assert result["tests"]["green"]["verdict"] == "passed"
     assert result["cost_usd"] is None, "a cost that nobody told is unknown, not zero"
 
 

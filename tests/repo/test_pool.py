@@ -87,6 +87,6 @@ def test_without_room_the_runs_that_hold_it_are_named_and_nothing_of_theirs_is_r
     folder = held(opened, "20260101-000000-aaaaaaaa", 2_000_000, finished=False)
     with pytest.raises(Busy, match=r"20260101-000000-aaaaaaaa: 2[.]0 MB") as found:
         disk.make_room(tmp_path, 1_000_000, lambda *_: False)
-    assert "pipeline cancel 20260101-000000-aaaaaaaa" in found.value.mend
+    assert "pipeline cancel 20260101-000000-aaaaaaaa" in found.value.hint
     assert folder.exists()
     assert pool.workspaces_of(tmp_path / "workspaces", "20260101-000000-aaaaaaaa")["0"][0] == folder

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from pipeline.core.violations import Violation, ViolationKind
 from pipeline.errors import UsageProblem
 from pipeline.language.target import Clone
 from pipeline.language.words import Glob
@@ -152,13 +153,10 @@ def test_a_workspace_that_was_made_a_link_is_not_followed(made, tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious/file").write_text("mine")
     workspace.folder.rename(tmp_path / "away")
-    assert workspace.harvest(("**",), made.tree).violations == (
-        "the workspace itself was taken away",
-    )
+    removed = (Violation(kind=ViolationKind.WORKSPACE_REMOVED),)
+    assert workspace.harvest(("**",), made.tree).violations == removed
     workspace.folder.symlink_to(tmp_path / "precious")
-    assert workspace.harvest(("**",), made.tree).violations == (
-        "the workspace itself was taken away",
-    )
+    assert workspace.harvest(("**",), made.tree).violations == removed
     workspace.prepare(made.head, made.tree)
     assert (tmp_path / "precious/file").read_text() == "mine"
     assert (workspace.folder / "node_modules/left/pad.js").read_text() == "1\n"
@@ -169,17 +167,17 @@ def test_copies_that_must_share_blocks_are_refused_where_that_is_impossible(made
         try:
             workspace = ready(made, made.setups(INSTALL, clone=Clone.REFLINK))
         except UsageProblem as exc:
-            return exc.mend
+            return exc.hint
         return (workspace.folder / "node_modules/left/pad.js").read_text()
 
-    assert outcome() in {"Write: workspace: {clone: auto}, or: copy", "1\n"}
+    assert outcome() in {"Set workspace: {clone: auto} or {clone: copy} in the flow", "1\n"}
 
 
 def test_a_failed_set_up_says_why_and_leaves_nothing(made):
     setups = made.setups("echo half > half && echo no network >&2 && exit 3")
     with pytest.raises(SetupFailed, match="exit status 3: no network") as found:
         setups.require(made.tree)
-    assert "workspace.setup" in found.value.mend
+    assert "workspace.setup" in found.value.hint
     assert [path for path in (made.state / "setups").iterdir() if path.is_dir()] == []
 
 
@@ -188,7 +186,6 @@ def test_an_agent_whose_change_broke_the_set_up_gets_that_of_the_base(made):
     broken = made.commit(**{"requirements.txt": "nonsense\n"})
     with pytest.raises(SetupFailed):
         setups.require(broken)
-    setups.begin(made.head, sh(made.root, "git", "rev-parse", "HEAD~1^{tree}"))
     found = setups.require_or_base(broken)
     assert found is not None
     assert found.products == ("node_modules",)
@@ -242,7 +239,8 @@ def test_linked_folders_are_copies_of_the_checkouts(made):
 
 
 @pytest.mark.parametrize(
-    ("path", "says"), [("gone", "does not exist"), ("src", "not ignored"), ("away", "a symbolic link")]
+    ("path", "says"),
+    [("gone", "does not exist"), ("src", "not ignored"), ("away", "a symbolic link")],
 )
 def test_only_ignored_things_of_the_checkout_can_be_linked(made, path, says):
     (made.root / "away").symlink_to("/")

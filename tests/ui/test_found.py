@@ -2,9 +2,8 @@
 
 import io
 
-from pipeline.engine.adopt import Written
-from pipeline.engine.preflight import Check, Verdict
-
+from pipeline.engine.starting.adopt import Written
+from pipeline.engine.starting.preflight import Check, CheckStatus
 from pipeline.survey.look import Fact, FoundTarget
 from pipeline.survey.survey import Survey
 from pipeline.ui import found
@@ -33,12 +32,12 @@ def rows(text: str) -> list[list[str]]:
     ]
 
 
-def test_every_part_is_shown_with_what_told_of_it_and_what_was_left_out() -> None:
+def test_every_part_is_shown_with_its_reason_and_what_was_left_out() -> None:
     told = rows(shown())
     assert ["target app", "pytest -q", "Python: pyproject.toml"] in told
     assert ["check", "ruff check .", "must find nothing new"] in told
     assert ["check left out", "mypy", "its program is not installed"] in told
-    assert ["lent", "node_modules", "your environment, as a copy"] in told
+    assert ["linked", "node_modules", "your environment, as a copy"] in told
     assert ["style", "conventional", "8 of 10 commits"] in told
     assert ["agent", "claude", "is installed"] in told
 
@@ -68,15 +67,15 @@ def test_who_has_no_agent_is_told_to_install_one_first() -> None:
     )
 
 
-def checked(*verdicts: Verdict) -> str:
+def checked(*verdicts: CheckStatus) -> str:
     stream = io.StringIO()
     printer = Printer(stream, {})
     checks = [
-        Check(name="git", verdict=verdict, text="2.40", mend="Install git\nand again")
+        Check(name="git", status=verdict, text="2.40", hint="Install git\nand again")
         for verdict in verdicts
     ]
     checks.append(
-        Check(name="flow", verdict=Verdict.OK, text="can be run", mend="trigger_workflow main")
+        Check(name="flow", status=CheckStatus.OK, text="can be run", hint="trigger_workflow main")
     )
     for check in checks:
         found.show_check(printer, check)
@@ -85,13 +84,17 @@ def checked(*verdicts: Verdict) -> str:
 
 
 def test_a_mend_is_printed_for_what_is_not_well_and_for_nothing_else() -> None:
-    assert "Install git" not in checked(Verdict.OK)
-    for verdict in (Verdict.WARN, Verdict.FAIL):
+    assert "Install git" not in checked(CheckStatus.OK)
+    for verdict in (CheckStatus.WARN, CheckStatus.FAIL):
         lines = checked(verdict).splitlines()
         assert [line.strip() for line in lines[1:3]] == ["Install git", "and again"]
 
 
 def test_the_end_says_what_to_type_next() -> None:
-    assert checked(Verdict.OK).splitlines()[-1] == "ready. next: trigger_workflow main"
-    assert "ready (1 to know of). next: trigger_workflow" in checked(Verdict.OK, Verdict.WARN)
-    assert "1 thing(s) to mend, then again: pipeline doctor" in checked(Verdict.WARN, Verdict.FAIL)
+    assert checked(CheckStatus.OK).splitlines()[-1] == "ready. next: trigger_workflow main"
+    assert "ready (1 to know of). next: trigger_workflow" in checked(
+        CheckStatus.OK, CheckStatus.WARN
+    )
+    assert "1 problem(s) to fix, then again: pipeline doctor" in checked(
+        CheckStatus.WARN, CheckStatus.FAIL
+    )

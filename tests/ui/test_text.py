@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.memory import Status
+from pipeline.core.outcomes import RunEnd
 from pipeline.ui.text import Colour, Printer, seconds, visible
 
 
@@ -59,3 +61,10 @@ def test_a_table_is_as_wide_as_its_cells_with_wide_letters_too():
 )
 def test_durations_are_said_in_words(value, words):
     assert seconds(value) == words
+
+
+@pytest.mark.parametrize("state", sorted({*map(str, RunEnd), *map(str, Status), "interrupted"}))
+def test_every_state_has_its_own_mark_and_plain_words(state):
+    shown = Printer(io.StringIO(), {}).state(str(state))
+    assert not shown.startswith("?")
+    assert shown.partition(" ")[2] == str(state).replace("_", " ")

@@ -37,8 +37,8 @@ _LANGUAGE = Path(compiler.__file__).parent
 class FlowSource(msgspec.Struct, frozen=True, kw_only=True):
     """A flow as it was read, once: its text, all prompt templates, and the digest of both.
 
-    It is proven, compiled and pinned from this one value, so that an edit meanwhile changes nothing.
-    `origin` says where it was read, for people.
+    It is proven, compiled and pinned from this one value, so that an edit meanwhile changes
+    nothing. `origin` says where it was read, for people.
     """
 
     text: str
@@ -176,7 +176,7 @@ def compiled(world: World, source: FlowSource, workflow: str) -> Plan:
 
 
 def pin(source: FlowSource, rundir: RunDir, plan: Plan) -> None:
-    """Keep flow, prompts and plan with the run, so that a later edit does not change what it does."""
+    """Keep flow, prompts and plan with the run, so that a later edit does not change it."""
     for name, template in source.templates.items():
         atomic.write_text(rundir.flow / PROMPTS / name, template, durable=False)
     atomic.write_text(rundir.flow / "flow.yaml", source.text)

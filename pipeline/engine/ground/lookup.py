@@ -1,4 +1,4 @@
-"""Which runs there are, where they stand, who works on them. Loads nothing heavy, changes nothing."""
+"""Which runs there are, their state, and who works on them. Loads nothing heavy, only reads."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""The one door for facts: whatever happens in a run is appended to its journal, folded, and told, here.
+"""The one place where facts are recorded: appended to the journal, folded, told to listeners.
 
-Nothing else writes a journal. The state is the fold of the journal at any moment, and listeners hear
-each event after it was written and folded, in the journal's order.
+Nothing else writes a journal. The state is the fold of the journal at any moment, and listeners
+hear each event after it was written and folded, in the journal's order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ class Record:
         self.replay(*events)
 
     def replay(self, *events: Event) -> None:
-        """Fold events that the journal holds, and tell each; the first of a run is folded already."""
+        """Fold events that the journal holds and tell each; a run's first is folded already."""
         for event in events:
             if not isinstance(event, RunStarted):
                 apply(self.state, event)

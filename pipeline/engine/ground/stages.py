@@ -20,8 +20,8 @@ def find_stage(
 ) -> list[Node]:
     """Return the nodes that a word means: of that name, else with `roles` of that role.
 
-    Of several only those of a `mode`, if one is given. `where` says in errors what was searched. Raises
-    `UsageProblem`, with what comes nearest, when there is none.
+    Of several only those of a `mode`, if one is given. `where` says in errors what was searched.
+    Raises `UsageProblem`, with what comes nearest, when there is none.
     """
     known = list(nodes)
     matches = [node for node in known if is_same_name(node.id, word)]

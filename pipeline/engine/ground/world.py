@@ -30,9 +30,10 @@ ListenerMaker = Callable[[RunDir], Listener]
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """The user's repository, our folders, clocks and randomness; `environ` is only ever read by name.
+    """The user's repository, our folders, clocks, randomness; `environ` is read by name only.
 
-    `clock` is the time on the wall, `awake` that of deadlines: it stands still while the machine sleeps.
+    `clock` is the time on the wall, `awake` that of deadlines: it stands still while the machine
+    sleeps.
     """
 
     user: UserRepo

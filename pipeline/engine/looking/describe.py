@@ -67,7 +67,10 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case ea
         case LimitsRaised():
             return "other limits: " + ", ".join(_limits(event))
         case RoundStarted():
-            return f"{event.loop}: round {event.round}, with feedback on {len(event.feedback)} failure(s)"
+            return (
+                f"{event.loop}: round {event.round}, with feedback on {len(event.feedback)} "
+                "failure(s)"
+            )
         case LoopFinished():
             return f"{event.loop}: {event.reason}"
         case WorkflowStarted():

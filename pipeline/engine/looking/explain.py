@@ -19,7 +19,7 @@ from pipeline.language.plan import Kind, Node
 
 
 class StatusReason(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that keeps a stage from going on (or that made it what it is), and what a person can do."""
+    """One reason for a stage's state, and what a person can do about it."""
 
     why: str
     next_command: str = ""
@@ -130,7 +130,10 @@ class _Looker:
     def _running(self, node: Node, memory: NodeState) -> StatusReason:
         log = self.rundir.attempt(node.id, memory.attempts) / "stdout.log"
         return StatusReason(
-            why=f"attempt {memory.attempts} runs; its time limit is {node.timeout_s:g} s, its output is in {log}",
+            why=(
+                f"attempt {memory.attempts} runs; its time limit is {node.timeout_s:g} s, its "
+                f"output is in {log}"
+            ),
             next_command=f"pipeline cancel {self.rundir.run_id} {node.id}",
         )
 

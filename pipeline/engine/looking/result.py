@@ -32,8 +32,8 @@ class PullRequestView(msgspec.Struct, frozen=True, kw_only=True):
 class StageView(msgspec.Struct, frozen=True, kw_only=True):
     """One stage as a reader sees it.
 
-    `usage` and `cost_usd` are what all its attempts reported, together; `unreported_attempts` counts
-    those that did not say what they cost. `duration_s` is the newest attempt's.
+    `usage` and `cost_usd` are what all its attempts reported, together; `unreported_attempts`
+    counts those that did not say what they cost. `duration_s` is the newest attempt's.
     """
 
     state: str
@@ -69,9 +69,9 @@ class TestsView(msgspec.Struct, frozen=True, kw_only=True):
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a program wants to know of a run.
 
-    `stop` says why nobody works on it any more, null while somebody does; `exit_code` follows from it.
-    `decided_by` is the stage that failed the run, or said that there is nothing to do. `cost_usd` is the
-    sum over all attempts of those that reported one, null when none did.
+    `stop` says why nobody works on it any more, null while somebody does; `exit_code` follows from
+    it. `decided_by` is the stage that failed the run, or said that there is nothing to do.
+    `cost_usd` is the sum over all attempts of those that reported one, null when none did.
     """
 
     schema_version: int = SCHEMA_VERSION

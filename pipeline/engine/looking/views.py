@@ -1,7 +1,7 @@
 """The files a person finds in the run folder; all of them can be made again from the journal.
 
-`pipeline.log` has a line for every event; `pipeline_status.json` is the result object and is written at
-most four times a second while the run goes on, less often when there is much to write.
+`pipeline.log` has a line for every event; `pipeline_status.json` is the result object and is
+written at most four times a second while the run goes on, less often when there is much to write.
 """
 
 import os
@@ -20,7 +20,7 @@ from pipeline.language.flow import GateName
 
 _STATUS_EVERY_S = 0.25
 _STATUS_SHARE = 50
-"""Writing the status takes at most one part in so many of the time, however many stages there are."""
+"""Writing the status takes at most this fraction (1/n) of the time, however many stages."""
 
 
 class TestSummary(msgspec.Struct, frozen=True, kw_only=True):

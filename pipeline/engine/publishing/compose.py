@@ -135,7 +135,7 @@ class Composer:
             )
 
     def _edits(self, final: str) -> list[PersonEdited]:
-        """Take persons' edits apart from the rest, the last first, so far as nobody wrote over them since.
+        """Separate persons' edits from the rest, the last first, unless written over since.
 
         Returns them in order, each with the tree before and after it.
         """
@@ -204,6 +204,7 @@ class Composer:
         run = self.started.run_id
         return UsageProblem(
             f"git could not sign a commit: {excerpt(exc.stderr)}",
-            "Mend that (git config --get-regexp 'gpg|sign' shows what is set; unlock the key), or do without: "
+            "Mend that (git config --get-regexp 'gpg|sign' shows what is set; unlock the key), "
+            "or do without: "
             f"git config commit.gpgsign false\nThen type: pipeline resume {run}",
         )

@@ -46,7 +46,8 @@ def hand_over(world: World, store: Store, base: str, head: str, remote: str, run
         world.user.git("lfs", "push", "--object-id", remote, *found)
     except GitError as exc:
         raise UsageProblem(
-            f"{len(found)} Git LFS object(s) could not be pushed to {remote}: {excerpt(exc.stderr)}",
+            f"{len(found)} Git LFS object(s) could not be pushed to {remote}: "
+            f"{excerpt(exc.stderr)}",
             f"Mend that (git lfs env), then type: pipeline resume {run_id}",
         ) from exc
 

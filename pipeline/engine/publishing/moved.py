@@ -1,4 +1,4 @@
-"""Whether the base branch has moved since the run began, and whether the run's branch still merges."""
+"""Whether the base branch has moved since the run began, and whether it still merges."""
 
 import msgspec
 

@@ -187,7 +187,10 @@ def _plan(state: RunState, accepted: Callable[[str], Path]) -> str:
         path = accepted(node.id) / output.file if output else None
         if path is not None and path.is_file():
             text = quiet(path.read_text(errors="replace").strip())
-            return f"<details><summary>Plan (by {node.id})</summary>\n\n{text[:_PLAN_CHARACTERS]}\n\n</details>\n"
+            return (
+                "<details><summary>Plan (by "
+                f"{node.id})</summary>\n\n{text[:_PLAN_CHARACTERS]}\n\n</details>\n"
+            )
     return ""
 
 

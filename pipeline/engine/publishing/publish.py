@@ -73,7 +73,8 @@ class Publisher:
     def publish(self, node: Node) -> str:
         """Do what of branch, push and pull request is not done yet; return what there is now.
 
-        Raises `Problem` when the tree may not be published, or somebody else's branch is in the way.
+        Raises `Problem` when the tree may not be published, or somebody else's branch is in the
+        way.
         """
         self._require_verified()
         title = self._title()
@@ -132,7 +133,7 @@ class Publisher:
             raise WorkFailed(f"tree {tree[:12]} was not verified ({seen}), so it is not published")
 
     def _branch(self, branch: str, how: Publish, title: str) -> tuple[PublishedCommit, ...]:
-        """Compose the commits, set the branch in the store, and bring it into the user's repository."""
+        """Compose the commits, set the branch in the store, bring it to the user's repository."""
         is_done = self._done.branch is not None
         if not is_done:
             self._intend(BranchEffect(branch=branch))
@@ -158,7 +159,7 @@ class Publisher:
             ) from exc
 
     def _push(self, branch: str, head: str) -> bool:
-        """Push the branch; return whether it is there as it was pushed, with nothing on top of it."""
+        """Push the branch; return whether the remote has it as pushed, with nothing on top."""
         remote = self.started.remote
         effect = PushEffect(branch=branch, head=head, remote=remote)
         self._intend(effect)

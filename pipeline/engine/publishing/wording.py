@@ -65,7 +65,7 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
         return _cut(self.ticket, first + words[1:], "")
 
     def _name(self, paths: Sequence[str]) -> str:
-        """Choose the scope in use that most of the paths lie in, else the first folder that says something."""
+        """Choose the scope in use that holds most of the paths, else the first telling folder."""
         parts = [_parts(path) for path in paths]
         known = Counter(
             name for name in self.names for own in parts if set(name.split("/")) <= set(own)

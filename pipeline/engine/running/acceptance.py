@@ -1,4 +1,4 @@
-"""Whether what an attempt did can be accepted: what it may write, must deliver, and what gates find."""
+"""Whether an attempt can be accepted: what it may write, must deliver, what gates find."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ from pipeline.repo.workspace import Workspace
 
 _VIOLATIONS_SHOWN = 5
 _GIT_RULES = ("**/.gitattributes", "**/.gitignore")
-"""They decide which files are stored, and how; a stage that may read only a part has them all the same."""
+"""They decide which files are stored and how, so a stage that reads only a part has them too."""
 
 
 class Acceptance:
@@ -83,7 +83,7 @@ class Acceptance:
         reply: AgentReply,
         secrets: dict[str, str],
     ) -> tuple[AttemptResult, list[Violation]]:
-        """Take in what lies in the workspace, formatted; return it with the rules that were broken."""
+        """Take in the workspace's change, formatted; return it with the rules it broke."""
         harvest = workspace.harvest(task.node.writes, readable(self._store, task, task.tree))
         reached("stage.harvested", task.node.id)
         changed = tuple(change.path for change in harvest.changes)
@@ -126,7 +126,7 @@ class Acceptance:
     def check_gates(
         self, task: Task, result: AttemptResult, findings: tuple[Path, ...]
     ) -> AttemptResult:
-        """Ask the stage's gates in order, up to the first that blocks; `findings` are reviewers' files."""
+        """Judge by the stage's gates in order, up to the first that blocks."""
         results: list[GateResult] = []
         for gate in task.node.gates:
             context = GateContext(
@@ -165,7 +165,7 @@ class Acceptance:
         return replace(red, tree=tree)
 
     def _secrets(self, task: Task) -> dict[str, str]:
-        """Return the secrets that the stage was given, as variables or in files, with their names."""
+        """Return the secrets given to the stage, as variables or in files, with their names."""
         player = task.node.player
         given: dict[str, str] = {}
         if player is not None:

@@ -1,7 +1,8 @@
 """One attempt of one stage: prompt, agent, harvest, gates; in a worker thread, on one workspace.
 
-What it comes to is an `AttemptResult`; the run's loop turns it into commits, refs and events. An attempt
-that an earlier process started is taken up where that process died: its shim is waited for, not run again.
+What it comes to is an `AttemptResult`; the run's loop turns it into commits, refs and events. An
+attempt that an earlier process started is taken up where that process died: its shim is waited for,
+not run again.
 """
 
 import threading
@@ -200,7 +201,7 @@ class StageRunner:
         backend: Backend | None,
         request: Request | None,
     ) -> CommandRequest:
-        """Ask for the stage's command: its own, or what its back end says, with the prompt written."""
+        """Return the stage's command: its own, or its back end's, with the prompt written."""
         node, player = task.node, task.node.player
         argv: tuple[str, ...] = ("sh", "-c", node.command)
         stdin, variables = None, dict[str, str]()

@@ -1,7 +1,8 @@
-"""What a stage's result stands on, so that a run that goes on never builds on what has changed since.
+"""What a stage's result is based on, so that a resumed run never builds on what has changed.
 
-Three digests a stage: its part of the flow, its prompt with everything that includes, and the files that
-the stages it needs have delivered. They are recorded with the result, and compared when a run is taken up.
+Three digests a stage: its part of the flow, its prompt with everything that includes, and the files
+that the stages it needs have delivered. They are recorded with the result, and compared when a run
+is taken up.
 """
 
 import hashlib
@@ -113,8 +114,8 @@ def _flow_part(node: Node) -> str:
     Budgets and time limits are not of it.
     """
     parts = (
-        node.kind, node.needs, node.writes, node.reads, node.outputs, node.gates, node.env, node.mode, node.player,
-        node.command,
+        node.kind, node.needs, node.writes, node.reads, node.outputs, node.gates,
+        node.env, node.mode, node.player, node.command,
     )  # fmt: skip
     return _digest(msgspec.json.encode(parts))
 

@@ -1,4 +1,4 @@
-"""A stage's accepted change as a commit in the store, under a ref that is made once and never moved."""
+"""A stage's accepted change as a commit in the store, under a ref that never moves."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from pipeline.repo.store import Store
 def stage_commit(
     store: Store, started: RunStarted, task: Task, agent: str, tree: str, parent: str
 ) -> str:
-    """Commit a tree on top of `parent` (the run's base, if empty); a replay makes the same commit."""
+    """Commit a tree on `parent` (the run's base, if empty); a replay makes the same commit."""
     player = task.node.player
     trailers = {
         "Run-Id": started.run_id,
@@ -36,11 +36,11 @@ def stage_ref(run_id: str, task: Task) -> str:
 def recompose(
     store: Store, events: Iterable[Event], state: RunState, command: TakeBack, now: datetime
 ) -> TakenBack:
-    """Make the run's tree anew without the change of some stages, path by path from those that stay.
+    """Rebuild the run's tree without some stages' changes, path by path from those that stay.
 
     That is exact: a stage that stays wrote its paths before those taken back, or where they may not
-    write, or under a lock they share; and of two that share a lock the later one is taken back with the
-    earlier.
+    write, or under a lock they share; and of two that share a lock the later one is taken back with
+    the earlier.
     """
     started = state.started
     tree, kept = store.tree_of(started.base), _kept(events, set(command.stages))
@@ -62,7 +62,7 @@ def recompose(
 
 
 def _kept(events: Iterable[Event], gone: set[str]) -> list[StageFinished | PersonEdited]:
-    """List the changes that stay, in the order they were made; what a person edited always stays."""
+    """List the changes that stay, in order; what a person edited always stays."""
     kept: list[StageFinished | PersonEdited] = []
     for event in events:
         match event:

@@ -1,7 +1,7 @@
 """A person's edits in the middle of a run: what they changed in the folder of `pipeline open`.
 
-The edits become a part of the run when it is taken up the next time, path by path on top of what the run
-has become. The folder is then moved aside, never removed: a person may have more in it.
+The edits become a part of the run when it is taken up the next time, path by path on top of what
+the run has become. The folder is then moved aside, never removed: a person may have more in it.
 """
 
 from pathlib import Path
@@ -51,9 +51,9 @@ def has_edits(store: Store, rundir: RunDir) -> bool:
 def take_in_edits(world: World, store: Store, rundir: RunDir, record: Record, bases: Bases) -> None:
     """Make what a person edited a part of the run, and have those look again who verified the tree.
 
-    Nothing is done while stages run that began before: their changes would be held against another tree.
-    Raises `UsageProblem`, and leaves the folder as it is, when the run changed the same paths otherwise,
-    is published, or something in the folder cannot be committed.
+    Nothing is done while stages run that began before: their changes would be held against another
+    tree. Raises `UsageProblem`, and leaves the folder as it is, when the run changed the same paths
+    otherwise, is published, or something in the folder cannot be committed.
     """
     state = record.state
     event = None if state.agenda.running else _committed(world, store, rundir, state)
@@ -155,7 +155,7 @@ def _require_apart(
 
 
 def look(workspace: Workspace, rundir: RunDir) -> tuple[OpenedAt | None, str]:
-    """Return what the folder was opened at, and the tree that lies in it now. Raises `UsageProblem`."""
+    """Return the tree the folder was opened at, and the one in it now. Raises `UsageProblem`."""
     try:
         opened = msgspec.json.decode(_opened_file(rundir).read_bytes(), type=OpenedAt)
     except (OSError, msgspec.DecodeError):

@@ -20,9 +20,10 @@ _TIMEOUT_S = 300.0
 def formatted(
     store: Store, bench: Bench, targets: Sequence[Target], tree: str, changed: Sequence[str]
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the tree with the changed files as the targets' formatters leave them, and which those changed.
+    """Return the tree with its changed files formatted, and which of them that changed.
 
-    Where a formatter fails (on a file that does not parse, most often) it changes nothing: the gates say what is wrong.
+    Where a formatter fails (on a file that does not parse, most often) it changes nothing: the
+    gates say what is wrong.
     """
     if not any(target.format for target in targets):
         return tree, ()

@@ -1,4 +1,4 @@
-"""Having stages of a run run again: because a person wants it, or because what they stand on changed."""
+"""Having stages run again: a person wants it, or what they are based on changed."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ def take_back(store: Store, record: Record, bases: Bases, command: TakeBack, now
 
 
 def outdated(state: RunState, stale: dict[str, str]) -> TakeBack | None:
-    """Say what has to run again because of what changed; None when nothing has, or all is published.
+    """Return what has to run again; None when nothing changed, or all is published.
 
     `stale` names the stages whose basis is another now, with what of it has changed.
     """

@@ -39,8 +39,8 @@ def leaks(
 ) -> list[Violation]:
     """Find secrets, and copies of files that git ignores, in what a stage wrote.
 
-    They are never kept or committed. `trees` are those before and after it, `out` is the folder of its
-    outputs.
+    They are never kept or committed. `trees` are those before and after it, `out` is the folder of
+    its outputs.
     """
     before, after = trees
     blobs = {}

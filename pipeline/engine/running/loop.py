@@ -1,7 +1,8 @@
 """The loop of a run: decide, carry out, record; until there is nothing left to do.
 
-One thread owns the record; stages run in worker threads and hand back what they came to. What a stage
-came to becomes true in this order: commit, ref, event. Killed in between, the run takes up there.
+One thread owns the record; stages run in worker threads and hand back what they came to. What a
+stage came to becomes true in this order: commit, ref, event. Killed in between, the run takes up
+there.
 """
 
 import contextlib
@@ -229,7 +230,7 @@ class RunLoop:
         work.start()
 
     def _wait(self, wake: datetime | None) -> None:
-        """Take in the attempts that have finished; look in between whether somebody asks for something."""
+        """Take in finished attempts, and look in between for requests."""
         wait_s = _LOOK_S
         if wake is not None:
             wait_s = min(wait_s, max(0.0, (wake - self.world.clock()).total_seconds()))

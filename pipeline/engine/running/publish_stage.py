@@ -1,4 +1,4 @@
-"""The stage that publishes: under its locks, and with what stands in its way put into the run's record."""
+"""The stage that publishes: under its locks, with what hinders it put on record."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Node
 
 Publish = Callable[[Node], str]
-"""Publishes the run's tree as a stage says; returns what there is now, in words. Raises `Problem`."""
+"""Publishes the run's tree as a stage says; returns the result in words. Raises `Problem`."""
 
 
 def publish_stage(

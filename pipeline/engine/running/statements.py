@@ -1,4 +1,4 @@
-"""What an agent says instead of doing its work: questions to a person, or that it is all there already.
+"""What an agent answers instead of working: questions, or that all is there already.
 
 An agent's word is a claim here, too: the places it names must exist, or the attempt has failed.
 """

@@ -26,10 +26,10 @@ GIVEN = "given"
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt.
 
-    It sees `start_tree`, and its change is held against `tree`; `commit` is the run's newest. `inputs` are
-    the stages whose outputs it is given, `brief` what its prompt can name (None: no agent plays it),
-    `findings` the stages with the files that its gate of that name asks. `edits` is what persons changed
-    since tests were delivered. With a `problem` it cannot even start.
+    It sees `start_tree`, and its change is held against `tree`; `commit` is the run's newest.
+    `inputs` are the stages whose outputs it is given, `brief` what its prompt can name (None: no
+    agent plays it), `findings` the stages with the files that its gate of that name asks. `edits`
+    is what persons changed since tests were delivered. With a `problem` it cannot even start.
     """
 
     node: Node

@@ -70,8 +70,8 @@ class Workspaces:
             (world.user.root, world.user.git),
             tools,
             self._run,
-            base,
-            self._make_room,
+            base=base,
+            make_room=self._make_room,
         )
         self.bench = Bench(
             store,
@@ -107,7 +107,7 @@ class Workspaces:
         self.setups.close()
 
     def _have(self, slot: str, kind: str) -> Workspace:
-        """Return the workspace of a slot; no agent ever works in one for gates, nor has its files."""
+        """Return the workspace of a slot; no agent works in one for gates or sees its files."""
         with self._turn:
             if slot not in self._known:
                 folder, port_base = self._pool.lease(slot, kind)

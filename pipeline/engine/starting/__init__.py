@@ -1,1 +1,1 @@
-"""Before an agent is paid: a repository taken into use, checked, and a run of it begun or gone on with."""
+"""Before an agent is paid: a repository set up and checked, a run begun or resumed."""

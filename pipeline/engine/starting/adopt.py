@@ -53,7 +53,8 @@ def adopt(world: World, *, eject_prompts: bool, dry: bool) -> Written:
     if (world.user.root / FLOW).exists():
         raise UsageProblem(
             f"{FLOW} is there already, and is left as it is",
-            "Bring in what is new: pipeline init --update; look at it: pipeline flow show; check all: pipeline doctor",
+            "Bring in what is new: pipeline init --update; look at it: pipeline flow show; "
+            "check all: pipeline doctor",
         )
     found = _survey(world)
     files = _files(world, found, eject_prompts=eject_prompts)
@@ -206,8 +207,8 @@ def flow_text(found: Survey) -> str:
     """Write the flow file for what was found."""
     out = [
         f"# yaml-language-server: $schema={SCHEMA.rpartition('/')[2]}",
-        "# From an idea to a pull request. Everything that is not said here comes from the shipped flow:",
-        "# pipeline flow show. After a change: pipeline flow check; is all else ready: pipeline doctor",
+        "# From an idea to a pull request. Everything not said here comes from the shipped flow:",
+        "# pipeline flow show. After a change: pipeline flow check; then: pipeline doctor",
         "version: 1",
         f"extends: {BUILTIN}",
         "",
@@ -220,7 +221,7 @@ def flow_text(found: Survey) -> str:
     if setup or link:
         out += [
             "",
-            "workspace:                     # what a fresh checkout needs before anything runs in it",
+            "workspace:                     # what a fresh checkout needs before its first command",
         ]
         out += _listed("  setup", setup) if setup else []
         out += (
@@ -314,11 +315,13 @@ def _clash(merge: _Merge, *, dry: bool) -> UsageProblem:
     written = [name for name in merge.changed if not name.startswith(KEPT)]
     if dry:
         return UsageProblem(
-            f"{', '.join(merge.clashes)}: you changed what is new in this version; yours would be left as it is",
+            f"{', '.join(merge.clashes)}: you changed what is new in this version; yours would "
+            "be left as it is",
             f"Have what is new put beside it as {names}: pipeline init --update",
         )
     also = f"; brought up to date: {', '.join(written)}" if written else ""
     return UsageProblem(
-        f"{', '.join(merge.clashes)}: you changed what is new in this version; yours is left as it is{also}",
+        f"{', '.join(merge.clashes)}: you changed what is new in this version; yours is left "
+        f"as it is{also}",
         f"Take over from {names} what you want, and remove it; then: pipeline flow check",
     )

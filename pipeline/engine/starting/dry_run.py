@@ -1,4 +1,4 @@
-"""What a run would do, without one: the plan, and every prompt as far as it is known before it begins."""
+"""What a run would do: the plan, and every prompt as far as it is known beforehand."""
 
 from pipeline import prompts
 from pipeline.core.events import StageStarted

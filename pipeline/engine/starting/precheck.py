@@ -24,8 +24,8 @@ _KNOWN_FAILURES = "on the base already"
 def require_base(record: Record, runner: StageRunner, clock: WallClock) -> None:
     """Set the base up, and run its tests and checks, of every target, if gates ask for them.
 
-    What fails already is noted. Raises `UsageProblem` when set-up fails (the run is parked) or tests or
-    checks cannot be run (the run is over).
+    What fails already is noted. Raises `UsageProblem` when set-up fails (the run is parked) or
+    tests or checks cannot be run (the run is over).
     """
     state = record.state
     if state.end is not None:

@@ -36,13 +36,22 @@ _DENIED = (
 )
 _SIGNED_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "claude": (
-        ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK",
-         "CLAUDE_CODE_USE_VERTEX"),
+        (
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_AUTH_TOKEN",
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            "CLAUDE_CODE_USE_BEDROCK",
+            "CLAUDE_CODE_USE_VERTEX",
+        ),
         (".claude/.credentials.json", ".claude/settings.json", ".claude.json"),
         "Sign in: claude (then /login), or set ANTHROPIC_API_KEY",
     ),
-    "codex": (("OPENAI_API_KEY", "CODEX_API_KEY"), (".codex/auth.json", ".codex/config.toml"), "Sign in: codex login"),
-}  # fmt: skip
+    "codex": (
+        ("OPENAI_API_KEY", "CODEX_API_KEY"),
+        (".codex/auth.json", ".codex/config.toml"),
+        "Sign in: codex login",
+    ),
+}
 """How a known agent is signed in.
 
 Variables, files below HOME (one of them will do), and the hint.
@@ -117,7 +126,7 @@ def _git(world: World) -> Check:
 
 
 def _agents(world: World, plan: Plan) -> Iterator[Check]:
-    """Make sure that every agent's command can be found, and say when a known one seems not to be signed in."""
+    """Check that every agent's command can be found, and that known ones seem signed in."""
     roles: dict[tuple[str, ...], list[str]] = {}
     for node in plan.leaves():
         if node.player is not None and node.player.backend == "command":
@@ -131,7 +140,10 @@ def _agents(world: World, plan: Plan) -> Iterator[Check]:
                 name="agent",
                 status=CheckStatus.FAIL,
                 text=f"no agent: the role {role} has no command line",
-                hint=f"Say in {flows.FLOW} who plays it, for example: defaults: {{command: [claude, -p]}}",
+                hint=(
+                    f"Say in {flows.FLOW} who plays it, for example: defaults: "
+                    f"{{command: [claude, -p]}}"
+                ),
             )
         elif shutil.which(name, path=world.environ.get("PATH", "")) is None:
             yield Check(
@@ -187,7 +199,10 @@ def _push(world: World, base: Base) -> Check:
             name="push",
             status=CheckStatus.FAIL,
             text=f"{remote} would not take a branch: {excerpt(exc.stderr)}",
-            hint=f"Try it: git push --dry-run {remote} HEAD:refs/heads/feature/probe; or keep all here: --no-pr",
+            hint=(
+                f"Try it: git push --dry-run {remote} HEAD:refs/heads/feature/probe; or keep "
+                "all here: --no-pr"
+            ),
             exit_code=4 if denied else 2,
         )
     return Check(name="push", status=CheckStatus.OK, text=f"{remote} takes branches")
@@ -223,4 +238,7 @@ def price(world: World, plan: Plan) -> str:
         return f"price: no earlier run of {plan.workflow} to tell from{limit}"
     cost = f"about {statistics.median(costs):.2f} USD and " if costs else ""
     unknown = "" if costs else ", the cost is not known"
-    return f"price: {cost}{statistics.median(minutes):.1f} min, going by {len(minutes)} earlier run(s){unknown}{limit}"
+    return (
+        f"price: {cost}{statistics.median(minutes):.1f} min, going by {len(minutes)} earlier "
+        f"run(s){unknown}{limit}"
+    )

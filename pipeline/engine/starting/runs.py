@@ -1,4 +1,4 @@
-"""Beginning a run: what was ordered, held against the flow and the repository, made into a record."""
+"""Beginning a run: the order, checked against flow and repository, put on record."""
 
 from collections.abc import Iterator
 
@@ -93,7 +93,7 @@ def prepared(
 
 
 def _checked_inputs(plan: Plan, order: RunOrder) -> dict[str, str]:
-    """Hold what was given against what the workflow wants. Raises `UsageProblem` with all that is wrong."""
+    """Check inputs against the workflow's. Raises `UsageProblem` with all that is wrong."""
     wanted = plan.inputs[plan.workflow]
     known = [name for name in wanted if name not in BUILTIN_INPUTS]
     usual = f"trigger_workflow {order.workflow}"
@@ -118,7 +118,7 @@ def prepared_idea(world: World, name: str) -> str:
 
 
 def _require_publishable(world: World, plan: Plan, started: RunStarted) -> None:
-    """Make sure, before an agent is paid, that nothing stands in the way of publishing at the end."""
+    """Check, before an agent is paid, that nothing hinders publishing at the end."""
     for node in plan.nodes.values():
         if node.publish is None:
             continue

@@ -1,4 +1,4 @@
-"""Going on with a run: its record opened, its base made sure of, and its loop run to where it stops."""
+"""Resuming a run: its record opened, its base verified, its loop run until it stops."""
 
 import contextlib
 import os
@@ -36,9 +36,9 @@ def work(
 ) -> RunState:
     """Work on a run until it is over, parked or stopped; return where it then stands.
 
-    `first` is recorded when the run is taken up: with an `Invoked` among it only that stage is worked on.
-    With `reload` the run takes the flow and prompts of the checkout first. Raises `Busy` when another
-    process works on it, and `UsageProblem` for a base that cannot be set up or tested.
+    `first` is recorded when the run is taken up: with an `Invoked` among it only that stage is
+    worked on. With `reload` the run takes the flow and prompts of the checkout first. Raises `Busy`
+    when another process works on it, and `UsageProblem` for a base that cannot be set up or tested.
     """
     rundir = require_run(world, name)
     with exclusive(world, rundir):

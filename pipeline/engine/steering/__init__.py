@@ -1,1 +1,1 @@
-"""What a person does to a run from outside: answer, retry, fork, open, cancel, roll back, clean up."""
+"""What a person does to a run: answer, retry, fork, open, cancel, roll back, clean up."""

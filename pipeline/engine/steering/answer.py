@@ -12,7 +12,8 @@ from pipeline.errors import NothingToDo, UsageProblem
 def answer(world: World, name: str, word: Answer, stage: str, comment: str) -> str:
     """Hand an answer to the run; return what became of it, in words.
 
-    Raises `NothingToDo` when nothing is asked, `UsageProblem` when it is not clear what is answered.
+    Raises `NothingToDo` when nothing is asked, `UsageProblem` when it is not clear what is
+    answered.
     """
     state = load_state(world, name)
     asked = _find_asked(state, name, stage)

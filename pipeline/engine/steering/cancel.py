@@ -42,8 +42,8 @@ def cancel(world: World, name: str, reason: str) -> str:
 def cancel_stage(world: World, name: str, word: str, reason: str) -> str:
     """Ask for the end of one stage; the run then fails, or goes on if the flow says so.
 
-    Return what was done. Raises `NothingToDo` when the stage is over or will not start, `UsageProblem`
-    when there is none, or it is a group.
+    Return what was done. Raises `NothingToDo` when the stage is over or will not start,
+    `UsageProblem` when there is none, or it is a group.
     """
     state = load_state(world, name)
     node = find_stage(state.plan.nodes.values(), word)[0]

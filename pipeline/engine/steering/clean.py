@@ -43,7 +43,7 @@ class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
-    """Take away the runs of this checkout that are over for longer, and working folders that belong to no run."""
+    """Remove this checkout's older finished runs, and working folders that belong to no run."""
     removed: list[RemovedRun] = []
     kept: list[KeptRun] = []
     for name in run_ids(world):
@@ -167,7 +167,7 @@ def _orphans(world: World, older_than_s: float) -> Iterator[Path]:
 
 
 def _repack(store: Store) -> None:
-    """Let go of packs that the user's repository has no more, except for what is still needed of them."""
+    """Let go of packs the user's repository dropped, keeping what is still needed."""
     if any(
         path.stat().st_nlink == 1 for path in (store.folder / "objects" / "pack").glob("*.pack")
     ):

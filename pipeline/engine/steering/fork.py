@@ -18,7 +18,6 @@ from pipeline.core.events import (
     Noted,
     PersonEdited,
     StageFinished,
-    StageStarted,
 )
 from pipeline.core.state import RunState
 from pipeline.engine.ground import flows
@@ -33,14 +32,12 @@ from pipeline.files.rundir import RunDir
 from pipeline.ids import run_id
 from pipeline.language.plan import Plan
 
-_OF_STAGES = (StageStarted, StageFinished, ConditionAnswered, ItemsFound, ApprovalAsked, Answered)
-
 
 def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list[str]]:
     """Make a run that has what this one did before a stage.
 
-    Return its id and the stages it inherits. With `reload` the new run takes flow and prompts as they
-    are in the checkout now.
+    Return its id and the stages it inherits. With `reload` the new run takes flow and prompts as
+    they are in the checkout now.
     """
     rundir, state = require_run(world, name), load_state(world, name)
     stage = find_stage(state.plan.nodes.values(), word)[0].id
@@ -103,27 +100,32 @@ def _inherited(
         if memory.last is not None and memory.is_over and stage not in gone
     }
     for event in events:
-        if isinstance(event, PersonEdited):
-            yield event
-        elif isinstance(event, LoopFinished):
-            if event.passed and _is_known(plan, event.loop, gone):
+        match event:
+            case PersonEdited():
                 yield event
-        elif isinstance(event, _OF_STAGES):
-            if event.stage in gone or not _is_of_main(state, event.stage):
-                continue
-            if not _is_known(plan, event.stage) or _is_question(state, event):
-                continue
-            if isinstance(event, StageStarted | StageFinished):
-                if accepted.get(event.stage) != event.attempt:
-                    continue
-            if isinstance(event, StageFinished):
-                yield replace(event, inherited=event.inherited or name)
-            elif not isinstance(event, StageStarted):
+            case LoopFinished(passed=True) if _is_known(plan, event.loop, gone):
                 yield event
+            case StageFinished() if accepted.get(event.stage) == event.attempt:
+                if _is_kept(state, plan, event, gone):
+                    yield replace(event, inherited=event.inherited or name)
+            case ConditionAnswered() | ItemsFound() | ApprovalAsked() | Answered():
+                if _is_kept(state, plan, event, gone):
+                    yield event
+            case _:
+                pass
 
 
-def _is_of_main(state: RunState, stage: str) -> bool:
-    return state.plan.nodes[stage].workflow == state.plan.workflow
+def _is_kept(
+    state: RunState,
+    plan: Plan,
+    event: StageFinished | ConditionAnswered | ItemsFound | ApprovalAsked | Answered,
+    gone: set[str],
+) -> bool:
+    """Return whether the new run has the stage of an event, and inherits what happened to it."""
+    if event.stage in gone or not _is_known(plan, event.stage):
+        return False
+    is_main = state.plan.nodes[event.stage].workflow == state.plan.workflow
+    return is_main and not _is_question(state, event)
 
 
 def _is_question(state: RunState, event: Event) -> bool:
@@ -134,7 +136,7 @@ def _is_question(state: RunState, event: Event) -> bool:
 
 
 def _is_known(plan: Plan, stage: str, gone: Collection[str] = ()) -> bool:
-    """Return whether a plan has this stage, or the foreach that it belongs to, and it is not gone."""
+    """Return whether a plan has this stage, or the foreach it belongs to, and keeps it."""
     if stage in gone:
         return False
     parts = stage.split(":")

@@ -1,4 +1,4 @@
-"""A folder with a run's newest tree, for a person to edit; `running/edits` takes in what was edited."""
+"""A folder with a run's newest tree for a person to edit; `running/edits` takes edits in."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from pipeline.repo.workspace import Workspace
 def open_folder(world: World, name: str, *, mine: bool = False) -> tuple[Path, str]:
     """Make the folder, or find it as it was left; return it with how it stands to the run.
 
-    With `mine` the edits in it are put on top of the run's newest tree, before what the run made of the
-    same paths. Raises `UsageProblem` when the run is published.
+    With `mine` the edits in it are put on top of the run's newest tree, before what the run made of
+    the same paths. Raises `UsageProblem` when the run is published.
     """
     rundir = require_run(world, name)
     state, store = load_state(world, name), world.store()

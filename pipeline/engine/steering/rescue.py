@@ -1,4 +1,4 @@
-"""What a run made and nobody else has: kept as a ref and as patches before the run is taken away."""
+"""What only this run has: kept as a ref and as patches before the run is removed."""
 
 import shutil
 from pathlib import Path

@@ -20,7 +20,8 @@ from pipeline.process import launch
 def retry(world: World, name: str, word: str) -> list[str]:
     """Take a stage and everything that builds on it back; the run can then go on.
 
-    Return what was taken back. Raises `UsageProblem` when the run is published, or would fail all the same.
+    Return what was taken back. Raises `UsageProblem` when the run is published, or would fail all
+    the same.
     """
     rundir = require_run(world, name)
     with exclusive(world, rundir), open_record(world, rundir) as record:
