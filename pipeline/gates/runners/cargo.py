@@ -49,8 +49,13 @@ _OUTCOMES = {"ok": TestOutcome.PASSED, "FAILED": TestOutcome.FAILED, "ignored": 
 
 def command_line(request: TestRequest) -> TestCommandLine:
     """Continue after failures, without colours, and add a test that must fail."""
-    at = index_after(request.words, "test")
-    argv = (*request.words[:at], "--no-fail-fast", "--color=never", *request.words[at:])
+    options_at = index_after(request.words, "test")
+    argv = (
+        *request.words[:options_at],
+        "--no-fail-fast",
+        "--color=never",
+        *request.words[options_at:],
+    )
     folder = f"{request.target.folder}/" if request.target.folder else ""
     body = (
         f"#[test]\nfn t_{request.canary}() "

@@ -53,8 +53,8 @@ class _GoEvent(msgspec.Struct):
 
 def command_line(request: TestRequest) -> TestCommandLine:
     """Ask for JSON, and add a test that must fail to every package that has tests."""
-    at = index_after(request.words, "test")
-    argv = [*request.words[:at], "-json", *request.words[at:]]
+    options_at = index_after(request.words, "test")
+    argv = [*request.words[:options_at], "-json", *request.words[options_at:]]
     folders = sorted({str(PurePosixPath(request.local(path)).parent) for path in request.only})
     if folders:
         argv = [word for word in argv if not _is_package(word)] + [

@@ -68,12 +68,12 @@ def command_line(request: TestRequest) -> TestCommandLine:
                 f"--test-reporter={PROBE / 'idea_to_pr_reporter.mjs'}",
                 "--test-reporter-destination",
             ]
-            at = index_after(request.words, "--test")
+            options_at = index_after(request.words, "--test")
             argv = (
-                *request.words[:at],
+                *request.words[:options_at],
                 *options,
                 str(request.report),
-                *_spread(request, request.words[at:]),
+                *_spread(request, request.words[options_at:]),
                 *only,
             )
     return TestCommandLine(argv=argv, files=files)
