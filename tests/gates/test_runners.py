@@ -194,9 +194,9 @@ def test_a_new_test_is_red_then_green_then_proven(at_work):
     assert proof.passed, proof.failures
     assert (proof.evidence.failed_again, proof.evidence.faults.tried) == (1, 0)
     told = (
-        "no mutator is installed"
+        "no mutation testing tool is installed"
         if case.source[0].endswith(".js")
-        else "no mutator for this language"
+        else "no mutation testing tool is known"
     )
     assert told in proof.detail
 

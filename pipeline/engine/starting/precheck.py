@@ -105,8 +105,8 @@ def _tests(target: Target, run: TestRun) -> Check:
 def _check(bench: Bench, target: Target, tree: str, command: str) -> Check:
     """Say whether a check can be run, and whether it finds something already."""
     name = f"check of {target.name}"
-    done = bench.checked(tree, command, target)
-    if done.cannot_run:
+    done = bench.check(tree, command, target)
+    if done.could_not_run:
         problem = done.problem or excerpt(done.output)
         return Check(
             name=name,

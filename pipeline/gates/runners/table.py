@@ -20,6 +20,6 @@ _WEAK = "pipeline.gates.runners.status"
 
 
 def load(test: TestCommand) -> TestRunner:
-    """Import the module of a test command's runner, or the one for which only the status counts."""
+    """Return the module of a test command's runner; without one only the exit status counts."""
     runner = runner_of(test)
     return cast("TestRunner", import_module(TABLE[runner] if runner is not None else _WEAK))
