@@ -87,8 +87,10 @@ def _finish_json(repository: Path, remote: Path, name: str, tools: Mapping[str, 
     from pipeline.engine.looking.result import load_result
 
     status = work_on(repository, name, as_json=False, shown=False, extra=tools)
-    found = load_result(wiring.world(repository), name)
-    print_json({**msgspec.to_builtins(found), "repository": str(repository), "remote": str(remote)})
+    result = load_result(wiring.world(repository), name)
+    print_json(
+        {**msgspec.to_builtins(result), "repository": str(repository), "remote": str(remote)}
+    )
     return status
 
 

@@ -1,7 +1,7 @@
 """Templates out of `agent_prompts/`, checked, and filled in with a brief.
 
-The one place that uses Jinja2. Templates are sandboxed and strict, see plain data only, and a value is never
-rendered again: an idea that says `{{ 7 * 7 }}` stays that text.
+The one place that uses Jinja2. Templates are sandboxed and strict, see plain data only, and a value
+is never rendered again: an idea that says `{{ 7 * 7 }}` stays that text.
 """
 
 from collections.abc import Collection, Iterator, Mapping

@@ -31,7 +31,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     pass_env: tuple[str, ...]
 
 
-def survey(user: UserRepo, environ: dict[str, str]) -> Survey:
+def survey_repository(user: UserRepo, environ: dict[str, str]) -> Survey:
     """Survey a person's repository. Runs nothing but git, and writes nothing."""
     listed = user.git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     look = Look(user.root, [path for path in listed if path], environ)

@@ -131,9 +131,9 @@ def _count(number: int, one: str, many: str) -> str:
 
 def show_plan(printer: Printer, plan: Plan) -> None:
     """Print a workflow's plan: each stage in order, with all that it may do."""
-    found = shown(plan)
+    view = shown(plan)
     rows = []
-    for row in found.stages:
+    for row in view.stages:
         may = [*(f"lock {lock}" for lock in row.locks), *row.writes]
         rows.append(
             [
@@ -147,12 +147,12 @@ def show_plan(printer: Printer, plan: Plan) -> None:
         )
     printer.line(f"{plan.workflow}: {limits_line(plan)}")
     printer.table(["stage", "does", "after", "may write", "gates", "limits"], rows)
-    for row in found.stages:
+    for row in view.stages:
         if row.when:
             printer.line(f"{row.stage} only when {row.when}")
     printer.line(
-        f"longest possible run {seconds(found.longest_s)}, every retry and round used up: "
-        + " > ".join(found.critical_path)
+        f"longest possible run {seconds(view.longest_s)}, every retry and round used up: "
+        + " > ".join(view.critical_path)
     )
 
 

@@ -117,7 +117,7 @@ def test_init_shows_what_it_found_writes_it_and_says_what_comes_next(repo):
     assert repo.read(".gitignore").startswith(
         "*.pyc\n# Records of runs (idea-to-pr)\n/docs/status/\n"
     )
-    assert "is sound" in repo.says("pipeline", "flow", "check")
+    assert "is valid" in repo.says("pipeline", "flow", "check")
 
 
 def test_init_dry_run_writes_nothing(repo):
@@ -171,7 +171,7 @@ def test_init_where_nothing_shows_how_it_is_tested(repo):
     repo.write({"package.json": '{"name": '})
     said = repo.says("pipeline", "init", status=2)
     assert "package.json cannot be read: Expecting value" in said
-    assert "Mend that, then again: pipeline init" in said
+    assert "Fix that, then again: pipeline init" in said
 
 
 def test_init_without_an_agent_says_so(repo):

@@ -169,11 +169,11 @@ def _group(plan: Plan, path: str) -> str:
 
 def _review(store: Store, base: str, tree: str) -> str:
     """Name the owners of what was changed, without calling them; the forge does that."""
-    found = owners(store, base, [change.path for change in store.diff(base, tree)])
-    if not found:
+    owned = owners(store, base, [change.path for change in store.diff(base, tree)])
+    if not owned:
         return ""
     lines = ["## Who should review", "", "By the base's CODEOWNERS:", ""]
-    for name, paths in found.items():
+    for name, paths in owned.items():
         shown = ", ".join(f"`{path}`" for path in paths[:5])
         lines.append(
             f"- `{name}`: {shown}" + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")

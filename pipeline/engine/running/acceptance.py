@@ -102,8 +102,8 @@ class Acceptance:
             agent=reply.agent,
         )
         trees, included = (task.tree, tree), self._workspaces.included
-        found = leaks(self._store, trees, folder / "out", included, secrets)
-        return result, [*harvest.violations, *found]
+        leaked = leaks(self._store, trees, folder / "out", included, secrets)
+        return result, [*harvest.violations, *leaked]
 
     def _check_delivery(
         self, task: Task, folder: Path, result: AttemptResult, reply: AgentReply

@@ -100,7 +100,7 @@ class RunLoop:
         if stop.polite.is_set() and self.state.end is None:
             reason = "it was stopped; everything done is kept"
             self._note_stop(reason)
-        self.record.settle()
+        self.record.sync()
         if self.state.end is RunEnd.DONE:
             self.rundir.switch_latest()
             reached("latest.switched")
@@ -152,7 +152,7 @@ class RunLoop:
                 starting.append(self._begin(self.state.plan.nodes[command.stage]))
             elif self._carry_out(command):
                 return True
-        self.record.settle()
+        self.record.sync()
         for task in starting:
             reached("stage.intended", task.node.id)
             self._spawn(task)

@@ -165,9 +165,11 @@ def _signed_in(world: World, name: str, passed: tuple[str, ...]) -> Check:
     variables, files, hint = _SIGNED_IN.get(Path(name).name, ((), (), ""))
     seen = child_env(world.environ, passed)
     home = Path(seen["HOME"]) if "HOME" in seen else None
-    found = any(seen.get(variable) for variable in variables)
-    found = found or (home is not None and any((home / file).is_file() for file in files))
-    if variables and not found:
+    is_signed_in = any(seen.get(variable) for variable in variables)
+    is_signed_in = is_signed_in or (
+        home is not None and any((home / file).is_file() for file in files)
+    )
+    if variables and not is_signed_in:
         return Check(
             name="agent",
             status=CheckStatus.WARN,

@@ -98,10 +98,12 @@ def _clean_run(world: World, name: str, older_than_s: float, *, dry: bool) -> Re
     with exclusive(world, rundir):
         store = world.store()
         made = bool(work_of(state))
-        found = None if made and is_elsewhere(world, state) else rescue(world, store, rundir, state)
+        rescued = (
+            None if made and is_elsewhere(world, state) else rescue(world, store, rundir, state)
+        )
         take_away(world, store, rundir, state)
     remove_locks(world, name)
-    return RemovedRun(run_id=name, size_bytes=size, rescued=found)
+    return RemovedRun(run_id=name, size_bytes=size, rescued=rescued)
 
 
 def take_away(world: World, store: Store, rundir: RunDir, state: RunState) -> None:
