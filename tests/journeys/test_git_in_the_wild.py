@@ -190,7 +190,7 @@ def test_a_file_whose_filter_the_person_has_not_set_up_is_refused(tmp_path: Path
     wild.add(".gitattributes", "*.bin filter=git-crypt\n")
     done = wild.publish(code=1)
     assert (
-        "src/key.bin: its filter git-crypt cannot store it: the filter git-crypt is not set up"
+        "src/key.bin: its filter cannot store it (git-crypt: the filter git-crypt is not set up"
         in done.stderr
     )
 
@@ -200,7 +200,7 @@ def test_a_huge_file_may_be_in_the_base_and_none_may_come_from_an_agent(tmp_path
     wild.add("data/huge.bin", bytes(3_000_000))
     done = wild.publish(code=1, AGENT_MAX_FILE_MB="2")
     assert (
-        "src/big.bin: too large (3.0 MB, and the limit for a file is 2 MB (raise AGENT_MAX_FILE_MB"
+        "src/big.bin: too large (3.0 MB, and the limit for a file is 2 MB; raise AGENT_MAX_FILE_MB"
         in done.stderr
     )
     wild.publish("pipeline", "retry", wild.newest(), "work")
@@ -214,7 +214,7 @@ def test_a_file_of_sixty_megabytes_may_be_in_the_base_and_none_may_come_from_an_
     wild = Wild(tmp_path, flow_of("head -c 60000000 /dev/zero > src/big.bin"))
     wild.add("data/huge.bin", bytes(60_000_000))
     done = wild.publish(code=1)
-    assert "src/big.bin: 60.0 MB, and the limit for a file is 50 MB" in done.stderr
+    assert "src/big.bin: too large (60.0 MB, and the limit for a file is 50 MB" in done.stderr
 
 
 def test_what_an_adopted_agent_did_not_touch_is_not_held_against_it(tmp_path: Path) -> None:

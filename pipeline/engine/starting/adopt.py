@@ -233,8 +233,8 @@ def flow_text(survey: Survey) -> str:
         out += [
             "",
             "defaults:",
-            f"  command: {_value(list(found.command))}",
-            f"  pass_env: {_value(list(found.pass_env))}",
+            f"  command: {_value(list(survey.command))}",
+            f"  pass_env: {_value(list(survey.pass_env))}",
         ]
     out += ["", "# What you want otherwise comes here: limits, defaults, agents, workflows."]
     return "\n".join(out) + "\n"
