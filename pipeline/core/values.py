@@ -125,7 +125,7 @@ def closure(state: RunState, stages: Iterable[str]) -> list[str]:
     return [name for name in state.plan.nodes if name in whole or name in around]
 
 
-def in_the_way(state: RunState, stages: Iterable[str]) -> list[str]:
+def blocking_failures(state: RunState, stages: Iterable[str]) -> list[str]:
     """List the failures that would end the run all the same, were these stages taken back."""
     taken = set(stages)
     return [

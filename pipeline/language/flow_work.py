@@ -2,7 +2,7 @@
 
 from pipeline.ids import why_invalid_branch
 from pipeline.language import templates
-from pipeline.language.compiler import stand_ins
+from pipeline.language.compiler import glob_words
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow import FieldType, Flow, GateName, Output, Schema, Stage
 from pipeline.language.flow_names import STATES, check_globs
@@ -43,7 +43,7 @@ def _check_command(source: Source, stage: Stage, here: Path) -> None:
 
 
 def _check_paths(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
-    known = stand_ins(flow.targets)
+    known = glob_words(flow.targets)
     check_globs(source, (*here, "writes"), stage.writes, known)
     check_globs(source, (*here, "reads"), stage.reads or (), known)
     for name in stage.env:

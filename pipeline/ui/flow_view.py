@@ -78,7 +78,7 @@ def _row(node: Node, depth: int) -> Row:
         stage=node.id,
         depth=depth,
         kind=node.kind.value,
-        does=says(node),
+        does=describe_stage(node),
         needs=node.needs,
         when=node.when,
         locks=node.locks,
@@ -89,7 +89,7 @@ def _row(node: Node, depth: int) -> Row:
     )
 
 
-def says(node: Node) -> str:
+def describe_stage(node: Node) -> str:
     """Say in a few words what a stage does."""
     match node.kind:
         case Kind.AGENT if node.player is not None:
@@ -182,7 +182,7 @@ def _branches(plan: Plan, siblings: Sequence[str], before: str, *, unicode: bool
         gates = f"  [{', '.join(gate.value for gate in node.gates)}]" if node.gates else ""
         when = f"  when {node.when}" if node.when else ""
         branch, name_here = last if is_last else middle, name.rpartition(":")[2]
-        yield f"{before}{branch}{name_here}: {says(node)}{gates}{when}{after}"
+        yield f"{before}{branch}{name_here}: {describe_stage(node)}{gates}{when}{after}"
         inside, children = inside_of(plan, node)
         yield from _branches(
             inside, children, before + ("   " if is_last else line), unicode=unicode
@@ -216,7 +216,7 @@ def _arrows(plan: Plan, siblings: Sequence[str]) -> Iterator[str]:
 
 
 def _label(node: Node) -> str:
-    text = f"{node.id.rpartition(':')[2]}: {says(node)}"
+    text = f"{node.id.rpartition(':')[2]}: {describe_stage(node)}"
     return (
         text.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
     )

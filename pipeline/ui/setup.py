@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.engine.ground.flows import FLOW
-from pipeline.engine.starting.adopt import Written
+from pipeline.engine.starting.adopt import InitResult
 from pipeline.engine.starting.preflight import Check, CheckStatus
 from pipeline.ui.text import Colour, Printer
 
@@ -15,7 +15,7 @@ _SIGNS = {
 }
 
 
-def show(printer: Printer, written: Written, *, dry: bool) -> None:
+def show(printer: Printer, written: InitResult, *, dry: bool) -> None:
     """Print what was found and why, what was written, and what to type next."""
     survey = written.survey
     rows: list[list[str]] = []
@@ -66,7 +66,7 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         printer.line(f"next: look at {FLOW}, then: pipeline doctor")
 
 
-def _done(name: str, longer: set[str], written: Written) -> str:
+def _done(name: str, longer: set[str], written: InitResult) -> str:
     return "added to" if name in longer else "merged" if name in written.merged else "wrote"
 
 

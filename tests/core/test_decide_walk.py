@@ -65,7 +65,7 @@ from pipeline.core.fold import apply, begin, fold
 from pipeline.core.outcomes import Outcome, RunEnd
 from pipeline.core.progress import QUESTIONS_MAX
 from pipeline.core.state import RunState
-from pipeline.core.values import closure, in_the_way
+from pipeline.core.values import blocking_failures, closure
 from pipeline.language.compiler import compile_plan, kind_of
 from pipeline.language.flow import (
     Approval,
@@ -979,7 +979,7 @@ class Walk:
             return False
         self.persons_left -= 1
         taken = closure(self.state, [self.rnd.choice(self.seen.final or self.everyone())])
-        if in_the_way(self.state, taken):
+        if blocking_failures(self.state, taken):
             return False
         self.write(TakenBack(at=self.now, stages=tuple(taken), reason="again", tree="t"))
         return self.open_again()
@@ -1006,7 +1006,7 @@ class Walk:
         self.persons_left -= 1
         stage = rnd.choice(self.everyone())
         match rnd.randint(0, 3):
-            case 0 if not self.seen.running and not in_the_way(
+            case 0 if not self.seen.running and not blocking_failures(
                 self.state, taken := closure(self.state, [stage])
             ):
                 self.write(TakenBack(at=self.now, stages=tuple(taken), reason="again", tree="t"))

@@ -329,7 +329,7 @@ def test_who_a_person_is_can_stand_in_the_xdg_file(tmp_path: Path) -> None:
 def test_a_base_that_moved_is_said_with_whether_it_merges(
     tmp_path: Path, name: str, said: str
 ) -> None:
-    move = "git checkout -q main; echo moved > $FILE; git add .; git commit -qm Moved; git push -q origin main"
+    move = "git checkout -q main; echo moved > $FILE; git add .; git commit -qm BaseMoved; git push -q origin main"
     who = (
         "GIT_AUTHOR_NAME: O, GIT_AUTHOR_EMAIL: o@p, GIT_COMMITTER_NAME: O, GIT_COMMITTER_EMAIL: o@p"
     )

@@ -114,14 +114,14 @@ def test_programs_are_reached_by_way_of_yarn_where_it_keeps_packages_to_itself(t
 
 def test_prettier_is_kept_from_agents_once(tmp_path):
     files = {"package.json": package(test="jest"), ".prettierrc": "{}", **SOURCE}
-    added = javascript_setup.additions(Tree(tmp_path, files).look)
+    added = javascript_setup.additions(Tree(tmp_path, files).repo)
     assert [(one.path, one.text) for one in added] == [(".prettierignore", "/agents/\n")]
     assert (
-        javascript_setup.additions(Tree(tmp_path, {**files, ".prettierignore": "/agents/\n"}).look)
+        javascript_setup.additions(Tree(tmp_path, {**files, ".prettierignore": "/agents/\n"}).repo)
         == []
     )
     assert (
-        javascript_setup.additions(Tree(tmp_path, {"package.json": package(), **SOURCE}).look) == []
+        javascript_setup.additions(Tree(tmp_path, {"package.json": package(), **SOURCE}).repo) == []
     )
 
 

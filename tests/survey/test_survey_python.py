@@ -291,7 +291,7 @@ def test_setuptools_is_told_its_package_where_it_would_take_agents_for_one(tmp_p
     flat = Tree(
         tmp_path, {"pyproject.toml": PROJECT, "thing/__init__.py": "", "tests/test_a.py": TEST}
     )
-    assert [one.text for one in python_setup.additions(flat.look)] == [
+    assert [one.text for one in python_setup.additions(flat.repo)] == [
         '\n[tool.setuptools.packages.find]\ninclude = ["thing*"]\n'
     ]
 
@@ -312,4 +312,4 @@ def test_setuptools_is_told_its_package_where_it_would_take_agents_for_one(tmp_p
     ],
 )
 def test_a_project_that_names_its_packages_is_left_alone(tmp_path, files):
-    assert python_setup.additions(Tree(tmp_path, {"pyproject.toml": PROJECT, **files}).look) == []
+    assert python_setup.additions(Tree(tmp_path, {"pyproject.toml": PROJECT, **files}).repo) == []

@@ -2,9 +2,9 @@
 
 import io
 
-from pipeline.engine.starting.adopt import Written
+from pipeline.engine.starting.adopt import InitResult
 from pipeline.engine.starting.preflight import Check, CheckStatus
-from pipeline.survey.look import Fact, FoundTarget
+from pipeline.survey.checkout_files import Fact, FoundTarget
 from pipeline.survey.survey import Survey
 from pipeline.ui import setup
 from pipeline.ui.text import Printer
@@ -21,7 +21,7 @@ def shown(agent: str = "claude", *, dry: bool = False, merged: tuple[str, ...] =
     survey = Survey(
         parts=(PART,), facts=(fact,), agent=agent, command=(), pass_env=(), additions=()
     )
-    written = Written(
+    written = InitResult(
         survey=survey, files=("agents/flow.yaml",), merged=merged, flow="version: 1\n"
     )
     setup.show(Printer(stream, {}), written, dry=dry)

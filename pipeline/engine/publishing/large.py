@@ -17,7 +17,9 @@ from pipeline.repo.store import Store
 _POINTER_MAX_BYTES = 1024
 
 
-def hand_over(world: World, store: Store, base: str, head: str, remote: str, run_id: str) -> None:
+def push_lfs_objects(
+    world: World, store: Store, base: str, head: str, remote: str, run_id: str
+) -> None:
     """Put the objects of changed LFS files into the person's LFS storage, and push them.
 
     Raises `UsageProblem` when they cannot be pushed.

@@ -19,7 +19,7 @@ from pipeline.files import atomic
 from pipeline.language.flow_schema import flow_schema
 from pipeline.prompts import templates
 from pipeline.repo.git import Git
-from pipeline.survey.look import FoundTarget
+from pipeline.survey.checkout_files import FoundTarget
 from pipeline.survey.survey import Survey, survey_repository
 
 SCHEMA = "agents/flow.schema.json"
@@ -30,7 +30,7 @@ _RULES = "# Records of runs (idea-to-pr)\n"
 _WIDTH = 100
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class InitResult(msgspec.Struct, frozen=True, kw_only=True):
     """What `init` found and what it wrote (or would write).
 
     `merged` are files that both sides had changed.
@@ -45,7 +45,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     flow: str = ""
 
 
-def adopt(world: World, *, eject_prompts: bool, dry: bool) -> Written:
+def adopt(world: World, *, eject_prompts: bool, dry: bool) -> InitResult:
     """Write the flow file of a repository that has none.
 
     Raises `UsageProblem` when it has one, or nothing fits.
@@ -64,10 +64,10 @@ def adopt(world: World, *, eject_prompts: bool, dry: bool) -> Written:
     wanted = {name: text for name, text in files.items() if name not in kept}
     if not dry:
         _write(world, wanted)
-    return Written(survey=survey, files=tuple(wanted), kept=tuple(kept), flow=files[FLOW])
+    return InitResult(survey=survey, files=tuple(wanted), kept=tuple(kept), flow=files[FLOW])
 
 
-def update(world: World, *, eject_prompts: bool, dry: bool) -> Written:
+def update(world: World, *, eject_prompts: bool, dry: bool) -> InitResult:
     """Merge what this version would write into what is there, three ways.
 
     Raises `NothingToDo` when nothing is new, and `UsageProblem` when both sides changed the same
@@ -97,7 +97,7 @@ def update(world: World, *, eject_prompts: bool, dry: bool) -> Written:
         raise NothingToDo(
             "nothing is new: the flow is what this version would write, with your changes", hint
         )
-    return Written(
+    return InitResult(
         survey=survey,
         files=tuple(merge.changed),
         merged=tuple(merge.merged),
