@@ -254,7 +254,7 @@ class RunState:
         return results[-1] if results else None
 
     def stage_word(self, node: Node) -> str:
-        """Say a node's state in one word; `ready` is derived, not stored."""
+        """Return a node's state in one word; `ready` is derived, not stored."""
         state = self.nodes[node.id]
         is_open = state.status in {Status.PENDING, Status.WAITING}
         if is_open and state.not_before is None and state.parked is None:

@@ -90,7 +90,7 @@ def _row(node: Node, depth: int) -> Row:
 
 
 def describe_stage(node: Node) -> str:
-    """Say in a few words what a stage does."""
+    """Describe in a few words what a stage does."""
     match node.kind:
         case Kind.AGENT if node.player is not None:
             mode = f", {node.mode}" if node.mode else ""
@@ -157,7 +157,7 @@ def show_plan(printer: Printer, plan: Plan) -> None:
 
 
 def limits_line(plan: Plan) -> str:
-    """Say what bounds a whole run."""
+    """Yield the limits of a whole run, in words."""
     parts = [f"{plan.parallel} stages at once"]
     parts += [f"{plan.usd:g} USD" if plan.usd is not None else "no limit in USD"]
     parts += [f"{plan.tokens} tokens"] if plan.tokens is not None else []

@@ -136,7 +136,7 @@ def check(world: World, source: FlowSource) -> Flow:
 
 
 def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
-    """Say for every workflow that has both stages whether they may run at once.
+    """Return for each workflow that has both stages whether they may run at once.
 
     Raises `UsageProblem`.
     """

@@ -29,7 +29,7 @@ from pipeline.core.outcomes import Outcome
 
 
 def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case each
-    """Say an event in one line for people; an empty text for those that are of no interest."""
+    """Describe an event in one line for people; empty for events of no interest."""
     match event:
         case RunStarted():
             off = f"off {event.base_branch} at {event.base[:12]}"

@@ -21,7 +21,7 @@ class BaseMoved(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Say it in two sentences."""
+        """Describe it in two sentences."""
         by = "" if self.ahead is None else f" by {self.ahead} commit{'s' * (self.ahead != 1)}"
         moved = f"{self.branch} has moved{by} since this run began, to {self.tip[:12]}."
         if self.merges is None:

@@ -98,7 +98,7 @@ def _row(claim: str, verdict: GateVerdict, detail: str, tree: str) -> str:
 
 
 def _fault_row(gate: GateResult) -> list[str]:
-    """Say of single faults whether they could be tried; only what was tried counts as evidence."""
+    """Return the row for single faults; only what was tried counts as evidence."""
     proof = gate.evidence
     if not isinstance(proof, ProofEvidence) or proof.faults is None:
         return []

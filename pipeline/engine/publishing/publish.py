@@ -180,7 +180,7 @@ class Publisher:
         return there == head
 
     def _note_others(self, branch: str, head: str) -> None:
-        """Say what persons have put on top of the run's branch meanwhile; it stays."""
+        """Describe what persons have put on top of the run's branch meanwhile; it stays."""
         remote = self.started.remote
         if more := self.world.user.count_commits_on_top(remote, branch, head):
             where = f"{branch} on {remote}" if remote else branch
@@ -247,7 +247,7 @@ class Publisher:
         return pull
 
     def _moved(self, head: str) -> str:
-        """Say that the base branch has moved, if it has; it is noted with the run too."""
+        """Describe how the base branch has moved, if it has; it is noted with the run too."""
         movement = moved.compare_base(self.world, self.store, self.started, head)
         text = "" if movement is None else str(movement)
         if text and text not in self.state.notes:

@@ -50,7 +50,7 @@ class Acceptance:
     def judge(
         self, task: Task, folder: Path, workspace: Workspace, reply: AgentReply
     ) -> AttemptResult:
-        """Hold what was done against what the stage may and must do; then ask the gates."""
+        """Check what was done against what the stage may and must do; then the gates."""
         secrets = self._secrets(task)
         reply = without_secrets(secrets, reply, folder / "result.json")
         result, violations = self._harvest(task, folder, workspace, reply, secrets)

@@ -287,7 +287,7 @@ def _parked(stop: StopReason, exc: Problem) -> AttemptResult:
 
 
 def _limit_variables(node: Node) -> dict[str, str]:
-    """Tell a command what it may cost, so that it can keep to it."""
+    """Return the variables that name an attempt's limits."""
     limits = {
         "PIPELINE_LIMIT_USD": node.limits.usd,
         "PIPELINE_LIMIT_TOKENS": node.limits.tokens,

@@ -38,7 +38,7 @@ class OpenedAt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def edit_folder(rundir: RunDir) -> Path:
-    """Say where a person edits a run's tree."""
+    """Return the folder in which a person edits a run's tree."""
     return rundir.work / "ws" / NAME
 
 
@@ -115,7 +115,7 @@ def put_folder_aside(rundir: RunDir) -> None:
 
 
 def _unverified(state: RunState, edit: PersonEdited) -> TakeBack | None:
-    """Have those who verified or approved the tree look again; None when nobody did."""
+    """Return the stages to repeat because they verified or approved the tree, or None."""
     approved = state.product.approved.items()
     stages = [stage for stage, tree in approved if (tree or edit.before) == edit.before]
     for node in state.plan.leaves():

@@ -282,7 +282,7 @@ class RunLoop:
         reached("stage.recorded", node.id)
 
     def _outcome(self, stage: str, result: AttemptResult) -> tuple[Outcome, StopReason | None]:
-        """Tell an attempt that was ended for good from one that was only put off, and why."""
+        """Distinguish an attempt that was cancelled from one that was only put off, and why."""
         if result.outcome is not Outcome.CANCELLED:
             return result.outcome, result.stop
         wanted = self.state.requests

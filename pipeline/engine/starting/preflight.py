@@ -221,7 +221,7 @@ def _disk(world: World) -> Check:
 
 
 def price(world: World, plan: Plan) -> str:
-    """Say what a run of this workflow is expected to take, from the last ones that were done."""
+    """Estimate what a run of this workflow takes, from the last ones that were done."""
     costs: list[float] = []
     minutes: list[float] = []
     for name in run_ids(world)[:_RUNS_LOOKED_AT]:

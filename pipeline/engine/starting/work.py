@@ -72,7 +72,7 @@ def _work(world: World, rundir: RunDir, record: Record, stop: Stop, first: Seque
 
 @contextlib.contextmanager
 def _runner(world: World, rundir: RunDir, record: Record, store: Store) -> Iterator[StageRunner]:
-    """Have everything ready that attempts need: the base's objects, workspaces, a launcher."""
+    """Prepare what attempts need: the base's objects, workspaces, a launcher."""
     started = record.state.started
     objects.ensure_objects(world.user, store, started.base, started.run_id)
     store.set_ref(f"refs/runs/{started.run_id}/base", started.base, "")
@@ -88,7 +88,7 @@ def _runner(world: World, rundir: RunDir, record: Record, store: Store) -> Itera
 
 
 def _hint(state: RunState) -> str:
-    """Say what can be done with a run that is over."""
+    """Return what can be done with a run that is over."""
     run = state.started.run_id
     failed = [
         node.id for node in state.plan.leaves() if state.nodes[node.id].status is Status.FAILED

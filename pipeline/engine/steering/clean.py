@@ -124,13 +124,13 @@ def remove_locks(world: World, name: str) -> None:
 
 
 def _is_young(world: World, journal: Path, older_than_s: float) -> str:
-    """Say so when a run was worked on lately; looks at one time stamp only."""
+    """Return whether a run was worked on lately; reads one time stamp only."""
     age_s = world.clock().timestamp() - journal.stat().st_mtime
     return "" if age_s >= older_than_s else "it was worked on lately"
 
 
 def _stays(world: World, rundir: RunDir, state: RunState, older_than_s: float) -> str:
-    """Say why a run stays; empty when it can go."""
+    """Return why a run stays; empty when it can be removed."""
     link = world.user.root / LATEST
     if link.is_symlink() and link.readlink().name == rundir.run_id:
         return f"{LATEST} points to it"

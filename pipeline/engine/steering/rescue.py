@@ -23,7 +23,7 @@ class RescuedRun(msgspec.Struct, frozen=True, kw_only=True):
     restore: str
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Name the ref and the folder in one line."""
         return f"its work is kept in {self.folder}; get it back: {self.restore}"
 
 

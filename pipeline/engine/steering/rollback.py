@@ -59,7 +59,7 @@ def roll_back(world: World, name: str) -> list[str]:
 
 
 def _is_merged(world: World, state: RunState) -> bool:
-    """Tell whether the base branch has the run's work, as far as is known here."""
+    """Return whether the base branch has the run's work, as far as is known here."""
     started = state.started
     if not (head := rescue.work_of(state)):
         return False
