@@ -127,7 +127,7 @@ def test_init_dry_run_writes_nothing(repo):
 
 def test_init_as_json_says_the_same(repo):
     found = json.loads(repo.says("pipeline", "init", "--json", "--dry-run"))
-    assert found["found"]["parts"][0]["name"] == "thing"
+    assert found["survey"]["parts"][0]["name"] == "thing"
     assert "agents/flow.yaml" in found["files"]
 
 

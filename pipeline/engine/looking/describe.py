@@ -82,11 +82,11 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case ea
 def _effect(event: EffectDone) -> str:
     match event.effect:
         case BranchEffect(branch=branch):
-            return f"branch done: {branch}"
+            return f"branch {branch} is set"
         case PushEffect(branch=branch):
-            return f"push done: {branch}"
-        case PullRequestEffect(url=url):
-            return f"pull_request done: {url}"
+            return f"branch {branch} is pushed"
+        case PullRequestEffect(number=number, url=url):
+            return f"pull request {number}: {url}"
 
 
 def _limits(event: LimitsRaised) -> list[str]:

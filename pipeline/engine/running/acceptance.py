@@ -148,8 +148,8 @@ class Acceptance:
         if not results or not results[-1].verdict.blocks:
             return checked
         last = results[-1]
-        verb = "could not look" if last.verdict is GateVerdict.COULD_NOT_LOOK else "failed"
-        reason = f"gate {last.gate.value} {verb}: {last.detail}"
+        looked = "" if last.verdict is GateVerdict.FAILED else f" {last.verdict.words}"
+        reason = f"gate {last.gate.value}{looked}: {last.detail}"
         return _failed(checked, FailureKind.GATE, reason)
 
     def _delivered_tests(self, task: Task, gate: GateName) -> GateResult | None:
