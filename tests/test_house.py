@@ -1,4 +1,6 @@
-"""The house rules that no other tool checks: bands, sizes, lazy start, words that do not belong here."""
+"""The house rules that no other tool checks: bands, sizes, lazy start, words that do not belong
+here.
+"""
 
 import ast
 import graphlib

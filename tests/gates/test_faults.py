@@ -1,4 +1,6 @@
-"""Single faults: which are made for a change, that each is Python, and that nothing else in the file moves."""
+"""Single faults: which are made for a change, that each is Python, and that nothing else in the
+file moves.
+"""
 
 import ast
 import textwrap

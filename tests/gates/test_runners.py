@@ -38,7 +38,9 @@ ASSERT = "if ({call} !== 4) {{ throw Object.assign(new Error('expect(4)'), {{ na
 
 
 class Case(NamedTuple):
-    """A project for one runner, a new test for it, the source that turns it green, and what is told of it."""
+    """A project for one runner, a new test for it, the source that turns it green, and what is told
+    of it.
+    """
 
     target: Target
     base: Mapping[str, str]

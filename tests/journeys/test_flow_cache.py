@@ -1,4 +1,6 @@
-"""A flow is proven once for each content: a run of an unchanged one reads no YAML; any change is proven anew."""
+"""A flow is proven once for each content: a run of an unchanged one reads no YAML; any change is
+proven anew.
+"""
 
 import sys
 from pathlib import Path

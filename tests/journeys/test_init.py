@@ -1,4 +1,6 @@
-"""`pipeline init` and `pipeline doctor`, as a person meets them, and what a run refuses to start with."""
+"""`pipeline init` and `pipeline doctor`, as a person meets them, and what a run refuses to start
+with.
+"""
 
 import json
 import os
@@ -25,7 +27,9 @@ workflows:
 
 
 class Repo:
-    """A small repository of a person, and the commands they type in it; `claude` is on the PATH unless said."""
+    """A small repository of a person, and the commands they type in it; `claude` is on the PATH
+    unless said.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "repo"

@@ -139,7 +139,10 @@ def test_a_lock_file_is_used_when_its_tool_is_there(tmp_path):
 
 
 def test_what_tox_and_poetry_ask_for_is_brought_by_pip(tmp_path):
-    tox = "[tox]\nenvlist = py\n[testenv]\ndeps =\n    pytest>=7\n    attrs\n    py{38}: old\ncommands = pytest\n"
+    tox = (
+        "[tox]\nenvlist = py\n[testenv]\ndeps =\n    pytest>=7\n    attrs\n    py{38}: "
+        "old\ncommands = pytest\n"
+    )
     poetry = (
         '[tool.poetry]\nname = "thing"\n[tool.poetry.group.dev.dependencies]\nfreezegun = "^1"\n'
     )

@@ -1,4 +1,6 @@
-"""What `init` and `doctor` print: what was found and why, what was written, and always the next thing to type."""
+"""What `init` and `doctor` print: what was found and why, what was written, and always the next
+thing to type.
+"""
 
 import io
 
