@@ -9,7 +9,7 @@ from operator import attrgetter
 import msgspec
 
 from pipeline.ids import is_same_name
-from pipeline.language import expressions, globs, templates
+from pipeline.language import expressions, globs, placeholders
 from pipeline.language.flow import CONTINUE, FAIL, Flow, Lock, Loop, Stage, StageLimits
 from pipeline.language.plan import Kind, Node, Plan, Player
 from pipeline.language.target import Target
@@ -279,7 +279,9 @@ class _Compiler:
         words = {name[0] for text in texts for name, _ in expressions.names(text)}
         questions = [stage.approval.ask] if stage.approval else []
         filled = [*stage.env.values(), *stage.inputs.values(), *questions]
-        words |= {word.partition(".")[0] for text in filled for word, _ in templates.places(text)}
+        words |= {
+            word.partition(".")[0] for text in filled for word, _ in placeholders.places(text)
+        }
         return {word: place.ids[name] for word in sorted(words) if (name := named(word, place.ids))}
 
     def _inputs(self, stage: Stage) -> dict[str, Template]:

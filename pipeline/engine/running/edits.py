@@ -16,7 +16,7 @@ from pipeline.core.state import RunState
 from pipeline.engine.ground.record import Record
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.basis import Bases
-from pipeline.engine.running.going_back import take_back
+from pipeline.engine.running.rerun import take_back
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached

@@ -31,8 +31,8 @@ from pipeline.engine.running.basis import Bases
 from pipeline.engine.running.command_events import event_of
 from pipeline.engine.running.commits import stage_commit, stage_ref
 from pipeline.engine.running.edits import has_edits, take_in_edits
-from pipeline.engine.running.going_back import take_back
 from pipeline.engine.running.publish_stage import Publish, publish_stage
+from pipeline.engine.running.rerun import take_back
 from pipeline.engine.running.task import AttemptResult, Task, task_of
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir

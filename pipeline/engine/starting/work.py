@@ -16,8 +16,8 @@ from pipeline.engine.publishing.publish import Publisher
 from pipeline.engine.running.attempt import StageRunner
 from pipeline.engine.running.basis import Bases
 from pipeline.engine.running.edits import take_in_edits
-from pipeline.engine.running.going_back import outdated, take_back
 from pipeline.engine.running.loop import RunLoop, Stop
+from pipeline.engine.running.rerun import outdated, take_back
 from pipeline.engine.running.workspaces import Workspaces
 from pipeline.engine.starting import precheck
 from pipeline.errors import NothingToDo, UsageProblem
