@@ -276,11 +276,10 @@ def _retries() -> str:
         "# What follows an attempt", "", _NOTE.strip(), "",
         "However an attempt ends, one row says what comes next (`pipeline/core/retry.py`). Another attempt is made",
         "as long as the budget lasts that this one uses up: `retry.max` tries of the kinds in `retry.on`, `retry.lost`",
-        "losses, `retry.quota` waits for a quota; each [as the flow says](flow.md#retry). A failed gate of the stage",
-        "that decides a loop is no matter of this table: it sends the round back.",
+        "losses, `retry.quota` waits for a quota; each [as the flow says](flow.md#retry). A run is parked only when nothing",
+        "else runs. A failed gate of the stage that decides a loop is no matter of this table: it sends the round back.",
         "",
-        "| an attempt that is | is repeated | and uses up | the next one starts | without others running the run parks "
-        "| the agent was called | a cost that was not reported |",
+        "| an attempt that is | is repeated | and uses up | the next one starts | and parks the run | calls the agent | and unreported costs |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     for ending, rule in retry.TABLE.items():
@@ -291,7 +290,7 @@ def _retries() -> str:
             _DELAYS[rule.delay] if rule.again else "",
             _yes(rule.parks) if rule.charge is not retry.Charge.QUOTA_WAIT else "after the last wait",
             _yes(rule.is_call),
-            "is what was reserved" if rule.keeps_reserve else "is nothing",
+            "what was reserved" if rule.keeps_reserve else "nothing",
         )  # fmt: skip
         out.append(f"| {' | '.join(cells)} |")
     return "\n".join([*out, ""])
@@ -312,7 +311,7 @@ _DELAYS = {
 }
 
 
-def _yes(holds: bool) -> str:
+def _yes(holds: bool) -> str:  # noqa: FBT001 - the one thing it says
     return "yes" if holds else "no"
 
 

@@ -32,18 +32,18 @@ def now() -> datetime:
 
 def settings() -> Settings:
     """Read the settings, and arm the failpoint if a test asks for one. Raises `UsageProblem`."""
-    found = from_environ(environ())
-    if found.failpoint:
-        failpoints.arm(found.failpoint)
-    return found
+    current = from_environ(environ())
+    if current.failpoint:
+        failpoints.arm(current.failpoint)
+    return current
 
 
-def state_folder(found: Settings, user: UserRepo) -> Path:
+def state_folder(current: Settings, user: UserRepo) -> Path:
     """Return the folder for stores and workspaces.
 
     The variable's, the repository's setting, the user's.
     """
-    if chosen := found.state_dir or user.config(STATE_KEY):
+    if chosen := current.state_dir or user.config(STATE_KEY):
         return Path(chosen).expanduser().resolve()
     from platformdirs import user_state_path
 
@@ -62,13 +62,13 @@ def world(start: Path, *listeners: ListenerMaker, extra: Mapping[str, str] | Non
 
     Raises `UsageProblem` when there is none.
     """
-    found = settings()
+    current = settings()
     env = {**environ(), **(extra or {})}
     user = UserRepo(start, env)
     return World(
         user=user,
-        repo_state=state_folder(found, user) / "repos" / repo_id(user.common_dir),
-        settings=found,
+        repo_state=state_folder(current, user) / "repos" / repo_id(user.common_dir),
+        settings=current,
         environ=env,
         clock=utc_now,
         randomness=os.urandom,  # noqa: TID251 - the one place

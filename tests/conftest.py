@@ -19,7 +19,9 @@ _KEPT = {"PIPELINE_TEST_CLIS", "PIPELINE_PORTABLE"}
 
 @pytest.fixture(autouse=True, scope="session")
 def _clean_environment() -> Iterator[None]:
-    """Take away whatever could steer git or the pipeline from outside; `PIPELINE_PORTABLE` runs tests portably."""
+    """Take away whatever could steer git or the pipeline from outside; `PIPELINE_PORTABLE` runs
+    tests portably.
+    """
     for name in list(os.environ):
         if name.startswith(("GIT_", "AGENT_", "PIPELINE_")) and name not in _KEPT:
             del os.environ[name]

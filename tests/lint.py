@@ -1,4 +1,6 @@
-"""`./run lint`: format, lint, types, layers; every check is run, and the first failure decides the exit status."""
+"""`./run lint`: format, lint, types, layers; every check is run, and the first failure decides the
+exit status.
+"""
 
 import subprocess
 import sys
@@ -12,7 +14,9 @@ CHECKS = (
 
 
 def main() -> int:
-    """Run all checks, printing one line for each that is fine and the whole output of one that is not."""
+    """Run all checks, printing one line for each that is fine and the whole output of one that is
+    not.
+    """
     status = 0
     for name, command in CHECKS:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

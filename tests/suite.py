@@ -1,6 +1,7 @@
 """`./run test [--all | --portable] [pytest arguments]`: the test suite, on both cores.
 
-`--all` adds what is marked slow; `--portable` runs what touches processes, locks and crashes without Linux-only calls.
+`--all` adds what is marked slow; `--portable` runs what touches processes, locks and crashes
+without Linux-only calls.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""Documents that can be checked are checked: reference pages, the README's flow, links between pages."""
+"""Documents that can be checked are checked: reference pages, the README's flow, links between
+pages.
+"""
 
 import re
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""What is said of the shipped flow names everything in it; what a stage is told is what the reference says."""
+"""What is said of the shipped flow names everything in it; what a stage is told is what the
+reference says.
+"""
 
 import re
 from pathlib import Path

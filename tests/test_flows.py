@@ -1,16 +1,16 @@
-"""The conformance suite of the flow language: one file in `tests/flows/` each, run through the command line.
+"""The conformance suite of the flow language: one file in `tests/flows/` each, run through the
+command line.
 
-A wrong flow has a `§` before each place that an error must point at, and in the order of these marks
-lines that say which: `# error CODE a part of the message`. A right flow says what is to happen:
+A wrong flow has a `§` before each place that an error must point at, and in the order of these
+marks lines that say which: `# error CODE a part of the message`. A right flow says what is to
+happen:
 
-    # $ COMMAND          RUN stands for the newest run; without one: trigger_workflow main "an idea"
-    # exit N             the command's exit status
-    # says TEXT          somewhere in what it printed
-    # stage NAME STATE   in the run's result, after it
-    # order A B ...      these stages were started, first in this order
-    # never A B ...      these were not started at all
-    # times A N          how often a stage was started
-    # changed PATH ...   exactly these files differ on the run's branch from its base
+# $ COMMAND          RUN stands for the newest run; without one: trigger_workflow main "an idea" #
+exit N             the command's exit status # says TEXT          somewhere in what it printed #
+stage NAME STATE   in the run's result, after it # order A B ...      these stages were started,
+first in this order # never A B ...      these were not started at all # times A N          how
+often a stage was started # changed PATH ...   exactly these files differ on the run's branch from
+its base
 
 Agents are played by `agent.sh`, which does what the stage's variable `DO` says.
 """

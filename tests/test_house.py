@@ -1,6 +1,9 @@
-"""The house rules that no other tool checks: bands, sizes, lazy start, words that do not belong here."""
+"""The house rules that no other tool checks: bands, sizes, lazy start, words that do not belong
+here.
+"""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -58,6 +61,67 @@ def test_packages_hold_tables_and_doors_but_no_modules_of_their_own():
     for path in PACKAGE.rglob("__init__.py"):
         if path in MODULES:
             assert len(path.read_text().splitlines()) <= 90, path
+
+
+def test_a_public_class_name_stands_once():
+    """Whoever reads a name in one file must not have to ask which of two is meant."""
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(path.relative_to(PACKAGE).as_posix())
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+ONE_PLACE = {
+    "Journal": ("engine/ground/record.py",),
+    "LaunchSpec": ("process/commands.py",),
+    "Brief": ("prompts/brief.py",),
+    "FlowSource": ("engine/ground/flows.py",),
+}
+"""What only one module may make: facts on record, commands, what a prompt is given, a flow read."""
+
+
+@pytest.mark.parametrize("name", list(ONE_PLACE))
+def test_what_has_one_maker_is_made_there_alone(name):
+    makers = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            made = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+            if isinstance(made, ast.Name) and made.id == name:
+                makers.append(path.relative_to(PACKAGE).as_posix())
+    assert tuple(sorted(set(makers) - {"files/journal.py"})) == ONE_PLACE[name]
+
+
+def imports_at_load(path: Path) -> set[str]:
+    """The modules of ours that loading this one loads, packages around them included."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "pipeline":
+                found.update(".".join(parts[:size]) for size in range(1, len(parts) + 1))
+    return found
+
+
+def test_no_circle_at_load_packages_included():
+    """Loading a module runs the `__init__` of each package around it: that counts as an import."""
+    modules = {}
+    for path in MODULES:
+        name = ".".join(("pipeline", *path.relative_to(PACKAGE).with_suffix("").parts))
+        modules[name.removesuffix(".__init__")] = path
+    graph = {}
+    for name, path in modules.items():
+        around = {name.rpartition(".")[0]} & modules.keys()
+        graph[name] = ((imports_at_load(path) & modules.keys()) | around) - {name}
+    graphlib.TopologicalSorter(graph).prepare()  # raises `CycleError`, which names the circle
 
 
 def test_the_bands_are_kept():

@@ -1,4 +1,4 @@
-"""The built wheel, in an environment of its own, without this checkout: what a user installs works."""
+"""The built wheel in an environment of its own, without this checkout: what users install works."""
 
 import json
 import os

@@ -15,6 +15,7 @@ _NO_MODEL = (
     "No model is called: a cassette plays the agents. Workspaces, edits, tests, commits and "
     "push are real."
 )
+_WRONG_AT_FIRST = "The developer's first round is wrong on purpose, so that the loop shows."
 _WORKFLOW = "idea_to_feature"
 
 
@@ -44,10 +45,8 @@ def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
 
     tools = _tools(wiring.environ())
     say = text.err(wiring.environ()) if as_json else text.out(wiring.environ())
-    say.line(_NO_MODEL)
-    say.line("The developer's first round is wrong on purpose, so that the loop shows.")
-    say.line()
-    folder = _folder(keep)
+    say.line(f"{_NO_MODEL}\n{_WRONG_AT_FIRST}\n")
+    folder, idea = _folder(keep), stage_set.idea()
     repository, remote = stage_set.set_up(folder, wiring.shipped())
     world = wiring.world(repository, extra=tools)
     flow = flows.read(world)
@@ -55,17 +54,11 @@ def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
         leaves = flows.compiled(world, flow, _WORKFLOW).leaves()
         stages = [node for node in leaves if node.workflow == _WORKFLOW]
         crash_after = find_stage(stages, crash_after, where=_WORKFLOW)[0].id
-    for label, value in (
-        ("repository", repository),
-        ("remote", remote),
-        ("idea", stage_set.idea()),
-    ):
+    for label, value in (("repository", repository), ("remote", remote), ("idea", idea)):
         say.line(f"{label:<13} {value}")
     say.line()
     cassette = str(stage_set.CASSETTE)
-    order = RunOrder(
-        workflow=_WORKFLOW, idea=stage_set.idea(), feature="risk-monitor", cassette=cassette
-    )
+    order = RunOrder(workflow=_WORKFLOW, idea=idea, feature="risk-monitor", cassette=cassette)
     name = start(world, flow, order)
     if crash_after:
         _crash(repository, name, crash_after, tools)
@@ -78,9 +71,9 @@ def demo(*, keep: Path | None, crash_after: str, as_json: bool) -> int:
         ("the text", "pr show 1"),
         ("the change", "pr diff 1"),
         ("the run", f"show {name}"),
+        ("merge it", "pr merge 1"),
     ):
         say.line(f"{label:<13} {command} {words} -C {repository}")
-    say.line(f"{'merge it':<13} {command} pr merge 1 -C {repository}")
     say.line(f'{"your own":<13} README.md, "Your own repository"')
     return status
 
@@ -94,8 +87,10 @@ def _finish_json(repository: Path, remote: Path, name: str, tools: Mapping[str, 
     from pipeline.engine.looking.result import load_result
 
     status = work_on(repository, name, as_json=False, shown=False, extra=tools)
-    found = load_result(wiring.world(repository), name)
-    print_json({**msgspec.to_builtins(found), "repository": str(repository), "remote": str(remote)})
+    result = load_result(wiring.world(repository), name)
+    print_json(
+        {**msgspec.to_builtins(result), "repository": str(repository), "remote": str(remote)}
+    )
     return status
 
 

@@ -37,13 +37,13 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
     source = flows.read(world)
     printer = text.out(wiring.environ())
     try:
-        found = flows.check(world, source)
+        flow = flows.check(world, source)
     except FlowProblem as problem:
         if as_json:
             print_json({"schema_version": 1, "sound": False, "errors": problem.diagnostics})
         raise
     if pair is not None:
-        answers = flows.why_parallel(found, *pair)
+        answers = flows.why_parallel(flow, *pair)
         if as_json:
             print_json({"schema_version": 1, "pair": pair, "workflows": answers})
             return 0
@@ -54,20 +54,18 @@ def check(*, pair: tuple[str, str] | None, as_json: bool, start: Path) -> int:
             for reason in answer.reasons:
                 printer.line(f"  {reason}")
         return 0
-    stages = sum(
-        1 for name in found.workflows for _ in flows.compiled(world, source, name).leaves()
-    )
+    stages = sum(1 for name in flow.workflows for _ in flows.compiled(world, source, name).leaves())
     if as_json:
         print_json(
             {
                 "schema_version": 1,
                 "sound": True,
-                "workflows": list(found.workflows),
+                "workflows": list(flow.workflows),
                 "stages": stages,
             }
         )
         return 0
-    printer.line(f"{flows.FLOW} is sound: {len(found.workflows)} workflow(s), {stages} stage(s)")
+    printer.line(f"{flows.FLOW} is valid: {len(flow.workflows)} workflow(s), {stages} stage(s)")
     return 0
 
 

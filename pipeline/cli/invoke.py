@@ -65,15 +65,9 @@ def invoke(
     world = wiring.world(start)
     rundir = world.rundir(require_run_id(run_id))
     if not rundir.exists:
-        idea = runs.prepared_idea(world, run_id) or feature
-        if not idea.strip():
-            raise UsageProblem(
-                f"there is no run {run_id}, and nothing says what a new one is about",
-                "Add --feature NAME",
-            )
         order = runs.RunOrder(
             workflow="idea_to_feature",
-            idea=idea,
+            idea=_idea(run_id, runs.prepared_idea(world, run_id) or feature),
             feature=feature,
             run_id=run_id,
             base_branch=base_branch,
@@ -87,8 +81,15 @@ def invoke(
     status = work_on(start, run_id, as_json=as_json, first=[invoked])
     if output_dir is not None:
         copy_outputs(rundir.accepted(stage), output_dir)
-    click.echo(
-        f"{stage}: see {rundir.stage(stage)}; go on with the run: pipeline resume {run_id}",
-        err=True,
-    )
+    click.echo(f"{stage}: see {rundir.stage(stage)}; go on: pipeline resume {run_id}", err=True)
     return status
+
+
+def _idea(run_id: str, idea: str) -> str:
+    """Return what a new run is about. Raises `UsageProblem` when nothing says so."""
+    if idea.strip():
+        return idea
+    raise UsageProblem(
+        f"there is no run {run_id}, and nothing says what a new one is about",
+        "Add --feature NAME",
+    )

@@ -15,7 +15,10 @@ from pipeline import __version__
 from pipeline.errors import Problem
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "init": ("pipeline.cli.setup:init", "Look at a repository and write its agents/flow.yaml."),
+    "init": (
+        "pipeline.cli.setup:init",
+        "CheckoutFiles at a repository and write its agents/flow.yaml.",
+    ),
     "doctor": ("pipeline.cli.setup:doctor", "Check that everything a run needs is there."),
     "demo": (
         "pipeline.cli.demo:demo",

@@ -27,13 +27,13 @@ def list_pulls(*, as_json: bool, start: Path) -> int:
     from pipeline.forges.local import newest_first
     from pipeline.ui import text
 
-    found = newest_first(pulls.forge(wiring.world(start)).list())
+    listed = newest_first(pulls.forge(wiring.world(start)).list())
     if as_json:
-        print_json({"schema_version": 1, "pull_requests": found})
+        print_json({"schema_version": 1, "pull_requests": listed})
         return 0
     rows = [
         [str(one.number), one.state + (", draft" if one.draft else ""), one.title, one.head]
-        for one in found
+        for one in listed
     ]
     text.out(wiring.environ()).table(["number", "state", "title", "branch"], rows)
     return 0

@@ -153,7 +153,7 @@ def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
 @_JSON
 @_START
 def explain(*, what: str, as_json: bool, start: Path) -> int:
-    """Say why a run or stage stands where it stands and what to do.
+    """Explain the state of a run or stage, and what to do about it.
 
     Or what an error code of a flow means.
     """

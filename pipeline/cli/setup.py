@@ -25,14 +25,14 @@ _START = click.option(
 @_JSON
 @_START
 def init(*, update: bool, eject_prompts: bool, dry_run: bool, as_json: bool, start: Path) -> int:
-    """Look at a repository and write its agents/flow.yaml.
+    """CheckoutFiles at a repository and write its agents/flow.yaml.
 
     Asks nothing, and overwrites nothing of yours.
     """
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine.starting import adopt
-    from pipeline.ui import found, text
+    from pipeline.ui import setup, text
 
     world = wiring.world(start)
     act = adopt.update if update else adopt.adopt
@@ -40,7 +40,7 @@ def init(*, update: bool, eject_prompts: bool, dry_run: bool, as_json: bool, sta
     if as_json:
         print_json({"schema_version": 1, "dry_run": dry_run, **_plain(written)})
         return 0
-    found.show(text.out(wiring.environ()), written, dry=dry_run)
+    setup.show(text.out(wiring.environ()), written, dry=dry_run)
     return 0
 
 
@@ -60,17 +60,17 @@ def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
     """
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine.starting import doctor as engine
-    from pipeline.ui import found, text
+    from pipeline.engine.starting import doctor as examination
+    from pipeline.ui import setup, text
 
     world = wiring.world(start)
     printer = text.out(wiring.environ())
     checks = []
-    for check in engine.examine(world, quick=quick, base_branch=base_branch):
+    for check in examination.examine(world, quick=quick, base_branch=base_branch):
         checks.append(check)
         if not as_json:
-            found.show_check(printer, check)
-    status = engine.exit_code(checks)
+            setup.show_check(printer, check)
+    status = examination.exit_code(checks)
     if as_json:
         rows = [
             {"name": one.name, "status": one.status, "text": one.text, "hint": one.hint}
@@ -78,7 +78,7 @@ def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
         ]
         print_json({"schema_version": 1, "exit_code": status, "checks": rows})
     else:
-        found.show_end(printer, checks)
+        setup.show_end(printer, checks)
     return status
 
 

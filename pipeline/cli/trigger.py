@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,39 +71,41 @@ def trigger(
     from pipeline import wiring
     from pipeline.cli.working import work_on
     from pipeline.engine.ground import flows
-    from pipeline.engine.starting import preflight, runs
-    from pipeline.engine.steering import clean
+    from pipeline.engine.starting import runs
     from pipeline.ui import text
     from pipeline.ui.board import Board
 
     printer = text.err(wiring.environ())
     board = Board(printer)
     world = wiring.world(start, lambda _: board)
-    run_id, idea, feature = _ask(
-        words, idea_file, feature, lambda name: runs.prepared_idea(world, name)
-    )
+    run_id, idea, feature = _ask(words, idea_file, feature, partial(runs.prepared_idea, world))
     _require_cassette(cassette)
     if run_id and world.rundir(run_id).exists:
         return work_on(start, run_id, as_json=as_json)
     order = runs.RunOrder(
-        workflow=workflow,
-        idea=idea,
-        feature=feature,
-        run_id=run_id,
-        base_branch=base_branch,
-        publish=not no_pr,
-        cassette=str(cassette.resolve()) if cassette else "",
+        workflow=workflow, idea=idea, feature=feature, run_id=run_id, base_branch=base_branch,
+        publish=not no_pr, cassette=str(cassette.resolve()) if cassette else "",
         inputs=_inputs(given),
-    )
+    )  # fmt: skip
     flow = flows.read(world)
     if dry_run:
         return _rehearse(world, flow, order, as_json=as_json)
+    return _begin(world, flow, order, printer, as_json=as_json)
+
+
+def _begin(world: Any, flow: Any, order: Any, printer: Any, *, as_json: bool) -> int:
+    """Begin the run that is ordered, and work on it."""
+    from pipeline.cli.working import work_on
+    from pipeline.engine.ground import flows
+    from pipeline.engine.starting import preflight, runs
+    from pipeline.engine.steering import clean
+
     if not order.cassette:
-        printer.line(preflight.price(world, flows.compiled(world, flow, workflow)))
+        printer.line(preflight.price(world, flows.compiled(world, flow, order.workflow)))
     name = runs.start(world, flow, order)
     for line in clean.automatic(world):
         printer.line(line)
-    return work_on(start, name, as_json=as_json)
+    return work_on(world.user.root, name, as_json=as_json)
 
 
 def _require_cassette(folder: Path | None) -> None:

@@ -53,7 +53,7 @@ class Budget(msgspec.Struct):
             self.spent_tokens += reserved.tokens or 0
 
     def refusal(self, node: Node) -> str:
-        """Say why there is no budget for an attempt of this stage; an empty text when there is."""
+        """Return why there is no budget for an attempt of this stage; empty when there is."""
         if node.kind is not Kind.AGENT:
             return ""
         usd = sum(limits.usd or 0.0 for limits in self.reserved.values())

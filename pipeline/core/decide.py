@@ -63,7 +63,7 @@ class Expire(msgspec.Struct, frozen=True):
 
 
 class TakeBack(msgspec.Struct, frozen=True):
-    """Have stages run again, with what a person said."""
+    """Make stages run again, with what a person said."""
 
     stages: tuple[str, ...]
     feedback: tuple[str, ...]
@@ -128,7 +128,7 @@ Command = (
 def decide(
     state: RunState, now: datetime, parallel: int, *, awake_s: float = 0.0, draining: bool = False
 ) -> list[Command]:
-    """Say what to do next.
+    """Return what to do next.
 
     `awake_s` is how long this process has been awake with the run; `draining` means: let what runs
     finish, start nothing (a polite stop).
@@ -183,7 +183,7 @@ def _out_of_time(state: RunState, wall_s: float) -> list[Command]:
 
 
 def _send_back(state: RunState, event: Answered) -> list[Command]:
-    """Have what a person sent back run again, once nothing that builds on it runs any more."""
+    """Make what a person sent back run again, once nothing that builds on it runs."""
     stages = values.closure(state, (*state.plan.nodes[event.stage].needs, event.stage))
     running: list[Command] = [Cancel(stage) for stage in stages if stage in state.agenda.running]
     feedback = (event.comment or "a person wants it revised",)
@@ -253,7 +253,7 @@ def _loop_decision(state: RunState, node: Node) -> Command:
 
 
 def _failed(state: RunState, failure: Failure) -> list[Command] | None:
-    """Say how a run that cannot succeed ends; None while its follow-up workflow goes on."""
+    """Return how a run that cannot succeed ends; None while its follow-up goes on."""
     if not state.course.is_stopped:
         return None
     if state.agenda.running:

@@ -70,11 +70,11 @@ def begin(plan: Plan, started: RunStarted) -> RunState:
 
 def fold(plan: Plan, events: Sequence[Event]) -> RunState:
     """Return the state that a run's events lead to; the first of them is its `RunStarted`."""
-    first, *others = events
+    first = events[0]
     if not isinstance(first, RunStarted):
         raise TypeError(f"the first event of a run is {type(first).__name__}, not RunStarted")
     run = begin(plan, first)
-    for event in others:
+    for event in events[1:]:
         apply(run, event)
     return run
 
@@ -95,9 +95,7 @@ def apply(run: RunState, event: Event) -> None:  # noqa: C901, PLR0912 - one cas
         case ApprovalAsked():
             run.nodes[event.stage].status = Status.WAITING
             run.nodes[event.stage].reason = "waits for a person's answer"
-            questions = run.agenda.questions
-            run.agenda.questions = [stage for stage in questions if stage != event.stage]
-            run.agenda.asked[event.stage] = event
+            run.agenda.open_question(event)
         case Answered():
             _answered(run, event)
         case RoundStarted():
@@ -126,10 +124,7 @@ def _remember(run: RunState, event: Event) -> None:
     """Take in an event that moves no node."""
     match event:
         case PersonEdited():
-            product = run.product
-            product.tree, product.commit = event.tree, event.commit
-            product.edits.append(event)
-            product.edits_since_red = (*product.edits_since_red, event)
+            run.product.add_edit(event)
         case EffectIntended():
             run.effects.intend(event.revision, event.effect)
         case EffectDone():

@@ -94,7 +94,7 @@ def retry_or_fail(run: RunState, node: Node, *, is_retried: bool) -> None:
 
 
 def take_statement(run: RunState, node: Node, event: StageFinished) -> None:
-    """Have a person asked what the stage wants to know, or end the run as nothing to do.
+    """Queue the question of a stage, or end the run because there is nothing to do.
 
     What looks for the cause of a failure cannot say so of the run: there the stage has failed.
     """
@@ -139,7 +139,7 @@ def fail_run(run: RunState, node: Node, reason: str) -> None:
 
 
 def send_round_back(run: RunState, loop: Node, feedback: tuple[str, ...], tree: str) -> None:
-    """Have a loop decided: its round has failed, and this is why."""
+    """Queue the decision on a loop: its round has failed, and this is why."""
     failure = "\n".join(sorted(_NUMBERS.sub("#", line) for line in feedback))
     state = run.nodes[loop.id]
     state.history.append((failure, tree))
@@ -190,7 +190,7 @@ def plan_follow_up(run: RunState, node: Node, reason: str) -> None:
 
 
 def status_at_end(run: RunState, node_id: str, end: RunEnd) -> Status:
-    """Say what becomes of a stage that is not over when the run ends.
+    """Return the status of a stage that is not over when the run ends.
 
     One that waited to be tried again has failed.
     """

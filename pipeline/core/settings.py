@@ -28,7 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 VARIABLES: Mapping[str, tuple[str, str]] = {
     "AGENT_PARALLEL_MAX": (
         "parallel",
-        "Stages at once; goes before `limits.parallel` of the flow (default 4).",
+        "Stages at once; overrides `limits.parallel` of the flow (default 4).",
     ),
     "AGENT_LOCK_TIMEOUT": (
         "lock_timeout_s",

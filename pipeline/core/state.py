@@ -53,6 +53,11 @@ class Agenda(msgspec.Struct):
         if loops:
             self.undecided = []
 
+    def open_question(self, event: ApprovalAsked) -> None:
+        """Note that a person was asked; asked again, the newest question counts."""
+        self.questions = [stage for stage in self.questions if stage != event.stage]
+        self.asked[event.stage] = event
+
     def withdraw(self, node: Node) -> None:
         """Take a node out of everything that could be done next."""
         self.ready.remove(node)
@@ -128,6 +133,12 @@ class Product(msgspec.Struct):
     edits: list[PersonEdited] = []
     edits_since_red: tuple[PersonEdited, ...] = ()
     results: int = 0
+
+    def add_edit(self, event: PersonEdited) -> None:
+        """Take in what a person edited."""
+        self.tree, self.commit = event.tree, event.commit
+        self.edits.append(event)
+        self.edits_since_red = (*self.edits_since_red, event)
 
 
 class WorkTime(msgspec.Struct):
@@ -244,7 +255,7 @@ class RunState:
         return max(results, key=lambda result: result[0])[1] if results else None
 
     def stage_word(self, node: Node) -> str:
-        """Say a node's state in one word; `ready` is derived, not stored."""
+        """Return a node's state in one word; `ready` is derived, not stored."""
         state = self.nodes[node.id]
         is_open = state.status in {Status.PENDING, Status.WAITING}
         if is_open and state.not_before is None and state.parked is None:

@@ -15,14 +15,14 @@ from pipeline.language.flow import Foreach
 from pipeline.language.plan import Kind, Node, Plan
 
 
-def items_of(foreach: Foreach, found: object) -> tuple[Item, ...]:
+def items_of(foreach: Foreach, values: object) -> tuple[Item, ...]:
     """Give each element of a list its key. Raises `Unanswerable` when that cannot be done."""
-    if not isinstance(found, list | tuple):
-        raise Unanswerable(f"`{foreach.over}` is {found!r:.60}, no list")
-    if len(found) > foreach.max:
-        raise Unanswerable(f"{len(found)} items, and at most {foreach.max} are allowed (max)")
+    if not isinstance(values, list | tuple):
+        raise Unanswerable(f"`{foreach.over}` is {values!r:.60}, no list")
+    if len(values) > foreach.max:
+        raise Unanswerable(f"{len(values)} items, and at most {foreach.max} are allowed (max)")
     items: dict[str, Item] = {}
-    for number, value in enumerate(found, 1):
+    for number, value in enumerate(values, 1):
         key = _key(foreach, value, number)
         if key in items:
             raise Unanswerable(f"two items have the key {key!r}")

@@ -1,4 +1,4 @@
-"""What the names in conditions and templates stand for while a run goes on."""
+"""What the names in conditions and placeholders stand for while a run goes on."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,7 +6,7 @@ from pipeline.core.events import ConditionResult, Item
 from pipeline.core.memory import Status
 from pipeline.core.state import RunState
 from pipeline.core.unfold import items_of
-from pipeline.language import expressions, templates
+from pipeline.language import expressions, placeholders
 from pipeline.language.compiler import named
 from pipeline.language.expressions import DottedName, Unanswerable
 from pipeline.language.plan import Node
@@ -77,7 +77,7 @@ def _of_stage(state: RunState, node: Node, name: DottedName) -> object:
 
 def fill(state: RunState, node: Node, text: str) -> str:
     """Fill in the names between double braces. Raises `Unanswerable`."""
-    return templates.fill(text, value_of(state, node))
+    return placeholders.fill(text, value_of(state, node))
 
 
 def judge(state: RunState, node: Node) -> tuple[ConditionResult, str]:
@@ -125,7 +125,7 @@ def closure(state: RunState, stages: Iterable[str]) -> list[str]:
     return [name for name in state.plan.nodes if name in whole or name in around]
 
 
-def in_the_way(state: RunState, stages: Iterable[str]) -> list[str]:
+def blocking_failures(state: RunState, stages: Iterable[str]) -> list[str]:
     """List the failures that would end the run all the same, were these stages taken back."""
     taken = set(stages)
     return [

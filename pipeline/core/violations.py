@@ -46,7 +46,7 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
     def __str__(self) -> str:
-        """Say it in one line; a name that could steer a terminal is shown escaped."""
+        """Describe it in one line; a name that could steer a terminal is escaped."""
         words = _WORDS[self.kind]
         if self.kind is ViolationKind.SECRET_WRITTEN:
             return f"the value of ${self.path} stands in what the stage wrote"

@@ -1,6 +1,6 @@
 """Named places where a crash test can kill the process; they do nothing in a real run.
 
-`reached("push.done")` stands after every step that has an effect. `arm` is called only by the
+`reached("push.done")` is called after every step that has an effect. `arm` is called only by the
 wiring, from `PIPELINE_FAILPOINT=name[@stage][#count]`, and by `pipeline demo --crash-after`.
 """
 

@@ -1,1 +1,1 @@
-"""Gates: what the engine finds out itself, on an exact tree; `gates/table` asks them by name."""
+"""Gates: what the engine verifies itself, on an exact tree; `gates/table` runs them by name."""

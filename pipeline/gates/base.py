@@ -1,7 +1,4 @@
-"""What a gate is given.
-
-A gate is a function from `GateContext` to `GateResult`, in a file of its own.
-"""
+"""What a gate gets and returns: a function from `GateContext` to `GateResult`, in its own file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +14,15 @@ from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 from pipeline.repo.store import Store
 
-FEEDBACK_MAX = 20
+FEEDBACK_MAX_LINES = 20
 _DOCUMENTS = ("docs/**", "*.md", "**/*.md", "**/*.rst", "LICENSE*")
 
 
 class GateContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The exact tree in question, what it is held against, and the tools to find out.
+    """The exact tree to verify, what it is compared with, and the tools for that.
 
-    `red` is the run's last passed red gate; `findings` are the reviewers' files;
-    `is_last_round` is true when there will be no further round, `awake` the clock of deadlines.
+    `red` is the run's last passed red gate, `findings` are the reviewers' files, and `awake` is the
+    clock of deadlines. `is_last_round` is true if the loop will not have another round.
     """
 
     store: Store
@@ -39,19 +36,18 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     awake: Clock = awake_s
 
     def sources(self) -> tuple[str, ...]:
-        """Return the paths of all targets' source."""
+        """Return the source globs of all targets."""
         return tuple(glob for target in self.targets for glob in target.source)
 
     def tests(self) -> tuple[str, ...]:
-        """Return the paths of all targets' tests."""
+        """Return the test globs of all targets."""
         return tuple(glob for target in self.targets for glob in target.tests)
 
     def affected(self) -> tuple[Target, ...]:
-        """Return the targets that the change can concern.
+        """Return the targets that the change can affect.
 
-        Their own files, or those of a target they build on.
-
-        A changed file that belongs to no target (and is no document) concerns all of them.
+        A change to a target's files affects it and all targets that depend on it. A file that
+        belongs to no target, and is no document, affects all of them.
         """
         changed = [change.path for change in self.store.diff(self.base_tree, self.tree)]
         touched: set[str] = set()
@@ -61,7 +57,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
                 return self.targets
             touched |= owners
         while (
-            more := {one.name for one in self.targets if touched.intersection(one.depends)}
+            more := {target.name for target in self.targets if touched.intersection(target.depends)}
             - touched
         ):
             touched |= more
@@ -73,7 +69,7 @@ def _holds(target: Target, path: str) -> bool:
     return inside or globs.matches_any((*target.source, *target.tests), path)
 
 
-def judged(
+def make_result(
     context: GateContext,
     gate: GateName,
     *,
@@ -83,15 +79,16 @@ def judged(
     not_applicable: str = "",
     evidence: Evidence | None = None,
 ) -> GateResult:
-    """Make a result from what a gate saw.
+    """Return the result of a gate.
 
-    With `failures` it has failed; with nothing but `unseen`, what it could not look at, it could not
-    look; with neither it has passed, or is not applicable for the reason given. Failures and what could
-    not be looked at are the feedback for the next round.
+    With `failures` it has failed. With only `unseen`, what could not be verified, the verdict is
+    that the gate could not look. With neither it has passed, or is not applicable for the given
+    reason.
+    Both lists are the feedback for the next round.
     """
     problems = [*failures, *unseen]
-    more = len(problems) - FEEDBACK_MAX
-    feedback = [*problems[:FEEDBACK_MAX], *([f"and {more} more"] if more > 0 else [])]
+    more = len(problems) - FEEDBACK_MAX_LINES
+    feedback = [*problems[:FEEDBACK_MAX_LINES], *([f"and {more} more"] if more > 0 else [])]
     if failures:
         verdict = GateVerdict.FAILED
     elif unseen:
@@ -110,11 +107,11 @@ def judged(
 
 
 def run_problem(problem: RunProblem) -> tuple[list[str], list[str]]:
-    """Sort the problem of a whole test run into failures and what could not be looked at."""
+    """Return the problem of a whole test run as (failures, what could not be verified)."""
     return ([problem.text], []) if problem.is_failure else ([], [problem.text])
 
 
 def delivered_tests(red: GateResult | None, target: str) -> NewTests:
-    """Return what a red gate saw as new in one target; nothing without one."""
+    """Return the tests of a target that the red gate found to be new; none without a red gate."""
     evidence = red.evidence if red is not None else None
     return evidence.of(target) if isinstance(evidence, RedEvidence) else NewTests()

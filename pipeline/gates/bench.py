@@ -1,7 +1,7 @@
-"""The test bench: runs a target's tests on an exact tree, in a checkout that no agent ever touches.
+"""The test bench: runs tests and checks on an exact tree, in a checkout that no agent can reach.
 
-One checkout for each run, used by one test run at a time. The command sees the PATH and VIRTUAL_ENV
-of the person who started the run, a private HOME, and nothing else of their environment.
+Each run has one such checkout, used by one command at a time. Commands see the PATH and VIRTUAL_ENV
+of the person who started the run, a private HOME, and nothing else of that person's environment.
 """
 
 import threading
@@ -15,7 +15,7 @@ from pipeline.core.excerpt import excerpt
 from pipeline.errors import Interrupted
 from pipeline.files import atomic
 from pipeline.files.trees import remove
-from pipeline.gates import runners
+from pipeline.gates.runners import table as runners
 from pipeline.gates.runners.base import RunOutput, TestRequest
 from pipeline.gates.testrun import ProblemKind, RunProblem, TestRun, without_canaries
 from pipeline.language.target import Target
@@ -26,15 +26,15 @@ from pipeline.repo.setups import SetupFailed
 from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
-_FORM = 3
-"""Which form `TestRun` has in the cache of base results; another one is not read."""
+_CACHE_VERSION = 3
+"""The version of `TestRun` in the cache of base results; other versions are not read."""
 
-_NOT_THERE = (126, 127)
-"""How a shell says that it cannot run a command."""
+_CANNOT_RUN_STATUSES = (126, 127)
+"""Exit statuses of a shell that cannot run a command: not executable, not found (POSIX)."""
 
 
-class Executed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a shell command on an exact tree came to; `tree` is what it left behind."""
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a shell command on an exact tree; `tree` is the tree that it left behind."""
 
     code: int
     output: str
@@ -42,13 +42,13 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
     @property
-    def cannot_run(self) -> bool:
-        """Whether the command is not installed or was ended: then it has not found anything."""
-        return bool(self.problem) or self.code in _NOT_THERE
+    def could_not_run(self) -> bool:
+        """Whether the command is not installed or was stopped, so that its status means nothing."""
+        return bool(self.problem) or self.code in _CANNOT_RUN_STATUSES
 
 
 class Bench:
-    """Runs tests; remembers what it ran, so that the same tests on the same tree run once."""
+    """Runs tests, and remembers results: the same tests on the same tree run only once."""
 
     def __init__(
         self,
@@ -61,9 +61,10 @@ class Bench:
         checkout: Workspace,
         randomness: Callable[[int], bytes],
     ) -> None:
-        """`folder` is the bench's own; `cache` keeps results of base commits across runs.
+        """`folder` is the bench's own; `cache` keeps the results of base trees across runs.
 
-        Tests run in `checkout`. `randomness` makes the names of canaries, which nobody can foresee.
+        Tests run in `checkout`. `randomness` is for the names of canaries, which an agent must not
+        be able to predict.
         """
         self.store = store
         self._launcher = launcher
@@ -72,36 +73,37 @@ class Bench:
         self._cache = cache
         self._workspace = checkout
         self._randomness = randomness
-        self._turn = threading.Lock()
-        self._known: dict[tuple[str, str], TestRun] = {}
-        self._checked: dict[tuple[str, str, str], Executed] = {}
+        self._mutex = threading.Lock()
+        self._test_runs: dict[tuple[str, str], TestRun] = {}
+        self._check_results: dict[tuple[str, str, str], CommandResult] = {}
         self._running: Attempt | None = None
         self._stopped = False
         self._count = 0
 
     def stop(self) -> None:
-        """End the test run that is under way; later ones raise `Interrupted`."""
+        """Cancel the command that is running; later ones raise `Interrupted`."""
         self._stopped = True
         if self._running is not None:
             self._running.cancel()
 
     def run(
-        self, tree: str, target: Target, only: Sequence[str] = (), *, again: bool = False
+        self, tree: str, target: Target, only: Sequence[str] = (), *, rerun: bool = False
     ) -> TestRun:
-        """Run the target's tests on `tree`; `only` names test files.
+        """Run the target's tests on `tree`, or only some test files.
 
-        `again` runs what was run before once more.
+        With `rerun` they run even if the result is known.
         """
         key = (tree, f"{target.name} {' '.join(only)}")
-        with self._turn:
-            if again or key not in self._known:
-                self._known[key] = self._run(tree, target, only)
-            return self._known[key]
+        with self._mutex:
+            if rerun or key not in self._test_runs:
+                self._test_runs[key] = self._run(tree, target, only)
+            return self._test_runs[key]
 
     def baseline(self, tree: str, target: Target) -> TestRun:
-        """Run the tests of a base tree, or take the result of an earlier run of this command."""
+        """Run the tests of a base tree, or load the result of an earlier run."""
+        # Everything besides the tree that can change the result.
         parts = (
-            _FORM,
+            _CACHE_VERSION,
             target.test,
             target.folder,
             self._commands.path_of(Purpose.TEST),
@@ -118,36 +120,39 @@ class Bench:
             atomic.write_bytes(path, msgspec.json.encode(result))
         return result
 
-    def checked(self, tree: str, command: str, target: Target) -> Executed:
-        """Run a check of a target on a tree, once."""
+    def check(self, tree: str, command: str, target: Target) -> CommandResult:
+        """Run a check of a target on a tree, once for each tree."""
         key = (tree, target.folder, command)
-        if key not in self._checked:
-            self._checked[key] = self.execute(tree, command, target.folder, target.test.timeout_s)
-        return self._checked[key]
+        if key not in self._check_results:
+            self._check_results[key] = self.execute(
+                tree, command, target.folder, target.test.timeout_s
+            )
+        return self._check_results[key]
 
-    def execute(self, tree: str, command: str, folder: str, timeout_s: float) -> Executed:
-        """Run a shell command in a folder of a tree; what it changes is part of the result."""
-        with self._turn:
+    def execute(self, tree: str, command: str, folder: str, timeout_s: float) -> CommandResult:
+        """Run a shell command in a folder of a tree; its changes are part of the result."""
+        with self._mutex:
             try:
-                at = self._at(tree)
+                logs = self._check_out(tree)
             except SetupFailed as exc:
-                return Executed(code=exc.exit_code, output="", tree=tree, problem=exc.what)
+                return CommandResult(code=exc.exit_code, output="", tree=tree, problem=exc.what)
             argv = ("sh", "-c", command)
-            request = self._request(Purpose.CHECK, argv, at, folder, timeout_s)
+            request = self._request(Purpose.CHECK, argv, logs, folder, timeout_s)
             record = self._launch(request)
-            output = (_whole(at / STDOUT) + _whole(at / STDERR)).replace(
+            # Paths as the person knows them, and the same for every checkout, to be compared.
+            output = (_read_text(logs / STDOUT) + _read_text(logs / STDERR)).replace(
                 f"{self._workspace.folder}/", ""
             )
-            left = self._workspace.harvest(("**",), tree).tree
+            tree_after = self._workspace.harvest(("**",), tree).tree
             problem = (
                 ""
                 if record.ending is CommandEnding.EXITED
                 else record.reason or record.ending.value
             )
-            return Executed(code=record.code, output=output, tree=left, problem=problem)
+            return CommandResult(code=record.code, output=output, tree=tree_after, problem=problem)
 
-    def _at(self, tree: str) -> Path:
-        """Bring the checkout to a tree, and make a folder for what a command leaves."""
+    def _check_out(self, tree: str) -> Path:
+        """Check out a tree; return a new folder for the logs and reports of a command on it."""
         self._count += 1
         folder = self._folder / "runs" / f"{self._count}-{self._randomness(3).hex()}"
         self._workspace.prepare("", tree, with_git=False)
@@ -156,7 +161,7 @@ class Bench:
     def _run(self, tree: str, target: Target, only: Sequence[str]) -> TestRun:
         command = target.test.command
         try:
-            folder = self._at(tree)
+            folder = self._check_out(tree)
         except SetupFailed as exc:
             problem = RunProblem(kind=ProblemKind.SETUP_FAILED, text=exc.what)
             return TestRun(tree=tree, problem=problem, command=command)
@@ -184,7 +189,7 @@ class Bench:
             problem = RunProblem(kind=ProblemKind.DID_NOT_END, text=text)
             return TestRun(tree=tree, problem=problem, command=command)
         stdout, stderr = folder / STDOUT, folder / STDERR
-        printed = excerpt(_whole(stderr)) or excerpt(_whole(stdout))
+        printed = excerpt(_read_text(stderr)) or excerpt(_read_text(stdout))
         output = RunOutput(code=record.code, stdout=stdout, stderr=stderr, excerpt=printed)
         report = runner.read(request, output)
         remove(folder / "home")
@@ -206,7 +211,7 @@ class Bench:
         timeout_s: float,
         variables: Mapping[str, str] | None = None,
     ) -> CommandRequest:
-        """Ask for a command that runs in the checkout, or in a folder `inside` it."""
+        """Return the request for a command in the checkout, or in a folder `inside` it."""
         return CommandRequest(
             purpose=purpose,
             argv=argv,
@@ -219,18 +224,19 @@ class Bench:
         )
 
     def _launch(self, request: CommandRequest) -> ExitRecord:
-        """Run one command to its end. Raises `Interrupted` when the run is stopped meanwhile."""
+        """Run one command to its end. Raises `Interrupted` if the run is stopped meanwhile."""
+        # Not an ending like any other: tests that were cut off say nothing about the tree.
         if self._stopped:
-            raise Interrupted("stopped before the tests were run")
+            raise Interrupted("stopped before the tests ran")
         self._running = self._launcher.launch(self._commands.make(request))
         record = self._running.wait()
         self._running = None
         if self._stopped:
-            raise Interrupted("stopped while the tests ran")
+            raise Interrupted("stopped while the tests were running")
         return record or ExitRecord(ending=CommandEnding.ORPHANED, code=-1, reason="its shim died")
 
 
-def _whole(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(errors="replace")
     except OSError:

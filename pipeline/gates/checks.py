@@ -1,9 +1,7 @@
-"""Gate `checks`: formatter, lint, types as the repository has them.
+"""Gate `checks`: the repository's own formatter, linter and type checker find nothing new.
 
-Only what the change made worse counts.
-
-A command that fails on the tree is run on the base as well. What it finds there, too, is not held
-against the change: findings are compared by file and words, without line numbers, because lines
+A command that fails on the tree is run on the base as well, and what it finds there too does not
+count against the change. Findings are compared by file and text without numbers, because lines
 move.
 """
 
@@ -14,7 +12,7 @@ from msgspec.structs import replace
 
 from pipeline.core.evidence import CheckRun, ChecksEvidence, GateResult, GateVerdict
 from pipeline.core.excerpt import excerpt
-from pipeline.gates.base import GateContext, judged
+from pipeline.gates.base import GateContext, make_result
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
@@ -34,7 +32,7 @@ def check(context: GateContext) -> GateResult:
     known = sum(run.known for run in runs)
     good = f"{len(runs)} check(s) found nothing new"
     good += f"; {known} finding(s) were there before" if known else ""
-    return judged(
+    return make_result(
         context,
         GateName.CHECKS,
         failures=[f"{run.command}: {line}" for run in runs for line in run.new],
@@ -48,52 +46,53 @@ def check(context: GateContext) -> GateResult:
 
 
 def _run(context: GateContext, target: Target, command: str) -> CheckRun:
-    """Run one check; what it finds on the base as well is known and not held against the change."""
-    now = context.bench.checked(context.tree, command, target)
+    """Run one check; what it finds on the base as well does not count against the change."""
+    now = context.bench.check(context.tree, command, target)
     outcome = CheckRun(target=target.name, command=command, verdict=GateVerdict.PASSED)
-    if now.cannot_run:
+    if now.could_not_run:
         why = now.problem or f"cannot be run: {excerpt(now.output)}"
         return replace(outcome, verdict=GateVerdict.COULD_NOT_LOOK, why=why)
     if now.code == 0:
         return outcome
-    before = context.bench.checked(context.base_tree, command, target)
-    if before.code == 0 or before.cannot_run:
+    before = context.bench.check(context.base_tree, command, target)
+    if before.code == 0 or before.could_not_run:
         new = findings(now.output) or [f"exit status {now.code}: {excerpt(now.output)}"]
         return replace(outcome, verdict=GateVerdict.FAILED, new=tuple(new))
-    left = Counter(map(_key, findings(before.output)))
+    known_left = Counter(map(_key, findings(before.output)))
     lines = findings(now.output)
+    # It failed on the base as well, and prints no findings that could be compared.
     if not lines:
         return replace(outcome, known=1)
     new = []
     for line in lines:
-        left[_key(line)] -= 1
-        if left[_key(line)] < 0:
+        known_left[_key(line)] -= 1
+        if known_left[_key(line)] < 0:
             new.append(line)
     verdict = GateVerdict.FAILED if new else GateVerdict.PASSED
     return replace(outcome, verdict=verdict, new=tuple(new), known=len(lines) - len(new))
 
 
 def findings(output: str) -> list[str]:
-    """Take the findings out of what a checker printed, a line each with its file.
+    """Return the findings in the output of a checker: one line each, with its file.
 
-    All lines if none looks like one.
+    If nothing looks like a finding, every line that is not empty counts as one.
     """
-    found: list[str] = []
+    extracted: list[str] = []
     header = last = ""
     lines = [_ANSI.sub("", line).rstrip() for line in output.splitlines()]
     for line in lines:
         if _AT.match(line) or _WHOLE_FILE.match(line):
-            found.append(line)
+            extracted.append(line)
         elif _ARROW.match(line):
-            found.append(f"{line.split('-->')[1].strip()}: {last.strip()}")
+            extracted.append(f"{line.split('-->')[1].strip()}: {last.strip()}")
         elif _BELOW.match(line) and header:
-            found.append(f"{header}:{line.strip()}")
+            extracted.append(f"{header}:{line.strip()}")
         elif line and not line[0].isspace():
             header = line
         last = line or last
-    return found or [line for line in lines if line.strip()]
+    return extracted or [line for line in lines if line.strip()]
 
 
 def _key(line: str) -> str:
-    """Make two findings alike that differ only in where they stand."""
+    """Return the same key for findings that differ only in their position."""
     return _NUMBER.sub("#", line)

@@ -1,11 +1,11 @@
-"""Gate `green`: all tests pass on this very tree, the new ones among them, and nothing was hidden.
+"""Gate `green`: all tests pass on this exact tree, including the new ones, and none was hidden.
 
-Failures that the base has already are set apart. A test that fails is run again: one that then
-passes is flaky, is reported, and does not count as proof when it is new.
+Failures that the base has as well are listed apart. A test that fails is run again: if it passes
+then, it is flaky, which is reported, and a new test that is flaky proves nothing.
 """
 
 from pipeline.core.evidence import GateResult, GreenEvidence
-from pipeline.gates.base import GateContext, delivered_tests, judged, run_problem
+from pipeline.gates.base import GateContext, delivered_tests, make_result, run_problem
 from pipeline.gates.testrun import TestOutcome, TestRun
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
@@ -15,28 +15,28 @@ RERUNS = 2
 
 def check(context: GateContext) -> GateResult:
     """Run all tests on the tree."""
-    looks = [_GreenLook(context, target) for target in context.affected()]
-    for look in looks:
-        look.check()
-    evidence = _evidence(looks)
-    return judged(
+    checks = [_GreenCheck(context, target) for target in context.affected()]
+    for item in checks:
+        item.check()
+    evidence = _evidence(checks)
+    return make_result(
         context,
         GateName.GREEN,
-        failures=[line for look in looks for line in look.failures],
-        unseen=[line for look in looks for line in look.unseen],
+        failures=[line for item in checks for line in item.failures],
+        unseen=[line for item in checks for line in item.unseen],
         good=_summary(evidence),
         evidence=evidence,
     )
 
 
-def _evidence(looks: "list[_GreenLook]") -> GreenEvidence:
+def _evidence(checks: "list[_GreenCheck]") -> GreenEvidence:
     return GreenEvidence(
-        passed=sum(len(look.now.named(TestOutcome.PASSED)) for look in looks),
-        failed=sum(len(look.now.failing) for look in looks),
-        skipped=sum(len(look.now.named(TestOutcome.SKIPPED)) for look in looks),
-        new={name: look.now.tests[name].file for look in looks for name in look.proven},
-        flaky=tuple(name for look in looks for name in look.flaky),
-        known_failures=tuple(name for look in looks for name in look.known),
+        passed=sum(len(item.now.named(TestOutcome.PASSED)) for item in checks),
+        failed=sum(len(item.now.failing) for item in checks),
+        skipped=sum(len(item.now.named(TestOutcome.SKIPPED)) for item in checks),
+        new={name: item.now.tests[name].file for item in checks for name in item.proven},
+        flaky=tuple(name for item in checks for name in item.flaky),
+        known_failures=tuple(name for item in checks for name in item.known),
     )
 
 
@@ -47,8 +47,8 @@ def _summary(evidence: GreenEvidence) -> str:
     return summary + (f"; {known} failed on the base already" if known else "")
 
 
-class _GreenLook:
-    """One target's tests on the tree in question, and what is wrong with them."""
+class _GreenCheck:
+    """The tests of one target on the tree, and what is wrong with them."""
 
     def __init__(self, context: GateContext, target: Target) -> None:
         self.context = context
@@ -86,16 +86,16 @@ class _GreenLook:
         ]
 
     def _flaky(self, failing: list[str]) -> list[str]:
-        """Run the files of failing tests again; name the tests that pass then."""
-        left = list(failing)
+        """Run the files of failing tests again; return the tests that pass then."""
+        still_failing = list(failing)
         files = sorted({file for name in failing if (file := self.now.tests[name].file)})
         for _ in range(RERUNS if files and len(failing) < len(self.now.tests) else 0):
-            again = self.context.bench.run(self.context.tree, self.target, files, again=True)
+            again = self.context.bench.run(self.context.tree, self.target, files, rerun=True)
             passed = set(again.named(TestOutcome.PASSED))
-            left = [name for name in left if name not in passed]
-            if not left or passed.isdisjoint(failing):
+            still_failing = [name for name in still_failing if name not in passed]
+            if not still_failing or passed.isdisjoint(failing):
                 break
-        return [name for name in failing if name not in left]
+        return [name for name in failing if name not in still_failing]
 
     def _is_new(self, name: str) -> bool:
         if name in self.new:
@@ -103,9 +103,9 @@ class _GreenLook:
         return self.now.tests[name].file in self.files and name not in self.before.tests
 
     def _hidden(self) -> list[str]:
-        """Name new tests that are gone or skipped, and old ones that vanished."""
+        """Return messages about new tests that did not run, and old tests that are gone."""
         seen = set(self.now.named(TestOutcome.PASSED)) | set(self.now.failing)
-        out = [
+        messages = [
             f"{name}: a new test that was not run or was skipped"
             for name in self.new
             if name not in seen
@@ -114,24 +114,24 @@ class _GreenLook:
         unseen = [
             file for file in self.files if file not in self.now.uncollected and file not in ran
         ]
-        out += [f"{file}: none of its tests was run" for file in unseen]
+        messages += [f"{file}: none of its tests was run" for file in unseen]
         gone = [
             name for name in self.before.named(TestOutcome.PASSED) if name not in self.now.tests
         ]
-        return out + [
+        return messages + [
             f"{name}: an old test that is gone" for name in gone if not self.now.is_blocked(name)
         ]
 
     def _foreign(self) -> list[str]:
-        """Name source that was not imported from the checkout under test."""
-        out = [
+        """Return messages about source that was not imported from the tree under test."""
+        messages = [
             f"{name} was imported from {file}, not from the tree under test; "
             f'let the tests find the source there, for pytest: pythonpath = ["src"]'
             for name, file in self.now.foreign.items()
         ]
         if self.now.uncollected or self.now.failing:
-            return out
-        return out + [
+            return messages
+        return messages + [
             f"{module} was missing when the tests were red "
             "and still is not one of the tree's own modules"
             for module in self.missing
@@ -142,8 +142,7 @@ class _GreenLook:
 def _failure(name: str, run: TestRun) -> str:
     case = run.tests[name]
     lines = case.message.splitlines() or [case.reason.text if case.reason else ""]
-    if (
-        run.weak
-    ):  # the whole of what was printed is all there is, and what matters stands at its end
+    # A weak run has one test; its message is the whole output, with the important part at the end.
+    if run.weak:
         return f"{name}: {' | '.join(line.strip() for line in lines)[-1200:]}"
     return f"{name}: {' | '.join(line.strip() for line in lines[:4])[:400]}"

@@ -1,7 +1,7 @@
-"""Mutators that a project has installed itself: Stryker, for JavaScript and TypeScript.
+"""Mutation testing tools that a project has installed: Stryker, for JavaScript and TypeScript.
 
-It puts its own faults into the changed lines, runs the project's tests for each, and writes them
-down as JSON (github.com/stryker-mutator/mutation-testing-elements, schema 2; Stryker 9).
+Stryker puts faults of its own into the changed lines, runs the project's tests for each, and writes
+a report as JSON (github.com/stryker-mutator/mutation-testing-elements, schema 2; Stryker 9).
 """
 
 import shlex
@@ -18,40 +18,37 @@ from pipeline.language.target import Runner, Target
 
 ENDINGS = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
 NOT_INSTALLED = 127
-_MARK = "@@report@@"
+_REPORT_MARK = "@@report@@"
 _RUNNERS = {Runner.VITEST: "vitest", Runner.JEST: "jest"}
 _NOTICED = {"Killed", "Timeout", "RuntimeError", "CompileError"}
 _MISSED = {"Survived", "NoCoverage"}
 
 
-class _Start(msgspec.Struct):
+class _StrykerPosition(msgspec.Struct):
     line: int
 
 
-class _Location(msgspec.Struct):
-    start: _Start
+class _StrykerLocation(msgspec.Struct):
+    start: _StrykerPosition
 
 
-class _Mutant(msgspec.Struct):
+class _StrykerMutant(msgspec.Struct):
     status: str
     mutatorName: str  # noqa: N815 - Stryker's name
-    location: _Location
+    location: _StrykerLocation
     replacement: str = ""
 
 
-class _File(msgspec.Struct):
-    mutants: list[_Mutant]
+class _StrykerFile(msgspec.Struct):
+    mutants: list[_StrykerMutant]
 
 
-class _Report(msgspec.Struct):
-    files: dict[str, _File]
+class _StrykerReport(msgspec.Struct):
+    files: dict[str, _StrykerFile]
 
 
-class Mutated(msgspec.Struct, frozen=True, kw_only=True):
-    """What a mutator found.
-
-    How many faults were noticed, the others with their place, or why it was not run.
-    """
+class MutationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How many faults the tests noticed, the others with their location, or why there is none."""
 
     noticed: int = 0
     survivors: tuple[Survivor, ...] = ()
@@ -60,37 +57,36 @@ class Mutated(msgspec.Struct, frozen=True, kw_only=True):
 
 def stryker(
     bench: Bench, tree: str, target: Target, files: Mapping[str, tuple[str, str]]
-) -> Mutated:
-    """Run the project's Stryker on the changed lines of files, each given with its text before and after."""
+) -> MutationResult:
+    """Run the project's Stryker on the changed lines of files: path -> text before and after."""
     runner = runner_of(target.test)
     words = ["stryker", "run", "--reporters", "json", "--logLevel", "error"]
     words += ["--mutate", ",".join(_ranges(target, files))]
     words += ["--testRunner", _RUNNERS[runner]] if runner in _RUNNERS else []
     guard = f"command -v stryker >/dev/null || exit {NOT_INSTALLED}"
-    line = f"{guard}; {shlex.join(words)}; echo; echo {_MARK}; cat reports/mutation/mutation.json"
+    # Where Stryker's JSON reporter writes, unless the project has configured another file.
+    show_report = f"echo; echo {_REPORT_MARK}; cat reports/mutation/mutation.json"
+    line = f"{guard}; {shlex.join(words)}; {show_report}"
     done = bench.execute(tree, line, target.folder, target.proof.timeout_s)
     if done.code == NOT_INSTALLED:
-        return Mutated(problem="no mutator is installed")
+        return MutationResult(problem="no mutation testing tool is installed")
     if done.problem:
-        return Mutated(problem=f"Stryker: {done.problem}")
+        return MutationResult(problem=f"Stryker: {done.problem}")
     try:
-        found = msgspec.json.decode(_report_in(done.output), type=_Report)
+        report = msgspec.json.decode(_report_in(done.output), type=_StrykerReport)
     except msgspec.DecodeError:
-        return Mutated(problem=f"Stryker left no report: {excerpt(done.output)}")
-    return _read(target, found)
+        return MutationResult(problem=f"Stryker left no report: {excerpt(done.output)}")
+    return _read(target, report)
 
 
 def _report_in(output: str) -> str:
-    """Take the report out of what was printed; anything on the error stream comes after it."""
-    text = output.partition(_MARK)[2].strip()
+    """Return the report in what was printed; stderr comes after it."""
+    text = output.partition(_REPORT_MARK)[2].strip()
     return text[: text.rfind("}") + 1]
 
 
 def _ranges(target: Target, files: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    """Name the changed lines as Stryker wants them.
-
-    `FILE:FIRST-LAST`, seen from the target's folder.
-    """
+    """Yield the changed lines as Stryker takes them: `FILE:FIRST-LAST` from the target's folder."""
     for path, (before, after) in files.items():
         local = path.removeprefix(f"{target.folder}/") if target.folder else path
         lines = sorted(changed_lines(before, after))
@@ -99,7 +95,7 @@ def _ranges(target: Target, files: Mapping[str, tuple[str, str]]) -> Iterator[st
         yield from (f"{local}:{start}-{end}" for start, end in zip(starts, ends, strict=True))
 
 
-def _read(target: Target, report: _Report) -> Mutated:
+def _read(target: Target, report: _StrykerReport) -> MutationResult:
     noticed, survivors = 0, []
     for name, file in report.files.items():
         path = f"{target.folder}/{name}" if target.folder else name
@@ -108,4 +104,4 @@ def _read(target: Target, report: _Report) -> Mutated:
             if mutant.status in _MISSED:
                 what = f"{mutant.mutatorName}, `{' '.join(mutant.replacement.split())[:60]}`"
                 survivors.append(Survivor(file=path, line=mutant.location.start.line, what=what))
-    return Mutated(noticed=noticed, survivors=tuple(survivors))
+    return MutationResult(noticed=noticed, survivors=tuple(survivors))

@@ -1,10 +1,8 @@
-"""Gate `proof`.
+"""Gate `proof`: the new tests notice if the change is missing, or if a small part of it is wrong.
 
-The new tests notice when the change is not there, and when something small in it is wrong.
-
-First the source change is taken out as a whole: the new tests must fail again. Then single faults
-are put into the functions that were changed, one at a time (`gates/faults`); how many the tests
-notice is reported, with the survivors.
+First the whole source change is removed: the new tests must fail again. Then single faults are put
+into the changed functions, one at a time (`gates/faults`). The gate reports how many of them the
+tests notice, and lists the survivors.
 """
 
 from collections.abc import Iterator
@@ -23,7 +21,7 @@ from pipeline.core.evidence import (
 )
 from pipeline.files.clocks import Deadline
 from pipeline.gates import mutators
-from pipeline.gates.base import GateContext, delivered_tests, judged, run_problem
+from pipeline.gates.base import GateContext, delivered_tests, make_result, run_problem
 from pipeline.gates.faults import Fault, faults
 from pipeline.gates.testrun import TestOutcome
 from pipeline.language import globs
@@ -31,32 +29,16 @@ from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
 _WHOLE_SUITE_S = 3.0
-"""A suite that is quicker than this is run as a whole for every fault.
-
-Of a slower one the files of the new tests.
-"""
+"""A faster suite runs as a whole for every fault; of a slower one only the new tests' files."""
 
 _CODE = (
-    ".ts",
-    ".tsx",
-    ".js",
-    ".jsx",
-    ".mjs",
-    ".cjs",
-    ".go",
-    ".rs",
-    ".java",
-    ".kt",
-    ".rb",
-    ".c",
-    ".cc",
-    ".cpp",
-    ".cs",
-)
+    ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".go", ".rs", ".java", ".kt", ".rb", ".c", ".cc",
+    ".cpp", ".cs",
+)  # fmt: skip
 
 
-class _Tried(msgspec.Struct):
-    """What the faults of all targets together showed so far."""
+class _FaultTally(msgspec.Struct):
+    """The results of faults so far, for all targets together."""
 
     noticed: int = 0
     survivors: list[Survivor] = []
@@ -65,7 +47,7 @@ class _Tried(msgspec.Struct):
     switched_off: bool = True
 
     def evidence(self) -> FaultEvidence:
-        """Return what there is to say; with nothing tried, why it is not applicable."""
+        """Return the results as evidence; if no fault was tried, with the reason."""
         tried = self.noticed + len(self.survivors)
         return FaultEvidence(
             verdict=GateVerdict.PASSED if tried else GateVerdict.NOT_APPLICABLE,
@@ -83,7 +65,7 @@ class _Tried(msgspec.Struct):
             return "; ".join(f"{one.file}: {one.why}" for one in self.untried[:3])
         if self.not_tried:
             return "no time was left to try one"
-        return "the change has no place for a fault"
+        return "the change has no line that a fault could be put into"
 
 
 def check(context: GateContext) -> GateResult:
@@ -93,26 +75,26 @@ def check(context: GateContext) -> GateResult:
     count = len(new.tests) + len(new.files)
     if not count:
         reason = "no red gate came before, so nothing is known to be new"
-        return judged(context, GateName.PROOF, unseen=[reason])
+        return make_result(context, GateName.PROOF, unseen=[reason])
     without = context.store.graft(context.tree, context.base_tree, context.sources())
     if without == context.tree:
-        return judged(context, GateName.PROOF, failures=["the source is unchanged"])
-    failures, unseen, failed = _without(context, without)
+        return make_result(context, GateName.PROOF, failures=["the source is unchanged"])
+    failures, unseen, failed = _run_without_change(context, without)
     good = f"without the source change, {failed} of {count} new test(s) or file(s) fail again"
     proof = ProofEvidence(failed_again=failed, new=count)
     if not failures and not unseen:
         failures, shown = _all_faults(context)
         proof = ProofEvidence(failed_again=failed, new=count, faults=shown)
         good += _summary(shown)
-    return judged(
+    return make_result(
         context, GateName.PROOF, failures=failures, unseen=unseen, good=good, evidence=proof
     )
 
 
-def _without(context: GateContext, without: str) -> tuple[list[str], list[str], int]:
+def _run_without_change(context: GateContext, without: str) -> tuple[list[str], list[str], int]:
     """Run the tests without the change.
 
-    Return the new ones that pass still, what could not be looked at, and how many fail again.
+    Returns new tests that still pass, what could not be verified, and how many tests fail again.
     """
     failures: list[str] = []
     unseen: list[str] = []
@@ -145,16 +127,16 @@ def _summary(shown: FaultEvidence) -> str:
 
 
 def _all_faults(context: GateContext) -> tuple[list[str], FaultEvidence]:
-    """Try the faults of all targets; return what makes the gate fail, and what they showed."""
-    tried = _Tried(survivors=[], untried=[])
+    """Try the faults of all targets; return the failures of the gate, and the evidence."""
+    tried = _FaultTally(survivors=[], untried=[])
     failures: list[str] = []
     for target in context.affected():
         failures += _try_faults(context, target, tried)
     return failures, tried.evidence()
 
 
-def _try_faults(context: GateContext, target: Target, tried: _Tried) -> list[str]:
-    """Try one target's faults within its limits; return what makes the gate fail."""
+def _try_faults(context: GateContext, target: Target, tried: _FaultTally) -> list[str]:
+    """Try the faults of one target within its limits; return the failures of the gate."""
     wanted = list(_planned(context, target))
     rules = target.proof
     tried.switched_off = tried.switched_off and not rules.faults
@@ -184,17 +166,19 @@ def _try_faults(context: GateContext, target: Target, tried: _Tried) -> list[str
     return []
 
 
-def _mutated(context: GateContext, target: Target, tried: _Tried) -> tuple[int, list[Survivor]]:
-    """Have faults of other languages than Python made by the project's own mutator, if it has one."""
+def _mutated(
+    context: GateContext, target: Target, tried: _FaultTally
+) -> tuple[int, list[Survivor]]:
+    """Run the project's own mutation testing tool, if any, for languages other than Python."""
     if not target.proof.faults:
         return 0, []
     texts = dict(_texts(context, target, _CODE))
     known = {path: both for path, both in texts.items() if path.endswith(mutators.ENDINGS)}
-    mutated = mutators.Mutated()
+    mutated = mutators.MutationResult()
     if known:
         mutated = mutators.stryker(context.bench, context.tree, target, known)
     tried.untried += [
-        UntriedFile(file=path, why="no mutator for this language is known")
+        UntriedFile(file=path, why="no mutation testing tool is known for this language")
         for path in texts
         if path not in known
     ]
@@ -207,10 +191,7 @@ def _mutated(context: GateContext, target: Target, tried: _Tried) -> tuple[int, 
 def _texts(
     context: GateContext, target: Target, endings: tuple[str, ...]
 ) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Go through the target's changed source files of some languages.
-
-    Path, text before, text after.
-    """
+    """Yield the target's changed source files with these endings: path, text before and after."""
     for change in context.store.diff(context.base_tree, context.tree):
         path = change.path
         if (
@@ -226,7 +207,7 @@ def _texts(
 
 
 def _planned(context: GateContext, target: Target) -> Iterator[tuple[str, Fault]]:
-    """Go through the faults of a target's changed source files, the files taking turns."""
+    """Yield the faults for a target's changed source files, files in turn."""
     queues = [
         (path, faults(before, after)) for path, (before, after) in _texts(context, target, (".py",))
     ]

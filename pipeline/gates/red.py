@@ -1,13 +1,13 @@
-"""Gate `red`: every new test fails on the base, for a reason that the change can take away.
+"""Gate `red`: every new test fails on the base, for a reason that the change can remove.
 
-A good reason is a failed assertion, or a name of the project's own source that is not there yet.
+A good reason is a failed assertion, or a name of the project's own source that does not exist yet.
 A syntax error, a missing fixture, a missing third-party package or a skip is not red.
 """
 
 import re
 
 from pipeline.core.evidence import FailureCause, GateResult, NewTests, RedEvidence
-from pipeline.gates.base import GateContext, judged, run_problem
+from pipeline.gates.base import GateContext, make_result, run_problem
 from pipeline.gates.runners.python import own_names
 from pipeline.gates.testrun import FailureReason, TestCase, TestOutcome, TestRun
 from pipeline.language import globs
@@ -25,17 +25,17 @@ _DECLARATIONS = (
 
 
 def check(context: GateContext) -> GateResult:
-    """Run all tests on the tree with the new tests, and hold them against the base's."""
-    looks = [_RedLook(context, target) for target in context.affected()]
-    for look in looks:
-        look.check()
-    evidence = RedEvidence(targets={look.target.name: look.new_tests for look in looks})
-    failures = [line for look in looks for line in look.failures]
-    unseen = [line for look in looks for line in look.unseen]
+    """Run all tests on the tree with the new tests, and compare them with the base's."""
+    checks = [_RedCheck(context, target) for target in context.affected()]
+    for item in checks:
+        item.check()
+    evidence = RedEvidence(targets={item.target.name: item.new_tests for item in checks})
+    failures = [line for item in checks for line in item.failures]
+    unseen = [line for item in checks for line in item.unseen]
     new = evidence.all
     if not new.tests and not new.files and not failures and not unseen:
         failures.append("no new test was found: nothing here fails before the change")
-    return judged(
+    return make_result(
         context,
         GateName.RED,
         failures=failures,
@@ -54,7 +54,7 @@ def _summary(new: NewTests) -> str:
     return summary + ", for good reasons"
 
 
-class _RedLook:
+class _RedCheck:
     """The new tests of one target, and what is wrong with them."""
 
     def __init__(self, context: GateContext, target: Target) -> None:
@@ -93,7 +93,8 @@ class _RedLook:
                 )
             elif self._cause(reason) is not FailureCause.MISSING_NAME:
                 self.failures.append(
-                    f"{file}: cannot be collected, and not for a name of your own: {_says(reason)}"
+                    f"{file}: cannot be collected, and not for a name of your own: "
+                    f"{_describe(reason)}"
                 )
             else:
                 self._files[file] = FailureCause.MISSING_NAME
@@ -119,7 +120,7 @@ class _RedLook:
             )
 
     def _check_exit_status(self) -> None:
-        """Look, where only the exit status is known, for new test files that make it fail."""
+        """Require new test files, and that the command fails only with them."""
         command = self.target.test.command
         if self.before.failing:
             self.failures.append(
@@ -146,7 +147,7 @@ class _RedLook:
             )
 
     def _cause(self, reason: FailureReason | None) -> FailureCause:
-        """Return why a test failed, seen from this project: whose a missing name is decides."""
+        """Return why a test failed; for a missing name it depends on whose name it is."""
         if reason is None:
             return FailureCause.UNKNOWN
         if reason.cause is not FailureCause.MISSING_NAME or reason.missing is None:
@@ -163,13 +164,13 @@ class _RedLook:
 
 
 def _vanished(before: TestRun, now: TestRun) -> list[str]:
-    """Name old tests that are gone, unless their whole file waits for a name."""
+    """Return messages about old tests that are gone, unless their file could not be loaded."""
     gone = [name for name in before.tests if name not in now.tests and not now.is_blocked(name)]
     return [f"{name}: an old test that is no longer there" for name in gone]
 
 
 def _declared(context: GateContext) -> set[str]:
-    """Collect the words that name third-party packages in the base's own declarations."""
+    """Return all words of the base's dependency files that may name third-party packages."""
     words: set[str] = set()
     for path in context.store.paths(context.base_tree):
         if globs.matches_any(_DECLARATIONS, path):
@@ -179,6 +180,6 @@ def _declared(context: GateContext) -> set[str]:
     return words
 
 
-def _says(reason: FailureReason) -> str:
+def _describe(reason: FailureReason) -> str:
     first = reason.text.splitlines()[0][:200] if reason.text else ""
     return f"{reason.what or reason.cause.words}: {first}"

@@ -1,4 +1,4 @@
-"""The gates by name: a table to `module:function`, and the one way to ask a gate."""
+"""The gates by name: a table from name to `module:function`, and the one way to run a gate."""
 
 from importlib import import_module
 
@@ -18,9 +18,9 @@ TABLE = {
 
 
 def check(gate: GateName, context: GateContext) -> GateResult:
-    """Ask one gate; one that meets a problem of its own could not look.
+    """Run one gate; if it has a problem of its own, the verdict is that it could not look.
 
-    Raises `Busy` and `Interrupted`: then nobody has looked yet, and somebody will.
+    Raises `Busy` and `Interrupted`: then the gate has not run yet, and will be run later.
     """
     module, _, function = TABLE[gate].partition(":")
     try:

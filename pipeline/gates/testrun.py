@@ -1,8 +1,8 @@
-"""One run of a target's tests on one exact tree, and what it showed, whichever program ran them.
+"""One run of a target's tests on one exact tree, and its results, whichever program ran them.
 
-The outcome of every test comes from the runner's own report; why a test failed, from what the
-runner tells of it (for pytest a probe of ours notes it). A report without the failure of the
-engine's own canary is not believed.
+The outcome of every test comes from the runner's report, and so does the cause of a failure, except
+that for pytest a plugin of ours records causes. A report without the failure of the engine's own
+canary is not believed.
 """
 
 import os
@@ -25,11 +25,11 @@ class TestOutcome(StrEnum):
 
 
 class MissingName(msgspec.Struct, frozen=True, kw_only=True):
-    """A name that was not there: `name` in `owner`, a module or class.
+    """A name that does not exist: `name` in `owner`, a module or class.
 
-    An empty owner means: one of the project's own, as far as the runner can tell. `is_module` is
-    true for a module that is missing as a whole; its name is the `owner` then, or the `name` where
-    the owner is empty.
+    An empty owner means one of the project's own, as far as the runner knows. `is_module` is true
+    for a whole module that is missing; its name is the `owner` then, or the `name` if the owner is
+    empty.
     """
 
     owner: str
@@ -40,9 +40,10 @@ class MissingName(msgspec.Struct, frozen=True, kw_only=True):
 class FailureReason(msgspec.Struct, frozen=True, kw_only=True):
     """Why a test failed or was skipped, or why a file could not be loaded.
 
-    `cause` is what code decides by; where it is a missing name, `raised` says where it was missed,
-    should the name not be the project's own. `what` is the runner's own word for it (an exception's
-    type, a compiler's code) and `text` its message, both for people. `file` is the test's file.
+    Code decides by `cause`. For a missing name, `raised` is the cause if the name turns out not to
+    be the project's own: where the exception was raised. `what` is the runner's term (the type of
+    an exception, the code of a compiler error) and `text` its message, both for people. `file` is
+    the test's file.
     """
 
     cause: FailureCause
@@ -54,7 +55,7 @@ class FailureReason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProblemKind(StrEnum):
-    """Why a whole test run says nothing about its tests."""
+    """Why the results of a whole test run cannot be used."""
 
     SETUP_FAILED = "setup_failed"
     DID_NOT_END = "did_not_end"
@@ -63,22 +64,19 @@ class ProblemKind(StrEnum):
 
 
 class RunProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run as a whole cannot be believed; `text` for people."""
+    """Why a run as a whole cannot be used; `text` is for people."""
 
     kind: ProblemKind
     text: str
 
     @property
     def is_failure(self) -> bool:
-        """Whether the tree is to blame; otherwise nobody could look."""
+        """Whether the tree is to blame; otherwise nothing could be verified."""
         return self.kind is ProblemKind.FORGED
 
 
 class TestCase(msgspec.Struct, frozen=True, kw_only=True):
-    """One test of one run.
-
-    `file` is the file it stands in, from the root of the tree, where that is known.
-    """
+    """One test of one run; `file` is its file from the root of the tree, if that is known."""
 
     outcome: TestOutcome
     message: str = ""
@@ -87,11 +85,12 @@ class TestCase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TestRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run of the tests showed. `problem` says why the run as a whole cannot be believed.
+    """The results of one run of the tests.
 
-    `uncollected` are files that could not be loaded, with the reason; the names of tests that could
-    not be run for that begin with one of `blocked`. `foreign` is source that was imported from
-    outside the tree. A `weak` run knows only whether all tests passed.
+    `problem` says why the run as a whole cannot be used. `uncollected` are files that could not be
+    loaded, with the reason; the names of the tests that could not run because of that begin with
+    one of `blocked`. `foreign` is source that was imported from outside the tree. A `weak` run
+    knows only whether all tests passed.
     """
 
     tree: str
@@ -111,19 +110,19 @@ class TestRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failing(self) -> list[str]:
-        """List the tests that failed or broke."""
+        """The tests that failed, or ended with an error."""
         return self.named(TestOutcome.FAILED, TestOutcome.ERROR)
 
     def is_blocked(self, name: str) -> bool:
-        """Return whether a test could not be run because its file could not be loaded."""
+        """Return whether a test could not run because its file could not be loaded."""
         return name.startswith(self.blocked)
 
 
 class TestReport(msgspec.Struct, kw_only=True):
     """What a runner's report says, canaries included.
 
-    `origins` has the file that each source module was imported from. `unreadable` says why there is
-    no report.
+    `origins` has the file from which each source module was imported. `unreadable` says why there
+    is no report.
     """
 
     tests: dict[str, TestCase] = {}
@@ -137,12 +136,13 @@ class TestReport(msgspec.Struct, kw_only=True):
 def without_canaries(
     report: TestReport, *, tree: str, root: Path, canary: str, command: str, duration_s: float
 ) -> TestRun:
-    """Take the canaries out of a report; one that did not fail makes all of it a forgery.
+    """Return a report without its canaries; if one of them did not fail, the report is forged.
 
     `root` is the checkout.
     """
     names = [name for name in report.tests if canary in name]
     canaries = [report.tests.pop(name) for name in names]
+    # The probe reports real paths, and the state folder may be behind a link (/tmp on macOS).
     top = os.path.realpath(root)
     origins = report.origins.items()
     return TestRun(
@@ -160,7 +160,7 @@ def without_canaries(
 
 
 def _problem(report: TestReport, canaries: Sequence[TestCase]) -> RunProblem | None:
-    """Return why a report cannot be believed; `canaries` were taken out of it."""
+    """Return why a report cannot be used; `canaries` are those that were removed from it."""
     if report.unreadable:
         return RunProblem(kind=ProblemKind.NO_REPORT, text=report.unreadable)
     failed = bool(canaries) and all(one.outcome is TestOutcome.FAILED for one in canaries)
@@ -174,7 +174,7 @@ def _problem(report: TestReport, canaries: Sequence[TestCase]) -> RunProblem | N
 
 
 def _all_blocked(report: TestReport) -> bool:
-    """Return whether nothing could be compiled: then no test is claimed as passed either."""
+    """Return whether nothing could be compiled: then no test is reported as passed either."""
     return bool(report.uncollected) and not any(
         case.outcome is TestOutcome.PASSED for case in report.tests.values()
     )

@@ -9,7 +9,7 @@ from operator import attrgetter
 import msgspec
 
 from pipeline.ids import is_same_name
-from pipeline.language import expressions, globs, templates
+from pipeline.language import expressions, globs, placeholders
 from pipeline.language.flow import CONTINUE, FAIL, Flow, Lock, Loop, Stage, StageLimits
 from pipeline.language.plan import Kind, Node, Plan, Player
 from pipeline.language.target import Target
@@ -32,7 +32,7 @@ def kind_of(stage: Stage) -> Kind:
     return next((kind for key, kind in _KINDS.items() if getattr(stage, key) is not None), Kind.RUN)
 
 
-def inner_of(stage: Stage) -> tuple[str, Mapping[str, Stage]] | None:
+def body_of(stage: Stage) -> tuple[str, Mapping[str, Stage]] | None:
     """Return the stages inside a group, with the key that holds them.
 
     None for a stage that is not a group.
@@ -54,7 +54,7 @@ def follow_ups(stages: Mapping[str, Stage]) -> Iterator[tuple[tuple[str, ...], s
             yield (name, "on_failure"), stage.on_failure
         if stage.loop is not None and stage.loop.on_exhausted != FAIL:
             yield (name, "loop", "on_exhausted"), stage.loop.on_exhausted
-        if inner := inner_of(stage):
+        if inner := body_of(stage):
             yield from (((name, inner[0], *path), word) for path, word in follow_ups(inner[1]))
 
 
@@ -106,7 +106,7 @@ def expand_lock(flow: Flow, lock: Lock) -> Lock:
 
 def expand_globs(targets: Sequence[Target], patterns: tuple[Glob, ...]) -> tuple[Glob, ...]:
     """Replace `{{ source }}`, `{{ tests }}` and `{{ TARGET.source }}` with the targets' paths."""
-    known = stand_ins(targets)
+    known = glob_words(targets)
     out: list[Glob] = []
     for pattern in patterns:
         name = (
@@ -118,7 +118,7 @@ def expand_globs(targets: Sequence[Target], patterns: tuple[Glob, ...]) -> tuple
     return tuple(out)
 
 
-def stand_ins(targets: Sequence[Target]) -> dict[str, list[Glob]]:
+def glob_words(targets: Sequence[Target]) -> dict[str, list[Glob]]:
     """Return the names that can stand for paths, with their paths."""
     separate = [_without_overlap(target) for target in targets]
     known: dict[str, list[Glob]] = {}
@@ -144,7 +144,7 @@ def ids_of(stages: Mapping[str, Stage], prefix: str) -> dict[str, str]:
     ids: dict[str, str] = {}
     for name, stage in stages.items():
         ids[name] = prefix + name
-        if inner := inner_of(stage):
+        if inner := body_of(stage):
             ids.update(ids_of(inner[1], f"{prefix}{name}:{STAR}:" if stage.foreach else prefix))
     return ids
 
@@ -259,7 +259,7 @@ class _Compiler:
         if kind is Kind.FOREACH:
             self.bodies[node_id] = self._body(stage.stages or {}, node_id, place)
             return (), node_id
-        inner = inner_of(stage)
+        inner = body_of(stage)
         return self.add_all(
             inner[1], msgspec.structs.replace(place, parent=node_id)
         ) if inner else (), ""
@@ -279,7 +279,9 @@ class _Compiler:
         words = {name[0] for text in texts for name, _ in expressions.names(text)}
         questions = [stage.approval.ask] if stage.approval else []
         filled = [*stage.env.values(), *stage.inputs.values(), *questions]
-        words |= {word.partition(".")[0] for text in filled for word, _ in templates.places(text)}
+        words |= {
+            word.partition(".")[0] for text in filled for word, _ in placeholders.places(text)
+        }
         return {word: place.ids[name] for word in sorted(words) if (name := named(word, place.ids))}
 
     def _inputs(self, stage: Stage) -> dict[str, Template]:

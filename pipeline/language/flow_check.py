@@ -6,7 +6,7 @@ Each check adds to `Source.diagnostics`, so that a person sees all errors at onc
 from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.language import flow_references, flow_stages
-from pipeline.language.compiler import stand_ins
+from pipeline.language.compiler import glob_words
 from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Workflow
 from pipeline.language.flow_names import BUILTIN_INPUTS, check_globs
 from pipeline.language.flow_order import StageOrder, check_calls, check_cycles, check_writers
@@ -102,7 +102,7 @@ def _check_words(
         check_globs(source, ("targets", index, "source"), target.source, ())
         check_globs(source, ("targets", index, "tests"), target.tests, ())
     for name, lock in flow.locks.items():
-        check_globs(source, ("locks", name, "paths"), lock.paths, stand_ins(flow.targets))
+        check_globs(source, ("locks", name, "paths"), lock.paths, glob_words(flow.targets))
 
 
 def _check_target(flow: Flow, source: Source, index: int, target: Target) -> None:

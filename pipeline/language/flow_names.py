@@ -1,10 +1,10 @@
-"""Names in the conditions and templates of a flow: what each may mean where it is used."""
+"""Names in the conditions and placeholders of a flow: what each may mean where it is used."""
 
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from pipeline.language import expressions, schemas, templates
+from pipeline.language import expressions, placeholders, schemas
 from pipeline.language.compiler import STAR, named
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.expressions import (
@@ -113,7 +113,7 @@ def _require(actual: Type, wanted: Type, hint: str) -> None:
 
 def check_template(source: Source, path: Path, text: str, scope: NameScope) -> None:
     """Report names between double braces that cannot be filled in."""
-    for word, offset in templates.places(text):
+    for word, offset in placeholders.places(text):
         try:
             _check_name(word, scope)
         except ExpressionError as error:
@@ -124,11 +124,11 @@ def check_template(source: Source, path: Path, text: str, scope: NameScope) -> N
 
 def _check_name(word: str, scope: NameScope) -> None:
     name = tuple(word.split("."))
-    if name[0] == "run" and name not in templates.RUN_NAMES:
+    if name[0] == "run" and name not in placeholders.RUN_NAMES:
         raise ExpressionError(f"`run` has no such value: {word}", hint="known: run.id, run.feature")
-    if name in templates.RUN_NAMES:
+    if name in placeholders.RUN_NAMES:
         return
-    if not templates.is_name(word):
+    if not placeholders.is_name(word):
         hint = "only names can be used between {{ }}: {{ inputs.idea }}"
         raise ExpressionError(f"{word!r} is not a plain name", hint=hint)
     if scope.type_of(name, 0).kind in {FieldType.LIST, FieldType.OBJECT}:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import msgspec
 
 from pipeline.language import globs
-from pipeline.language.compiler import STAR, follow_ups, inner_of, writes_of
+from pipeline.language.compiler import STAR, body_of, follow_ups, writes_of
 from pipeline.language.flow import Flow, Stage
 from pipeline.language.flow_source import Path, Source
 
@@ -99,7 +99,7 @@ class StageOrder:
         if stage.workflow is not None and stage.workflow in self._flow.workflows:
             called = self._flow.workflows[stage.workflow].stages
             return own | self._add_all(called, here, f"{step_id}:", before, each)
-        if inner := inner_of(stage):
+        if inner := body_of(stage):
             key, stages = inner
             inside = f"{step_id}:{STAR}:" if stage.foreach else prefix
             return own | self._add_all(
@@ -118,7 +118,7 @@ def check_cycles(source: Source, stages: Mapping[str, Stage], path: Path) -> boo
     }
     sound = _is_sound(source, graph, "these stages wait for each other", path)
     for name, stage in stages.items():
-        if inner := inner_of(stage):
+        if inner := body_of(stage):
             sound = check_cycles(source, inner[1], (*path, name, inner[0])) and sound
     return sound
 
@@ -175,7 +175,7 @@ def _calls(stages: Mapping[str, Stage]) -> Iterator[str]:
     for stage in stages.values():
         if stage.workflow is not None:
             yield stage.workflow
-        if inner := inner_of(stage):
+        if inner := body_of(stage):
             yield from _calls(inner[1])
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from pipeline.language.compiler import ids_of, inner_of
+from pipeline.language.compiler import body_of, ids_of
 from pipeline.language.flow import Flow, Stage
 from pipeline.language.flow_names import (
     BUILTIN_INPUTS,
@@ -80,5 +80,5 @@ def _check_approval(source: Source, stage: Stage, path: Path, scope: NameScope) 
 def _walk(stages: Mapping[str, Stage], path: Path) -> Iterator[tuple[str, Stage, Path]]:
     for name, stage in stages.items():
         yield name, stage, (*path, name)
-        if inner := inner_of(stage):
+        if inner := body_of(stage):
             yield from _walk(inner[1], (*path, name, inner[0]))

@@ -6,7 +6,7 @@ from functools import lru_cache
 import msgspec
 
 from pipeline.ids import plain_name
-from pipeline.language.compiler import KIND_KEYS, inner_of, kind_of, until_stage
+from pipeline.language.compiler import KIND_KEYS, body_of, kind_of, until_stage
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow import CONTINUE, FAIL, Flow, Stage
 from pipeline.language.flow_names import BUILTIN_INPUTS
@@ -67,7 +67,7 @@ def _check_level(
                 others = [other for other in stages if other != name]
                 path_of_need = (*here, "needs", index)
                 source.require_known(path_of_need, need, others, "stage on this level called")
-        if inner := inner_of(stage):
+        if inner := body_of(stage):
             _check_level(flow, source, inner[1], (*here, inner[0]), seen)
 
 

@@ -1,8 +1,8 @@
 """Check what a single stage does: its command, paths, gates, outputs and publishing."""
 
 from pipeline.ids import why_invalid_branch
-from pipeline.language import templates
-from pipeline.language.compiler import stand_ins
+from pipeline.language import placeholders
+from pipeline.language.compiler import glob_words
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow import FieldType, Flow, GateName, Output, Schema, Stage
 from pipeline.language.flow_names import STATES, check_globs
@@ -29,8 +29,8 @@ def _check_command(source: Source, stage: Stage, here: Path) -> None:
     """
     if stage.run is not None and not stage.run.strip():
         source.error("F114", (*here, "run"), "the command is empty", "write what is to be run")
-    for word, offset in templates.places(stage.run or ""):
-        if templates.is_name(word):
+    for word, offset in placeholders.places(stage.run or ""):
+        if placeholders.is_name(word):
             variable = word.rpartition(".")[2].upper()
             source.error_at_offset(
                 "F215",
@@ -43,7 +43,7 @@ def _check_command(source: Source, stage: Stage, here: Path) -> None:
 
 
 def _check_paths(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
-    known = stand_ins(flow.targets)
+    known = glob_words(flow.targets)
     check_globs(source, (*here, "writes"), stage.writes, known)
     check_globs(source, (*here, "reads"), stage.reads or (), known)
     for name in stage.env:

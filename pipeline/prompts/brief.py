@@ -131,7 +131,7 @@ GATE_WORDS = {
 
 
 def _later_gates(plan: Plan, node: Node) -> list[str]:
-    """Say which gates of the same round come after this stage."""
+    """Return the gates of the same round that come after this stage."""
     siblings = plan.nodes[node.parent].children if node.parent else ()
     later = [plan.nodes[sibling] for sibling in siblings if node.id in plan.nodes[sibling].needs]
     return [GATE_WORDS[gate.value] for other in later for gate in other.gates]

@@ -76,7 +76,7 @@ def clean(
         raise GitError(
             ("hash-object", path),
             1,
-            f"the filter {attributes.filter} is not configured in your git configuration",
+            f"the filter {attributes.filter} is not set up in your git configuration",
         )
     # `required` makes git fail when the filter does; without it git stores the raw content, with no
     # error: megabytes where a pointer was meant, or plain text where it should be encrypted.

@@ -194,11 +194,11 @@ class Linker:
 
     def remove_tracked(self, tracked: Collection[str]) -> bool:
         """Remove copies at paths that the tree tracks itself; return whether there were any."""
-        in_the_way = {
+        blocking_failures = {
             top for top in self.top_paths for path in tracked if path and _overlap(top, path)
         }
-        self._remove(in_the_way)
-        return bool(in_the_way)
+        self._remove(blocking_failures)
+        return bool(blocking_failures)
 
     def link(self, needed: SetUp | None, tree: Scan) -> None:
         """Make all copies; `tree` is a scan of the tree's own files.

@@ -97,8 +97,8 @@ class TreeWriter:
     def _too_large(self, path: str, now: Scan) -> Violation:
         size_mb, limit_mb = now.files[path][1] / 1e6, self._store.file_max_bytes / 1e6
         detail = (
-            f"{size_mb:.1f} MB, and the limit for a file is {limit_mb:g} MB "
-            "(raise AGENT_MAX_FILE_MB, or keep such files in Git LFS)"
+            f"{size_mb:.1f} MB, and the limit for a file is {limit_mb:g} MB; "
+            "raise AGENT_MAX_FILE_MB, or keep such files in Git LFS"
         )
         return Violation(kind=ViolationKind.TOO_LARGE, path=path, detail=detail)
 

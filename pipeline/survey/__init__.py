@@ -1,1 +1,1 @@
-"""Look at a repository: its targets, how each is tested and checked, and its conventions."""
+"""What a repository is: its targets, how each is tested and checked, and its conventions."""

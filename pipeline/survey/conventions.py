@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from pipeline.survey.look import Fact, Look
+from pipeline.survey.checkout_files import CheckoutFiles, Fact
 
 _CONVENTIONAL = re.compile(
     r"^(?:feat|fix|docs|test|tests|chore|refactor|perf|build|ci|style|revert)(?:\([^)]+\))?!?: "
@@ -75,7 +75,7 @@ class History:
         )
 
 
-def facts(look: Look, remote_url: str, branch: str) -> Iterator[Fact]:
+def facts(repo: CheckoutFiles, remote_url: str, branch: str) -> Iterator[Fact]:
     """Yield what else was found: base branch, forge, instructions, hooks."""
     why = (
         "the remote's HEAD, or else your current branch"
@@ -86,26 +86,26 @@ def facts(look: Look, remote_url: str, branch: str) -> Iterator[Fact]:
     forge = next((name for word, name in _FORGES if word in remote_url), "")
     why = f"the remote is {_without_password(remote_url)}" if remote_url else "there is no remote"
     yield Fact(what="forge", value=forge or ("another remote" if remote_url else "none"), why=why)
-    instructions = [path for path in _INSTRUCTIONS if path in look.files]
+    instructions = [path for path in _INSTRUCTIONS if path in repo.files]
     if instructions:
         yield Fact(
             what="instructions for agents",
             value=", ".join(instructions),
             why="agents see them in their workspace",
         )
-    if ".pre-commit-config.yaml" in look.files:
+    if ".pre-commit-config.yaml" in repo.files:
         yield Fact(
             what="pre-commit",
             value="yes",
             why="its known hooks became checks; add the others yourself",
         )
-    if owners := [path for path in look.files if path.rpartition("/")[2] == "CODEOWNERS"]:
+    if owners := [path for path in repo.files if path.rpartition("/")[2] == "CODEOWNERS"]:
         yield Fact(what="code owners", value=owners[0], why="mentioned in every pull request")
 
 
-def agent(look: Look) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
+def agent(repo: CheckoutFiles) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
     """Return the first known agent that is installed: program, command, variables."""
-    return next((one for one in AGENTS if look.finds(one[0])), None)
+    return next((one for one in AGENTS if repo.has_program(one[0])), None)
 
 
 def _without_password(url: str) -> str:

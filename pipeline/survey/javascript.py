@@ -9,8 +9,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from pipeline.survey.javascript_setup import dependencies, find_checks, is_pnp, manager, setup
-from pipeline.survey.look import FoundTarget, Look, table, within
+from pipeline.survey.checkout_files import CheckoutFiles, FoundTarget, table, within
+from pipeline.survey.javascript_setup import (
+    dependencies,
+    find_checks,
+    is_pnp,
+    package_manager,
+    setup,
+)
 
 _CODE = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx", ".vue", ".svelte")
 _TEST_FOLDERS = ("test", "tests", "__tests__", "spec")
@@ -35,21 +41,21 @@ _NOT_KEPT = re.compile(
 )
 
 
-def find(look: Look) -> Iterator[FoundTarget]:
+def find(repo: CheckoutFiles) -> Iterator[FoundTarget]:
     """Yield the packages that have a test command."""
-    folders = look.named("package.json")
+    folders = repo.folders_with("package.json")
     for folder in folders:
-        package = look.json(within(folder, "package.json"))
-        code = [path for path in look.below(folder, folders) if path.endswith(_CODE)]
+        package = repo.json(within(folder, "package.json"))
+        code = [path for path in repo.below(folder, folders) if path.endswith(_CODE)]
         tests = _tests(code)
-        how = _command(look, folder, package)
-        is_root_of_many = "workspaces" in package or bool(look.has(folder, "pnpm-workspace.yaml"))
+        how = _command(repo, folder, package)
+        is_root_of_many = "workspaces" in package or bool(repo.has(folder, "pnpm-workspace.yaml"))
         if code and how[0] and (tests or not (folder or is_root_of_many)):
-            yield _target(look, folder, package, (code, tests), how)
+            yield _target(repo, folder, package, (code, tests), how)
 
 
 def _target(
-    look: Look,
+    repo: CheckoutFiles,
     folder: str,
     package: dict[str, Any],
     files: tuple[list[str], list[str]],
@@ -57,10 +63,10 @@ def _target(
 ) -> FoundTarget:
     code, tests = files
     command, runner, why = how
-    used = find_checks(look, folder, package)
-    config = [name for name in _CONFIG if look.has(folder, name)]
+    used = find_checks(repo, folder, package)
+    config = [name for name in _CONFIG if repo.has(folder, name)]
     typed = any(path.endswith((".ts", ".tsx", ".mts", ".cts")) for path in code)
-    name = str(package.get("name") or folder.rpartition("/")[2] or look.root.name)
+    name = str(package.get("name") or folder.rpartition("/")[2] or repo.root.name)
     return FoundTarget(
         name=name.rpartition("/")[2],
         language="TypeScript" if typed else "JavaScript",
@@ -74,7 +80,7 @@ def _target(
         runner="" if runner == "exit-code" else runner,
         checks=used.checks,
         format=used.format,
-        setup=setup(look, folder),
+        setup=setup(repo, folder),
         missing=used.missing,
         package=name,
         wants=tuple(dependencies(package)),
@@ -136,13 +142,13 @@ def _is_in(path: str, folders: list[str]) -> bool:
     )
 
 
-def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str, str]:
+def _command(repo: CheckoutFiles, folder: str, package: dict[str, Any]) -> tuple[str, str, str]:
     """Return the test command, its runner (if the command does not show it), and the evidence."""
     script = _script(package)
     where = within(folder, "package.json")
     why = f"the script `test` of {where}"
-    wanted = {**dependencies(look.json("package.json")), **dependencies(package)}
-    head = "yarn " if is_pnp(look, folder) else ""
+    wanted = {**dependencies(repo.json("package.json")), **dependencies(package)}
+    head = "yarn " if is_pnp(repo, folder) else ""
     if "vitest" in script or (
         "vitest" in wanted
         and "jest" not in script
@@ -158,23 +164,23 @@ def _command(look: Look, folder: str, package: dict[str, Any]) -> tuple[str, str
             "",
             f"{where} names jest",
         )
-    if re.search(r"\bnode\b.*--test\b", script) and not _is_built(look, folder, script):
+    if re.search(r"\bnode\b.*--test\b", script) and not _is_built(repo, folder, script):
         plain = re.search(r"node\s[^&|;]*--test[^&|;]*", script)
         return f"{_env(script)}{head}{plain.group().strip() if plain else 'node --test'}", "", why
     if re.search(r"(?:^|[\s/])mocha\b", script):
         words = [*_words(script, "mocha"), "--reporter xunit", "--reporter-option output={report}"]
         return " ".join([f"{_env(script)}{head}mocha", *words]), "", why
     if script and "no test specified" not in script:
-        silent = " --silent" if manager(look, folder) == "npm" else ""
+        silent = " --silent" if package_manager(repo, folder) == "npm" else ""
         return (
-            f"{manager(look, folder)} test{silent}",
+            f"{package_manager(repo, folder)} test{silent}",
             "exit-code",
             f"{why}; the format of its report is unknown",
         )
     return "", "", ""
 
 
-def _is_built(look: Look, folder: str, script: str) -> bool:
+def _is_built(repo: CheckoutFiles, folder: str, script: str) -> bool:
     """Return whether `node --test` gets files that only a preceding build step creates."""
     match = re.search(r"--test(?=\s)([^&|;]*)", script)
     words = [word.strip("\"'") for word in match.group(1).split()] if match else []
@@ -185,7 +191,7 @@ def _is_built(look: Look, folder: str, script: str) -> bool:
     ]
     named = [path.removeprefix("./").rstrip("/") for path in paths if "*" not in path]
     return any(
-        path and not look.below(within(folder, path)) and not look.has(folder, path)
+        path and not repo.below(within(folder, path)) and not repo.has(folder, path)
         for path in named
     )
 

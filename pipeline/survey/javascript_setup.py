@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.survey.look import Addition, Look, cd, table, within
+from pipeline.survey.checkout_files import Addition, CheckoutFiles, cd, table, within
 
 _BIN = "node_modules/.bin"
 _ESLINT = re.compile(r"(?:^|/)(?:eslint\.config\.[cm]?[jt]s|\.eslintrc(?:\.\w+)?)$")
@@ -41,69 +41,69 @@ def dependencies(package: dict[str, Any]) -> dict[str, Any]:
     return {name: version for kind in kinds for name, version in table(package, kind).items()}
 
 
-def manager(look: Look, folder: str) -> str:
+def package_manager(repo: CheckoutFiles, folder: str) -> str:
     """Return the package manager whose lock file is in the folder or else in the root.
 
     Without a lock file it is npm.
     """
     names = (
-        name for at in dict.fromkeys((folder, "")) for lock, name, _ in _LOCKS if look.has(at, lock)
+        name for at in dict.fromkeys((folder, "")) for lock, name, _ in _LOCKS if repo.has(at, lock)
     )
     return next(names, "npm")
 
 
-def is_pnp(look: Look, folder: str) -> bool:
+def is_pnp(repo: CheckoutFiles, folder: str) -> bool:
     """Return whether yarn installs without `node_modules` (Plug'n'Play).
 
     Programs of packages must then be started through `yarn`.
     """
-    at = next((at for at in (folder, "") if look.has(at, "yarn.lock")), None)
+    at = next((at for at in (folder, "") if repo.has(at, "yarn.lock")), None)
     if at is None:
         return False
-    text = look.text(within(at, ".yarnrc.yml"))
+    text = repo.text(within(at, ".yarnrc.yml"))
     # Yarn 1 leaves neither sign and uses `node_modules`; since yarn 2 Plug'n'Play is the default.
-    is_berry = bool(look.has(at, ".yarnrc.yml")) or "__metadata:" in look.text(
+    is_berry = bool(repo.has(at, ".yarnrc.yml")) or "__metadata:" in repo.text(
         within(at, "yarn.lock")
     )
     return is_berry and "nodeLinker: node-modules" not in text and "nodeLinker: pnpm" not in text
 
 
-def setup(look: Look, folder: str) -> tuple[str, ...]:
+def setup(repo: CheckoutFiles, folder: str) -> tuple[str, ...]:
     """Return the command that installs the dependencies.
 
     It belongs to the package manager whose lock file is in the folder, or else in the root.
     """
-    if not any(dependencies(look.json(within(at, "package.json"))) for at in {folder, ""}):
+    if not any(dependencies(repo.json(within(at, "package.json"))) for at in {folder, ""}):
         return ()
     for at in dict.fromkeys((folder, "")):
         for lock, name, command in _LOCKS:
-            if not look.has(at, lock):
+            if not repo.has(at, lock):
                 continue
-            berry = name == "yarn" and "__metadata:" in look.text(within(at, lock))
-            berry = berry or (name == "yarn" and bool(look.has(at, ".yarnrc.yml")))
+            berry = name == "yarn" and "__metadata:" in repo.text(within(at, lock))
+            berry = berry or (name == "yarn" and bool(repo.has(at, ".yarnrc.yml")))
             return (f"{cd(at)}{'yarn install --immutable' if berry else command}",)
-    at = "" if look.json("package.json").get("workspaces") else folder
+    at = "" if repo.json("package.json").get("workspaces") else folder
     return (f"{cd(at)}npm install --no-audit --no-fund --no-package-lock",)
 
 
-def find_checks(look: Look, folder: str, package: dict[str, Any]) -> JavaScriptChecks:
+def find_checks(repo: CheckoutFiles, folder: str, package: dict[str, Any]) -> JavaScriptChecks:
     """Return what a package uses, according to its own configuration or the root's."""
-    root = look.json("package.json")
+    root = repo.json("package.json")
     wanted = {**dependencies(root), **dependencies(package)}
-    files = [path for path in look.below("") if "/" not in path] + look.below(folder)
+    files = [path for path in repo.below("") if "/" not in path] + repo.below(folder)
     prettier = _has_prettier(files, package) or "prettier" in root
     uses = [
         ("eslint", "eslint .", any(map(_ESLINT.search, files)) or "eslintConfig" in package),
         ("prettier", "prettier --check .", prettier),
-        ("typescript", "tsc --noEmit", bool(look.has(folder, "tsconfig.json"))),
-        ("@biomejs/biome", "biome check", bool(look.has(folder, "biome.json", "biome.jsonc"))),
+        ("typescript", "tsc --noEmit", bool(repo.has(folder, "tsconfig.json"))),
+        ("@biomejs/biome", "biome check", bool(repo.has(folder, "biome.json", "biome.jsonc"))),
     ]
-    head = "yarn " if is_pnp(look, folder) else ""
+    head = "yarn " if is_pnp(repo, folder) else ""
     checks, style, missing = [], [], []
     for name, command, is_used in uses:
         if not is_used:
             continue
-        if name not in wanted and not look.finds(command.split()[0], _BIN):
+        if name not in wanted and not repo.has_program(command.split()[0], _BIN):
             missing.append(command)
             continue
         checks.append(head + command)
@@ -111,10 +111,10 @@ def find_checks(look: Look, folder: str, package: dict[str, Any]) -> JavaScriptC
     return JavaScriptChecks(checks=tuple(checks), format=tuple(style), missing=tuple(missing))
 
 
-def additions(look: Look) -> list[Addition]:
+def additions(repo: CheckoutFiles) -> list[Addition]:
     """Exclude `agents/` from a prettier that checks the whole repository."""
-    files = [path for path in look.below("") if "/" not in path]
-    if not _has_prettier(files, look.json("package.json")) or "agents" in look.text(
+    files = [path for path in repo.below("") if "/" not in path]
+    if not _has_prettier(files, repo.json("package.json")) or "agents" in repo.text(
         ".prettierignore"
     ):
         return []

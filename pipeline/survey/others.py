@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from posixpath import normpath
 from typing import Any
 
-from pipeline.survey.look import FoundTarget, Look, cd, table, within
+from pipeline.survey.checkout_files import CheckoutFiles, FoundTarget, cd, table, within
 
 _JAVA_SOURCE = ("**/src/main/**", "**/build.gradle*")
 _JAVA_TESTS = ("**/src/test/**",)
@@ -50,15 +50,15 @@ _CODE = frozenset(
 )
 
 
-def find_go(look: Look) -> Iterator[FoundTarget]:
+def find_go(repo: CheckoutFiles) -> Iterator[FoundTarget]:
     """Yield the Go modules."""
-    folders = look.named("go.mod")
+    folders = repo.folders_with("go.mod")
     for folder in folders:
-        files = look.below(folder, folders)
+        files = repo.below(folder, folders)
         if not any(path.endswith(".go") for path in files):
             continue
         yield FoundTarget(
-            name=folder.rpartition("/")[2] or look.root.name,
+            name=folder.rpartition("/")[2] or repo.root.name,
             language="Go",
             folder=folder,
             source=tuple(within(folder, glob) for glob in ("**/*.go", "go.mod", "go.sum")),
@@ -67,40 +67,40 @@ def find_go(look: Look) -> Iterator[FoundTarget]:
             checks=("go vet ./...",),
             format=("gofmt -w .",),
             setup=(f"{cd(folder)}go mod download",)
-            if "require" in look.text(within(folder, "go.mod"))
+            if "require" in repo.text(within(folder, "go.mod"))
             else (),
-            package=next(iter(_modules(look, folder, "module")), ""),
-            wants=tuple(_modules(look, folder, "require", "replace")),
+            package=next(iter(_modules(repo, folder, "module")), ""),
+            wants=tuple(_modules(repo, folder, "require", "replace")),
             is_tested=any(path.endswith("_test.go") for path in files),
             why=f"{within(folder, 'go.mod')} exists",
         )
 
 
-def find_rust(look: Look) -> Iterator[FoundTarget]:
+def find_rust(repo: CheckoutFiles) -> Iterator[FoundTarget]:
     """Yield the Rust packages; the dependencies of a workspace are fetched together."""
-    folders = look.named("Cargo.toml")
-    can_check, can_format = look.finds("cargo-clippy"), look.finds("rustfmt")
+    folders = repo.folders_with("Cargo.toml")
+    can_check, can_format = repo.has_program("cargo-clippy"), repo.has_program("rustfmt")
     for folder in folders:
-        manifest = look.toml(within(folder, "Cargo.toml"))
-        files = look.below(folder, folders)
+        manifest = repo.toml(within(folder, "Cargo.toml"))
+        files = repo.below(folder, folders)
         if "package" not in manifest:
             continue
         tests = any(
-            path.startswith("tests/") or "#[test]" in look.text(within(folder, path))
+            path.startswith("tests/") or "#[test]" in repo.text(within(folder, path))
             for path in files
         )
-        root = next((one for one in folders if _holds(look, one, folder)), folder)
+        root = next((one for one in folders if _holds(repo, one, folder)), folder)
         config = [within(folder, "Cargo.toml"), within(root, "Cargo.lock")]
         yield FoundTarget(
             name=str(
                 table(manifest, "package").get("name")
                 or folder.rpartition("/")[2]
-                or look.root.name
+                or repo.root.name
             ),
             language="Rust",
             folder=folder,
             source=(
-                *(within(folder, glob) for glob in _rust_source(look, folder, manifest)),
+                *(within(folder, glob) for glob in _rust_source(repo, folder, manifest)),
                 *config,
             ),
             tests=(within(folder, "tests/**"),),
@@ -110,13 +110,13 @@ def find_rust(look: Look) -> Iterator[FoundTarget]:
             setup=(f"{cd(root)}cargo fetch",),
             missing=() if can_check else ("cargo clippy",),
             package=folder or ".",
-            wants=tuple(_paths(look, folder, root)),
+            wants=tuple(_paths(repo, folder, root)),
             is_tested=tests,
             why=f"{within(folder, 'Cargo.toml')} exists",
         )
 
 
-def _rust_source(look: Look, folder: str, manifest: dict[str, Any]) -> list[str]:
+def _rust_source(repo: CheckoutFiles, folder: str, manifest: dict[str, Any]) -> list[str]:
     """Return the patterns of a package's source: `src`, its build script, and folders it names."""
     products = [
         table(manifest, "lib"),
@@ -129,15 +129,15 @@ def _rust_source(look: Look, folder: str, manifest: dict[str, Any]) -> list[str]
     ]
     patterns = ["src/**", *(f"{top}/**" if top != "." else "*.rs" for top in named), "build.rs"]
     wanted = [
-        glob for glob in dict.fromkeys(patterns) if next(look.matched([within(folder, glob)]), "")
+        glob for glob in dict.fromkeys(patterns) if next(repo.matched([within(folder, glob)]), "")
     ]
     return wanted or ["src/**"]
 
 
-def _modules(look: Look, folder: str, *words: str) -> Iterator[str]:
+def _modules(repo: CheckoutFiles, folder: str, *words: str) -> Iterator[str]:
     """Yield the module paths after these words in go.mod, on one line or in parentheses."""
     block = ""
-    for raw in look.text(within(folder, "go.mod")).splitlines():
+    for raw in repo.text(within(folder, "go.mod")).splitlines():
         first, *rest = raw.partition("//")[0].split() or [""]
         if first in words and rest and rest[0] != "(":
             yield rest[0]
@@ -146,17 +146,17 @@ def _modules(look: Look, folder: str, *words: str) -> Iterator[str]:
         block = first if rest[:1] == ["("] else "" if first == ")" else block
 
 
-def _holds(look: Look, root: str, folder: str) -> bool:
+def _holds(repo: CheckoutFiles, root: str, folder: str) -> bool:
     """Return whether `root` is the root of the Rust workspace that a folder is in."""
     inside = root == folder or folder.startswith(f"{root}/" if root else "")
-    return inside and "workspace" in look.toml(within(root, "Cargo.toml"))
+    return inside and "workspace" in repo.toml(within(root, "Cargo.toml"))
 
 
-def _paths(look: Look, folder: str, root: str) -> Iterator[str]:
+def _paths(repo: CheckoutFiles, folder: str, root: str) -> Iterator[str]:
     """Yield the folders of the packages that a Rust package depends on by path."""
     manifest, shared = (
-        look.toml(within(folder, "Cargo.toml")),
-        look.toml(within(root, "Cargo.toml")),
+        repo.toml(within(folder, "Cargo.toml")),
+        repo.toml(within(root, "Cargo.toml")),
     )
     for kind in ("dependencies", "dev-dependencies", "build-dependencies"):
         for name in table(manifest, kind):
@@ -167,51 +167,51 @@ def _paths(look: Look, folder: str, root: str) -> Iterator[str]:
                 yield normpath(str(PurePosixPath(base) / path))
 
 
-def find_other(look: Look) -> Iterator[FoundTarget]:
+def find_other(repo: CheckoutFiles) -> Iterator[FoundTarget]:
     """Yield the target of the build file in the root, if there is one.
 
     Only the exit status of its tests will be known. A `make test` is preferred to CMake and Meson,
     whose commands here are only the usual ones.
     """
-    makefile = look.has("", *_MAKEFILES)
-    has_make_test = bool(makefile and _MAKE_TEST.search(look.text(makefile)))
+    makefile = repo.has("", *_MAKEFILES)
+    has_make_test = bool(makefile and _MAKE_TEST.search(repo.text(makefile)))
     replaced = {"CMakeLists.txt", "meson.build"} if has_make_test else set()
     for marker, language, command, source, tests in _BY_FILE:
-        if marker not in replaced and look.has("", marker):
-            yield _other(look, language, command, (source, tests), f"{marker} exists")
+        if marker not in replaced and repo.has("", marker):
+            yield _other(repo, language, command, (source, tests), f"{marker} exists")
             return
     if has_make_test:
-        globs = _make_globs(look, makefile)
-        yield _other(look, "make", "make test", globs, f"{makefile} has `test:`")
+        globs = _make_globs(repo, makefile)
+        yield _other(repo, "make", "make test", globs, f"{makefile} has `test:`")
 
 
-def _make_globs(look: Look, makefile: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _make_globs(repo: CheckoutFiles, makefile: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the patterns of source and tests: top folders by name, and code in the root."""
-    tops = sorted({path.partition("/")[0] for path in look.files if "/" in path and path[0] != "."})
+    tops = sorted({path.partition("/")[0] for path in repo.files if "/" in path and path[0] != "."})
     tests = [f"{top}/**" for top in tops if top.startswith(("test", "spec")) or top == "t"]
     folders = [f"{top}/**" for top in tops if f"{top}/**" not in tests and top not in _NOT_CODE]
-    in_root = [path for path in look.files if "/" not in path]
+    in_root = [path for path in repo.files if "/" not in path]
     suffixes = {PurePosixPath(path).suffix for path in in_root} & _CODE
     scripts = sorted(
         path
         for path in in_root
-        if look.text(path).startswith("#!") and PurePosixPath(path).suffix not in suffixes
+        if repo.text(path).startswith("#!") and PurePosixPath(path).suffix not in suffixes
     )
     code = [f"*{suffix}" for suffix in sorted(suffixes)]
     return (*folders, *code, *scripts, makefile), tuple(tests)
 
 
 def _other(
-    look: Look,
+    repo: CheckoutFiles,
     language: str,
     command: str,
     globs: tuple[tuple[str, ...], tuple[str, ...]],
     why: str,
 ) -> FoundTarget:
     """Return a target with those of the usual patterns that match a file."""
-    source, tests = ([glob for glob in of if next(look.matched([glob]), "")] for of in globs)
+    source, tests = ([glob for glob in of if next(repo.matched([glob]), "")] for of in globs)
     return FoundTarget(
-        name=look.root.name,
+        name=repo.root.name,
         language=language,
         source=tuple(source),
         tests=tuple(tests or globs[1] or ["tests/**"]),

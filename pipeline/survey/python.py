@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.survey.look import FoundTarget, Look, table, within
+from pipeline.survey.checkout_files import CheckoutFiles, FoundTarget, table, within
 from pipeline.survey.python_pytest import testpaths
 from pipeline.survey.python_setup import VENV, find_setup, interpreter, is_installable
 from pipeline.survey.python_tools import find_checks
@@ -35,42 +35,42 @@ _IS_TEST = re.compile(r"^\s*(?:async )?def test|^class \w*(?:Test|Case)", re.MUL
 _FOLDERS = ("tests", "test", "testing")
 
 
-def find(look: Look) -> Iterator[FoundTarget]:
+def find(repo: CheckoutFiles) -> Iterator[FoundTarget]:
     """Yield the Python projects of a repository.
 
     Files without a project around them count as one project.
     """
-    folders = look.named(*_MARKERS)
+    folders = repo.folders_with(*_MARKERS)
     for folder in folders:
-        files = look.below(folder, folders)
-        if source := _source(look, folder, files):
-            yield _target(look, folder, files, source)
+        files = repo.below(folder, folders)
+        if source := _source(repo, folder, files):
+            yield _target(repo, folder, files, source)
     if not folders and any(
-        "/" not in path or path.count("/") == 1 for path in look.files if path.endswith(".py")
+        "/" not in path or path.count("/") == 1 for path in repo.files if path.endswith(".py")
     ):
-        files = look.below("")
-        source = _source(look, "", files)
-        if source and _tests(look, "", files):
-            yield _target(look, "", files, source)
+        files = repo.below("")
+        source = _source(repo, "", files)
+        if source and _tests(repo, "", files):
+            yield _target(repo, "", files, source)
 
 
-def _target(look: Look, folder: str, files: list[str], source: list[str]) -> FoundTarget:
-    tests = _tests(look, folder, files)
-    command, why = _command(look, folder, files)
+def _target(repo: CheckoutFiles, folder: str, files: list[str], source: list[str]) -> FoundTarget:
+    tests = _tests(repo, folder, files)
+    command, why = _command(repo, folder, files)
     if (
         "-m pytest" in command
-        and not testpaths(look, folder)
-        and len(files) != len(look.below(folder))
+        and not testpaths(repo, folder)
+        and len(files) != len(repo.below(folder))
     ):
         command += "".join(f" {glob[:-3]}" for glob in tests if glob.endswith("/**"))
-    used = find_checks(look, folder, source)
-    setup, link = find_setup(look, folder, used, needs_pytest="pytest" in command)
-    checks = [one for one in used.checks if _will_be_installed(look, folder, one.split()[0], setup)]
+    used = find_checks(repo, folder, source)
+    setup, link = find_setup(repo, folder, used, needs_pytest="pytest" in command)
+    checks = [one for one in used.checks if _will_be_installed(repo, folder, one.split()[0], setup)]
     missing = [one for one in used.checks if one not in checks]
     left_out = {one.split()[0] for one in missing}
-    own = [name for name in _CONFIG if look.has(folder, name)]
-    project = table(look.toml(within(folder, "pyproject.toml")), "project")
-    name = project_name(look, folder)
+    own = [name for name in _CONFIG if repo.has(folder, name)]
+    project = table(repo.toml(within(folder, "pyproject.toml")), "project")
+    name = project_name(repo, folder)
     return FoundTarget(
         name=name,
         language="Python",
@@ -84,24 +84,24 @@ def _target(look: Look, folder: str, files: list[str], source: list[str]) -> Fou
         setup=setup,
         link=link,
         missing=tuple(missing),
-        package=_plain(name) if is_installable(look, folder) else "",
+        package=_plain(name) if is_installable(repo, folder) else "",
         wants=tuple(_plain(one) for one in _requirements(project)),
         is_tested=bool(tests),
         why=why,
     )
 
 
-def project_name(look: Look, folder: str) -> str:
+def project_name(repo: CheckoutFiles, folder: str) -> str:
     """Return a project's declared name, or else the name of its folder."""
-    project = look.toml(within(folder, "pyproject.toml"))
+    project = repo.toml(within(folder, "pyproject.toml"))
     name = table(project, "project").get("name") or table(project, "tool", "poetry").get("name")
     for file, pattern in (
         ("setup.cfg", r"^name\s*=\s*([\w.-]+)"),
         ("setup.py", r"\bname\s*=\s*[\"']([\w.-]+)[\"']"),
     ):
-        match = re.search(pattern, look.text(within(folder, file)), re.MULTILINE)
+        match = re.search(pattern, repo.text(within(folder, file)), re.MULTILINE)
         name = name or (match.group(1) if match else None)
-    return str(name or folder.rpartition("/")[2] or look.root.name)
+    return str(name or folder.rpartition("/")[2] or repo.root.name)
 
 
 def _requirements(project: dict[str, Any]) -> list[str]:
@@ -113,7 +113,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _source(look: Look, folder: str, files: list[str]) -> list[str]:
+def _source(repo: CheckoutFiles, folder: str, files: list[str]) -> list[str]:
     """Return the patterns of a project's source: a `src` folder, packages, or single modules."""
     files = [path for path in files if path.endswith(".py")]
     if any(path.startswith("src/") for path in files):
@@ -124,7 +124,7 @@ def _source(look: Look, folder: str, files: list[str]) -> list[str]:
     }
     packages = {top for top in tops if f"{top}/__init__.py" in files}
     if not packages:  # namespace packages, and applications that are not installed at all
-        named = re.split(r"[-_.]", project_name(look, folder).lower())[0]
+        named = re.split(r"[-_.]", project_name(repo, folder).lower())[0]
         packages = {top for top in tops if top.lower() == named} or tops - {
             "migrations",
             "notebooks",
@@ -134,25 +134,25 @@ def _source(look: Look, folder: str, files: list[str]) -> list[str]:
         for path in files
         if "/" not in path and path not in _NOT_SOURCE and not _TEST_NAME.search(path)
     ]
-    if packages and is_installable(look, folder):
+    if packages and is_installable(repo, folder):
         return [f"{name}/**" for name in sorted(packages)]
     return [*(f"{name}/**" for name in sorted(packages)), *modules]
 
 
-def _tests(look: Look, folder: str, files: list[str]) -> list[str]:
+def _tests(repo: CheckoutFiles, folder: str, files: list[str]) -> list[str]:
     """Return the patterns of a project's tests.
 
     They come from pytest's configuration, the usual names of folders, or the names of files.
     """
     named = [path for path in files if _TEST_NAME.search(path)]
-    configured = testpaths(look, folder)
+    configured = testpaths(repo, folder)
     globs: list[str] = []
     for path in [*configured, *_FOLDERS]:
         if any(name.startswith(f"{path}/") for name in named) and f"{path}/**" not in globs:
             globs.append(f"{path}/**")
     others: list[str] = []
     if not (globs and configured):
-        others = [path for path in named if _is_test(look, folder, path, globs)]
+        others = [path for path in named if _is_test(repo, folder, path, globs)]
     inside = {path[: path.index("/tests/")] for path in others if "/tests/" in path}
     globs += [f"{top}/tests/**" for top in sorted(inside)]
     beside = [path for path in others if "/tests/" not in path]
@@ -169,16 +169,16 @@ def _tests(look: Look, folder: str, files: list[str]) -> list[str]:
     return [*globs, "conftest.py"] if globs and "conftest.py" in files else globs
 
 
-def _is_test(look: Look, folder: str, path: str, globs: list[str]) -> bool:
+def _is_test(repo: CheckoutFiles, folder: str, path: str, globs: list[str]) -> bool:
     """Return whether a file named like a test has tests, and is in no known test folder."""
     if any(path.startswith(glob[:-2]) for glob in globs):
         return False
-    return bool(_IS_TEST.search(look.text(within(folder, path))))
+    return bool(_IS_TEST.search(repo.text(within(folder, path))))
 
 
-def _command(look: Look, folder: str, files: list[str]) -> tuple[str, str]:
+def _command(repo: CheckoutFiles, folder: str, files: list[str]) -> tuple[str, str]:
     """Return the test command, and the evidence for it."""
-    python = interpreter(look)
+    python = interpreter(repo)
     pytest = f"{python} -m pytest -q"
     names = (
         "pytest.ini",
@@ -193,23 +193,23 @@ def _command(look: Look, folder: str, files: list[str]) -> tuple[str, str]:
         *names,
         *(path for path in files if "requirements" in path and path.endswith(".txt")),
     ):
-        if "pytest" in look.text(within(folder, name)):
+        if "pytest" in repo.text(within(folder, name)):
             return pytest, f"{within(folder, name)} names pytest"
     tests = [path for path in files if _TEST_NAME.search(path)]
     unittest = ""
     for path in tests:
-        text = look.text(within(folder, path))
+        text = repo.text(within(folder, path))
         if "import pytest" in text or re.search(r"^def test_", text, re.MULTILINE):
             return pytest, f"{within(folder, path)} is written for pytest"
         unittest = unittest or (
             within(folder, path) if "unittest" in text or "django" in text else ""
         )
-    if unittest and "django" in look.text(within(folder, "manage.py")):
+    if unittest and "django" in repo.text(within(folder, "manage.py")):
         return (
             f"{python} manage.py test",
             f"{within(folder, 'manage.py')} exists; only the exit status is known",
         )
-    if unittest and look.holds(folder, VENV) and not look.holds(folder, f"{VENV}/bin/pytest"):
+    if unittest and repo.holds(folder, VENV) and not repo.holds(folder, f"{VENV}/bin/pytest"):
         return (
             f"{python} -m unittest",
             f"{unittest} is written for unittest, and {VENV} has no pytest",
@@ -219,14 +219,16 @@ def _command(look: Look, folder: str, files: list[str]) -> tuple[str, str]:
     return pytest, "the usual test runner; no file names another"
 
 
-def _will_be_installed(look: Look, folder: str, program: str, setup: tuple[str, ...]) -> bool:
+def _will_be_installed(
+    repo: CheckoutFiles, folder: str, program: str, setup: tuple[str, ...]
+) -> bool:
     """Return whether set-up installs a checker, or it is installed already."""
     if any("pip install" in command for command in setup):
         return True
     locks = "".join(
-        look.text(within(at, name))
+        repo.text(within(at, name))
         for at in {folder, ""}
         for name in ("uv.lock", "poetry.lock", "pdm.lock")
     )
     is_locked = bool(setup) and f'name = "{program}"' in locks
-    return is_locked or look.finds(program, within(folder, f"{VENV}/bin"))
+    return is_locked or repo.has_program(program, within(folder, f"{VENV}/bin"))

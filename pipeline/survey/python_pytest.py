@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from pipeline.survey.look import Look, table, within
+from pipeline.survey.checkout_files import CheckoutFiles, table, within
 
 _SECTIONS = {
     "pytest.ini": "pytest",
@@ -21,30 +21,30 @@ _PLUGINS = {
 """The options and settings that exist only with a plugin of pytest."""
 
 
-def options(look: Look, folder: str) -> dict[str, Any]:
+def options(repo: CheckoutFiles, folder: str) -> dict[str, Any]:
     """Return the settings from all of pytest's configuration files.
 
     Those of pyproject.toml keep their type, those of the others are text.
     """
-    tool = table(look.toml(within(folder, "pyproject.toml")), "tool", "pytest")
+    tool = table(repo.toml(within(folder, "pyproject.toml")), "tool", "pytest")
     settings = {**tool, **table(tool, "ini_options")}
     for name, section in _SECTIONS.items():
-        settings = {**table(look.ini(within(folder, name)), section), **settings}
+        settings = {**table(repo.ini(within(folder, name)), section), **settings}
     return settings
 
 
-def testpaths(look: Look, folder: str) -> list[str]:
+def testpaths(repo: CheckoutFiles, folder: str) -> list[str]:
     """Return the folders and files in which pytest is configured to look for tests."""
-    words = _words(options(look, folder).get("testpaths"))
+    words = _words(options(repo, folder).get("testpaths"))
     return [word.strip("/").removeprefix("./") for word in words if word.strip("./")]
 
 
-def plugins(look: Look, folder: str) -> list[str]:
+def plugins(repo: CheckoutFiles, folder: str) -> list[str]:
     """Return the plugins that pytest's configuration needs.
 
     Without them pytest reports unknown options, or does not run async tests.
     """
-    settings = options(look, folder)
+    settings = options(repo, folder)
     text = " ".join([*settings, *_words(settings.get("addopts"))])
     return [plugin for plugin, sign in _PLUGINS.items() if re.search(rf"(?<!\S){sign}", text)]
 

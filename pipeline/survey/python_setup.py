@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.survey.look import Addition, Look, cd, table, within
+from pipeline.survey.checkout_files import Addition, CheckoutFiles, cd, table, within
 from pipeline.survey.python_pytest import plugins
 from pipeline.survey.python_tools import PythonChecks
 
@@ -24,101 +24,101 @@ _REQUIREMENT = re.compile(r"[A-Za-z][\w.-]*(?:\[[\w,-]+\])?(?:[<>=!~]=?[\w.*,<>=
 _OF_TOOLS_MAX = 20
 
 
-def interpreter(look: Look) -> str:
+def interpreter(repo: CheckoutFiles) -> str:
     """Return the name of the Python program on the PATH."""
-    return "python" if look.finds("python") else "python3"
+    return "python" if repo.has_program("python") else "python3"
 
 
-def is_installable(look: Look, folder: str) -> bool:
+def is_installable(repo: CheckoutFiles, folder: str) -> bool:
     """Return whether `pip install -e .` has something to install.
 
     It has not if pyproject.toml only configures tools.
     """
-    project = look.toml(within(folder, "pyproject.toml"))
+    project = repo.toml(within(folder, "pyproject.toml"))
     declared = (
         "project" in project or "build-system" in project or "poetry" in table(project, "tool")
     )
-    broken = within(folder, "pyproject.toml") in look.broken
-    cfg = "[metadata]" in look.text(within(folder, "setup.cfg"))
-    return declared or broken or cfg or bool(look.has(folder, "setup.py"))
+    broken = within(folder, "pyproject.toml") in repo.broken
+    cfg = "[metadata]" in repo.text(within(folder, "setup.cfg"))
+    return declared or broken or cfg or bool(repo.has(folder, "setup.py"))
 
 
 def find_setup(
-    look: Look, folder: str, used: PythonChecks, *, needs_pytest: bool
+    repo: CheckoutFiles, folder: str, used: PythonChecks, *, needs_pytest: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the set-up commands, and the folders of the checkout that workspaces get a copy of."""
     for at in dict.fromkeys((folder, "")):
-        if command := _locked(look, folder, at):
+        if command := _locked(repo, folder, at):
             return (f"{cd(at)}{command}",), ()
-    if _is_active(look, folder):
+    if _is_active(repo, folder):
         return (), ()
-    if look.holds(folder, f"{VENV}/bin/python") and (
-        look.holds(folder, f"{VENV}/bin/pytest") or not needs_pytest
+    if repo.holds(folder, f"{VENV}/bin/python") and (
+        repo.holds(folder, f"{VENV}/bin/pytest") or not needs_pytest
     ):
         return (), (within(folder, VENV),)
-    return (f"{cd(folder)}{_pip(look, folder, used, needs_pytest=needs_pytest)}",), ()
+    return (f"{cd(folder)}{_pip(repo, folder, used, needs_pytest=needs_pytest)}",), ()
 
 
-def _locked(look: Look, folder: str, at: str) -> str:
+def _locked(repo: CheckoutFiles, folder: str, at: str) -> str:
     """Return the install command of the tool whose lock file is in the folder `at`.
 
     Empty without a lock file, or when the tool is not installed.
     """
-    project = look.toml(within(folder, "pyproject.toml"))
-    if look.has(at, "uv.lock") and look.finds("uv"):
+    project = repo.toml(within(folder, "pyproject.toml"))
+    if repo.has(at, "uv.lock") and repo.has_program("uv"):
         extras = _of_tests(table(project, "project", "optional-dependencies"))
         groups = [name for name in _of_tests(table(project, "dependency-groups")) if name != "dev"]
         words = [f"--extra {name}" for name in extras] + [f"--group {name}" for name in groups]
         return " ".join(
             ["uv sync --quiet --frozen", *(words if at == folder else ["--all-packages"])]
         )
-    if look.has(folder, "poetry.lock") and at == folder and look.finds("poetry"):
+    if repo.has(folder, "poetry.lock") and at == folder and repo.has_program("poetry"):
         return "POETRY_VIRTUALENVS_IN_PROJECT=true poetry install --quiet --no-interaction"
-    if look.has(folder, "pdm.lock") and at == folder and look.finds("pdm"):
+    if repo.has(folder, "pdm.lock") and at == folder and repo.has_program("pdm"):
         return "pdm install --quiet --frozen-lockfile"
     return ""
 
 
-def _is_active(look: Look, folder: str) -> bool:
+def _is_active(repo: CheckoutFiles, folder: str) -> bool:
     """Return whether the active virtual environment has this checkout of the project installed.
 
     If so, the tests can use it as it is.
     """
-    active = Path(look.environ.get("VIRTUAL_ENV", ""))
+    active = Path(repo.environ.get("VIRTUAL_ENV", ""))
     there = (
         active.glob("lib/python*/site-packages/*.dist-info/direct_url.json")
         if active.is_absolute()
         else ()
     )
-    here = (look.root / folder).resolve().as_uri()
+    here = (repo.root / folder).resolve().as_uri()
     return any(f'"{here}"' in path.read_text(errors="replace") for path in there)
 
 
-def _pip(look: Look, folder: str, used: PythonChecks, *, needs_pytest: bool) -> str:
+def _pip(repo: CheckoutFiles, folder: str, used: PythonChecks, *, needs_pytest: bool) -> str:
     """Return the command that makes a virtual environment for the project.
 
     It has the project, its test dependencies, pytest, and the checkers it uses.
     """
-    project = look.toml(within(folder, "pyproject.toml"))
+    project = repo.toml(within(folder, "pyproject.toml"))
     extras = _of_tests(table(project, "project", "optional-dependencies"))
     groups = _of_tests(table(project, "dependency-groups"))
     wanted = (
         [f"-e '.[{','.join(extras)}]'" if extras else "-e ."]
-        if is_installable(look, folder)
+        if is_installable(repo, folder)
         else []
     )
-    wanted += [f"-r {shlex.quote(path)}" for path in requirement_files(look, folder)]
+    wanted += [f"-r {shlex.quote(path)}" for path in requirement_files(repo, folder)]
     wanted += [f"--group {name}" for name in groups]
-    others = _of_other_tools(look, folder, project)
-    brought = "\n".join([_declared(look, folder, project), *others])
-    first = ["pytest", *plugins(look, folder)] if needs_pytest else []
+    others = _of_other_tools(repo, folder, project)
+    brought = "\n".join([_declared(repo, folder, project), *others])
+    first = ["pytest", *plugins(repo, folder)] if needs_pytest else []
     first += [pin for name, pin in used.pins.items()]
     first = [pin for pin in first if not _names(brought, re.split("[<>=]", pin)[0])]
     python = f"{VENV}/bin/python"
     upgrade = f"{python} -m pip install -q -U 'pip>=25.1' && " if groups else ""
     words = " ".join([*map(shlex.quote, [*first, *others]), *wanted])
     install = f" && {upgrade}{python} -m pip install -q {words}" if words else ""
-    return f"{interpreter(look)} -m venv {VENV}{install}"
+    return f"{interpreter(repo)} -m venv {VENV}{install}"
 
 
 def _names(lines: str, package: str) -> bool:
@@ -132,19 +132,19 @@ def _of_tests(names: Iterable[str]) -> list[str]:
     return [name for name in known if not name.startswith("dev")] or known
 
 
-def requirement_files(look: Look, folder: str) -> list[str]:
+def requirement_files(repo: CheckoutFiles, folder: str) -> list[str]:
     """Return at most four requirement files that the project and its tests need.
 
     Files for development are left out if there are files for tests: they pin much more, even the
     project itself.
     """
-    paths = [path for path in look.below(folder) if _REQUIREMENTS.fullmatch(path)]
+    paths = [path for path in repo.below(folder) if _REQUIREMENTS.fullmatch(path)]
     if any("test" in path for path in paths):
         paths = [path for path in paths if not re.search(r"(?:^|[/_-])dev", path)]
     return paths[:4]
 
 
-def _declared(look: Look, folder: str, project: dict[str, Any]) -> str:
+def _declared(repo: CheckoutFiles, folder: str, project: dict[str, Any]) -> str:
     """Return the requirements that a project declares itself, one per line."""
     extras, groups = (
         table(project, "project", "optional-dependencies"),
@@ -153,11 +153,11 @@ def _declared(look: Look, folder: str, project: dict[str, Any]) -> str:
     chosen = [lists[name] for lists in (extras, groups) for name in _of_tests(lists)]
     lines = [str(one) for each in chosen if isinstance(each, list) for one in each]
     return "\n".join(
-        [*lines, *(look.text(within(folder, path)) for path in requirement_files(look, folder))]
+        [*lines, *(repo.text(within(folder, path)) for path in requirement_files(repo, folder))]
     )
 
 
-def _of_other_tools(look: Look, folder: str, project: dict[str, Any]) -> list[str]:
+def _of_other_tools(repo: CheckoutFiles, folder: str, project: dict[str, Any]) -> list[str]:
     """Return what tests need according to poetry, hatch, tox or nox, as requirements for pip.
 
     From poetry it takes the names only: pip does not understand its version ranges.
@@ -170,9 +170,9 @@ def _of_other_tools(look: Look, folder: str, project: dict[str, Any]) -> list[st
         for key in ("dependencies", "extra-dependencies"):
             listed = env.get(key)
             lines += [str(one) for one in listed] if isinstance(listed, list) else []
-    deps = table(look.ini(within(folder, "tox.ini")), "testenv").get("deps", "")
+    deps = table(repo.ini(within(folder, "tox.ini")), "testenv").get("deps", "")
     lines += [line.strip() for line in deps.splitlines()]
-    lines += _of_nox(look.text(within(folder, "noxfile.py")))
+    lines += _of_nox(repo.text(within(folder, "noxfile.py")))
     plain = [one.replace(" ", "") for one in lines if _REQUIREMENT.fullmatch(one.replace(" ", ""))]
     return [one for one in dict.fromkeys(plain) if one != "python"][:_OF_TOOLS_MAX]
 
@@ -198,17 +198,17 @@ def _of_nox(text: str) -> list[str]:
     return packages
 
 
-def additions(look: Look) -> list[Addition]:
+def additions(repo: CheckoutFiles) -> list[Addition]:
     """List the packages for setuptools if its automatic discovery would also find `agents/`.
 
     With two folders side by side setuptools refuses to build (its "flat-layout" discovery); with
     single modules it would take `agents/` for the only package.
     """
-    project = look.toml("pyproject.toml")
+    project = repo.toml("pyproject.toml")
     backend = str(table(project, "build-system").get("build-backend") or "setuptools")
     known = table(project, "tool", "setuptools")
-    other = look.text("setup.py") + look.text("setup.cfg")
-    files = [path for path in look.files if path.endswith(".py")]
+    other = repo.text("setup.py") + repo.text("setup.cfg")
+    files = [path for path in repo.files if path.endswith(".py")]
     if (
         "project" not in project
         or not backend.startswith("setuptools")

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.survey.look import Look, table, within
+from pipeline.survey.checkout_files import CheckoutFiles, table, within
 
 _FORMATS = {
     "ruff format --check{args}": "ruff format --quiet{args} {files}",
@@ -37,23 +37,23 @@ class _Hook(msgspec.Struct, frozen=True):
     args: str = ""
 
 
-def find_checks(look: Look, folder: str, source: list[str]) -> PythonChecks:
+def find_checks(repo: CheckoutFiles, folder: str, source: list[str]) -> PythonChecks:
     """Return the checkers and formatters that a project uses."""
-    tool = table(look.toml(within(folder, "pyproject.toml")), "tool")
-    hooks = _hooks(look, folder) or _hooks(look, "")
-    texts = look.text(within(folder, "setup.cfg")) + look.text(within(folder, "tox.ini"))
+    tool = table(repo.toml(within(folder, "pyproject.toml")), "tool")
+    hooks = _hooks(repo, folder) or _hooks(repo, "")
+    texts = repo.text(within(folder, "setup.cfg")) + repo.text(within(folder, "tox.ini"))
     roots = " ".join(sorted({glob.partition("/")[0] for glob in source}))
-    ruff = "ruff" in tool or bool(look.has(folder, "ruff.toml", ".ruff.toml"))
-    mypy = bool(look.has(folder, "mypy.ini", ".mypy.ini")) or "[mypy" in texts
+    ruff = "ruff" in tool or bool(repo.has(folder, "ruff.toml", ".ruff.toml"))
+    mypy = bool(repo.has(folder, "mypy.ini", ".mypy.ini")) or "[mypy" in texts
     named = {"files", "packages", "modules"} & set(table(tool, "mypy"))
     wanted: list[tuple[str, bool, tuple[str, ...]]] = [
         ("ruff check{args}", ruff, ("ruff-check", "ruff")),
         ("ruff format --check{args}", "format" in table(tool, "ruff"), ("ruff-format",)),
         ("black --check --quiet{args} .", "black" in tool, ("black", "black-jupyter")),
         ("isort --check-only{args} .", "isort" in tool, ("isort",)),
-        (f"flake8 {roots}", bool(look.has(folder, ".flake8")) or "[flake8]" in texts, ()),
+        (f"flake8 {roots}", bool(repo.has(folder, ".flake8")) or "[flake8]" in texts, ()),
         ("mypy" if named else f"mypy {roots}", "mypy" in tool or mypy, ()),
-        ("pyright", "pyright" in tool or bool(look.has(folder, "pyrightconfig.json")), ()),
+        ("pyright", "pyright" in tool or bool(repo.has(folder, "pyrightconfig.json")), ()),
     ]
     pins: dict[str, str] = {}
     checks, style = [], []
@@ -69,12 +69,12 @@ def find_checks(look: Look, folder: str, source: list[str]) -> PythonChecks:
     return PythonChecks(pins=pins, checks=checks, format=style)
 
 
-def _hooks(look: Look, folder: str) -> dict[str, _Hook]:
+def _hooks(repo: CheckoutFiles, folder: str) -> dict[str, _Hook]:
     """Return a folder's hooks by their ids; of several with the same id, the first."""
     hooks: dict[str, _Hook] = {}
-    for repo in _tables(look.yaml(within(folder, ".pre-commit-config.yaml")).get("repos")):
-        rev = str(repo.get("rev", "")).removeprefix("v")
-        for hook in _tables(repo.get("hooks")):
+    for source in _tables(repo.yaml(within(folder, ".pre-commit-config.yaml")).get("repos")):
+        rev = str(source.get("rev", "")).removeprefix("v")
+        for hook in _tables(source.get("hooks")):
             args = hook.get("args")
             words = [str(word) for word in args] if isinstance(args, list) else []
             options = "".join(f" {shlex.quote(word)}" for word in words if word not in _OF_HOOKS)

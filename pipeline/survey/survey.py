@@ -9,7 +9,7 @@ from pipeline.errors import UsageProblem
 from pipeline.language import globs
 from pipeline.repo.user import UserRepo
 from pipeline.survey import conventions, javascript, javascript_setup, others, python, python_setup
-from pipeline.survey.look import Addition, Fact, FoundTarget, Look, within
+from pipeline.survey.checkout_files import Addition, CheckoutFiles, Fact, FoundTarget, within
 
 _HISTORY = 50
 _NAME_MAX = 44
@@ -31,10 +31,10 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     pass_env: tuple[str, ...]
 
 
-def survey(user: UserRepo, environ: dict[str, str]) -> Survey:
+def survey_repository(user: UserRepo, environ: dict[str, str]) -> Survey:
     """Survey a person's repository. Runs nothing but git, and writes nothing."""
     listed = user.git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    look = Look(user.root, [path for path in listed if path], environ)
+    repo = CheckoutFiles(user.root, [path for path in listed if path], environ)
     messages = user.git("log", f"-{_HISTORY}", "--no-merges", "--format=%B%x00", ok=(0, 128)).split(
         "\0"
     )
@@ -42,13 +42,13 @@ def survey(user: UserRepo, environ: dict[str, str]) -> Survey:
         [message.strip("\n") for message in messages if message.strip()],
         signs=user.config("commit.gpgsign").lower() in {"true", "1", "yes", "on"},
     )
-    targets, left_out = find_targets(look)
-    known = conventions.agent(look)
+    targets, left_out = find_targets(repo)
+    known = conventions.agent(repo)
     remote = user.remote_url(user.remote())
     return Survey(
         parts=tuple(targets),
-        facts=(*left_out, *conventions.facts(look, remote, _branch(user)), *history.facts()),
-        additions=(*python_setup.additions(look), *javascript_setup.additions(look)),
+        facts=(*left_out, *conventions.facts(repo, remote, _branch(user)), *history.facts()),
+        additions=(*python_setup.additions(repo), *javascript_setup.additions(repo)),
         agent=known[0] if known else "",
         command=known[1] if known else (),
         pass_env=known[2] if known else (),
@@ -64,15 +64,15 @@ def _branch(user: UserRepo) -> str:
         return ""
 
 
-def find_targets(look: Look) -> tuple[list[FoundTarget], list[Fact]]:
+def find_targets(repo: CheckoutFiles) -> tuple[list[FoundTarget], list[Fact]]:
     """Return the targets, and facts about what was left out or could not be read."""
     candidates = [
-        *python.find(look),
-        *javascript.find(look),
-        *others.find_go(look),
-        *others.find_rust(look),
+        *python.find(repo),
+        *javascript.find(repo),
+        *others.find_go(repo),
+        *others.find_rust(repo),
     ]
-    candidates = candidates or list(others.find_other(look))
+    candidates = candidates or list(others.find_other(repo))
     untested = [target for target in candidates if target.folder and not target.is_tested]
     if len(untested) == len(candidates):
         untested = []
@@ -80,15 +80,15 @@ def find_targets(look: Look) -> tuple[list[FoundTarget], list[Fact]]:
         Fact(what="left out", value=target.folder, why="it has no tests yet") for target in untested
     ]
     facts += [
-        Fact(what="not readable", value=path, why=why) for path, why in sorted(look.broken.items())
+        Fact(what="not readable", value=path, why=why) for path, why in sorted(repo.broken.items())
     ]
     named = list(_with_unique_names([target for target in candidates if target not in untested]))
-    tests = {target.name: _tests_of(look, target) for target in named}
+    tests = {target.name: _tests_of(repo, target) for target in named}
     return [_without_overlap(_with_depends(target, named), named, tests) for target in named], facts
 
 
-def _tests_of(look: Look, target: FoundTarget) -> list[str]:
-    files = (within(target.folder, path) for path in look.below(target.folder))
+def _tests_of(repo: CheckoutFiles, target: FoundTarget) -> list[str]:
+    files = (within(target.folder, path) for path in repo.below(target.folder))
     return [path for path in files if globs.matches_any(target.tests, path)]
 
 

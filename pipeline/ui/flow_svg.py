@@ -7,7 +7,7 @@ import msgspec
 
 from pipeline.language import graph
 from pipeline.language.plan import Kind, Node, Plan
-from pipeline.ui.flow_view import inside_of, says
+from pipeline.ui.flow_view import describe_stage, inside_of
 
 _LETTER, _LINE, _PAD, _GAP, _COLUMN_GAP = 6.6, 17.0, 10.0, 14.0, 44.0
 _COLOURS = {
@@ -73,7 +73,7 @@ def _laid_out(plan: Plan, siblings: Sequence[str]) -> tuple[list[_Box], float, f
 
 def _box(plan: Plan, node: Node) -> _Box:
     inside_plan, children = inside_of(plan, node)
-    lines = [node.id.rpartition(":")[2], says(node)[:44]]
+    lines = [node.id.rpartition(":")[2], describe_stage(node)[:44]]
     lines += [f"gates: {', '.join(gate.value for gate in node.gates)}"] if node.gates else []
     lines += [f"when {node.when}"[:44]] if node.when else []
     lines += [f"locks: {', '.join(node.locks)}"] if node.locks else []

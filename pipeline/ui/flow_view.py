@@ -78,7 +78,7 @@ def _row(node: Node, depth: int) -> Row:
         stage=node.id,
         depth=depth,
         kind=node.kind.value,
-        does=says(node),
+        does=describe_stage(node),
         needs=node.needs,
         when=node.when,
         locks=node.locks,
@@ -89,8 +89,8 @@ def _row(node: Node, depth: int) -> Row:
     )
 
 
-def says(node: Node) -> str:
-    """Say in a few words what a stage does."""
+def describe_stage(node: Node) -> str:
+    """Describe in a few words what a stage does."""
     match node.kind:
         case Kind.AGENT if node.player is not None:
             mode = f", {node.mode}" if node.mode else ""
@@ -131,9 +131,9 @@ def _count(number: int, one: str, many: str) -> str:
 
 def show_plan(printer: Printer, plan: Plan) -> None:
     """Print a workflow's plan: each stage in order, with all that it may do."""
-    found = shown(plan)
+    view = shown(plan)
     rows = []
-    for row in found.stages:
+    for row in view.stages:
         may = [*(f"lock {lock}" for lock in row.locks), *row.writes]
         rows.append(
             [
@@ -147,17 +147,17 @@ def show_plan(printer: Printer, plan: Plan) -> None:
         )
     printer.line(f"{plan.workflow}: {limits_line(plan)}")
     printer.table(["stage", "does", "after", "may write", "gates", "limits"], rows)
-    for row in found.stages:
+    for row in view.stages:
         if row.when:
             printer.line(f"{row.stage} only when {row.when}")
     printer.line(
-        f"longest possible run {seconds(found.longest_s)}, every retry and round used up: "
-        + " > ".join(found.critical_path)
+        f"longest possible run {seconds(view.longest_s)}, every retry and round used up: "
+        + " > ".join(view.critical_path)
     )
 
 
 def limits_line(plan: Plan) -> str:
-    """Say what bounds a whole run."""
+    """Yield the limits of a whole run, in words."""
     parts = [f"{plan.parallel} stages at once"]
     parts += [f"{plan.usd:g} USD" if plan.usd is not None else "no limit in USD"]
     parts += [f"{plan.tokens} tokens"] if plan.tokens is not None else []
@@ -182,7 +182,7 @@ def _branches(plan: Plan, siblings: Sequence[str], before: str, *, unicode: bool
         gates = f"  [{', '.join(gate.value for gate in node.gates)}]" if node.gates else ""
         when = f"  when {node.when}" if node.when else ""
         branch, name_here = last if is_last else middle, name.rpartition(":")[2]
-        yield f"{before}{branch}{name_here}: {says(node)}{gates}{when}{after}"
+        yield f"{before}{branch}{name_here}: {describe_stage(node)}{gates}{when}{after}"
         inside, children = inside_of(plan, node)
         yield from _branches(
             inside, children, before + ("   " if is_last else line), unicode=unicode
@@ -216,7 +216,7 @@ def _arrows(plan: Plan, siblings: Sequence[str]) -> Iterator[str]:
 
 
 def _label(node: Node) -> str:
-    text = f"{node.id.rpartition(':')[2]}: {says(node)}"
+    text = f"{node.id.rpartition(':')[2]}: {describe_stage(node)}"
     return (
         text.replace("&", "#amp;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
     )

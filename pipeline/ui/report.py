@@ -10,12 +10,6 @@ from pipeline.repo.changes import changes
 from pipeline.repo.store import Store
 from pipeline.ui.text import Colour, Printer, seconds
 
-_VERDICTS = {
-    GateVerdict.PASSED: "passed",
-    GateVerdict.FAILED: "FAILED",
-    GateVerdict.NOT_APPLICABLE: "not applicable",
-    GateVerdict.COULD_NOT_LOOK: "COULD NOT LOOK",
-}
 _SURVIVORS_MAX = 5
 _TESTS_MAX = 12
 
@@ -52,7 +46,7 @@ def show(printer: Printer, result: RunResult, *, stages: bool = True) -> None:
             [
                 gate.stage,
                 gate.gate,
-                _VERDICTS[GateVerdict(gate.verdict)],
+                GateVerdict(gate.verdict).words,
                 gate.tree[:12],
                 gate.detail[:110],
             ]
@@ -93,7 +87,7 @@ def show_outcome(
 
 
 def _show_proof(printer: Printer, result: RunResult) -> None:
-    """Say how many faults the tests noticed, and name the others: a reviewer looks there first."""
+    """Print how many faults the tests noticed, and the others: a reviewer looks there first."""
     proof = result.tests.proof.evidence if result.tests.proof is not None else None
     faults = proof.faults if isinstance(proof, ProofEvidence) else None
     if faults is None:
@@ -110,7 +104,7 @@ def _show_proof(printer: Printer, result: RunResult) -> None:
 
 
 def next_steps(result: RunResult) -> list[str]:
-    """Say which command fits a run's state."""
+    """Return the commands that fit a run's state."""
     run = result.run_id
     match result.state:
         case "done" if result.pr is not None:
@@ -142,7 +136,7 @@ def next_steps(result: RunResult) -> list[str]:
 
 
 def _answers(result: RunResult) -> list[str]:
-    """Say how what a run waits for is answered."""
+    """Return the commands that answer what a run waits for."""
     run = result.run_id
     if not result.questions:
         return [

@@ -117,7 +117,7 @@ def err(environ: Mapping[str, str]) -> Printer:
 
 
 def seconds(duration_s: float) -> str:
-    """Say a duration: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Format a duration: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
     if duration_s < 10:
         return f"{duration_s:.1f} s"
     whole = round(duration_s)

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from pipeline.backends import load
 from pipeline.backends.base import (
     AlreadyExists,
     Failed,
@@ -13,6 +12,7 @@ from pipeline.backends.base import (
     QuotaUsedUp,
     Request,
 )
+from pipeline.backends.table import load
 from pipeline.errors import UsageProblem
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Player

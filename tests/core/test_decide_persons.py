@@ -1,6 +1,8 @@
-"""The rules about persons, items, budgets and going back, one by one: these events, then that decision.
+"""The rules about persons, items, budgets and going back, one by one: these events, then that
+decision.
 
-Each was written because a mutation by hand outlived the random walks (`docs/reference/scheduling.md`).
+Each was written because a mutation by hand outlived the random walks
+(`docs/reference/scheduling.md`).
 """
 
 from datetime import datetime, timedelta

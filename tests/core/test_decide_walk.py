@@ -1,7 +1,8 @@
 """Random walks over `decide` and `RunState`: a tiny engine, and an oracle for every rule.
 
-The oracles know the plan and the events, never `RunState`: `Ledger` is an onlooker's own book. Which rule has
-which oracle, and what turned each of them red, stands in `docs/reference/scheduling.md`.
+The oracles know the plan and the events, never `RunState`: `Ledger` is an onlooker's own book.
+Which rule has which oracle, and what turned each of them red, stands in
+`docs/reference/scheduling.md`.
 """
 
 from collections import Counter
@@ -65,7 +66,7 @@ from pipeline.core.fold import apply, begin, fold
 from pipeline.core.outcomes import Outcome, RunEnd
 from pipeline.core.progress import QUESTIONS_MAX
 from pipeline.core.state import RunState
-from pipeline.core.values import closure, in_the_way
+from pipeline.core.values import blocking_failures, closure
 from pipeline.language.compiler import compile_plan, kind_of
 from pipeline.language.flow import (
     Approval,
@@ -151,7 +152,9 @@ class Ledger:
             node_id = self.plan.nodes[node_id].parent
 
     def is_done(self, node_id: str) -> bool:
-        """What needs it may go on: it is done, skipped, failed where that is passed over, or all inside is."""
+        """What needs it may go on: it is done, skipped, failed where that is passed over, or all
+        inside is.
+        """
         node = self.plan.nodes[node_id]
         if node_id in self.skipped | self.missed:
             return True
@@ -162,7 +165,9 @@ class Ledger:
         return node_id in self.done
 
     def holds(self, node: Node) -> bool | None:
-        """Answer one of the conditions that the random flows use, from what was seen; None without an answer."""
+        """Answer one of the conditions that the random flows use, from what was seen; None without
+        an answer.
+        """
         name, _, word = node.when.removeprefix("not ").partition(".")
         target = node.refs[name]
         if word.startswith("out"):
@@ -176,7 +181,9 @@ class Ledger:
         return found is not node.when.startswith("not ")
 
     def may_start(self, node_id: str) -> bool:
-        """Everything needed is done, in this round, and the stage itself is neither done nor under way."""
+        """Everything needed is done, in this round, and the stage itself is neither done nor under
+        way.
+        """
         node = self.plan.nodes[node_id]
         needs = [need for around in self.chain(node_id) for need in self.plan.nodes[around].needs]
         fresh = not any(
@@ -745,7 +752,9 @@ def never_stuck(seen: Ledger, commands: list[Command]) -> None:
 
 
 def nothing_waits_without_a_cause(seen: Ledger, commands: list[Command], now: datetime) -> None:
-    """After the starts of one decision: whoever still could start has no slot, lock or time to do so."""
+    """After the starts of one decision: whoever still could start has no slot, lock or time to do
+    so.
+    """
     settled = all(isinstance(command, Start | WaitUntil | Ask | Expire) for command in commands)
     if (
         not settled
@@ -958,7 +967,9 @@ class Walk:
         )
 
     def open_questions(self) -> dict[str, ApprovalAsked]:
-        """List what a person can answer; where stages are invoked, the onlooker does not know what a rebuild closes."""
+        """List what a person can answer; where stages are invoked, the onlooker does not know what
+        a rebuild closes.
+        """
         return self.seen.asked if self.oracles is ORACLES else self.state.agenda.asked
 
     def help_on(self) -> None:
@@ -969,7 +980,9 @@ class Walk:
             self.write(LimitsRaised(at=self.now, usd=(self.seen.usd or 0.0) + 5.0, wall_s=1e9))
 
     def go_back(self) -> bool:
-        """Let a person have a stage of a run that is over run again, now and then: the one that failed, or any."""
+        """Let a person have a stage of a run that is over run again, now and then: the one that
+        failed, or any.
+        """
         if (
             self.rnd is None
             or self.oracles is not ORACLES
@@ -979,7 +992,7 @@ class Walk:
             return False
         self.persons_left -= 1
         taken = closure(self.state, [self.rnd.choice(self.seen.final or self.everyone())])
-        if in_the_way(self.state, taken):
+        if blocking_failures(self.state, taken):
             return False
         self.write(TakenBack(at=self.now, stages=tuple(taken), reason="again", tree="t"))
         return self.open_again()
@@ -1006,7 +1019,7 @@ class Walk:
         self.persons_left -= 1
         stage = rnd.choice(self.everyone())
         match rnd.randint(0, 3):
-            case 0 if not self.seen.running and not in_the_way(
+            case 0 if not self.seen.running and not blocking_failures(
                 self.state, taken := closure(self.state, [stage])
             ):
                 self.write(TakenBack(at=self.now, stages=tuple(taken), reason="again", tree="t"))

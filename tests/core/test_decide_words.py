@@ -1,4 +1,6 @@
-"""What an agent says instead of its work, rule by rule: it asks a person, or there is nothing to do."""
+"""What an agent says instead of its work, rule by rule: it asks a person, or there is nothing to
+do.
+"""
 
 import msgspec
 import pytest

@@ -1,4 +1,6 @@
-"""What follows an attempt: the table of `core/retry`, held against a second telling of the same rules."""
+"""What follows an attempt: the table of `core/retry`, held against a second telling of the same
+rules.
+"""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product

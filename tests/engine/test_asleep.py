@@ -1,4 +1,6 @@
-"""A run on a laptop that sleeps: its limit of time counts awake time, what a person has time for the calendar."""
+"""A run on a laptop that sleeps: its limit of time counts awake time, what a person has time for
+the calendar.
+"""
 
 from datetime import timedelta
 from pathlib import Path

@@ -20,7 +20,7 @@ from pipeline.core.evidence import (
 from pipeline.core.fold import apply
 from pipeline.core.outcomes import Outcome
 from pipeline.engine.ground.lookup import load_state
-from pipeline.engine.publishing.pr_body import LIMIT_CHARACTERS, quiet, render
+from pipeline.engine.publishing.pr_body import LIMIT_CHARACTERS, render, without_mentions
 from pipeline.language.flow import FailureKind, GateName
 from pipeline.language.schemas import Finding, Severity
 from tests.helpers.inside import Inside
@@ -193,5 +193,5 @@ def test_where_the_base_has_moved_to_stands_first(inside):
 
 @pytest.mark.parametrize("text", ["ask @boss", "see #12", "(@a/b)"])
 def test_names_and_numbers_in_agents_words_call_nobody(text):
-    assert "\u200b" in quiet(text)
-    assert quiet("a@b.c `@x`") == "a@b.c `@x`"
+    assert "\u200b" in without_mentions(text)
+    assert without_mentions("a@b.c `@x`") == "a@b.c `@x`"

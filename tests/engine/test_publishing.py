@@ -74,7 +74,6 @@ def test_the_branch_has_what_the_stages_changed_and_nothing_else(made):
 def test_a_branch_of_somebody_else_on_the_remote_is_not_overwritten(made):
     inside = made(CHANGES)
     run = inside.start()
-    name = f"pipeline/an-idea/{run}"
     other = inside.bare.git("rev-parse", "main")
     state = inside.work(run)
     name = branch(state).branch
@@ -111,11 +110,13 @@ def test_who_wants_no_pull_request_gets_a_branch_alone(made):
 def test_a_branch_that_is_in_the_way_is_told_before_an_agent_is_paid(made):
     inside = made(CHANGES, remote=False)
     flow = inside.bare.root / "agents" / "flow.yaml"
-    flow.write_text(flow.read_text().replace("draft: false", "draft: false, branch: mine"))
+    flow.write_text(flow.read_text().replace("draft: false", "branch: 'mine/{run_id}'"))
     inside.bare.commit("name the branch")
+    run = "20260102-030405-0a1b2c3d"
     inside.bare.git("branch", "mine")
-    with pytest.raises(UsageProblem, match="mine"):
-        inside.start()
+    with pytest.raises(UsageProblem, match="the branch mine is in the way"):
+        inside.start(run_id=run)
+    assert not inside.world.rundir(run).exists
 
 
 def test_what_is_published_is_not_made_again(made):

@@ -1,4 +1,6 @@
-"""The one place where facts are recorded: whoever listens hears all of them, in the journal's order."""
+"""The one place where facts are recorded: whoever listens hears all of them, in the journal's
+order.
+"""
 
 import msgspec
 

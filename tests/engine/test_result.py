@@ -77,7 +77,8 @@ def test_a_run_that_is_over_says_how(inside, end):
 
 
 def test_a_run_that_somebody_works_on_has_not_stopped(inside):
-    told = result(inside, started(), is_alive=True)
+    parked = RunParked(at=NOON, stop=StopReason.LOCK_HELD, reason="why")
+    told = result(inside, started(), parked, is_alive=True)
     assert (told.state, told.stop) == ("running", None)
 
 

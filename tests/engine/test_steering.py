@@ -76,6 +76,18 @@ def test_a_stage_whose_prompt_has_changed_runs_again_with_what_builds_on_it(insi
     assert started(inside, run) == ["a", "b", "a", "b", "c"]
 
 
+def test_what_builds_on_a_stage_whose_prompt_has_changed_runs_again_too(tmp_path, monkeypatch):
+    roles = AGENTS.replace("says:", "says2: {prompt: own.md.j2, command: [sh, agent.sh]}\n  says:")
+    first = agent("a", "echo a > src/a.txt", writes=["src/**"]).replace('"says"', '"says2"')
+    inside = Inside(tmp_path, monkeypatch, first + agent("b", "true", needs=["a"]), roles)
+    (inside.bare.root / "agent_prompts" / "own.md.j2").write_text("Do it.\n")
+    run = inside.start()
+    assert inside.work(run).end is RunEnd.DONE
+    (inside.world.rundir(run).flow / "agent_prompts" / "own.md.j2").write_text("Do it well.\n")
+    assert inside.work(run).end is RunEnd.DONE
+    assert started(inside, run) == ["a", "b", "a", "b"]
+
+
 def test_the_base_of_a_run_is_kept_by_a_ref(inside):
     go(inside)
     run = inside.start()

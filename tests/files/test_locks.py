@@ -121,7 +121,8 @@ def test_a_second_one_waits_and_is_then_told_who_holds_the_lock_and_what_to_do(l
             pass
         since = json.loads(lock.read_bytes())["timestamp"]
     assert caught.value.what == (
-        f"the lock src_writer is held by developer of run {RUN} (pid {child.pid}) since {since}; waited 0.05 s"
+        f"the lock src_writer is held by developer of run {RUN} (pid {child.pid}) since "
+        f"{since}; waited 0.05 s"
     )
     assert caught.value.hint == (
         f"Wait longer: AGENT_LOCK_TIMEOUT=300; or stop the holder: pipeline cancel {RUN}"

@@ -14,7 +14,9 @@ NOBODY = 65534
 
 @pytest.fixture
 def mine():
-    """A folder of our own; where the tests run as root, permissions are those of somebody else meanwhile."""
+    """A folder of our own; where the tests run as root, permissions are those of somebody else
+    meanwhile.
+    """
     folder = Path(tempfile.mkdtemp(prefix="trees-"))
     is_root = os.geteuid() == 0
     if is_root:

@@ -33,7 +33,10 @@ def test_patterns_that_only_a_shell_spreads_are_spread_for_node(tmp_path):
 
 def test_a_file_that_rust_names_from_its_workspace_is_found(tmp_path):
     files = {"crates/wire/tests/decode.rs": "", "crates/wire/src/lib.rs": ""}
-    text = "error[E0425]: cannot find function `decode` in this scope\n  --> crates/wire/tests/decode.rs:3:5\n"
+    text = (
+        "error[E0425]: cannot find function `decode` in this scope\n  --> "
+        "crates/wire/tests/decode.rs:3:5\n"
+    )
     report = cargo.read(
         requested(tmp_path, "cargo test", files, folder="crates/wire"),
         printed(tmp_path, stderr=text),
@@ -42,7 +45,10 @@ def test_a_file_that_rust_names_from_its_workspace_is_found(tmp_path):
 
 
 def test_doc_tests_keep_their_names_when_lines_above_them_move(tmp_path):
-    text = "running 3 tests\ntest src/lib.rs - parse (line {2}) ... ok\ntest src/lib.rs - add (line 3) ... ok\n"
+    text = (
+        "running 3 tests\ntest src/lib.rs - parse (line {2}) ... ok\ntest src/lib.rs - add "
+        "(line 3) ... ok\n"
+    )
     text += "test src/lib.rs - parse (line {1}) ... FAILED\n"
     report = [
         cargo.read(
@@ -75,7 +81,10 @@ def test_a_go_module_without_tests_gets_its_canary_beside_its_code(tmp_path):
     [
         ("Error: Cannot find module '../lib/pop'", "test/pop.js"),
         (
-            "SyntaxError: The requested module '../lib/list.js' does not provide an export named 'last'",
+            (
+                "SyntaxError: The requested module '../lib/list.js' does not provide an export "
+                "named 'last'"
+            ),
             "test/last.js",
         ),
         ("TypeError: boom", None),

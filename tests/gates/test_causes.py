@@ -1,4 +1,6 @@
-"""Why a test failed, in no language's own words: what each runner can tell, and what red makes of it."""
+"""Why a test failed, in no language's own words: what each runner can tell, and what red makes of
+it.
+"""
 
 import json
 import shutil
@@ -358,7 +360,8 @@ JEST_INNER = (
 JEST = {
     "asserts": (
         (
-            "Error: expect(received).toBe(expected) // Object.is equality\n\nExpected: 2\nReceived: 1\n"
+            "Error: expect(received).toBe(expected) // Object.is equality\n\nExpected: "
+            "2\nReceived: 1\n"
             "    at Object.toBe ({root}/test/a.test.js:6:35)"
         ),
         Cause.ASSERTION,
@@ -392,11 +395,17 @@ JEST = {
 }
 VITEST = {
     "asserts": (
-        "AssertionError: expected 1 to be 2 // Object.is equality\n    at {root}/test/a.test.js:6:35",
+        (
+            "AssertionError: expected 1 to be 2 // Object.is equality\n    at "
+            "{root}/test/a.test.js:6:35"
+        ),
         Cause.ASSERTION,
     ),
     "misses": (
-        "TypeError: __vite_ssr_import_1__.double is not a function\n    at {root}/test/a.test.js:7:31",
+        (
+            "TypeError: __vite_ssr_import_1__.double is not a function\n    at "
+            "{root}/test/a.test.js:7:31"
+        ),
         Cause.MISSING_NAME,
     ),
     "takes too long": (

@@ -88,7 +88,10 @@ def test_a_check_that_is_not_installed_fails_and_says_so(tmp_path):
 
 
 def test_findings_of_other_checkers_are_read():
-    eslint = "\n/x/src/a.ts\n  3:5  error  'b' is unused  no-unused-vars\n  4:1  warning  other  rule\n\n✖ 2 problems\n"
+    eslint = (
+        "\n/x/src/a.ts\n  3:5  error  'b' is unused  no-unused-vars\n  4:1  warning  other  "
+        "rule\n\n✖ 2 problems\n"
+    )
     assert findings(eslint) == [
         "/x/src/a.ts:3:5  error  'b' is unused  no-unused-vars",
         "/x/src/a.ts:4:1  warning  other  rule",

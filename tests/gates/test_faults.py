@@ -1,4 +1,6 @@
-"""Single faults: which are made for a change, that each is Python, and that nothing else in the file moves."""
+"""Single faults: which are made for a change, that each is Python, and that nothing else in the
+file moves.
+"""
 
 import ast
 import textwrap
@@ -41,18 +43,18 @@ def told(before=BEFORE, after=AFTER):
 def test_each_kind_is_tried_in_turn_and_only_where_something_changed():
     assert told() == [
         (9, "`>=` made `>` in limit"),
-        (9, "condition turned round in limit"),
+        (9, "condition negated in limit"),
         (7, "limit returns nothing"),
         (7, "limit raises"),
         (12, "`in` made `not in` in check"),
-        (12, "condition turned round in check"),
+        (12, "condition negated in check"),
         (11, "check raises"),
         (14, "`==` made `!=` in check"),
-        (14, "condition turned round in check"),
+        (14, "condition negated in check"),
     ]
     assert told(AFTER, AFTER.replace("== 1", "== 2")) == [
         (14, "`==` made `!=` in check"),
-        (14, "condition turned round in check"),
+        (14, "condition negated in check"),
         (11, "check raises"),
     ]
 

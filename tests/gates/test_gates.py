@@ -1,4 +1,4 @@
-"""Gates on real trees with real test runs: what counts as red, green and proof, and what does not."""
+"""Gates on real trees with real test runs: what counts as red, green, proof, and what does not."""
 
 import json
 
@@ -51,7 +51,10 @@ def green(work: Trees, before: dict, **changes: str | None):
             Cause.MISSING_NAME,
         ),
         (
-            "import pytest\nfrom app.money import add\n\n\ndef test_it():\n    with pytest.raises(ValueError):\n        add(1, 2)\n",
+            (
+                "import pytest\nfrom app.money import add\n\n\ndef test_it():\n    with "
+                "pytest.raises(ValueError):\n        add(1, 2)\n"
+            ),
             Cause.ASSERTION,
         ),
     ],
@@ -131,13 +134,19 @@ def test_not_green(work, changes, says):
 
 
 def test_a_new_test_that_skips_itself_is_not_green(work):
-    test = "import app.money\nimport pytest\n\n\ndef test_it():\n    if hasattr(app.money, 'double'):\n        pytest.skip('no')\n    assert 0\n"
+    test = (
+        "import app.money\nimport pytest\n\n\ndef test_it():\n    if hasattr(app.money, "
+        "'double'):\n        pytest.skip('no')\n    assert 0\n"
+    )
     found, _, _ = green(work, {"tests__test_new": test}, src__app__money=DOUBLE)
     assert any("was not run or was skipped" in line for line in found.failures)
 
 
 def test_a_test_that_exits_the_process_leaves_no_believable_report(work):
-    test = "import os\nimport app.money\n\n\ndef test_it():\n    if hasattr(app.money, 'double'):\n        os._exit(0)\n    assert 0\n"
+    test = (
+        "import os\nimport app.money\n\n\ndef test_it():\n    if hasattr(app.money, "
+        "'double'):\n        os._exit(0)\n    assert 0\n"
+    )
     found, _, _ = green(work, {"tests__test_new": test}, src__app__money=DOUBLE)
     assert any("left no report" in line for line in found.failures)
 
@@ -155,7 +164,10 @@ def test_an_old_flaky_test_is_reported_and_a_new_one_proves_nothing(work, tmp_pa
 
 
 def test_a_flaky_old_test_does_not_stop_the_change_and_is_never_hidden(tmp_path):
-    flaky = f"import pathlib\n\n\ndef test_old():\n    seen = pathlib.Path({str(tmp_path / 'n')!r})\n    n = len(seen.read_text()) if seen.exists() else 0\n    seen.write_text('x' * (n + 1))\n    assert n != 2\n"
+    flaky = (
+        "import pathlib\n\n\ndef test_old():\n    seen = "
+        f"pathlib.Path({str(tmp_path / 'n')!r})\n    n = len(seen.read_text()) if seen.exists() else 0\n    seen.write_text('x' * (n + 1))\n    assert n != 2\n"
+    )
     with trees(tmp_path / "t", {**BASE, "tests/test_flaky.py": flaky}) as work:
         found, _, _ = green(work, {"tests__test_new": NEW}, src__app__money=DOUBLE)
         assert found.passed, found.failures
@@ -182,7 +194,10 @@ def test_a_missing_module_that_never_becomes_the_trees_own_voids_the_red(work, t
     elsewhere = tmp_path / "site"
     elsewhere.mkdir()
     (elsewhere / "brand_new.py").write_text("def f():\n    return 1\n")
-    test = f"import sys\n\n\ndef test_it():\n    import app.money\n    if hasattr(app.money, 'double'):\n        sys.path.insert(0, {str(elsewhere)!r})\n    from brand_new import f\n    assert f() == 1\n"
+    test = (
+        "import sys\n\n\ndef test_it():\n    import app.money\n    if hasattr(app.money, "
+        f"'double'):\n        sys.path.insert(0, {str(elsewhere)!r})\n    from brand_new import f\n    assert f() == 1\n"
+    )
     found, _, _ = green(work, {"tests__test_new": test}, src__app__money=DOUBLE)
     assert any(
         "brand_new was missing when the tests were red" in line for line in found.failures

@@ -50,7 +50,10 @@ def test_only_an_assertion_of_javascript_counts_as_one(tmp_path, text, cause):
         ),
         ("note: test did not panic as expected", Cause.ASSERTION),
         (
-            "thread 'adds' panicked at src/lib.rs:1:1:\ncalled `Option::unwrap()` on a `None` value",
+            (
+                "thread 'adds' panicked at src/lib.rs:1:1:\ncalled `Option::unwrap()` on a `None` "
+                "value"
+            ),
             Cause.RAISED_IN_SOURCE,
         ),
     ],

@@ -38,7 +38,9 @@ ASSERT = "if ({call} !== 4) {{ throw Object.assign(new Error('expect(4)'), {{ na
 
 
 class Case(NamedTuple):
-    """A project for one runner, a new test for it, the source that turns it green, and what is told of it."""
+    """A project for one runner, a new test for it, the source that turns it green, and what is told
+    of it.
+    """
 
     target: Target
     base: Mapping[str, str]
@@ -194,9 +196,9 @@ def test_a_new_test_is_red_then_green_then_proven(at_work):
     assert proof.passed, proof.failures
     assert (proof.evidence.failed_again, proof.evidence.faults.tried) == (1, 0)
     told = (
-        "no mutator is installed"
+        "no mutation testing tool is installed"
         if case.source[0].endswith(".js")
-        else "no mutator for this language"
+        else "no mutation testing tool is known"
     )
     assert told in proof.detail
 

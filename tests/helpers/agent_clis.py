@@ -1,15 +1,13 @@
-"""Real command lines for tests, agents' and package managers': installed once, at exact versions, into a cache folder.
+"""Real command lines for tests, agents' and package managers': installed once, at exact versions,
+into a cache folder.
 
 Claude Code comes from npm together with the Node it wants, because npm on an older Node silently
 picks an older release of a package that is not pinned. Nothing of the user's own npm or agent
 settings is read: HOME is a temporary folder at install time and at run time.
 
-    try:
-        cli = claude_code(cache_folder(os.environ), os.environ)
-    except MissingCli as missing:
-        pytest.skip(str(missing))
-    env = scrubbed_env(cli, server.base_url, home=tmp_path)
-    subprocess.run([*claude_argv(cli)], input=prompt, cwd=repository, env=env, ...)
+try: cli = claude_code(cache_folder(os.environ), os.environ) except MissingCli as missing:
+pytest.skip(str(missing)) env = scrubbed_env(cli, server.base_url, home=tmp_path)
+subprocess.run([*claude_argv(cli)], input=prompt, cwd=repository, env=env, ...)
 """
 
 from __future__ import annotations
@@ -122,7 +120,8 @@ def npm_packages(
 
 
 def pypi_program(cache: Path, environ: Mapping[str, str], package: str, version: str) -> Path:
-    """A program of PyPI at an exact version, in an environment of its own; it is named like its package.
+    """A program of PyPI at an exact version, in an environment of its own; it is named like its
+    package.
 
     Made once under `cache`; may be called by several processes at once. Raises MissingCli.
     """

@@ -1,6 +1,8 @@
-"""Source archives of real open-source projects, pinned by version and digest, kept in a cache folder.
+"""Source archives of real open-source projects, pinned by version and digest, kept in a cache
+folder.
 
-They come from PyPI and npm by those tools' own commands, so that whatever mirror a machine is set up for is used.
+They come from PyPI and npm by those tools' own commands, so that whatever mirror a machine is set
+up for is used.
 """
 
 import hashlib

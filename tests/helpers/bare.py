@@ -14,7 +14,9 @@ AGENT = 'cat > "$TMPDIR/prompt"\neval "$DO"\n'
 
 
 class Bare:
-    """A checkout without a remote: one source file, one test, a flow, and an agent that does what `DO` says."""
+    """A checkout without a remote: one source file, one test, a flow, and an agent that does what
+    `DO` says.
+    """
 
     def __init__(self, folder: Path, flow: str) -> None:
         self.root = folder / "repo"
@@ -93,7 +95,9 @@ class Bare:
         return [json.loads(line.split(" ", 2)[2]) for line in path.read_text().splitlines()]
 
     def started(self) -> list[str]:
-        """The stages that were started in the newest run, in that order, again and again if they were."""
+        """The stages that were started in the newest run, in that order, again and again if they
+        were.
+        """
         return [event["stage"] for event in self.events() if event["event"] == "stage_started"]
 
     def survivors(self) -> list[str]:

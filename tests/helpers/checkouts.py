@@ -1,4 +1,6 @@
-"""A person's repository made of plain dicts, with a store that borrows from it, and set-ups run by a real shell."""
+"""A person's repository made of plain dicts, with a store that borrows from it, and set-ups run by
+a real shell.
+"""
 
 import os
 import subprocess
@@ -39,7 +41,9 @@ class Checkout:
             (self.root / name).write_text(text)
 
     def commit(self, **files: str) -> str:
-        """Commit the checkout, with some files written before (`__` stands for `/`); return the tree."""
+        """Commit the checkout, with some files written before (`__` stands for `/`); return the
+        tree.
+        """
         self.write({name.replace("__", "/"): text for name, text in files.items()})
         sh(self.root, "git", "add", "-A")
         sh(

@@ -1,4 +1,4 @@
-"""Runs worked on in this very process, so that a test sees events, states and calls as they happen."""
+"""Runs worked on in this process, so that a test sees events and states as they happen."""
 
 import json
 import shlex

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.engine.ground import flows
 from pipeline.engine.starting import adopt
 from pipeline.language import flow_check, flow_file
-from pipeline.survey.look import Fact, FoundTarget, Look
+from pipeline.survey.checkout_files import CheckoutFiles, Fact, FoundTarget
 from pipeline.survey.survey import Survey, find_targets
 
 SHIPPED = Path(__file__).parents[2] / "agents" / "flow.yaml"
@@ -31,10 +31,10 @@ class Tree:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("#!/bin/sh\n")
             path.chmod(0o755)
-        self.look = Look(self.root, list(files), {"PATH": str(folder / "bin")})
+        self.repo = CheckoutFiles(self.root, list(files), {"PATH": str(folder / "bin")})
         self.parts: list[FoundTarget]
         self.facts: list[Fact]
-        self.parts, self.facts = find_targets(self.look)
+        self.parts, self.facts = find_targets(self.repo)
 
     @property
     def part(self) -> FoundTarget:

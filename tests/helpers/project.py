@@ -1,4 +1,4 @@
-"""A real repository with a bare remote, and the real commands run on it as processes of their own."""
+"""A real repository with a bare remote, and the real commands run on it as processes."""
 
 import hashlib
 import json
@@ -22,7 +22,9 @@ RECORDS = ("docs/status", "docs/plans/runs", ".locks", ".triggers")
 
 
 class Project:
-    """A checkout with history, its bare remote, and a private HOME and state folder, all below one folder."""
+    """A checkout with history, its bare remote, and a private HOME and state folder, all below one
+    folder.
+    """
 
     def __init__(self, folder: Path, *, remote: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)

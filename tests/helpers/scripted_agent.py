@@ -1,7 +1,9 @@
-"""A command-line agent for tests: reads its prompt from standard input, then plays the next take of its stage.
+"""A command-line agent for tests: reads its prompt from standard input, then plays the next take of
+its stage.
 
-`scripted_agent.py TAKES`: like a cassette, but as a `command` agent, and a take may be a `take.py` that is run
-in the workspace with `prompt` in its namespace. Every call is counted in `TAKES/STAGE/calls`.
+`scripted_agent.py TAKES`: like a cassette, but as a `command` agent, and a take may be a `take.py`
+that is run in the workspace with `prompt` in its namespace. Every call is counted in
+`TAKES/STAGE/calls`.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""Trees in a real store, made from plain dicts: for tests of gates and of everything that compares trees."""
+"""Trees in a real store, made from plain dicts: for tests of gates and of everything that compares
+trees.
+"""
 
 import os
 import subprocess
@@ -81,7 +83,9 @@ class Trees:
             return self.store.git("write-tree", env=env)
 
     def plus(self, **changes: str | None) -> str:
-        """Write the base tree with some files changed, added, or (None) taken away; `__` stands for `/`."""
+        """Write the base tree with some files changed, added, or (None) taken away; `__` stands for
+        `/`.
+        """
         files = dict(self.files)
         for name, text in changes.items():
             path = name if "/" in name else name.replace("__", "/") + ("" if "." in name else ".py")

@@ -1,4 +1,6 @@
-"""Repositories as people have them: clones of every kind, a remote, and what a run must leave as it was."""
+"""Repositories as people have them: clones of every kind, a remote, and what a run must leave as it
+was.
+"""
 
 import hashlib
 import os
@@ -74,7 +76,9 @@ class Wild(Bare):
         return done.stdout.strip()
 
     def fingerprint(self) -> dict[str, str]:
-        """Every byte of checkout and git folder, but for objects, logs, records and the runs' branches."""
+        """Every byte of checkout and git folder, but for objects, logs, records and the runs'
+        branches.
+        """
         found: dict[str, str] = {}
         for root in {self.root, self.origin}:
             for path in sorted(root.rglob("*")):
@@ -99,7 +103,9 @@ class Wild(Bare):
     def publish(
         self, *command: str, code: int = 0, untouched: bool = True, **env: str
     ) -> "subprocess.CompletedProcess[str]":
-        """Start a run (or the command given) and hold that it leaves the person's repository as it was."""
+        """Start a run (or the command given) and hold that it leaves the person's repository as it
+        was.
+        """
         before = self.fingerprint()
         done = self.run(*(command or ("trigger_workflow", "main", "an idea")), **env)
         assert done.returncode == code, done.stdout + done.stderr
@@ -111,7 +117,9 @@ class Wild(Bare):
         return done
 
     def published(self, changed: list[str] = CHANGED) -> str:
-        """Hold that the run's branch has exactly these changes, here and on the remote; return its head."""
+        """Hold that the run's branch has exactly these changes, here and on the remote; return its
+        head.
+        """
         result = self.result()
         assert result["state"] == "done", result["reason"]
         assert self.changed() == sorted(changed), self.changed()

@@ -1,4 +1,6 @@
-"""The real Claude Code command line as planner and developer, against a model server of ours on loopback."""
+"""The real Claude Code command line as planner and developer, against a model server of ours on
+loopback.
+"""
 
 import json
 import os

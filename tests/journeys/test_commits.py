@@ -1,4 +1,6 @@
-"""Commits as the repository wants them: worded, signed, signed off, on a branch of its naming; made once."""
+"""Commits as the repository wants them: worded, signed, signed off, on a branch of its naming; made
+once.
+"""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Killed anywhere, then resumed: one branch, one pull request, the same commits, nothing paid twice, nothing left."""
+"""Killed anywhere, then resumed: one branch, one pull request, the same commits, nothing paid
+twice, nothing left.
+"""
 
 import json
 import subprocess
@@ -49,8 +51,10 @@ def check(project: Project, before: dict[str, str], *, calls_at_most: int = 0) -
 
 
 @pytest.fixture(scope="module")
-def quiet(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What a run makes that nobody kills: the trees of source and tests, and the subjects of its commits."""
+def without_mentions(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What a run makes that nobody kills: the trees of source and tests, and the subjects of its
+    commits.
+    """
     project = Project(tmp_path_factory.mktemp("quiet"))
     assert start_run(project).returncode == 0
     return _made(project, project.result(RUN))

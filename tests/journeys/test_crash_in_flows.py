@@ -1,4 +1,6 @@
-"""Killed in the middle of items, called workflows, conditions and questions: resumed, nothing is done twice."""
+"""Killed in the middle of items, called workflows, conditions and questions: resumed, nothing is
+done twice.
+"""
 
 from pathlib import Path
 

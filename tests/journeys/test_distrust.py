@@ -33,7 +33,10 @@ def test_a_developer_who_is_never_right_ends_the_loop_and_leaves_a_diagnosis(pro
 
 
 def test_a_developer_who_edits_the_tests_is_refused_and_the_tests_stay(project):
-    code = "import pathlib; pathlib.Path('tests/test_risk.py').write_text('def test_nothing(): pass\\n')"
+    code = (
+        "import pathlib; pathlib.Path('tests/test_risk.py').write_text('def test_nothing(): "
+        "pass\\n')"
+    )
     project.script("developer", 1, code)
     result = finished(project)
     assert result["state"] == "failed"
@@ -62,7 +65,10 @@ def test_a_write_outside_the_declared_paths_never_reaches_a_later_stage(project)
     project.edit_flow(
         "timeout, protocol, no_change, gate]", "timeout, protocol, no_change, gate, violation]"
     )
-    code = "import pathlib; pathlib.Path('setup.py').write_text('x = 1\\n'); pathlib.Path('README.md').write_text('mine')"
+    code = (
+        "import pathlib; pathlib.Path('setup.py').write_text('x = 1\\n'); "
+        "pathlib.Path('README.md').write_text('mine')"
+    )
     project.script("create_tests", 1, code)
     second = project.take("create_tests", 2) / "files" / "tests"
     second.mkdir(parents=True)
@@ -72,7 +78,8 @@ def test_a_write_outside_the_declared_paths_never_reaches_a_later_stage(project)
     project.script(
         "developer",
         1,
-        "import os; assert not os.path.exists('setup.py'); assert 'trading' in open('README.md').read()",
+        "import os; assert not os.path.exists('setup.py'); assert 'trading' in "
+        "open('README.md').read()",
     )
     result = finished(project)
     assert result["state"] == "done"
@@ -97,7 +104,10 @@ def test_a_protected_path_is_refused_although_the_globs_allow_it(project):
         "{agent: developer, lock: src_writer}",
         '{agent: developer, lock: src_writer, writes: [".github/**"]}',
     )
-    code = "import os; os.makedirs('.github/workflows'); open('.github/workflows/x.yml', 'w').write('on: push')"
+    code = (
+        "import os; os.makedirs('.github/workflows'); open('.github/workflows/x.yml', "
+        "'w').write('on: push')"
+    )
     project.script("developer", 1, code)
     result = finished(project)
     assert ".github/workflows/x.yml: protected" in result["stages"]["developer"]["reason"]
@@ -145,8 +155,10 @@ open('.git/info/exclude', 'a').write('*.py\\n')
 
 def test_tests_that_forge_their_report_are_found_out_by_the_canary(project):
     forging = (
-        "import pytest\n\n\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport(item, call):\n"
-        "    outcome = yield\n    report = outcome.get_result()\n    report.outcome = 'passed'\n    report.longrepr = None\n"
+        "import pytest\n\n\n@pytest.hookimpl(hookwrapper=True)\ndef "
+        "pytest_runtest_makereport(item, call):\n"
+        "    outcome = yield\n    report = outcome.get_result()\n    report.outcome = "
+        "'passed'\n    report.longrepr = None\n"
     )
     (project.take("create_tests") / "files" / "tests" / "conftest.py").write_text(forging)
     result = finished(project)

@@ -221,7 +221,8 @@ def test_ctrl_c_twice_ends_it_now_and_nothing_survives(project):
     project.script(
         "planner",
         1,
-        "import os, subprocess, time\nsubprocess.Popen(['sleep', '600'], start_new_session=True)\ntime.sleep(600)",
+        "import os, subprocess, time\nsubprocess.Popen(['sleep', '600'], "
+        "start_new_session=True)\ntime.sleep(600)",
     )
     process = project.start("trigger_workflow", "idea_to_feature", "an idea")
     wait_for(lambda: any("sleep 600" in line for line in project.survivors()), "the planner works")
@@ -356,7 +357,8 @@ def test_a_held_lock_parks_the_stage_and_names_its_holder(project):
     lock.parent.mkdir()
     code = (
         f"from pathlib import Path\nfrom pipeline.files import locks\nimport sys\n"
-        f"with locks.hold([Path({str(lock)!r})], run_id='20250101-000000-abcd', agent='somebody', stage='s', timeout_s=1):\n"
+        f"with locks.hold([Path({str(lock)!r})], run_id='20250101-000000-abcd', "
+        "agent='somebody', stage='s', timeout_s=1):\n"
         f"    print('held', flush=True)\n    sys.stdin.read()\n"
     )
     holder = subprocess.Popen(

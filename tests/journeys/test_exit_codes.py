@@ -1,4 +1,6 @@
-"""What a command exits with is what is stored with the run, whatever stopped it, and the reason with it."""
+"""What a command exits with is what is stored with the run, whatever stopped it, and the reason
+with it.
+"""
 
 import signal
 import subprocess

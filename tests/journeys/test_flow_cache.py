@@ -1,4 +1,6 @@
-"""A flow is proven once for each content: a run of an unchanged one reads no YAML; any change is proven anew."""
+"""A flow is proven once for each content: a run of an unchanged one reads no YAML; any change is
+proven anew.
+"""
 
 import sys
 from pathlib import Path
@@ -14,8 +16,9 @@ LOADED = """\
 import sys
 from pathlib import Path
 from pipeline import wiring
-from pipeline.engine import flows
-flows.compiled(wiring.world(Path(".")), "main")
+from pipeline.engine.ground import flows
+world = wiring.world(Path("."))
+flows.compiled(world, flows.read(world), "main")
 print(sorted({"yaml", "networkx", "jinja2"} & set(sys.modules)))
 """
 

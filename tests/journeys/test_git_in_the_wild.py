@@ -1,4 +1,6 @@
-"""Repositories as people have them: a run publishes from each, and leaves it byte for byte as it was."""
+"""Repositories as people have them: a run publishes from each, and leaves it byte for byte as it
+was.
+"""
 
 import os
 import shutil
@@ -131,7 +133,8 @@ def test_line_endings_are_those_of_the_repository(tmp_path: Path) -> None:
     wild = Wild(
         tmp_path,
         flow_of(
-            "printf 'a\\r\\nb\\r\\n' > src/new.py; printf '# x\\n' >> src/app.py; file src/app.py > /dev/null"
+            "printf 'a\\r\\nb\\r\\n' > src/new.py; printf '# x\\n' >> src/app.py; file "
+            "src/app.py > /dev/null"
         ),
     )
     wild.add(".gitattributes", "* text=auto eol=crlf\n")
@@ -173,8 +176,14 @@ def test_an_lfs_file_that_an_agent_changed_is_committed_as_a_pointer_and_its_obj
 def test_a_filter_runs_by_the_persons_configuration_and_never_by_what_an_agent_planted(
     tmp_path: Path,
 ) -> None:
-    plant = "printf 'touch %s/planted\\ncat' > tidy.sh; printf '*.nb filter=tidy\\n*.py filter=own\\n' > src/.gitattributes"
-    work = f"printf 'SECRET a' > src/x.nb; printf 'SECRET b' > src/y.nb; {plant} ; rm src/.gitattributes tidy.sh"
+    plant = (
+        "printf 'touch %s/planted\\ncat' > tidy.sh; printf '*.nb filter=tidy\\n*.py "
+        "filter=own\\n' > src/.gitattributes"
+    )
+    work = (
+        f"printf 'SECRET a' > src/x.nb; printf 'SECRET b' > src/y.nb; {plant} ; rm "
+        "src/.gitattributes tidy.sh"
+    )
     wild = Wild(tmp_path, flow_of(work))
     wild.git("config", "filter.tidy.clean", "sed s/SECRET/public/")
     wild.git("config", "filter.tidy.smudge", "sed s/public/SECRET/")
@@ -190,7 +199,7 @@ def test_a_file_whose_filter_the_person_has_not_set_up_is_refused(tmp_path: Path
     wild.add(".gitattributes", "*.bin filter=git-crypt\n")
     done = wild.publish(code=1)
     assert (
-        "src/key.bin: its filter git-crypt cannot store it: the filter git-crypt is not set up"
+        "src/key.bin: its filter cannot store it (git-crypt: the filter git-crypt is not set up"
         in done.stderr
     )
 
@@ -200,7 +209,7 @@ def test_a_huge_file_may_be_in_the_base_and_none_may_come_from_an_agent(tmp_path
     wild.add("data/huge.bin", bytes(3_000_000))
     done = wild.publish(code=1, AGENT_MAX_FILE_MB="2")
     assert (
-        "src/big.bin: 3.0 MB, and the limit for a file is 2 MB (raise AGENT_MAX_FILE_MB"
+        "src/big.bin: too large (3.0 MB, and the limit for a file is 2 MB; raise AGENT_MAX_FILE_MB"
         in done.stderr
     )
     wild.publish("pipeline", "retry", wild.newest(), "work")
@@ -214,7 +223,7 @@ def test_a_file_of_sixty_megabytes_may_be_in_the_base_and_none_may_come_from_an_
     wild = Wild(tmp_path, flow_of("head -c 60000000 /dev/zero > src/big.bin"))
     wild.add("data/huge.bin", bytes(60_000_000))
     done = wild.publish(code=1)
-    assert "src/big.bin: 60.0 MB, and the limit for a file is 50 MB" in done.stderr
+    assert "src/big.bin: too large (60.0 MB, and the limit for a file is 50 MB" in done.stderr
 
 
 def test_what_an_adopted_agent_did_not_touch_is_not_held_against_it(tmp_path: Path) -> None:
@@ -329,7 +338,10 @@ def test_who_a_person_is_can_stand_in_the_xdg_file(tmp_path: Path) -> None:
 def test_a_base_that_moved_is_said_with_whether_it_merges(
     tmp_path: Path, name: str, said: str
 ) -> None:
-    move = "git checkout -q main; echo moved > $FILE; git add .; git commit -qm Moved; git push -q origin main"
+    move = (
+        "git checkout -q main; echo moved > $FILE; git add .; git commit -qm BaseMoved; git "
+        "push -q origin main"
+    )
     who = (
         "GIT_AUTHOR_NAME: O, GIT_AUTHOR_EMAIL: o@p, GIT_COMMITTER_NAME: O, GIT_COMMITTER_EMAIL: o@p"
     )

@@ -1,4 +1,6 @@
-"""Going back in a run: retry, fork, what has changed since, cancelling one stage, answers while it runs."""
+"""Going back in a run: retry, fork, what has changed since, cancelling one stage, answers while it
+runs.
+"""
 
 import json
 import signal

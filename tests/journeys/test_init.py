@@ -1,4 +1,6 @@
-"""`pipeline init` and `pipeline doctor`, as a person meets them, and what a run refuses to start with."""
+"""`pipeline init` and `pipeline doctor`, as a person meets them, and what a run refuses to start
+with.
+"""
 
 import json
 import os
@@ -25,7 +27,9 @@ workflows:
 
 
 class Repo:
-    """A small repository of a person, and the commands they type in it; `claude` is on the PATH unless said."""
+    """A small repository of a person, and the commands they type in it; `claude` is on the PATH
+    unless said.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "repo"
@@ -117,7 +121,7 @@ def test_init_shows_what_it_found_writes_it_and_says_what_comes_next(repo):
     assert repo.read(".gitignore").startswith(
         "*.pyc\n# Records of runs (idea-to-pr)\n/docs/status/\n"
     )
-    assert "is sound" in repo.says("pipeline", "flow", "check")
+    assert "is valid" in repo.says("pipeline", "flow", "check")
 
 
 def test_init_dry_run_writes_nothing(repo):
@@ -127,7 +131,7 @@ def test_init_dry_run_writes_nothing(repo):
 
 def test_init_as_json_says_the_same(repo):
     found = json.loads(repo.says("pipeline", "init", "--json", "--dry-run"))
-    assert found["found"]["parts"][0]["name"] == "thing"
+    assert found["survey"]["parts"][0]["name"] == "thing"
     assert "agents/flow.yaml" in found["files"]
 
 
@@ -171,7 +175,7 @@ def test_init_where_nothing_shows_how_it_is_tested(repo):
     repo.write({"package.json": '{"name": '})
     said = repo.says("pipeline", "init", status=2)
     assert "package.json cannot be read: Expecting value" in said
-    assert "Mend that, then again: pipeline init" in said
+    assert "Fix that, then again: pipeline init" in said
 
 
 def test_init_without_an_agent_says_so(repo):

@@ -1,4 +1,6 @@
-"""A person in the middle of a run: what they edit becomes theirs in the pull request, and is never lost."""
+"""A person in the middle of a run: what they edit becomes theirs in the pull request, and is never
+lost.
+"""
 
 from pathlib import Path
 

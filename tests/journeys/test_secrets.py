@@ -58,7 +58,8 @@ def test_a_key_that_an_agent_prints_is_in_no_log_and_no_pull_request(project):
         project.script(
             stage,
             1,
-            "import os, sys; print(os.environ['MODEL_API_KEY']); print(os.environ['MODEL_API_KEY'], file=sys.stderr)",
+            "import os, sys; print(os.environ['MODEL_API_KEY']); "
+            "print(os.environ['MODEL_API_KEY'], file=sys.stderr)",
         )
     assert project.trigger("an idea", MODEL_API_KEY=KEY).returncode == 0
     assert "[secret]" in (project.run_dir() / "planner" / "answer.md").read_text()

@@ -1,4 +1,6 @@
-"""Workspaces of whole runs: set up for agents and gates, taken in turn, with secrets that do not get out."""
+"""Workspaces of whole runs: set up for agents and gates, taken in turn, with secrets that do not
+get out.
+"""
 
 import json
 
@@ -7,10 +9,16 @@ import pytest
 from tests.helpers.bare import Bare
 from tests.helpers.project import kill, wait_for
 
-HEAD = "version: 1\ntargets: [{name: app, source: [src/**, requirements.txt], tests: [tests/**], test: python -m pytest -q}]\n"
+HEAD = (
+    "version: 1\ntargets: "
+    "[{name: app, source: [src/**, requirements.txt], tests: [tests/**], test: python -m pytest -q}]\n"
+)
 NEEDS_MADE = "def answer():\n    from made import NUMBER\n    return NUMBER\n"
 MAKE = "test -e requirements.txt || exit 0; mkdir -p site && cp requirements.txt site/made.py"
-CONFTEST = "import os\nimport sys\n\nassert os.environ['PIPELINE_PORT_BASE'] == '20000'\nsys.path.insert(0, 'site')\n"
+CONFTEST = (
+    "import os\nimport sys\n\nassert os.environ['PIPELINE_PORT_BASE'] == "
+    "'20000'\nsys.path.insert(0, 'site')\n"
+)
 STAGES = """
 workflows:
   main:

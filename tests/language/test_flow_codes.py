@@ -1,4 +1,6 @@
-"""Every error code has an example of wrong and right that is exactly that; the schema agrees with the reader."""
+"""Every error code has an example of wrong and right that is exactly that; the schema agrees with
+the reader.
+"""
 
 import re
 from pathlib import Path

@@ -417,7 +417,10 @@ def test_a_loop_has_no_gates_of_its_own() -> None:
     ["v", "v.done", "w.passed", "outside.passed", "'v.passed and w.passed'"],
 )
 def test_a_loop_ends_on_a_stage_of_its_own_that_passed(until: str) -> None:
-    stages = f"a: {{loop: {{until: §{until}}}, stages: {{v: {{run: x, gates: green}}}}}}\noutside: {{run: x, gates: green}}"
+    stages = (
+        f"a: {{loop: {{until: §{until}}}, stages: {{v: {{run: x, gates: green}}}}}}\noutside: "
+        f"{{run: x, gates: green}}"
+    )
     points_at(flow(stages), "F208")
 
 
@@ -548,7 +551,10 @@ OTHER = "{run: x, writes: [src/**/limits.py]}"
         f"g: {{parallel: {{a: {WRITER}}}}}\n§b: {OTHER}",
         f"l: {{loop: {{until: v.passed}}, stages: {{v: {{run: x, gates: green}}, a: {WRITER}, §b: {OTHER}}}}}",
         f"g: {{parallel: {{h: {{parallel: {{a: {WRITER}}}}}, i: {{parallel: {{§b: {OTHER}}}}}}}}}",
-        "c: {run: x}\na: {run: x, writes: [src/app/**], needs: [c]}\n§b: {run: x, writes: [src/**/limits.py], needs: [c]}",
+        (
+            "c: {run: x}\na: {run: x, writes: [src/app/**], needs: [c]}\n§b: "
+            "{run: x, writes: [src/**/limits.py], needs: [c]}"
+        ),
     ],
 )
 def test_two_that_may_write_the_same_at_once_are_reported_with_an_example(stages: str) -> None:
@@ -564,7 +570,10 @@ def test_two_that_may_write_the_same_at_once_are_reported_with_an_example(stages
     "stages",
     [
         f"a: {WRITER}\nb: {{run: x, writes: [src/**/limits.py], needs: [a]}}",
-        f"b: {{run: x, writes: [src/**/limits.py], needs: [c]}}\nc: {{run: x, needs: [a]}}\na: {WRITER}",
+        (
+            f"b: {{run: x, writes: [src/**/limits.py], needs: [c]}}\nc: {{run: x, needs: [a]}}\na: "
+            f"{WRITER}"
+        ),
         f"a: {WRITER}\nc: {{run: x}}\nb: {{run: x, writes: [src/**/limits.py], needs: [a, c]}}",
         f"g: {{parallel: {{a: {WRITER}}}}}\nb: {{run: x, writes: [src/**/limits.py], needs: [g]}}",
         f"a: {WRITER}\ng: {{needs: [a], parallel: {{b: {OTHER}}}}}",
@@ -577,7 +586,10 @@ def test_two_that_a_path_orders_may_write_the_same(stages: str) -> None:
 
 
 def test_two_with_a_common_lock_may_write_the_same() -> None:
-    stages = "a: {run: x, lock: src_writer}\nb: {run: x, lock: [src_writer, tests_writer], writes: [src/app/**]}"
+    stages = (
+        "a: {run: x, lock: src_writer}\nb: "
+        "{run: x, lock: [src_writer, tests_writer], writes: [src/app/**]}"
+    )
     load(flow(stages))
 
 

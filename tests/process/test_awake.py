@@ -1,4 +1,6 @@
-"""A laptop that sleeps: deadlines count the time that it was awake, and nothing is ended for having slept."""
+"""A laptop that sleeps: deadlines count the time that it was awake, and nothing is ended for having
+slept.
+"""
 
 import os
 from pathlib import Path
@@ -44,8 +46,9 @@ with pytest.MonkeyPatch.context() as patch:
     laptop.take_over(patch)
     shim.run(msgspec.json.decode(spec, type=LaunchSpec), theirs, clock)
 """
-"""The shim of one command. At its twelfth look at the clock the machine has slept and worked; at its twenty-fourth
-the command is told to go on, if it is still there."""
+"""The shim of one command. At its twelfth look at the clock the machine has slept and worked; at
+its twenty-fourth the command is told to go on, if it is still there.
+"""
 COMMAND = """trap 'echo no' TERM; until read line; do :; done < "$GO"; echo went on"""
 """Waits to be told, and does not let itself be ended politely."""
 

@@ -212,8 +212,10 @@ def orphan(tmp_path: Path, on_orphan: OnOrphan, command: str) -> Path:
         "from pipeline.process.spec import LaunchSpec, OnOrphan\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "launcher = Launcher(folder / 'log')\n"
-        f"attempt = launcher.launch(LaunchSpec(argv=('sh', '-c', {command!r}), folder=str(folder / 'attempt'), cwd=str(folder),\n"
-        f"    env=dict(os.environ), timeout_s=60, idle_timeout_s=60, grace_s=0.3, on_orphan=OnOrphan({on_orphan.value!r})))\n"
+        f"attempt = launcher.launch(LaunchSpec(argv=('sh', '-c', {command!r}), "
+        "folder=str(folder / 'attempt'), cwd=str(folder),\n"
+        "    env=dict(os.environ), timeout_s=60, idle_timeout_s=60, grace_s=0.3, "
+        f"on_orphan=OnOrphan({on_orphan.value!r})))\n"
         "print('launched', flush=True)\nsys.stdin.read()\n"
     )
     starter = subprocess.Popen(

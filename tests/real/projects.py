@@ -1,7 +1,9 @@
-"""Six real open-source projects, each with a small feature: tests, a first try that fails, and one that holds.
+"""Six real open-source projects, each with a small feature: tests, a first try that fails, and one
+that holds.
 
-What an archive leaves out and the project's repository has (a runner's configuration, tags) is added when it is
-unpacked; what a repository has not (compiled files, metadata of the archive) is taken away.
+What an archive leaves out and the project's repository has (a runner's configuration, tags) is
+added when it is unpacked; what a repository has not (compiled files, metadata of the archive) is
+taken away.
 """
 
 import json
@@ -43,7 +45,9 @@ DEDENT = Archive(
 
 @dataclass(frozen=True)
 class Real:
-    """One project: how it is laid out, and the feature; `files` are by path, from the root of the repository."""
+    """One project: how it is laid out, and the feature; `files` are by path, from the root of the
+    repository.
+    """
 
     name: str
     lay_out: Callable[[Path], None]
@@ -210,7 +214,8 @@ PROJECTS = (
         "turn a dictionary round",
         {
             "toolz/tests/test_turned.py": "from toolz.turned import turned\n\n\n"
-            "def test_keys_become_values():\n    assert turned({'a': 1, 'b': 2}) == {1: 'a', 2: 'b'}\n\n\n"
+            "def test_keys_become_values():\n    assert turned({'a': 1, 'b': 2}) == "
+            "{1: 'a', 2: 'b'}\n\n\n"
             "def test_of_two_the_first_stays():\n    assert turned({'a': 1, 'b': 1}) == {1: 'a'}\n"
         },
         {
@@ -236,12 +241,14 @@ PROJECTS = (
         },
         {
             "src/v3/helpers/issueCodes.ts": 'import type { ZodError } from "../ZodError.js";\n\n'
-            "export const issueCodes = (error: ZodError): string[] => error.issues.map((issue) => issue.code);\n"
+            "export const issueCodes = (error: ZodError): string[] => error.issues.map((issue) "
+            "=> issue.code);\n"
         },
         {
             "src/v3/helpers/issueCodes.ts": 'import type { ZodError } from "../ZodError.js";\n\n'
             "/** Each kind of issue in an error once, in the order of their first appearance. */\n"
-            "export const issueCodes = (error: ZodError): string[] => [...new Set(error.issues.map((issue) => issue.code))];\n"
+            "export const issueCodes = (error: ZodError): string[] => [...new "
+            "Set(error.issues.map((issue) => issue.code))];\n"
         },
     ),
     Real(
@@ -254,8 +261,10 @@ PROJECTS = (
             'def test_empty_lines_stay() -> None:\n    assert indented("a\\n\\nb", 1) == " a\\n\\n b"\n',
             "web/src/__tests__/indent.spec.ts": "import { describe, expect, it } from '@jest/globals';\n"
             "import { indent } from '../indent';\n\ndescribe('indent', () => {\n"
-            "  it('moves every line', () => {\n    expect(indent('a\\nb', 2)).toEqual('  a\\n  b');\n  });\n"
-            "  it('leaves empty lines', () => {\n    expect(indent('a\\n\\nb', 1)).toEqual(' a\\n\\n b');\n  });\n});\n",
+            "  it('moves every line', () => "
+            "{\n    expect(indent('a\\nb', 2)).toEqual('  a\\n  b');\n  });\n"
+            "  it('leaves empty lines', () => "
+            "{\n    expect(indent('a\\n\\nb', 1)).toEqual(' a\\n\\n b');\n  });\n});\n",
         },
         {
             "services/ini/src/iniconfig/indent.py": "def indented(text: str, by: int) -> str:\n"

@@ -1,6 +1,8 @@
-"""Package managers for real: what `init` writes for each of them brings the dependencies, and `doctor` sees tests pass.
+"""Package managers for real: what `init` writes for each of them brings the dependencies, and
+`doctor` sees tests pass.
 
-The lock files are the managers' own; a package of PyPI or npm is imported by the test, so nothing passes without it.
+The lock files are the managers' own; a package of PyPI or npm is imported by the test, so nothing
+passes without it.
 """
 
 import json
@@ -57,7 +59,10 @@ build-backend = "poetry.core.masonry.api"
 
 [tool.poetry.group.dev.dependencies]
 """
-USES_PLUGIN = "def test_the_plugin_is_there(pytestconfig):\n    assert pytestconfig.pluginmanager.hasplugin('randomly')\n"
+USES_PLUGIN = (
+    "def test_the_plugin_is_there(pytestconfig):\n    assert "
+    "pytestconfig.pluginmanager.hasplugin('randomly')\n"
+)
 HATCH = '\n[tool.hatch.envs.hatch-test]\nextra-dependencies = ["pytest-randomly"]\n'
 TOX = (
     "[tox]\nenvlist = py\n\n[testenv]\ndeps =\n    pytest\n    pytest-randomly\ncommands = pytest\n"
@@ -92,7 +97,9 @@ BERRY = "enableTelemetry: false\n"
 
 @dataclass(frozen=True)
 class Case:
-    """A repository of one manager: `lock` makes its lock file, `setup` is what the flow must say, as a pattern."""
+    """A repository of one manager: `lock` makes its lock file, `setup` is what the flow must say,
+    as a pattern.
+    """
 
     name: str
     files: dict[str, str]

@@ -1,6 +1,8 @@
-"""Real projects from their archives: `init`, `doctor` and a run work unaided, through one failure, to a merge.
+"""Real projects from their archives: `init`, `doctor` and a run work unaided, through one failure,
+to a merge.
 
-The agents are scripted, and called `claude`; everything else is real: the projects, their dependencies, their tests.
+The agents are scripted, and called `claude`; everything else is real: the projects, their
+dependencies, their tests.
 """
 
 import json
@@ -22,7 +24,9 @@ NO_FINDINGS = json.dumps({"findings": []})
 
 
 class Copy(Wild):
-    """A repository made of an archive, with a bare remote, hooks and a second branch; agents that play takes."""
+    """A repository made of an archive, with a bare remote, hooks and a second branch; agents that
+    play takes.
+    """
 
     def __init__(self, folder: Path, real: Real) -> None:
         self.root = self.origin = folder / "repo"

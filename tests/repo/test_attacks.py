@@ -9,7 +9,10 @@ from pipeline.files.trees import remove
 from pipeline.repo.links import IncludedFiles
 from tests.helpers.checkouts import Checkout, sh
 
-DEEP = "import os, sys\nfor _ in range(int(sys.argv[1])):\n    os.mkdir(sys.argv[2]); os.chdir(sys.argv[2])\n"
+DEEP = (
+    "import os, sys\nfor _ in range(int(sys.argv[1])):\n    os.mkdir(sys.argv[2]); "
+    "os.chdir(sys.argv[2])\n"
+)
 
 
 def link_to(workspace, name, target):

@@ -54,14 +54,18 @@ def test_a_file_that_was_only_made_executable_is_a_change(made):
     assert entry(made, harvest.tree, "a.nb") == ("100755", "old\n")
 
 
-@pytest.mark.parametrize("command", ["false", ""])
-def test_what_its_filter_cannot_store_is_refused_and_not_stored_as_it_is(made, command):
+@pytest.mark.parametrize(
+    ("command", "says"), [("false", "tidy"), ("", "is not set up in your git configuration")]
+)
+def test_what_its_filter_cannot_store_is_refused_and_not_stored_as_it_is(made, command, says):
     rules = {"filter.tidy.clean": command} if command else {}
     made.store = Store(made.store.folder, made.user.objects, filters=lambda: rules)
     workspace = prepared(made)
     (workspace.folder / "a.nb").write_text("SECRET\n")
     harvest = workspace.harvest(("**",), made.tree)
-    assert [one.kind for one in harvest.violations] == [ViolationKind.FILTER_FAILED]
+    (one,) = harvest.violations
+    assert one.kind is ViolationKind.FILTER_FAILED
+    assert says in one.detail
     assert entry(made, harvest.tree, "a.nb") == ("100644", "old\n")
 
 

@@ -1,4 +1,6 @@
-"""Workspaces that one run after the other uses: exactly the tree, whatever was left; whole or only some folders."""
+"""Workspaces that one run after the other uses: exactly the tree, whatever was left; whole or only
+some folders.
+"""
 
 import os
 

@@ -1,4 +1,6 @@
-"""Set-ups: made once for each state of their inputs, copied into workspaces, never part of a change."""
+"""Set-ups: made once for each state of their inputs, copied into workspaces, never part of a
+change.
+"""
 
 import os
 import subprocess
@@ -20,7 +22,10 @@ FILES = {
     "packages/a/index.js": "a\n",
     "README.md": "x\n",
 }
-INSTALL = "mkdir -p node_modules/left packages/a/node_modules && echo 1 > node_modules/left/pad.js && echo 2 > packages/a/node_modules/x"
+INSTALL = (
+    "mkdir -p node_modules/left packages/a/node_modules && echo 1 > node_modules/left/pad.js "
+    "&& echo 2 > packages/a/node_modules/x"
+)
 GENERATE = "echo 'version = 1' > src/_version.py"
 
 
@@ -205,8 +210,14 @@ def test_a_set_up_that_was_killed_or_written_to_is_made_again(made):
 
 def test_a_virtual_environment_works_where_it_was_copied_to(made):
     """Scripts, editable installs and VIRTUAL_ENV mean the copy and the workspace's own source."""
-    editable = "pwd > .venv/lib/python$(python -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])')/site-packages/mine.pth"
-    script = "printf '#!%s/.venv/bin/python\\nimport sys, app; print(sys.prefix, app.__file__)\\n' $PWD > .venv/bin/where && chmod +x .venv/bin/where"
+    editable = (
+        'pwd > .venv/lib/python$(python -c \'import sys; print("%d.%d" % '
+        "sys.version_info[:2])')/site-packages/mine.pth"
+    )
+    script = (
+        "printf '#!%s/.venv/bin/python\\nimport sys, app; print(sys.prefix, app.__file__)\\n' "
+        "$PWD > .venv/bin/where && chmod +x .venv/bin/where"
+    )
     made.commit(**{"app.py": "", ".gitignore": "__pycache__/\n"})
     workspace = ready(
         made, made.setups(f"{sys.executable} -m venv --without-pip .venv", editable, script)

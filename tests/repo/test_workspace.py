@@ -1,4 +1,6 @@
-"""Workspaces: what an agent did is found, whatever it does to hide it, and the next stage starts clean."""
+"""Workspaces: what an agent did is found, whatever it does to hide it, and the next stage starts
+clean.
+"""
 
 import os
 import socket

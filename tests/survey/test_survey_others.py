@@ -1,4 +1,6 @@
-"""What the survey finds of JavaScript, Go, Rust and everything else, and how targets are kept apart."""
+"""What the survey finds of JavaScript, Go, Rust and everything else, and how targets are kept
+apart.
+"""
 
 import json
 
@@ -39,7 +41,10 @@ def package(name="thing", test="", **more):
         ("vitest run --coverage --coverage.reporter text --dir src", "vitest run --dir src"),
         (
             'mocha --import=tsx "test/**/*.spec.ts"',
-            "mocha --import=tsx test/**/*.spec.ts --reporter xunit --reporter-option output={report}",
+            (
+                "mocha --import=tsx test/**/*.spec.ts --reporter xunit --reporter-option "
+                "output={report}"
+            ),
         ),
     ],
 )
@@ -114,14 +119,14 @@ def test_programs_are_reached_by_way_of_yarn_where_it_keeps_packages_to_itself(t
 
 def test_prettier_is_kept_from_agents_once(tmp_path):
     files = {"package.json": package(test="jest"), ".prettierrc": "{}", **SOURCE}
-    added = javascript_setup.additions(Tree(tmp_path, files).look)
+    added = javascript_setup.additions(Tree(tmp_path, files).repo)
     assert [(one.path, one.text) for one in added] == [(".prettierignore", "/agents/\n")]
     assert (
-        javascript_setup.additions(Tree(tmp_path, {**files, ".prettierignore": "/agents/\n"}).look)
+        javascript_setup.additions(Tree(tmp_path, {**files, ".prettierignore": "/agents/\n"}).repo)
         == []
     )
     assert (
-        javascript_setup.additions(Tree(tmp_path, {"package.json": package(), **SOURCE}).look) == []
+        javascript_setup.additions(Tree(tmp_path, {"package.json": package(), **SOURCE}).repo) == []
     )
 
 
@@ -176,7 +181,10 @@ def test_go_modules_leave_each_other_alone(tmp_path):
 
 
 def test_go_modules_build_on_each_other(tmp_path):
-    uses = "module acme.org/app\n\nrequire (\n\tacme.org/lib v0.0.0 // indirect\n)\nreplace acme.org/lib => ../lib\n"
+    uses = (
+        "module acme.org/app\n\nrequire (\n\tacme.org/lib v0.0.0 // indirect\n)\nreplace "
+        "acme.org/lib => ../lib\n"
+    )
     files = {"lib/go.mod": "module acme.org/lib\n", "app/go.mod": uses}
     files |= {f"{at}/{name}": "" for at in ("lib", "app") for name in ("x.go", "x_test.go")}
     tree = Tree(tmp_path, files)

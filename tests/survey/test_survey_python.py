@@ -139,7 +139,10 @@ def test_a_lock_file_is_used_when_its_tool_is_there(tmp_path):
 
 
 def test_what_tox_and_poetry_ask_for_is_brought_by_pip(tmp_path):
-    tox = "[tox]\nenvlist = py\n[testenv]\ndeps =\n    pytest>=7\n    attrs\n    py{38}: old\ncommands = pytest\n"
+    tox = (
+        "[tox]\nenvlist = py\n[testenv]\ndeps =\n    pytest>=7\n    attrs\n    py{38}: "
+        "old\ncommands = pytest\n"
+    )
     poetry = (
         '[tool.poetry]\nname = "thing"\n[tool.poetry.group.dev.dependencies]\nfreezegun = "^1"\n'
     )
@@ -291,7 +294,7 @@ def test_setuptools_is_told_its_package_where_it_would_take_agents_for_one(tmp_p
     flat = Tree(
         tmp_path, {"pyproject.toml": PROJECT, "thing/__init__.py": "", "tests/test_a.py": TEST}
     )
-    assert [one.text for one in python_setup.additions(flat.look)] == [
+    assert [one.text for one in python_setup.additions(flat.repo)] == [
         '\n[tool.setuptools.packages.find]\ninclude = ["thing*"]\n'
     ]
 
@@ -312,4 +315,4 @@ def test_setuptools_is_told_its_package_where_it_would_take_agents_for_one(tmp_p
     ],
 )
 def test_a_project_that_names_its_packages_is_left_alone(tmp_path, files):
-    assert python_setup.additions(Tree(tmp_path, {"pyproject.toml": PROJECT, **files}).look) == []
+    assert python_setup.additions(Tree(tmp_path, {"pyproject.toml": PROJECT, **files}).repo) == []

@@ -1,4 +1,6 @@
-"""The plan, the tree and the pictures of a flow: everything is in them, nothing lies on something else, nothing escapes."""
+"""The plan, the tree and the pictures of a flow: everything is in them, nothing lies on something
+else, nothing escapes.
+"""
 
 import io
 import itertools

@@ -1,4 +1,4 @@
-"""What is printed: nothing an agent writes steers the terminal; colours only where they are wanted."""
+"""What is printed: agents' text never steers the terminal; colours only where they are wanted."""
 
 import io
 

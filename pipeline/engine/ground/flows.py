@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline import __version__, backends, prompts
+from pipeline import __version__
+from pipeline.backends import table as backends
 from pipeline.engine.ground.world import World
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
@@ -21,6 +22,7 @@ from pipeline.language import compiler
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow import Flow
 from pipeline.language.plan import Plan
+from pipeline.prompts import templates
 from pipeline.prompts.brief import NAMES
 from pipeline.repo.git import Git
 
@@ -67,10 +69,10 @@ def read(world: World) -> FlowSource:
             f"{world.user.root} has no {FLOW}, which says what the stages are",
             "Write one for this repository: pipeline init",
         )
-    own = prompts.read_all(world.user.root / PROMPTS)
+    own = templates.read_all(world.user.root / PROMPTS)
     return FlowSource(
         text=_decoded(path.read_bytes()),
-        templates={**prompts.read_all(world.shipped / PROMPTS), **own},
+        templates={**templates.read_all(world.shipped / PROMPTS), **own},
         origin="your checkout",
     )
 
@@ -86,7 +88,7 @@ def read_commit(world: World, commit: str) -> FlowSource | None:
     own = {path.removeprefix(f"{PROMPTS}/"): blobs[path].decode(errors="replace") for path in names}
     return FlowSource(
         text=_decoded(blobs[FLOW]),
-        templates={**prompts.read_all(world.shipped / PROMPTS), **own},
+        templates={**templates.read_all(world.shipped / PROMPTS), **own},
         origin=f"the commit {commit[:12]}",
     )
 
@@ -125,7 +127,7 @@ def check(world: World, source: FlowSource) -> Flow:
     flow_check.check(flow, marks, prompts=names, backends=set(backends.TABLE))
     for name, role in flow.agents.items():
         known = role.prompt in names
-        wrong = list(prompts.complaints(source.templates, role.prompt, NAMES)) if known else []
+        wrong = list(templates.problems(source.templates, role.prompt, NAMES)) if known else []
         if wrong:
             hint = "known: " + ", ".join(NAMES)
             marks.error("F205", ("agents", name, "prompt"), "; ".join(wrong), hint)
@@ -134,7 +136,7 @@ def check(world: World, source: FlowSource) -> Flow:
 
 
 def why_parallel(flow: Flow, one: str, other: str) -> list[Parallel]:
-    """Say for every workflow that has both stages whether they may run at once.
+    """Return for each workflow that has both stages whether they may run at once.
 
     Raises `UsageProblem`.
     """

@@ -44,7 +44,7 @@ def state_of(rundir: RunDir) -> RunState:
 
 
 def holder(world: World, name: str) -> locks.LockHolder | None:
-    """Say which process works on a run, or None."""
+    """Return which process works on a run, or None."""
     path = world.rundir(name).run_lock
     if not path.exists():
         return None

@@ -30,7 +30,7 @@ class Record:
         self.state = state
         self._journal = journal
         self._listeners = listeners
-        self._is_settled = True
+        self._is_synced = True
 
     @property
     def events(self) -> Sequence[Event]:
@@ -40,10 +40,10 @@ class Record:
     def add(self, *events: Event, durable: bool = True) -> None:
         """Append events, fold them, and tell them to all who listen.
 
-        What is not durable yet becomes so with the next durable event, or with `settle`.
+        What is not durable yet becomes so with the next durable event, or with `sync`.
         """
         self._journal.append(events, durable=durable)
-        self._is_settled = durable
+        self._is_synced = durable
         self.replay(*events)
 
     def replay(self, *events: Event) -> None:
@@ -54,15 +54,15 @@ class Record:
             for listener in self._listeners:
                 listener.hear(event, self.state)
 
-    def settle(self) -> None:
+    def sync(self) -> None:
         """Make durable what was added: before anything is started or waited for."""
-        if not self._is_settled:
+        if not self._is_synced:
             self._journal.sync()
-            self._is_settled = True
+            self._is_synced = True
 
     def close(self) -> None:
         """Let the run go."""
-        self.settle()
+        self.sync()
         self._journal.close()
         for listener in self._listeners:
             listener.close(self.state)

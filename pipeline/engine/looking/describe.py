@@ -24,19 +24,12 @@ from pipeline.core.events import (
     TakenBack,
     WorkflowStarted,
 )
-from pipeline.core.evidence import GateResult, GateVerdict
+from pipeline.core.evidence import GateResult
 from pipeline.core.outcomes import Outcome
-
-_VERDICT_WORDS = {
-    GateVerdict.PASSED: "ok",
-    GateVerdict.FAILED: "NOT ok",
-    GateVerdict.NOT_APPLICABLE: "not applicable",
-    GateVerdict.COULD_NOT_LOOK: "could NOT look",
-}
 
 
 def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case each
-    """Say an event in one line for people; an empty text for those that are of no interest."""
+    """Describe an event in one line for people; empty for events of no interest."""
     match event:
         case RunStarted():
             off = f"off {event.base_branch} at {event.base[:12]}"
@@ -53,8 +46,7 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case ea
             keys = ", ".join(item.key for item in event.items)
             return f"{event.stage}: {event.problem or f'{len(event.items)} item(s): {keys}'}"
         case ApprovalAsked():
-            first = event.question.splitlines()[0] if event.question else ""
-            return f"{event.stage}: asks {first}"
+            return f"{event.stage}: asks {event.question.partition(chr(10))[0]}"
         case Answered():
             comment = f", {event.comment}" if event.comment else ""
             return f"{event.stage}: {event.answer.value}{comment}"
@@ -67,10 +59,8 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case ea
         case LimitsRaised():
             return "other limits: " + ", ".join(_limits(event))
         case RoundStarted():
-            return (
-                f"{event.loop}: round {event.round}, with feedback on {len(event.feedback)} "
-                "failure(s)"
-            )
+            count = len(event.feedback)
+            return f"{event.loop}: round {event.round}, with feedback on {count} failure(s)"
         case LoopFinished():
             return f"{event.loop}: {event.reason}"
         case WorkflowStarted():
@@ -92,11 +82,11 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case ea
 def _effect(event: EffectDone) -> str:
     match event.effect:
         case BranchEffect(branch=branch):
-            return f"branch done: {branch}"
+            return f"branch {branch} is set"
         case PushEffect(branch=branch):
-            return f"push done: {branch}"
-        case PullRequestEffect(url=url):
-            return f"pull_request done: {url}"
+            return f"branch {branch} is pushed"
+        case PullRequestEffect(number=number, url=url):
+            return f"pull request {number}: {url}"
 
 
 def _limits(event: LimitsRaised) -> list[str]:
@@ -113,4 +103,4 @@ def _outcome(event: StageFinished) -> str:
 
 
 def _gate(gate: GateResult) -> str:
-    return f"{gate.gate.value} {_VERDICT_WORDS[gate.verdict]}"
+    return f"{gate.gate.value} {gate.verdict.words}"

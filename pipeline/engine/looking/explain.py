@@ -194,7 +194,7 @@ class _Looker:
             )
 
     def _holder(self, lock: str) -> StatusReason | None:
-        """Say who holds a lock from outside of this run."""
+        """Return the reason of a lock that another run holds."""
         path = self.rundir.lock(lock, self.state.plan.locks[lock].scope)
         view = locks.inspect(path) if path.exists() else None
         if view is None or not view.held or view.holder is None:

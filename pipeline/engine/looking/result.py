@@ -159,7 +159,7 @@ def result_of(
 
 
 def run_state(state: RunState, *, is_alive: bool) -> str:
-    """Say where a run stands in one word.
+    """Return a run's state in one word.
 
     One that nobody works on is `waiting` for a person's answer or limit, or `interrupted`.
     """

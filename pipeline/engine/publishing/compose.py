@@ -139,14 +139,14 @@ class Composer:
 
         Returns them in order, each with the tree before and after it.
         """
-        found: list[PersonEdited] = []
+        separate: list[PersonEdited] = []
         for edit in reversed(self.state.product.edits):
             later = {change.path for change in self.store.diff(edit.tree, final)}
             before = self.store.graft_paths(final, edit.before, set(edit.changed) - later)
             if before != final:
-                found.append(msgspec.structs.replace(edit, before=before, tree=final))
+                separate.append(msgspec.structs.replace(edit, before=before, tree=final))
             final = before
-        return found[::-1]
+        return separate[::-1]
 
     def _history(self) -> list[tuple[str, str]]:
         """Return the newest subjects of the base, each with its sign-off."""
@@ -204,7 +204,7 @@ class Composer:
         run = self.started.run_id
         return UsageProblem(
             f"git could not sign a commit: {excerpt(exc.stderr)}",
-            "Mend that (git config --get-regexp 'gpg|sign' shows what is set; unlock the key), "
+            "Fix that (git config --get-regexp 'gpg|sign' shows what is set; unlock the key), "
             "or do without: "
             f"git config commit.gpgsign false\nThen type: pipeline resume {run}",
         )

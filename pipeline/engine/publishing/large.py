@@ -17,19 +17,21 @@ from pipeline.repo.store import Store
 _POINTER_MAX_BYTES = 1024
 
 
-def hand_over(world: World, store: Store, base: str, head: str, remote: str, run_id: str) -> None:
+def push_lfs_objects(
+    world: World, store: Store, base: str, head: str, remote: str, run_id: str
+) -> None:
     """Put the objects of changed LFS files into the person's LFS storage, and push them.
 
     Raises `UsageProblem` when they cannot be pushed.
     """
     if not (store.folder / "lfs" / "objects").is_dir():
         return
-    found = [
+    objects = [
         oid
         for oid in _pointed(store, base, head)
         if lfs_object_path(store.folder / "lfs", oid).exists()
     ]
-    for oid in found:
+    for oid in objects:
         source, target = (
             lfs_object_path(store.folder / "lfs", oid),
             lfs_object_path(world.user.lfs_storage(), oid),
@@ -40,15 +42,15 @@ def hand_over(world: World, store: Store, base: str, head: str, remote: str, run
                 os.link(source, target)
             except OSError:
                 shutil.copyfile(source, target)
-    if not found or not remote:
+    if not objects or not remote:
         return
     try:
-        world.user.git("lfs", "push", "--object-id", remote, *found)
+        world.user.git("lfs", "push", "--object-id", remote, *objects)
     except GitError as exc:
         raise UsageProblem(
-            f"{len(found)} Git LFS object(s) could not be pushed to {remote}: "
+            f"{len(objects)} Git LFS object(s) could not be pushed to {remote}: "
             f"{excerpt(exc.stderr)}",
-            f"Mend that (git lfs env), then type: pipeline resume {run_id}",
+            f"Fix that (git lfs env), then type: pipeline resume {run_id}",
         ) from exc
 
 
@@ -65,5 +67,5 @@ def _pointed(store: Store, base: str, head: str) -> list[str]:
         for change, size in zip(changes, sizes, strict=True)
         if int(size) <= _POINTER_MAX_BYTES
     ]
-    found = [lfs_object_id(store.git.raw("cat-file", "blob", change.blob)) for change in small]
-    return [oid for oid in dict.fromkeys(found) if oid]
+    objects = [lfs_object_id(store.git.raw("cat-file", "blob", change.blob)) for change in small]
+    return [oid for oid in dict.fromkeys(objects) if oid]

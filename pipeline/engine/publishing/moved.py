@@ -11,7 +11,7 @@ from pipeline.repo.store import Store
 _NAMED_MAX = 8
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
+class BaseMoved(msgspec.Struct, frozen=True, kw_only=True):
     """Where the base branch stands now; `merges` is None when that could not be found out."""
 
     branch: str
@@ -21,7 +21,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Say it in two sentences."""
+        """Describe it in two sentences."""
         by = "" if self.ahead is None else f" by {self.ahead} commit{'s' * (self.ahead != 1)}"
         moved = f"{self.branch} has moved{by} since this run began, to {self.tip[:12]}."
         if self.merges is None:
@@ -32,8 +32,8 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
         return f"{moved} The change conflicts with it in: {named}"
 
 
-def look(world: World, store: Store, started: RunStarted, head: str) -> Moved | None:
-    """Look at the base branch, on the remote if there is one.
+def compare_base(world: World, store: Store, started: RunStarted, head: str) -> BaseMoved | None:
+    """CheckoutFiles at the base branch, on the remote if there is one.
 
     None when it stands where it stood, or is gone.
 
@@ -58,7 +58,7 @@ def look(world: World, store: Store, started: RunStarted, head: str) -> Moved | 
     except Problem:
         return None
     merges, conflicts = _merges(store, tip, head)
-    return Moved(
+    return BaseMoved(
         branch=started.base_branch, tip=tip, ahead=int(ahead), merges=merges, conflicts=conflicts
     )
 

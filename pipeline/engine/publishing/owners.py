@@ -16,12 +16,12 @@ def owners(store: Store, base: str, paths: Iterable[str]) -> dict[str, list[str]
     """Return the owners of some paths with what of them is theirs; empty without the file."""
     data = next((text for place in PLACES if (text := store.read(base, place)) is not None), b"")
     rules = list(_rules(data.decode("utf-8", "replace")))
-    found: dict[str, list[str]] = {}
+    owned: dict[str, list[str]] = {}
     for path in paths:
         names = next((names for pattern, names in reversed(rules) if pattern.match(path)), [])
         for name in names:
-            found.setdefault(name, []).append(path)
-    return found
+            owned.setdefault(name, []).append(path)
+    return owned
 
 
 def _rules(text: str) -> Iterable[tuple[re.Pattern[str], list[str]]]:

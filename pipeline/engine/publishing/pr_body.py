@@ -56,7 +56,7 @@ def render(
     )
     parts = [
         cassette if started.cassette else "",
-        f"> {quiet(moved)}\n" if moved else "",
+        f"> {without_mentions(moved)}\n" if moved else "",
         f"## What was asked\n\n{_fence(started.idea)}\n",
         _evidence(state),
         _findings(state),
@@ -74,7 +74,7 @@ def render(
     return body + "\n"
 
 
-def quiet(text: str) -> str:
+def without_mentions(text: str) -> str:
     """Keep agents' text from notifying people: `@name` and `#1` lose their meaning."""
     return _MENTION.sub("\\1\u200b", text)
 
@@ -98,7 +98,7 @@ def _row(claim: str, verdict: GateVerdict, detail: str, tree: str) -> str:
 
 
 def _fault_row(gate: GateResult) -> list[str]:
-    """Say of single faults whether they could be tried; only what was tried counts as evidence."""
+    """Return the row for single faults; only what was tried counts as evidence."""
     proof = gate.evidence
     if not isinstance(proof, ProofEvidence) or proof.faults is None:
         return []
@@ -140,8 +140,8 @@ def _findings(state: RunState) -> str:
     if not blocking and not minor:
         return ""
     lines = ["## Reviewers' findings that stand", ""]
-    lines += [f"- **blocking** {quiet(str(item))}" for item in blocking]
-    lines += [f"- {quiet(str(item))}" for item in minor]
+    lines += [f"- **blocking** {without_mentions(str(item))}" for item in blocking]
+    lines += [f"- {without_mentions(str(item))}" for item in minor]
     return "\n".join([*lines, ""])
 
 
@@ -169,11 +169,11 @@ def _group(plan: Plan, path: str) -> str:
 
 def _review(store: Store, base: str, tree: str) -> str:
     """Name the owners of what was changed, without calling them; the forge does that."""
-    found = owners(store, base, [change.path for change in store.diff(base, tree)])
-    if not found:
+    owned = owners(store, base, [change.path for change in store.diff(base, tree)])
+    if not owned:
         return ""
     lines = ["## Who should review", "", "By the base's CODEOWNERS:", ""]
-    for name, paths in found.items():
+    for name, paths in owned.items():
         shown = ", ".join(f"`{path}`" for path in paths[:5])
         lines.append(
             f"- `{name}`: {shown}" + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
@@ -186,7 +186,7 @@ def _plan(state: RunState, accepted: Callable[[str], Path]) -> str:
         output = node.outputs.get("plan")
         path = accepted(node.id) / output.file if output else None
         if path is not None and path.is_file():
-            text = quiet(path.read_text(errors="replace").strip())
+            text = without_mentions(path.read_text(errors="replace").strip())
             return (
                 "<details><summary>Plan (by "
                 f"{node.id})</summary>\n\n{text[:_PLAN_CHARACTERS]}\n\n</details>\n"
@@ -215,7 +215,7 @@ def _provenance(state: RunState, tree: str) -> str:
         f"Run `{started.run_id}` of `{started.workflow}`, flow `{started.flow_digest[:12]}`, from "
         f"`{started.base_branch}` at `{started.base[:12]}` to tree `{tree[:12]}`; sandbox: none "
         "(writes outside a stage's paths are detected and refused).\n"
-        f"Look closer: `pipeline show {started.run_id}`. "
+        f"CheckoutFiles closer: `pipeline show {started.run_id}`. "
         "Push to this branch freely; the pipeline does not overwrite it.\n"
     )
 
@@ -226,4 +226,4 @@ def _fence(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return quiet(text.replace("|", "\\|").replace("\n", " "))[:_CELL_CHARACTERS]
+    return without_mentions(text.replace("|", "\\|").replace("\n", " "))[:_CELL_CHARACTERS]

@@ -83,7 +83,7 @@ class Publisher:
         commits = self._branch(branch, how, title)
         head, remote = commits[-1].sha, self.started.remote
         run_id, base = self.started.run_id, self.started.base
-        large.hand_over(self.world, self.store, base, head, remote, run_id)
+        large.push_lfs_objects(self.world, self.store, base, head, remote, run_id)
         is_pushed = self._done.push is not None
         if not remote or is_pushed or not self._push(branch, head):
             self._note_others(branch, head)
@@ -180,7 +180,7 @@ class Publisher:
         return there == head
 
     def _note_others(self, branch: str, head: str) -> None:
-        """Say what persons have put on top of the run's branch meanwhile; it stays."""
+        """Describe what persons have put on top of the run's branch meanwhile; it stays."""
         remote = self.started.remote
         if more := self.world.user.count_commits_on_top(remote, branch, head):
             where = f"{branch} on {remote}" if remote else branch
@@ -201,7 +201,7 @@ class Publisher:
         if there:
             return UsageProblem(
                 f"{remote} has a branch {branch} at {there[:12]}, which this run did not push",
-                f"It is left as it is. Look at it; rename or delete it, {again}",
+                f"It is left as it is. CheckoutFiles at it; rename or delete it, {again}",
             )
         return UsageProblem(
             f"{remote} did not take the push: {excerpt(exc.stderr)}", f"Fix that, {again}"
@@ -247,8 +247,8 @@ class Publisher:
         return pull
 
     def _moved(self, head: str) -> str:
-        """Say that the base branch has moved, if it has; it is noted with the run too."""
-        movement = moved.look(self.world, self.store, self.started, head)
+        """Describe how the base branch has moved, if it has; it is noted with the run too."""
+        movement = moved.compare_base(self.world, self.store, self.started, head)
         text = "" if movement is None else str(movement)
         if text and text not in self.state.notes:
             self.record.add(Noted(at=self.world.clock(), text=text))

@@ -84,17 +84,17 @@ def _sides(world: World, pull: PullRequest) -> tuple[Store, str, str]:
             store.ref(f"refs/heads/{pull.head}") or pull.head_commit,
         )
     git = world.user.git
-    found = {}
+    commits = {}
     for side in (pull.base, pull.head):
-        found[side] = git("ls-remote", remote, f"refs/heads/{side}").partition("\t")[0]
-        if not found[side]:
+        commits[side] = git("ls-remote", remote, f"refs/heads/{side}").partition("\t")[0]
+        if not commits[side]:
             raise UsageProblem(
                 f"{remote} has no branch {side}",
                 f"See pull request {pull.number}: {Path(pull.url).name}",
             )
-        if not git.succeeds("cat-file", "-e", found[side]):
-            git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, found[side])
-    return store, found[pull.base], found[pull.head]
+        if not git.succeeds("cat-file", "-e", commits[side]):
+            git("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", remote, commits[side])
+    return store, commits[pull.base], commits[pull.head]
 
 
 def pull_base(world: World, pull: PullRequest) -> str:

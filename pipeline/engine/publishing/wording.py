@@ -109,7 +109,7 @@ def wording_of(subjects: Sequence[str], style: Style, idea: str) -> Wording:
 
 
 def _most(some: Sequence[object], subjects: Sequence[str], *, short: bool = False) -> bool:
-    """Tell whether more than half are of that kind.
+    """Return whether more than half are of that kind.
 
     Of a history too short to tell, `short` is said.
     """
@@ -131,6 +131,6 @@ def _cut(before: str, title: str, after: str) -> str:
 
 
 def signed_off(messages: Iterable[str]) -> bool:
-    """Tell whether most of some sign-off trailers are there; each is empty where there is none."""
+    """Return whether most commits have a sign-off trailer; each is empty where there is none."""
     signed = [bool(message) for message in messages]
     return bool(signed) and 2 * sum(signed) > len(signed)

@@ -50,7 +50,7 @@ class Acceptance:
     def judge(
         self, task: Task, folder: Path, workspace: Workspace, reply: AgentReply
     ) -> AttemptResult:
-        """Hold what was done against what the stage may and must do; then ask the gates."""
+        """Check what was done against what the stage may and must do; then the gates."""
         secrets = self._secrets(task)
         reply = without_secrets(secrets, reply, folder / "result.json")
         result, violations = self._harvest(task, folder, workspace, reply, secrets)
@@ -102,8 +102,8 @@ class Acceptance:
             agent=reply.agent,
         )
         trees, included = (task.tree, tree), self._workspaces.included
-        found = leaks(self._store, trees, folder / "out", included, secrets)
-        return result, [*harvest.violations, *found]
+        leaked = leaks(self._store, trees, folder / "out", included, secrets)
+        return result, [*harvest.violations, *leaked]
 
     def _check_delivery(
         self, task: Task, folder: Path, result: AttemptResult, reply: AgentReply
@@ -148,8 +148,8 @@ class Acceptance:
         if not results or not results[-1].verdict.blocks:
             return checked
         last = results[-1]
-        verb = "could not look" if last.verdict is GateVerdict.COULD_NOT_LOOK else "failed"
-        reason = f"gate {last.gate.value} {verb}: {last.detail}"
+        looked = "" if last.verdict is GateVerdict.FAILED else f" {last.verdict.words}"
+        reason = f"gate {last.gate.value}{looked}: {last.detail}"
         return _failed(checked, FailureKind.GATE, reason)
 
     def _delivered_tests(self, task: Task, gate: GateName) -> GateResult | None:

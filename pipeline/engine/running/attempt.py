@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from pipeline import backends, prompts
+from pipeline.backends import table as backends
 from pipeline.backends.base import (
     AgentReply,
     Backend,
@@ -38,6 +38,7 @@ from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.commands import CommandRequest, Purpose
 from pipeline.process.launch import Attempt, Launcher, adopt, ask_orphan_to_end
 from pipeline.process.spec import ATTEMPT_ID_VARIABLE, STDERR, STDOUT, CommandEnding, ExitRecord
+from pipeline.prompts import templates
 from pipeline.repo.store import PinnedBase
 from pipeline.repo.workspace import Workspace
 
@@ -68,7 +69,7 @@ class StageRunner:
         self.launcher = launcher
         self.base = base
         self.acceptance = Acceptance(world, rundir, plan, workspaces, base)
-        self.templates = prompts.read_all(rundir.flow / PROMPTS)
+        self.templates = templates.read_all(rundir.flow / PROMPTS)
         self._running: dict[str, Attempt] = {}
         self._adopted: dict[str, Path] = {}
         self._cancelled: set[str] = set()
@@ -206,7 +207,7 @@ class StageRunner:
         argv: tuple[str, ...] = ("sh", "-c", node.command)
         stdin, variables = None, dict[str, str]()
         if backend is not None and request is not None and task.brief is not None and player:
-            prompt = prompts.render(self.templates, player.prompt, task.brief)
+            prompt = templates.render(self.templates, player.prompt, task.brief)
             atomic.write_text(request.prompt_file, prompt, durable=False)
             asked = backend.command(request)
             argv, stdin, variables = asked.argv, asked.stdin, asked.env
@@ -286,7 +287,7 @@ def _parked(stop: StopReason, exc: Problem) -> AttemptResult:
 
 
 def _limit_variables(node: Node) -> dict[str, str]:
-    """Tell a command what it may cost, so that it can keep to it."""
+    """Return the variables that name an attempt's limits."""
     limits = {
         "PIPELINE_LIMIT_USD": node.limits.usd,
         "PIPELINE_LIMIT_TOKENS": node.limits.tokens,

@@ -44,12 +44,12 @@ class Bases:
         )
 
     def forget_outputs(self, stage: str) -> None:
-        """Look at a stage's delivered files again the next time."""
+        """CheckoutFiles at a stage's delivered files again the next time."""
         self._delivered.pop(stage, None)
 
     def stale(self, state: RunState) -> dict[str, str]:
         """Name the done stages whose basis is another now, with what of it has changed."""
-        found: dict[str, str] = {}
+        stale: dict[str, str] = {}
         for node in state.plan.leaves():
             memory = state.nodes[node.id]
             if (
@@ -69,8 +69,8 @@ class Bases:
                 if before != after
             ]
             if changed:
-                found[node.id] = " and ".join(changed)
-        return found
+                stale[node.id] = " and ".join(changed)
+        return stale
 
     def _given(self, state: RunState, need: str) -> str:
         node = state.plan.nodes[need]

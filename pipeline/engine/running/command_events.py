@@ -80,7 +80,7 @@ def _question(state: RunState, stage: str) -> str:
 
 
 def _hint(state: RunState, stop: StopReason) -> str:
-    """Say what a person types for whom the run waits; empty where nobody has to type anything."""
+    """Return what the person whom the run waits for can type; empty where nothing helps."""
     run = state.started.run_id
     match stop:
         case StopReason.ANSWER_WANTED:

@@ -16,7 +16,7 @@ from pipeline.core.state import RunState
 from pipeline.engine.ground.record import Record
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.basis import Bases
-from pipeline.engine.running.going_back import take_back
+from pipeline.engine.running.rerun import take_back
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
@@ -38,13 +38,13 @@ class OpenedAt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def edit_folder(rundir: RunDir) -> Path:
-    """Say where a person edits a run's tree."""
+    """Return the folder in which a person edits a run's tree."""
     return rundir.work / "ws" / NAME
 
 
 def has_edits(store: Store, rundir: RunDir) -> bool:
     """Return whether the folder holds anything that is not part of the run yet."""
-    opened, edited = look(Workspace(edit_folder(rundir), store), rundir)
+    opened, edited = read_edit_folder(Workspace(edit_folder(rundir), store), rundir)
     return opened is not None and edited != opened.tree
 
 
@@ -61,7 +61,7 @@ def take_in_edits(world: World, store: Store, rundir: RunDir, record: Record, ba
         return
     record.add(event)
     reached("person.recorded")
-    retire(rundir)
+    put_folder_aside(rundir)
     if state.end is None and (command := _unverified(state, event)) is not None:
         take_back(store, record, bases, command, world.clock())
 
@@ -69,7 +69,7 @@ def take_in_edits(world: World, store: Store, rundir: RunDir, record: Record, ba
 def _committed(world: World, store: Store, rundir: RunDir, state: RunState) -> PersonEdited | None:
     """Commit what a person edited on top of the run's tree; None when there is nothing new."""
     workspace = Workspace(edit_folder(rundir), store)
-    opened, edited = look(workspace, rundir)
+    opened, edited = read_edit_folder(workspace, rundir)
     if opened is None or edited == opened.tree:
         return None
     where, started = workspace.folder, state.started
@@ -82,10 +82,10 @@ def _committed(world: World, store: Store, rundir: RunDir, state: RunState) -> P
         )
     current = state.product.tree or store.tree_of(started.base)
     _require_apart(store, opened.tree, edited, current, where=where, run=started.run_id)
-    tree = lay_over(store, opened.tree, edited, current)
+    tree = merge_edits(store, opened.tree, edited, current)
     changes = store.diff(current, tree)
     if not changes:  # it was taken in before a kill, or the run made the same
-        retire(rundir)
+        put_folder_aside(rundir)
         return None
     author, now = world.user.author(), world.clock()
     message = f"edit by {author.rpartition(' <')[0]}\n\nRun-Id: {started.run_id}\n"
@@ -101,12 +101,12 @@ def _committed(world: World, store: Store, rundir: RunDir, state: RunState) -> P
 
 def keep_edits(store: Store, rundir: RunDir, target: Path) -> None:
     """Write what was edited and is not part of the run yet as a patch into another folder."""
-    opened, edited = look(Workspace(edit_folder(rundir), store), rundir)
+    opened, edited = read_edit_folder(Workspace(edit_folder(rundir), store), rundir)
     if opened is not None and edited != opened.tree:
         atomic.write_bytes(target / "person.patch", store.patch(opened.tree, edited))
 
 
-def retire(rundir: RunDir) -> None:
+def put_folder_aside(rundir: RunDir) -> None:
     """Make room for the next folder; what was in this one stays beside it."""
     here = edit_folder(rundir)
     taken = (here.with_name(f"{NAME}.{number}") for number in range(1, 10_000))
@@ -115,7 +115,7 @@ def retire(rundir: RunDir) -> None:
 
 
 def _unverified(state: RunState, edit: PersonEdited) -> TakeBack | None:
-    """Have those who verified or approved the tree look again; None when nobody did."""
+    """Return the stages to repeat because they verified or approved the tree, or None."""
     approved = state.product.approved.items()
     stages = [stage for stage, tree in approved if (tree or edit.before) == edit.before]
     for node in state.plan.leaves():
@@ -129,7 +129,7 @@ def _unverified(state: RunState, edit: PersonEdited) -> TakeBack | None:
     return TakeBack(taken, (), "a person edited what was looked at")
 
 
-def lay_over(store: Store, opened: str, edited: str, current: str) -> str:
+def merge_edits(store: Store, opened: str, edited: str, current: str) -> str:
     """Return the tree `current` with the paths that were edited as they are in `edited`."""
     if current == opened:
         return edited
@@ -154,7 +154,7 @@ def _require_apart(
         )
 
 
-def look(workspace: Workspace, rundir: RunDir) -> tuple[OpenedAt | None, str]:
+def read_edit_folder(workspace: Workspace, rundir: RunDir) -> tuple[OpenedAt | None, str]:
     """Return the tree the folder was opened at, and the one in it now. Raises `UsageProblem`."""
     try:
         opened = msgspec.json.decode(_opened_file(rundir).read_bytes(), type=OpenedAt)

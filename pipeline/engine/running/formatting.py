@@ -48,7 +48,7 @@ def _apply(
     if done.code == 0 and not done.problem:
         return store.graft_paths(tree, done.tree, set(files))
     endings = sorted({PurePosixPath(path).suffix for path in files})
-    if len(endings) > 1 and FILES in command and not done.cannot_run:
+    if len(endings) > 1 and FILES in command and not done.could_not_run:
         for ending in endings:
             alike = [path for path in files if PurePosixPath(path).suffix == ending]
             tree = _apply(store, bench, target, command, tree, alike)

@@ -31,8 +31,8 @@ from pipeline.engine.running.basis import Bases
 from pipeline.engine.running.command_events import event_of
 from pipeline.engine.running.commits import stage_commit, stage_ref
 from pipeline.engine.running.edits import has_edits, take_in_edits
-from pipeline.engine.running.going_back import take_back
 from pipeline.engine.running.publish_stage import Publish, publish_stage
+from pipeline.engine.running.rerun import take_back
 from pipeline.engine.running.task import AttemptResult, Task, task_of
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
@@ -100,7 +100,7 @@ class RunLoop:
         if stop.polite.is_set() and self.state.end is None:
             reason = "it was stopped; everything done is kept"
             self._note_stop(reason)
-        self.record.settle()
+        self.record.sync()
         if self.state.end is RunEnd.DONE:
             self.rundir.switch_latest()
             reached("latest.switched")
@@ -152,7 +152,7 @@ class RunLoop:
                 starting.append(self._begin(self.state.plan.nodes[command.stage]))
             elif self._carry_out(command):
                 return True
-        self.record.settle()
+        self.record.sync()
         for task in starting:
             reached("stage.intended", task.node.id)
             self._spawn(task)
@@ -282,7 +282,7 @@ class RunLoop:
         reached("stage.recorded", node.id)
 
     def _outcome(self, stage: str, result: AttemptResult) -> tuple[Outcome, StopReason | None]:
-        """Tell an attempt that was ended for good from one that was only put off, and why."""
+        """Distinguish an attempt that was cancelled from one that was only put off, and why."""
         if result.outcome is not Outcome.CANCELLED:
             return result.outcome, result.stop
         wanted = self.state.requests

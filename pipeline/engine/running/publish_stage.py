@@ -45,7 +45,7 @@ def publish_stage(
 
 
 def _stop_of(problem: Problem) -> StopReason | None:
-    """Say for whom publishing waits; None for what nobody can remove."""
+    """Return why publishing waits; None for a problem that nobody can remove."""
     match problem:
         case LockBusy():
             return StopReason.LOCK_HELD

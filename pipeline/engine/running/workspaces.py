@@ -63,24 +63,31 @@ class Workspaces:
         self._pool = Pool(
             rundir.workspaces, rundir.run_id, rundir.root, self._is_over, self._make_room
         )
-        self.setups = Setups(
-            world.repo_state / disk.SETUPS,
-            store,
+        self.setups = self._make_setups(tools, base)
+        self.bench = self._make_bench()
+
+    def _make_setups(self, tools: Mapping[str, str], base: PinnedBase) -> Setups:
+        user = self._world.user
+        return Setups(
+            self._world.repo_state / disk.SETUPS,
+            self._store,
             self.needs,
-            (world.user.root, world.user.git),
+            (user.root, user.git),
             tools,
             self._run,
             base=base,
             make_room=self._make_room,
         )
-        self.bench = Bench(
-            store,
-            launcher,
+
+    def _make_bench(self) -> Bench:
+        return Bench(
+            self._store,
+            self._launcher,
             self.commands,
-            folder=rundir.work / "gate",
-            cache=world.repo_state / "baselines",
+            folder=self._rundir.work / "gate",
+            cache=self._world.repo_state / "baselines",
             checkout=self._have(_GATE, GATES),
-            randomness=world.randomness,
+            randomness=self._world.randomness,
         )
 
     def workspace(self, slot: int) -> Workspace:

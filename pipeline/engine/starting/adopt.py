@@ -12,15 +12,15 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from pipeline import prompts
 from pipeline.engine.ground.flows import BUILTIN, FLOW, PROMPTS
 from pipeline.engine.ground.world import World
 from pipeline.errors import NothingToDo, UsageProblem
 from pipeline.files import atomic
 from pipeline.language.flow_schema import flow_schema
+from pipeline.prompts import templates
 from pipeline.repo.git import Git
-from pipeline.survey.look import FoundTarget
-from pipeline.survey.survey import Survey, survey
+from pipeline.survey.checkout_files import FoundTarget
+from pipeline.survey.survey import Survey, survey_repository
 
 SCHEMA = "agents/flow.schema.json"
 _MERGED = (FLOW,)
@@ -30,7 +30,7 @@ _RULES = "# Records of runs (idea-to-pr)\n"
 _WIDTH = 100
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class InitResult(msgspec.Struct, frozen=True, kw_only=True):
     """What `init` found and what it wrote (or would write).
 
     `merged` are files that both sides had changed.
@@ -38,14 +38,14 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     `kept` are files of yours that are left as they are.
     """
 
-    found: Survey
+    survey: Survey
     files: tuple[str, ...]
     merged: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     flow: str = ""
 
 
-def adopt(world: World, *, eject_prompts: bool, dry: bool) -> Written:
+def adopt(world: World, *, eject_prompts: bool, dry: bool) -> InitResult:
     """Write the flow file of a repository that has none.
 
     Raises `UsageProblem` when it has one, or nothing fits.
@@ -56,18 +56,18 @@ def adopt(world: World, *, eject_prompts: bool, dry: bool) -> Written:
             "Bring in what is new: pipeline init --update; look at it: pipeline flow show; "
             "check all: pipeline doctor",
         )
-    found = _survey(world)
-    files = _files(world, found, eject_prompts=eject_prompts)
+    survey = _survey(world)
+    files = _files(world, survey, eject_prompts=eject_prompts)
     kept = [
         name for name in files if name.startswith(PROMPTS) and (world.user.root / name).exists()
     ]
     wanted = {name: text for name, text in files.items() if name not in kept}
     if not dry:
         _write(world, wanted)
-    return Written(found=found, files=tuple(wanted), kept=tuple(kept), flow=files[FLOW])
+    return InitResult(survey=survey, files=tuple(wanted), kept=tuple(kept), flow=files[FLOW])
 
 
-def update(world: World, *, eject_prompts: bool, dry: bool) -> Written:
+def update(world: World, *, eject_prompts: bool, dry: bool) -> InitResult:
     """Merge what this version would write into what is there, three ways.
 
     Raises `NothingToDo` when nothing is new, and `UsageProblem` when both sides changed the same
@@ -77,9 +77,9 @@ def update(world: World, *, eject_prompts: bool, dry: bool) -> Written:
     root = world.user.root
     if not (root / FLOW).is_file():
         raise UsageProblem(f"there is no {FLOW} to update", "Write one: pipeline init")
-    found = _survey(world)
+    survey = _survey(world)
     has_prompts = eject_prompts or (root / KEPT / PROMPTS).is_dir()
-    wanted = _files(world, found, eject_prompts=has_prompts)
+    wanted = _files(world, survey, eject_prompts=has_prompts)
     merge = _Merge()
     for name, theirs in wanted.items():
         ours, base = _read(root / name), _read(root / _kept(name))
@@ -97,8 +97,8 @@ def update(world: World, *, eject_prompts: bool, dry: bool) -> Written:
         raise NothingToDo(
             "nothing is new: the flow is what this version would write, with your changes", hint
         )
-    return Written(
-        found=found,
+    return InitResult(
+        survey=survey,
         files=tuple(merge.changed),
         merged=tuple(merge.merged),
         flow=merge.changed.get(FLOW, ""),
@@ -131,22 +131,22 @@ class _Merge:
 
 
 def _survey(world: World) -> Survey:
-    found = survey(world.user, dict(world.environ))
-    if not found.parts:
+    survey = survey_repository(world.user, dict(world.environ))
+    if not survey.parts:
         broken = "".join(
             f"; {one.value} cannot be read: {one.why}"
-            for one in found.facts
+            for one in survey.facts
             if one.what == "not readable"
         )
         raise UsageProblem(
             f"nothing in {world.user.root} shows how it is tested{broken}",
-            "Mend that, then again: pipeline init\n"
+            "Fix that, then again: pipeline init\n"
             if broken
             else ""
             f"Write {FLOW} yourself: mkdir -p agents && pipeline flow show --shipped > {FLOW}; "
             "then put your paths and test command into `targets`",
         )
-    return found
+    return survey
 
 
 def _write(world: World, files: Mapping[str, str]) -> None:
@@ -164,9 +164,9 @@ def _write(world: World, files: Mapping[str, str]) -> None:
             ) from exc
 
 
-def _files(world: World, found: Survey, *, eject_prompts: bool) -> dict[str, str]:
+def _files(world: World, survey: Survey, *, eject_prompts: bool) -> dict[str, str]:
     """Make the text of every file to be written, by name."""
-    flow = flow_text(found)
+    flow = flow_text(survey)
     files = {
         FLOW: flow,
         _kept(FLOW): flow,
@@ -174,10 +174,10 @@ def _files(world: World, found: Survey, *, eject_prompts: bool) -> dict[str, str
     }
     if (rules := _ignore_rules(world)) is not None:
         files[".gitignore"] = rules
-    for one in found.additions:
+    for one in survey.additions:
         files[one.path] = _appended(_read(world.user.root / one.path) or "", one.text)
     if eject_prompts:
-        for name, text in prompts.read_all(world.shipped / PROMPTS).items():
+        for name, text in templates.read_all(world.shipped / PROMPTS).items():
             files[f"{PROMPTS}/{name}"] = text
             files[_kept(f"{PROMPTS}/{name}")] = text
     return files
@@ -203,7 +203,7 @@ def _appended(text: str, more: str) -> str:
     return text + (end if text and not text.endswith("\n") else "") + more.replace("\n", end)
 
 
-def flow_text(found: Survey) -> str:
+def flow_text(survey: Survey) -> str:
     """Write the flow file for what was found."""
     out = [
         f"# yaml-language-server: $schema={SCHEMA.rpartition('/')[2]}",
@@ -214,10 +214,10 @@ def flow_text(found: Survey) -> str:
         "",
         "targets:                       # what is built and tested",
     ]
-    for part in found.parts:
+    for part in survey.parts:
         out += _target(part)
-    setup = _once(command for part in found.parts for command in part.setup)
-    link = _once(folder for part in found.parts for folder in part.link)
+    setup = _once(command for part in survey.parts for command in part.setup)
+    link = _once(folder for part in survey.parts for folder in part.link)
     if setup or link:
         out += [
             "",
@@ -229,12 +229,12 @@ def flow_text(found: Survey) -> str:
             if link
             else []
         )
-    if found.command and found.agent != "claude":
+    if survey.command and survey.agent != "claude":
         out += [
             "",
             "defaults:",
-            f"  command: {_value(list(found.command))}",
-            f"  pass_env: {_value(list(found.pass_env))}",
+            f"  command: {_value(list(survey.command))}",
+            f"  pass_env: {_value(list(survey.pass_env))}",
         ]
     out += ["", "# What you want otherwise comes here: limits, defaults, agents, workflows."]
     return "\n".join(out) + "\n"

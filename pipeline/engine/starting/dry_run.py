@@ -1,6 +1,5 @@
 """What a run would do: the plan, and every prompt as far as it is known beforehand."""
 
-from pipeline import prompts
 from pipeline.core.events import StageStarted
 from pipeline.core.fold import begin
 from pipeline.engine.ground import flows
@@ -8,6 +7,7 @@ from pipeline.engine.ground.flows import FlowSource
 from pipeline.engine.ground.world import World
 from pipeline.engine.starting.runs import RunOrder, prepared
 from pipeline.language.plan import Plan
+from pipeline.prompts import templates
 from pipeline.prompts.brief import brief_of
 
 
@@ -24,5 +24,5 @@ def rehearse(world: World, flow: FlowSource, order: RunOrder) -> tuple[Plan, dic
         if node.player is not None and node.workflow == plan.workflow:
             event = StageStarted(at=started.at, stage=node.id, attempt=1)
             brief = brief_of(state, node, event, inputs=())
-            rendered[node.id] = prompts.render(flow.templates, node.player.prompt, brief)
+            rendered[node.id] = templates.render(flow.templates, node.player.prompt, brief)
     return plan, rendered

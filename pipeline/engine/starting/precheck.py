@@ -78,7 +78,7 @@ def examine(
 
 
 def _tests(target: Target, run: TestRun) -> Check:
-    """Say whether a target's tests can be collected, and which of them fail already."""
+    """Check whether a target's tests can be collected, and which of them fail already."""
     name = f"tests of {target.name}"
     problem = run.problem.text if run.problem is not None else ""
     problem = problem or "; ".join(
@@ -103,10 +103,10 @@ def _tests(target: Target, run: TestRun) -> Check:
 
 
 def _check(bench: Bench, target: Target, tree: str, command: str) -> Check:
-    """Say whether a check can be run, and whether it finds something already."""
+    """Check whether a check can be run, and whether it finds something already."""
     name = f"check of {target.name}"
-    done = bench.checked(tree, command, target)
-    if done.cannot_run:
+    done = bench.check(tree, command, target)
+    if done.could_not_run:
         problem = done.problem or excerpt(done.output)
         return Check(
             name=name,
@@ -122,7 +122,7 @@ def _check(bench: Bench, target: Target, tree: str, command: str) -> Check:
 
 
 def _unusable(state: RunState) -> UsageProblem:
-    """Say what a person does about a base that cannot be tested."""
+    """Return the problem of a base that cannot be tested, with what a person can do."""
     commands = "; ".join(target.test.command for target in state.plan.targets)
     first = f"Make this work on {state.started.base_branch} first: {commands}"
     return UsageProblem(state.reason, f"{first}\nSee all of it: pipeline doctor")

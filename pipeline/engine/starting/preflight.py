@@ -158,16 +158,18 @@ def _agents(world: World, plan: Plan) -> Iterator[Check]:
 
 
 def _signed_in(world: World, name: str, passed: tuple[str, ...]) -> Check:
-    """Look for a known agent's sign-in where it keeps it.
+    """CheckoutFiles for a known agent's sign-in where it keeps it.
 
     For any other it is only said that it is there.
     """
     variables, files, hint = _SIGNED_IN.get(Path(name).name, ((), (), ""))
     seen = child_env(world.environ, passed)
     home = Path(seen["HOME"]) if "HOME" in seen else None
-    found = any(seen.get(variable) for variable in variables)
-    found = found or (home is not None and any((home / file).is_file() for file in files))
-    if variables and not found:
+    is_signed_in = any(seen.get(variable) for variable in variables)
+    is_signed_in = is_signed_in or (
+        home is not None and any((home / file).is_file() for file in files)
+    )
+    if variables and not is_signed_in:
         return Check(
             name="agent",
             status=CheckStatus.WARN,
@@ -219,7 +221,7 @@ def _disk(world: World) -> Check:
 
 
 def price(world: World, plan: Plan) -> str:
-    """Say what a run of this workflow is expected to take, from the last ones that were done."""
+    """Estimate what a run of this workflow takes, from the last ones that were done."""
     costs: list[float] = []
     minutes: list[float] = []
     for name in run_ids(world)[:_RUNS_LOOKED_AT]:

@@ -132,7 +132,7 @@ def _require_publishable(world: World, plan: Plan, started: RunStarted) -> None:
 
 
 def _differences(world: World, commit: str, flow: FlowSource) -> Iterator[str]:
-    """Say when flow or prompts differ from those of the base commit."""
+    """Yield how flow and prompts differ from those of the base commit."""
     committed = flows.read_commit(world, commit)
     if committed is None:
         yield f"{FLOW} of {flow.origin} is used; the base commit has none"

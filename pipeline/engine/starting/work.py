@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
-from pipeline import prompts
 from pipeline.core.events import Event, Invoked, RunOpened, StageStarted
 from pipeline.core.memory import Status
 from pipeline.core.outcomes import RunEnd
@@ -17,8 +16,8 @@ from pipeline.engine.publishing.publish import Publisher
 from pipeline.engine.running.attempt import StageRunner
 from pipeline.engine.running.basis import Bases
 from pipeline.engine.running.edits import take_in_edits
-from pipeline.engine.running.going_back import outdated, take_back
 from pipeline.engine.running.loop import RunLoop, Stop
+from pipeline.engine.running.rerun import outdated, take_back
 from pipeline.engine.running.workspaces import Workspaces
 from pipeline.engine.starting import precheck
 from pipeline.errors import NothingToDo, UsageProblem
@@ -27,6 +26,7 @@ from pipeline.files.failpoints import reached
 from pipeline.files.rundir import LATEST, RunDir
 from pipeline.language.plan import Plan
 from pipeline.process.launch import Launcher
+from pipeline.prompts import templates
 from pipeline.repo import objects
 from pipeline.repo.store import PinnedBase, Store
 
@@ -51,7 +51,7 @@ def work(
 
 def _work(world: World, rundir: RunDir, record: Record, stop: Stop, first: Sequence[Event]) -> None:
     state, store = record.state, world.store()
-    bases = Bases(rundir, prompts.read_all(rundir.flow / flows.PROMPTS))
+    bases = Bases(rundir, templates.read_all(rundir.flow / flows.PROMPTS))
     take_in_edits(world, store, rundir, record, bases)
     is_invoked = any(isinstance(event, Invoked) for event in first)
     stale = None if is_invoked else outdated(state, bases.stale(state))
@@ -72,7 +72,7 @@ def _work(world: World, rundir: RunDir, record: Record, stop: Stop, first: Seque
 
 @contextlib.contextmanager
 def _runner(world: World, rundir: RunDir, record: Record, store: Store) -> Iterator[StageRunner]:
-    """Have everything ready that attempts need: the base's objects, workspaces, a launcher."""
+    """Prepare what attempts need: the base's objects, workspaces, a launcher."""
     started = record.state.started
     objects.ensure_objects(world.user, store, started.base, started.run_id)
     store.set_ref(f"refs/runs/{started.run_id}/base", started.base, "")
@@ -88,7 +88,7 @@ def _runner(world: World, rundir: RunDir, record: Record, store: Store) -> Itera
 
 
 def _hint(state: RunState) -> str:
-    """Say what can be done with a run that is over."""
+    """Return what can be done with a run that is over."""
     run = state.started.run_id
     failed = [
         node.id for node in state.plan.leaves() if state.nodes[node.id].status is Status.FAILED

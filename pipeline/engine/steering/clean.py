@@ -11,7 +11,7 @@ from pipeline.engine.ground.lookup import holder, load_state, run_ids
 from pipeline.engine.ground.record import exclusive
 from pipeline.engine.ground.world import World
 from pipeline.engine.running import edits
-from pipeline.engine.steering.rescue import Rescued, is_elsewhere, rescue, work_of
+from pipeline.engine.steering.rescue import RescuedRun, exists_elsewhere, rescue, work_of
 from pipeline.errors import Problem
 from pipeline.files.rundir import LATEST, LOCKS, PLANS, RUNS, RunDir
 from pipeline.files.trees import files_below, remove
@@ -25,7 +25,7 @@ class RemovedRun(msgspec.Struct, frozen=True, kw_only=True):
 
     run_id: str
     size_bytes: int
-    rescued: Rescued | None = None
+    rescued: RescuedRun | None = None
 
 
 class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,14 +35,14 @@ class KeptRun(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
+class CleanupResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a clean-up did, or would do."""
 
     removed: tuple[RemovedRun, ...] = ()
     kept: tuple[KeptRun, ...] = ()
 
 
-def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
+def clean(world: World, older_than_s: float, *, dry: bool) -> CleanupResult:
     """Remove this checkout's older finished runs, and working folders that belong to no run."""
     removed: list[RemovedRun] = []
     kept: list[KeptRun] = []
@@ -64,7 +64,7 @@ def clean(world: World, older_than_s: float, *, dry: bool) -> Cleaned:
         objects.link_objects(
             world.user.objects, world.store().folder / "objects"
         )  # a repack lets go of what is borrowed too
-    return Cleaned(removed=tuple(removed), kept=tuple(kept))
+    return CleanupResult(removed=tuple(removed), kept=tuple(kept))
 
 
 def automatic(world: World) -> Iterator[str]:
@@ -98,13 +98,15 @@ def _clean_run(world: World, name: str, older_than_s: float, *, dry: bool) -> Re
     with exclusive(world, rundir):
         store = world.store()
         made = bool(work_of(state))
-        found = None if made and is_elsewhere(world, state) else rescue(world, store, rundir, state)
-        take_away(world, store, rundir, state)
+        rescued = (
+            None if made and exists_elsewhere(world, state) else rescue(world, store, rundir, state)
+        )
+        remove_run(world, store, rundir, state)
     remove_locks(world, name)
-    return RemovedRun(run_id=name, size_bytes=size, rescued=found)
+    return RemovedRun(run_id=name, size_bytes=size, rescued=rescued)
 
 
-def take_away(world: World, store: Store, rundir: RunDir, state: RunState) -> None:
+def remove_run(world: World, store: Store, rundir: RunDir, state: RunState) -> None:
     """Remove a run's refs and folders; what it published stays."""
     name = rundir.run_id
     for ref in store.refs_below(f"refs/runs/{name}/"):
@@ -122,13 +124,13 @@ def remove_locks(world: World, name: str) -> None:
 
 
 def _is_young(world: World, journal: Path, older_than_s: float) -> str:
-    """Say so when a run was worked on lately; looks at one time stamp only."""
+    """Return whether a run was worked on lately; reads one time stamp only."""
     age_s = world.clock().timestamp() - journal.stat().st_mtime
     return "" if age_s >= older_than_s else "it was worked on lately"
 
 
 def _stays(world: World, rundir: RunDir, state: RunState, older_than_s: float) -> str:
-    """Say why a run stays; empty when it can go."""
+    """Return why a run stays; empty when it can be removed."""
     link = world.user.root / LATEST
     if link.is_symlink() and link.readlink().name == rundir.run_id:
         return f"{LATEST} points to it"

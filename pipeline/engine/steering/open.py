@@ -4,7 +4,14 @@ from pathlib import Path
 
 from pipeline.engine.ground.lookup import load_state, require_run
 from pipeline.engine.ground.world import World
-from pipeline.engine.running.edits import OpenedAt, edit_folder, lay_over, look, remember, retire
+from pipeline.engine.running.edits import (
+    OpenedAt,
+    edit_folder,
+    merge_edits,
+    put_folder_aside,
+    read_edit_folder,
+    remember,
+)
 from pipeline.errors import UsageProblem
 from pipeline.repo.workspace import Workspace
 
@@ -29,18 +36,18 @@ def open_folder(world: World, name: str, *, mine: bool = False) -> tuple[Path, s
     )
     folder = edit_folder(rundir)
     workspace = Workspace(folder, store)
-    opened, edited = look(workspace, rundir)
+    opened, edited = read_edit_folder(workspace, rundir)
     if opened is not None and edited != opened.tree:
         if mine:
-            tree = lay_over(store, opened.tree, edited, newest.tree)
-            retire(rundir)
+            tree = merge_edits(store, opened.tree, edited, newest.tree)
+            put_folder_aside(rundir)
             workspace.prepare(newest.commit, tree)
             remember(rundir, newest)
             return folder, "your edits are on top of the run's newest tree"
         moved = " (the run has moved on since it was opened)" if opened.tree != newest.tree else ""
         return folder, f"it holds edits that are not part of the run yet{moved}"
     if opened is not None and opened != newest:
-        retire(rundir)
+        put_folder_aside(rundir)
     if opened != newest:
         workspace.prepare(newest.commit, newest.tree)
         remember(rundir, newest)

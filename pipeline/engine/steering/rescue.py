@@ -15,7 +15,7 @@ from pipeline.repo.store import Store
 _PATCHES = "patches"
 
 
-class Rescued(msgspec.Struct, frozen=True, kw_only=True):
+class RescuedRun(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run's work is kept."""
 
     ref: str
@@ -23,7 +23,7 @@ class Rescued(msgspec.Struct, frozen=True, kw_only=True):
     restore: str
 
     def __str__(self) -> str:
-        """Say it in one line."""
+        """Name the ref and the folder in one line."""
         return f"its work is kept in {self.folder}; get it back: {self.restore}"
 
 
@@ -33,7 +33,7 @@ def work_of(state: RunState) -> str:
     return branch.head if branch is not None else state.product.commit
 
 
-def is_elsewhere(world: World, state: RunState) -> bool:
+def exists_elsewhere(world: World, state: RunState) -> bool:
     """Return whether the person has a run's work: on the remote, merged, or in a branch here.
 
     Looks at what is known here, without a network; when that does not say, the answer is no.
@@ -50,7 +50,7 @@ def is_elsewhere(world: World, state: RunState) -> bool:
     )
 
 
-def rescue(world: World, store: Store, rundir: RunDir, state: RunState) -> Rescued | None:
+def rescue(world: World, store: Store, rundir: RunDir, state: RunState) -> RescuedRun | None:
     """Keep a run's work; None when it made nothing, or what it stands on is gone."""
     head, started, name = work_of(state), state.started, rundir.run_id
     folder = world.repo_state / "rescued" / name
@@ -63,7 +63,7 @@ def rescue(world: World, store: Store, rundir: RunDir, state: RunState) -> Rescu
     store.git("update-ref", ref, head)
     atomic.write_bytes(folder / "change.patch", store.patch(started.base, head))
     restore = f"git fetch {_quoted(store.folder)} {ref}:refs/heads/rescued-{name}"
-    return Rescued(ref=ref, folder=str(folder), restore=restore)
+    return RescuedRun(ref=ref, folder=str(folder), restore=restore)
 
 
 def _quoted(path: Path) -> str:

@@ -33,7 +33,7 @@ def retry(world: World, name: str, word: str) -> list[str]:
                 f"Go on from there in a run of its own: pipeline fork {name} --from {stage}",
             )
         stages = values.closure(state, [stage])
-        if others := values.in_the_way(state, stages):
+        if others := values.blocking_failures(state, stages):
             raise UsageProblem(
                 f"{', '.join(others)} failed and would end the run again",
                 f"Type: pipeline retry {name} {others[0]}",

@@ -10,7 +10,7 @@ from pipeline.engine.ground.record import exclusive
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.edits import keep_edits
 from pipeline.engine.steering import rescue
-from pipeline.engine.steering.clean import remove_locks, take_away
+from pipeline.engine.steering.clean import remove_locks, remove_run
 from pipeline.errors import Busy, Problem
 from pipeline.files.rundir import LATEST
 from pipeline.forges.local import LocalForge, folder_for
@@ -52,14 +52,14 @@ def roll_back(world: World, name: str) -> list[str]:
             link.unlink()
             done.append("docs/status/latest no longer points to it")
         pool.remove_workspaces_of(rundir.workspaces, name)
-        take_away(world, store, rundir, state)
+        remove_run(world, store, rundir, state)
         done.append(f"removed {rundir.folder} and its workspaces")
     remove_locks(world, name)
     return done
 
 
 def _is_merged(world: World, state: RunState) -> bool:
-    """Tell whether the base branch has the run's work, as far as is known here."""
+    """Return whether the base branch has the run's work, as far as is known here."""
     started = state.started
     if not (head := rescue.work_of(state)):
         return False

@@ -1,10 +1,10 @@
-"""A pytest plugin that the engine adds to every test run: canary, origins, reasons.
+"""A pytest plugin that the engine adds to every test run, for canaries, origins and reasons.
 
-It stands alone (stdlib and pytest) because it runs in the tested project's own environment: `pytest
--p idea_to_pr_probe` with this folder on `PYTHONPATH`. It adds a test that must fail to every folder
-of tests, so that a conftest.py that forges outcomes there forges that one too; notes from which
-file each watched module was imported; and notes for every failure what caused it, in the words of
-`FailureCause`, which name was missing, and which files the exception passed through.
+It imports only the standard library and pytest, because it runs in the tested project's own
+environment: `pytest -p idea_to_pr_probe` with this folder on `PYTHONPATH`. It adds a test that must
+fail to every folder of tests, so that a conftest.py that forges outcomes there forges that one too.
+It records the file from which each watched module was imported and, for every failure, its cause (a
+value of `FailureCause`), the missing name, and the files that the exception passed through.
 """
 
 import json
@@ -20,15 +20,15 @@ CANARY = os.environ.get("IDEA_TO_PR_CANARY", "")
 OUT = os.environ.get("IDEA_TO_PR_PROBE", "")
 WATCH = {name for name in os.environ.get("IDEA_TO_PR_WATCH", "").split(",") if name}
 
-TRACE_MAX = 50
-TEXT_MAX = 500
+TRACE_MAX_FILES = 50
+TEXT_MAX_CHARACTERS = 500
 
 _failures = {}
 _root = []
 _KEYWORD = re.compile(r"unexpected keyword argument '([^']+)'|takes .* positional argument")
 _IMPORTED = re.compile(r"cannot import name '([^']+)'")
 _TIMEOUT = re.compile(r"Timeout \(?>[\d.]+s")
-"""pytest-timeout calls `pytest.fail` with it: 2.4 with brackets, older ones without."""
+"""How pytest-timeout calls `pytest.fail`: version 2.4 with brackets, older ones without."""
 
 
 class Canary(pytest.Item):
@@ -39,13 +39,13 @@ class Canary(pytest.Item):
         raise AssertionError("this test of the engine's own always fails")
 
     def reportinfo(self):
-        """Say where it stands, for reports."""
+        """Return its location, for reports."""
         return self.path, None, self.name
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(session, items):
-    """Add a canary behind the tests of every folder, also of those that could not be collected."""
+    """Add a canary to every folder of tests, including those that could not be collected."""
     if not CANARY:
         return
     folders = {item.path.parent for item in items}
@@ -62,13 +62,14 @@ def pytest_collection_modifyitems(session, items):
 
 
 def pytest_sessionstart(session):
-    """Note what the paths in names of tests are relative to."""
+    """Record the folder that paths in the names of tests are relative to."""
     _root.append(os.path.realpath(session.config.rootpath))
 
 
 def pytest_exception_interact(node, call):
-    """Note why a test or a file failed."""
+    """Record why a test or a file failed."""
     error = call.excinfo.value if call.excinfo is not None else None
+    # pytest wraps an ImportError of a test file; the original says which name was missing.
     while isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
         error = error.__cause__
     if error is None:
@@ -77,7 +78,7 @@ def pytest_exception_interact(node, call):
     file = node.nodeid.partition("::")[0]
     _failures[_key(node.nodeid)] = {
         "what": type(error).__name__,
-        "text": str(error)[:TEXT_MAX],
+        "text": str(error)[:TEXT_MAX_CHARACTERS],
         "cause": cause,
         "missing": missing,
         "trace": _trace(error),
@@ -87,13 +88,14 @@ def pytest_exception_interact(node, call):
 
 
 def pytest_sessionfinish():
-    """Write what was seen."""
+    """Write what was recorded."""
     if not OUT:
         return
     origins = {}
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in WATCH and getattr(module, "__file__", None):
             origins[name] = os.path.realpath(module.__file__)
+    # With pytest-xdist this runs in every worker process, so each writes a file of its own.
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     path = Path(OUT + (f".{worker}" if worker else ""))
     path.write_text(
@@ -102,7 +104,7 @@ def pytest_sessionfinish():
 
 
 def _key(nodeid):
-    """Name a test as its JUnit line does: `tests.test_x.TestY::test_z[1]`."""
+    """Return a test's name as in the JUnit report: `tests.test_x.TestY::test_z[1]`."""
     path, bracket, parameters = nodeid.partition("[")
     names = path.split("::")
     names[0] = re.sub(r"\.py$", "", names[0].replace("/", "."))
@@ -111,9 +113,9 @@ def _key(nodeid):
 
 
 def _cause(error):
-    """Return the cause of a failure, None for an exception that was just raised; the missing name.
+    """Return the cause of a failure (None for any other exception), and the missing name.
 
-    Classes that derive from `AssertionError` are a project's own exceptions as often as not.
+    Only `AssertionError` itself is an assertion: projects derive exceptions of their own from it.
     """
     if isinstance(error, pytest.fail.Exception) and _TIMEOUT.match(str(error)):
         return "timed_out", None
@@ -124,9 +126,9 @@ def _cause(error):
 
 
 def _missing(error):
-    """Return whose name was missing, and which: a module, something in one, a parameter."""
+    """Return the missing name and its owner: a module, something in one, or a parameter."""
     owner, name = _owner_and_name(error)
-    # PackageNotFoundError of importlib.metadata derives from ModuleNotFoundError, and is none.
+    # PackageNotFoundError of importlib.metadata derives from it, but no module is missing then.
     is_module = type(error) is ModuleNotFoundError
     if not owner and not name:
         return None
@@ -134,7 +136,7 @@ def _missing(error):
 
 
 def _owner_and_name(error):
-    """Return both as far as the exception knows them; an unknown owner is empty."""
+    """Return both, as far as the exception knows them; an unknown owner is empty."""
     if isinstance(error, ModuleNotFoundError):
         return error.name or "", ""
     if isinstance(error, ImportError):
@@ -153,7 +155,7 @@ def _owner_and_name(error):
 
 
 def _named(pattern, error):
-    """Return the name that an exception's message says, or all of the message."""
+    """Return the name in the message of an exception, or the whole message."""
     match = pattern.search(str(error))
     return (match and match.group(1)) or str(error)
 
@@ -164,12 +166,12 @@ def _frames(error):
 
 
 def _raised_in(error):
-    """Name the module whose code raised an exception."""
+    """Return the module whose code raised an exception."""
     frames = _frames(error)
     return frames[0].f_globals.get("__name__", "") if frames else ""
 
 
 def _trace(error):
-    """Name the files that an exception passed through, the innermost first."""
+    """List the files that an exception passed through, the innermost first."""
     names = dict.fromkeys(frame.f_code.co_filename for frame in _frames(error))
-    return [os.path.realpath(name) for name in list(names)[:TRACE_MAX]]
+    return [os.path.realpath(name) for name in list(names)[:TRACE_MAX_FILES]]

@@ -1,11 +1,12 @@
-// A reporter for `node --test` that writes what vitest and jest write as JSON. It stands alone, because it runs in the
-// tested project's own environment: node --test --test-reporter=<this file> --test-reporter-destination=<report>.
+// A reporter for `node --test` that writes the JSON report of vitest and jest. It imports nothing
+// else, because it runs in the tested project's own environment:
+// node --test --test-reporter=<this file> --test-reporter-destination=<report>.
 import { resolve } from "node:path";
 
 export default async function* report(source) {
   const files = new Map();
   const at = (given) => {
-    const name = resolve(given); // Node 22 names files in two ways
+    const name = resolve(given); // Node 22 gives absolute paths in some events, relative in others
     if (!files.has(name)) files.set(name, { name, status: "passed", message: "", assertionResults: [], printed: "" });
     return files.get(name);
   };
@@ -24,7 +25,7 @@ export default async function* report(source) {
       continue;
     }
     const skipped = data.skip !== undefined || data.todo !== undefined;
-    // Both are true when no reason is given.
+    // `skip` and `todo` are `true` if no reason is given, else the reason.
     const whySkipped = [data.skip, data.todo].find((one) => typeof one === "string") ?? "";
     file.assertionResults.push({
       fullName: [...open.slice(0, data.nesting), data.name].join(" > "),

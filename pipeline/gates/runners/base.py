@@ -1,4 +1,4 @@
-"""What every test runner's module does: make the command line that leaves a report, and read it."""
+"""What the module of a test runner does: make a command line that writes a report, and read it."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -21,11 +21,11 @@ _KEPT_WHEN_UNCOLLECTED = {FailureCause.MISSING_NAME, FailureCause.MISSING_PACKAG
 
 
 class TestRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """Which tests are to be run, and where.
+    """Which tests to run, and where.
 
-    `paths` are all files of the tree, `read` returns the content of one; `only` names test files,
-    none means all. `root` is the checkout, `folder` the place for reports; `canary` is a word that
-    names the test that must fail.
+    `paths` are all files of the tree, and `read` returns the content of one. `only` names test
+    files; empty means all. `root` is the checkout, `folder` is for reports, and `canary` is part of
+    the name of the test that must fail.
     """
 
     target: Target
@@ -38,7 +38,7 @@ class TestRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def report(self) -> Path:
-        """The file that the runner writes."""
+        """The file that the runner writes its report to."""
         return self.folder / "report"
 
     @property
@@ -47,7 +47,8 @@ class TestRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return tuple(words_of(self.target.test.command))
 
     @cached_property
-    def _tops(self) -> tuple[str, ...]:
+    def _roots(self) -> tuple[str, ...]:
+        # Runners print either form if a folder above is a link, as /tmp is on macOS.
         return f"{self.root}/", f"{self.root.resolve()}/"
 
     @cached_property
@@ -59,17 +60,17 @@ class TestRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return [path for path in self.paths if globs.matches_any(self.target.tests, path)]
 
     def local(self, path: str) -> str:
-        """Return a file of the tree as seen from the folder that the command runs in."""
+        """Return a file of the tree relative to the folder that the command runs in."""
         return path.removeprefix(f"{self.target.folder}/") if self.target.folder else path
 
     def from_root(self, path: str) -> str:
-        """Return a file as seen from the root of the tree.
+        """Return a file relative to the root of the tree.
 
-        `path` is absolute, or as the command sees it.
+        `path` is absolute, or relative to the folder that the command runs in.
         """
-        for top in self._tops:
-            if path.startswith(top):
-                return path.removeprefix(top)
+        for root in self._roots:
+            if path.startswith(root):
+                return path.removeprefix(root)
         return (
             str(PurePosixPath(self.target.folder) / path)
             if self.target.folder
@@ -79,8 +80,8 @@ class TestRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def own_file(self, name: str) -> str:
         """Return the file of the tree that a trace or a compiler names, from the root; else "".
 
-        A relative name may be seen from any folder above the command's own: rustc names files from
-        the workspace's root. Third-party packages that lie in the tree are not the project's own.
+        A relative name may start at any folder above the command's own: rustc prints paths from the
+        root of the workspace. Third-party packages inside the tree are not the project's own.
         """
         above = PurePosixPath(self.target.folder).parents if self.target.folder else ()
         names = (self.from_root(name), *(str(folder / name) for folder in above))
@@ -102,7 +103,7 @@ class TestRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 class TestCommandLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A command line, its environment variables, and files that the checkout has for this run."""
+    """A command line, its environment variables, and files to add to the checkout for this run."""
 
     argv: tuple[str, ...]
     env: dict[str, str] = {}
@@ -110,7 +111,7 @@ class TestCommandLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run left besides its report: exit status, all output, and an excerpt for messages."""
+    """The result of a run besides its report: exit status, output, and an excerpt for messages."""
 
     code: int
     stdout: Path
@@ -118,11 +119,11 @@ class RunOutput(msgspec.Struct, frozen=True, kw_only=True):
     excerpt: str
 
     def lines(self) -> list[str]:
-        """Return all that was printed to stdout, as lines."""
+        """Return the lines of stdout."""
         return _lines(self.stdout)
 
     def errors(self) -> list[str]:
-        """Return all that was printed to stderr, as lines."""
+        """Return the lines of stderr."""
         return _lines(self.stderr)
 
 
@@ -134,30 +135,30 @@ def _lines(path: Path) -> list[str]:
 
 
 class TestRunner(Protocol):
-    """A runner's module: two functions."""
+    """The module of a runner: two functions."""
 
     def command_line(self, request: TestRequest) -> TestCommandLine:
-        """Make the command line. Does nothing else."""
+        """Return the command line; has no effects."""
 
     def read(self, request: TestRequest, output: RunOutput) -> TestReport:
-        """Read what the run left. Raises nothing: an unreadable report is said to be one."""
+        """Read the results of a run. Never raises: an unreadable report is `unreadable`."""
 
 
-def after(words: Sequence[str], word: str) -> int:
-    """Return where the words after `word` begin; the end, when it is not among them."""
+def index_after(words: Sequence[str], word: str) -> int:
+    """Return the index after `word`, or the length of `words` if it is not one of them."""
     return words.index(word) + 1 if word in words else len(words)
 
 
 def no_report(exc: Exception, output: RunOutput) -> TestReport:
-    """Report that there is no report to read."""
+    """Return a report which says that the runner left none."""
     what = f"the tests left no report ({type(exc).__name__}), exit status {output.code}"
     return TestReport(unreadable=f"{what}: {output.excerpt}")
 
 
 def uncollected(reason: FailureReason) -> FailureReason:
-    """Return why a whole file could not be loaded, when `reason` is what stopped it.
+    """Return why a whole file could not be loaded, from the reason that stopped it.
 
-    A missing name or package stays one: the change may bring it.
+    A missing name or package stays one, because the change may add it.
     """
     if reason.cause in _KEPT_WHEN_UNCOLLECTED:
         return reason
@@ -165,5 +166,5 @@ def uncollected(reason: FailureReason) -> FailureReason:
 
 
 def skipped(text: str, file: str, what: str = "skipped") -> FailureReason:
-    """Return the reason of a test that was skipped; `text` is the message, where there is one."""
+    """Return the reason for a skipped test; `text` is the message, if there is one."""
     return FailureReason(cause=FailureCause.SKIPPED, what=what, text=text.strip()[:500], file=file)

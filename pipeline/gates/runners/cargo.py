@@ -1,6 +1,7 @@
-"""`cargo test`: the lines that Rust's own test harness prints, and the compiler's error codes.
+"""`cargo test`: the lines that Rust's test harness prints, and the error codes of the compiler.
 
-Cargo compiles all tests before it runs one: a name that is missing blocks the whole target.
+Cargo compiles all tests before it runs any, so a missing name blocks the whole target. Stable Rust
+has no other report: the harness writes JSON only with `-Z unstable-options`.
 """
 
 import re
@@ -8,7 +9,13 @@ from collections.abc import Iterator
 from itertools import count
 
 from pipeline.core.evidence import FailureCause
-from pipeline.gates.runners.base import RunOutput, TestCommandLine, TestRequest, after, skipped
+from pipeline.gates.runners.base import (
+    RunOutput,
+    TestCommandLine,
+    TestRequest,
+    index_after,
+    skipped,
+)
 from pipeline.gates.testrun import (
     FailureReason,
     MissingName,
@@ -29,20 +36,10 @@ _PANIC = re.compile(r"(?:panicked at |', )([^\s:'][^:\n]*\.rs):\d+:\d+:?$", re.M
 
 _FRAME = re.compile(r"^ +at (.+\.rs):\d+(?::\d+)?$", re.MULTILINE)
 _MISSING_NAMES = {
-    "E0061",
-    "E0405",
-    "E0412",
-    "E0422",
-    "E0423",
-    "E0425",
-    "E0432",
-    "E0433",
-    "E0560",
-    "E0583",
-    "E0599",
-    "E0609",
-}
-"""Codes for names, fields, methods and parameters that are not there (rustc 1.95 --explain)."""
+    "E0061", "E0405", "E0412", "E0422", "E0423", "E0425", "E0432", "E0433", "E0560", "E0583",
+    "E0599", "E0609",
+}  # fmt: skip
+"""Codes for names, fields, methods and parameters that do not exist (rustc 1.95 --explain)."""
 
 _QUOTED = re.compile(r"`([^`]+)`")
 _MISSING_MODULE = "E0583"
@@ -51,9 +48,14 @@ _OUTCOMES = {"ok": TestOutcome.PASSED, "FAILED": TestOutcome.FAILED, "ignored": 
 
 
 def command_line(request: TestRequest) -> TestCommandLine:
-    """Go on after failures, without colours, and add a test that must fail to the package's own."""
-    at = after(request.words, "test")
-    argv = (*request.words[:at], "--no-fail-fast", "--color=never", *request.words[at:])
+    """Continue after failures, without colours, and add a test that must fail."""
+    options_at = index_after(request.words, "test")
+    argv = (
+        *request.words[:options_at],
+        "--no-fail-fast",
+        "--color=never",
+        *request.words[options_at:],
+    )
     folder = f"{request.target.folder}/" if request.target.folder else ""
     body = (
         f"#[test]\nfn t_{request.canary}() "
@@ -63,7 +65,7 @@ def command_line(request: TestRequest) -> TestCommandLine:
 
 
 def read(request: TestRequest, output: RunOutput) -> TestReport:
-    """Read what was printed; test names are `FILE::module::test`."""
+    """Read the output; test names are `FILE::module::test`."""
     stderr = output.errors()
     files = [
         match.group(1) or f"doc {match.group(2)}"
@@ -96,7 +98,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
 
 
 def _numbered(cases: list[tuple[str, int, TestCase]]) -> dict[str, TestCase]:
-    """Name doc tests by their item and place in it: their lines move with any change above them."""
+    """Number doc tests by item: cargo names them by line, which moves with any change above."""
     tests: dict[str, TestCase] = {}
     for plain, _, case in sorted(cases, key=lambda one: one[:2]):
         names = (f"{plain} ({number})" if number > 1 else plain for number in count(1))
@@ -116,7 +118,7 @@ def _case(request: TestRequest, outcome: TestOutcome, message: str, file: str) -
 
 
 def reason_of(request: TestRequest, message: str, file: str) -> FailureReason:
-    """Tell an assertion from any other panic by what the failing test printed."""
+    """Return why a test failed: an assertion, or any other panic, by what it printed."""
     raised = request.raised_in(_trace(message))
     return FailureReason(
         cause=FailureCause.ASSERTION if _ASSERTION.search(message) else raised,
@@ -128,13 +130,13 @@ def reason_of(request: TestRequest, message: str, file: str) -> FailureReason:
 
 
 def _trace(message: str) -> Iterator[str]:
-    """Go through the places of panics, then through the backtrace, where one is printed."""
+    """Yield the files of panics, then those of the backtrace, if one is printed."""
     for pattern in (_PANIC, _FRAME):
         yield from (match.group(1) for match in pattern.finditer(message))
 
 
 def _printed_by_tests(lines: list[str]) -> dict[str, str]:
-    """Collect what each failing test printed."""
+    """Return what each failing test printed."""
     printed: dict[str, list[str]] = {}
     current: list[str] = []
     for line in lines:
@@ -148,7 +150,7 @@ def _printed_by_tests(lines: list[str]) -> dict[str, str]:
 
 
 def _compile_errors(request: TestRequest, stderr: list[str]) -> dict[str, FailureReason]:
-    """Find the files that do not compile, with the first error in each."""
+    """Return the files that do not compile, with the first error in each."""
     reasons: dict[str, FailureReason] = {}
     code, text = "", ""
     for line in stderr:
@@ -162,7 +164,10 @@ def _compile_errors(request: TestRequest, stderr: list[str]) -> dict[str, Failur
 
 
 def _compile_error(request: TestRequest, code: str, text: str, file: str) -> FailureReason:
-    """Translate an error's code; rustc does not tell whose a name is, so it counts as one's own."""
+    """Return the reason for an error code.
+
+    rustc does not say whose a missing name is, so it counts as the project's own.
+    """
     cause, missing = FailureCause.NOT_COLLECTED, None
     if code in _MISSING_NAMES:
         cause = FailureCause.MISSING_NAME

@@ -1,6 +1,6 @@
-"""`go test`: its JSON events (`go doc test2json`), and the compiler's words for what is missing.
+"""`go test`: its JSON events (`go doc test2json`), and the compiler's messages for missing names.
 
-Go compiles a package's tests together: one name that is missing blocks all tests of that package.
+Go compiles the tests of a package together, so one missing name blocks all of them.
 """
 
 import re
@@ -14,7 +14,7 @@ from pipeline.gates.runners.base import (
     RunOutput,
     TestCommandLine,
     TestRequest,
-    after,
+    index_after,
     skipped,
 )
 from pipeline.gates.testrun import (
@@ -27,7 +27,7 @@ from pipeline.gates.testrun import (
 
 _WHERE = re.compile(r"^(?:vet: )?(?P<file>\S+\.go):\d+:\d+: (?P<text>.+)$")
 _UNBUILT = re.compile(r"^FAIL\s+(\S+) \[(?:build|setup) failed\]")
-"""How Go before 1.24 says so, in plain text between the events; later ones have events for it."""
+"""Go before 1.24 reports this as plain text between the events; later versions have an event."""
 
 _MISSING = re.compile(
     r"undefined|not declared|unknown field|too many arguments|not enough arguments"
@@ -52,9 +52,9 @@ class _GoEvent(msgspec.Struct):
 
 
 def command_line(request: TestRequest) -> TestCommandLine:
-    """Make it write JSON, and add a failing test to every package that has tests."""
-    at = after(request.words, "test")
-    argv = [*request.words[:at], "-json", *request.words[at:]]
+    """Ask for JSON, and add a test that must fail to every package that has tests."""
+    options_at = index_after(request.words, "test")
+    argv = [*request.words[:options_at], "-json", *request.words[options_at:]]
     folders = sorted({str(PurePosixPath(request.local(path)).parent) for path in request.only})
     if folders:
         argv = [word for word in argv if not _is_package(word)] + [
@@ -64,7 +64,7 @@ def command_line(request: TestRequest) -> TestCommandLine:
 
 
 def read(request: TestRequest, output: RunOutput) -> TestReport:
-    """Put the events together; test names are `FOLDER::TestName/sub`."""
+    """Read the events; test names are `FOLDER::TestName/sub`."""
     module = _module(request)
     printed: dict[str, list[str]] = {}
     report = TestReport(tests={}, uncollected={})
@@ -112,7 +112,7 @@ def _case(request: TestRequest, outcome: TestOutcome, text: str, file: str) -> T
 
 
 def _reason(request: TestRequest, text: str, message: str, file: str) -> FailureReason:
-    """Tell a test that failed itself (`t.Error`, `t.Fatal`) from one that panicked or took long."""
+    """Return why a test failed: by itself (`t.Error`, `t.Fatal`), a panic, or its time limit."""
     panic = next((line for line in map(str.strip, text.splitlines()) if _is_panic(line)), "")
     if not panic:
         return FailureReason(cause=FailureCause.ASSERTION, what="FAIL", text=message, file=file)
@@ -132,9 +132,9 @@ def _is_panic(line: str) -> bool:
 
 
 def _trace(text: str, module: str) -> Iterator[str]:
-    """Go through the files of the traces below a panic, the innermost of the first goroutine first.
+    """Yield the files of the traces after a panic, the innermost of the first goroutine first.
 
-    With `-trimpath` they begin with the module's path.
+    With `-trimpath` the files begin with the module's path instead of an absolute one.
     """
     for match in _FRAME.finditer(text[text.index("panic:") :]):
         yield match.group(1).removeprefix(f"{module}/")
@@ -143,10 +143,7 @@ def _trace(text: str, module: str) -> Iterator[str]:
 def _uncollected(
     request: TestRequest, output: RunOutput, blocked: tuple[str, ...]
 ) -> dict[str, FailureReason]:
-    """Find the files that the compiler complains about.
-
-    In one file a missing name of the project's own goes before all else.
-    """
+    """Return the files with compile errors; in each, a missing name goes before other errors."""
     reasons: dict[str, FailureReason] = {}
     for raw in (*output.lines(), *output.errors()):
         for line in _plain(raw).splitlines():
@@ -165,9 +162,9 @@ def _uncollected(
 
 
 def _compile_error(request: TestRequest, file: str, text: str) -> FailureReason:
-    """Translate what the compiler says of one place.
+    """Return the reason for one compile error.
 
-    It does not tell whose a name or a package is, so all of them count as the project's own.
+    Go does not say whose a missing name or package is, so all count as the project's own.
     """
     raised = request.raised_in([file])
     missing = None
@@ -183,7 +180,7 @@ def _compile_error(request: TestRequest, file: str, text: str) -> FailureReason:
 
 
 def _plain(line: str) -> str:
-    """Take the text out of an output event; other lines stay as they are."""
+    """Return the text of an output event; other lines unchanged."""
     if not line.startswith("{"):
         return line
     try:
@@ -204,14 +201,14 @@ def _events(output: RunOutput) -> list[_GoEvent]:
 
 
 def _module(request: TestRequest) -> str:
-    """Return the module's path, which all package names begin with."""
+    """Return the path of the module; all package names begin with it."""
     name = f"{request.target.folder}/go.mod" if request.target.folder else "go.mod"
     line = re.search(rb"^module\s+(\S+)", request.read(name) or b"", re.MULTILINE)
     return line.group(1).decode() if line else ""
 
 
 def _files_of(request: TestRequest) -> dict[str, str]:
-    """Return in which file each test function stands."""
+    """Return the file of each test function; the events do not name it."""
     files = {}
     for path in _test_files(request):
         folder = str(PurePosixPath(path).parent)

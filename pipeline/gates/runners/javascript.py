@@ -1,7 +1,6 @@
-"""vitest, jest and `node --test`: one JSON report, in the form of jest's, which vitest writes too.
+"""vitest, jest and `node --test`: one JSON report, in jest's format, which vitest writes too.
 
-A canary is a test file beside the project's own, so that whatever is configured for those holds for
-it too.
+A canary is a test file beside the project's own, so that their configuration applies to it as well.
 """
 
 import re
@@ -15,7 +14,7 @@ from pipeline.gates.runners.base import (
     RunOutput,
     TestCommandLine,
     TestRequest,
-    after,
+    index_after,
     no_report,
     skipped,
     uncollected,
@@ -69,20 +68,20 @@ def command_line(request: TestRequest) -> TestCommandLine:
                 f"--test-reporter={PROBE / 'idea_to_pr_reporter.mjs'}",
                 "--test-reporter-destination",
             ]
-            at = after(request.words, "--test")
+            options_at = index_after(request.words, "--test")
             argv = (
-                *request.words[:at],
+                *request.words[:options_at],
                 *options,
                 str(request.report),
-                *_spread(request, request.words[at:]),
+                *_spread(request, request.words[options_at:]),
                 *only,
             )
     return TestCommandLine(argv=argv, files=files)
 
 
 def _spread(request: TestRequest, words: Sequence[str]) -> list[str]:
-    """Put the files in the place of a pattern, which before Node 21 only a shell does."""
-    out: list[str] = []
+    """Replace patterns by the matching files: Node before 21 leaves that to the shell."""
+    expanded: list[str] = []
     for word in words:
         pattern = str(PurePosixPath(request.target.folder) / word)
         files = (
@@ -90,8 +89,8 @@ def _spread(request: TestRequest, words: Sequence[str]) -> list[str]:
             if "*" in word
             else []
         )
-        out += files or [word]
-    return out
+        expanded += files or [word]
+    return expanded
 
 
 def read(request: TestRequest, output: RunOutput) -> TestReport:
@@ -116,7 +115,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
 
 
 def _case(request: TestRequest, test: _JestTest, file: str, own: set[str]) -> TestCase:
-    """Read one test; of why it was skipped only our reporter for `node --test` writes anything."""
+    """Read one test; only our reporter for `node --test` says why a test was skipped."""
     message = "\n".join(test.failureMessages)
     outcome = _STATUS.get(test.status, TestOutcome.SKIPPED)
     reason = None
@@ -128,7 +127,7 @@ def _case(request: TestRequest, test: _JestTest, file: str, own: set[str]) -> Te
 
 
 def _own_packages(request: TestRequest) -> set[str]:
-    """Name the packages of this very repository, which a workspace imports by name."""
+    """Return the packages in this repository, which others in it import by name."""
     names = set()
     for path in request.paths:
         if path.rpartition("/")[2] == "package.json":
@@ -144,13 +143,13 @@ def _own_packages(request: TestRequest) -> set[str]:
 
 
 def _canary(request: TestRequest, runner: Runner) -> dict[str, str]:
-    """Make files with the test that must fail, one beside each kind of test file in each folder.
+    """Return files with the test that must fail: one for each kind of test file in each folder.
 
-    The runner may not take all of them for tests (helpers, those of another runner): one that is
-    run is enough.
+    The runner may not treat all of them as tests (helpers, tests of another runner); one is enough.
     """
     models = [path for path in (*request.only, *request.tests()) if path.endswith(_ENDINGS)]
     files: dict[str, str] = {}
+    # With `// @ts-nocheck` ts-jest takes it even where the types of `test` are not installed.
     body = (
         f'test("{request.canary}", () => '
         '{ throw new Error("this test of the engine\'s own always fails"); });\n'
@@ -168,7 +167,7 @@ def _canary(request: TestRequest, runner: Runner) -> dict[str, str]:
 
 
 def _node_import(request: TestRequest, path: str) -> str:
-    """Import `test` as the ending or the nearest package.json asks for; else as CommonJS does."""
+    """Return the import of `test`: ES module or CommonJS, by ending or nearest package.json."""
     folders = [
         str(parent / "package.json").removeprefix("./") for parent in PurePosixPath(path).parents
     ]
@@ -185,9 +184,9 @@ def _node_import(request: TestRequest, path: str) -> str:
 
 
 def _names_files(request: TestRequest, runner: Runner) -> bool:
-    """Return whether the command names test files itself; then the canary's has to be named too."""
+    """Return whether the command names test files; then it has to name the canary's too."""
     words = request.words
-    rest = words[after(words, "--test") :]
+    rest = words[index_after(words, "--test") :]
     if runner in {Runner.VITEST, Runner.JEST}:
-        rest = words[after([word.rpartition("/")[2] for word in words], runner.value) :]
+        rest = words[index_after([word.rpartition("/")[2] for word in words], runner.value) :]
     return any(not word.startswith("-") and word not in {"run", "watch"} for word in rest)

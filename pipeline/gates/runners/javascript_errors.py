@@ -1,6 +1,6 @@
-"""Why a JavaScript test failed, from the name, the words and the stack of its error.
+"""Why a JavaScript test failed, from the name, the message and the stack of its error.
 
-The words are those of vitest 3 and 4, jest 30, mocha 11, and Node 20 to 24.
+The messages are those of vitest 3 and 4, jest 30, mocha 11, and Node 20 to 24.
 """
 
 import re
@@ -28,8 +28,8 @@ _TIMED_OUT = re.compile(
     r"(?:Error: )?(?:thrown: \"?)?"
     r"(?:Exceeded timeout of \d|(?:Test|Hook) timed out in \d|test timed out after \d"
     r"|Timeout of \d+ms exceeded)"
-    # Vitest 4.1 puts this word for the message into the stack of a test that took too long, and its
-    # JSON report has nothing but the stack.
+    # For a test that took too long, Vitest 4.1 has this in the stack in place of the message, and
+    # its JSON report has only the stack.
     r"|Error: STACK_TRACE_ERROR\n"
 )
 _FRAME = re.compile(
@@ -39,7 +39,7 @@ _OWN = ("./", "../", "/", "@/", "~/", "#", "file:")
 
 
 def reason_of(request: TestRequest, text: str, file: str, own: set[str]) -> FailureReason:
-    """Translate an error's text, stack included; `own` are the repository's own packages."""
+    """Return the reason for an error's text with its stack; `own` are the repository's packages."""
     plain = _COLOUR.sub("", text).strip()
     name = _ERROR_NAME.search(plain)
     reason = FailureReason(
@@ -54,7 +54,7 @@ def reason_of(request: TestRequest, text: str, file: str, own: set[str]) -> Fail
 
 
 def _cause(plain: str, own: set[str]) -> tuple[FailureCause | None, MissingName | None]:
-    """Return the cause that the words tell, and which name of the project's own is missing."""
+    """Return the cause that the message shows, and the missing name of the project's own."""
     if _TIMED_OUT.match(plain):
         return FailureCause.TIMED_OUT, None
     if (module := _MODULE.search(plain)) is not None:
@@ -75,6 +75,6 @@ def _is_own(module: str, own: set[str]) -> bool:
 
 
 def _trace(plain: str) -> Iterator[str]:
-    """Go through the files of a stack, the innermost first."""
+    """Yield the files of a stack, the innermost first."""
     for match in _FRAME.finditer(plain):
         yield unquote(match.group(1)).partition("?")[0]

@@ -1,7 +1,7 @@
-"""JUnit files: any command that writes one, where `{report}` stands for its name.
+"""JUnit reports: any command that writes one, with `{report}` for the name of the file.
 
-The file's form is the one that most tools agree on: `testcase` with `classname`, `name` and perhaps
-`file`, and in it `failure`, `error` or `skipped` (https://github.com/testmoapp/junitxml).
+The format is what most tools agree on: `testcase` with `classname`, `name` and perhaps `file`, and
+in it `failure`, `error` or `skipped` (https://github.com/testmoapp/junitxml).
 """
 
 import re
@@ -34,7 +34,7 @@ _SEVERITY = {
     TestOutcome.ERROR: 2,
 }
 _TIMED_OUT = re.compile(r"(?:execution|\w+\([\w, .]*\)) timed out after \d")
-"""JUnit 5's words (`assertTimeout`, `@Timeout`); JUnit 4 has the same as `node --test`."""
+"""The messages of JUnit 5 (`assertTimeout`, `@Timeout`); JUnit 4 has that of `node --test`."""
 
 _FILES = re.compile(
     r"at (?P<package>(?:[\w$]+\.)*)[\w$]+\.[\w$<>]+\((?P<simple>\w+\.\w+):\d+\)"
@@ -44,14 +44,14 @@ _FILES = re.compile(
 
 
 def command_line(request: TestRequest) -> TestCommandLine:
-    """Put the report's name in its place."""
+    """Fill in the name of the report."""
     return TestCommandLine(
         argv=tuple(word.replace(PLACE, str(request.report)) for word in request.words)
     )
 
 
 def read(request: TestRequest, output: RunOutput) -> TestReport:
-    """Read the file; there is no canary in it, so the exit status has to agree with it."""
+    """Read the report; it has no canary, so the exit status has to agree with it."""
     try:
         tests = cases(request, {}, request.from_root)
     except (OSError, ET.ParseError) as exc:
@@ -62,14 +62,16 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
         report.unreadable = (
             f"exit status {output.code}, but the report says {'failed' if failed else 'passed'}"
         )
+    # What the agreement has shown, in the form in which `without_canaries` expects it.
     tests[f"engine::{request.canary}"] = TestCase(outcome=TestOutcome.FAILED)
     return report
 
 
 def _unloaded(request: TestRequest, output: RunOutput) -> TestReport | None:
-    """Find the test files whose missing name kept mocha from running anything.
+    """Return the test files whose missing name kept mocha from running anything.
 
-    It loads all test files before it runs one, and then writes no report and names no file.
+    Mocha loads all test files before it runs any; if one fails to load, it writes no report and
+    does not name the file.
     """
     line = next((one for one in output.errors() if "rror: " in one), "")
     text = line.partition("Exception during run: ")[2]
@@ -90,7 +92,8 @@ def cases(
 ) -> dict[str, TestCase]:
     """Read all test cases of the report by `classname::name`; `reasons` are those known already.
 
-    Of two with one name a failure counts, whichever comes first, and a skip before a pass.
+    Reports can have several cases of the same name (reruns, parameters without a name): a failure
+    counts more than a skip, and a skip more than a pass, in whatever order they come.
     """
     tests: dict[str, TestCase] = {}
     root = ET.parse(request.report).getroot()  # noqa: S314 - written by the run we started
@@ -124,7 +127,7 @@ def _message(failure: ET.Element) -> str:
 
 
 def reason_of(request: TestRequest, failure: ET.Element, file: str = "") -> FailureReason:
-    """Translate a failure's `type`; only where it has none, its words."""
+    """Return the reason for a failure, by its `type`, or by its message if it has none."""
     kind = (failure.get("type") or "").rpartition(".")[2]
     message = _message(failure)
     text = "\n".join(filter(None, (failure.get("message"), failure.text)))
@@ -145,18 +148,18 @@ def reason_of(request: TestRequest, failure: ET.Element, file: str = "") -> Fail
 
 
 def _is_assertion(kind: str, message: str) -> bool:
-    """Return whether a type or, where there is none, a message says so.
+    """Return whether a failure is an assertion, by its type or, without one, by its message.
 
-    `Failed` is what pytest calls the exception of `pytest.fail`.
+    `Failed` is pytest's name for the exception of `pytest.fail`.
     """
     words = (kind or message).lower()
     return "assert" in words or kind == "Failed" or (not kind and "expected" in words)
 
 
 def _trace(request: TestRequest, text: str) -> Iterator[str]:
-    """Go through the files that a failure's text names, the innermost first.
+    """Yield the files that a failure's text names, the innermost first.
 
-    All traces begin with the innermost, but Python's. Java names a class, and a file without its
+    All traces begin with the innermost, except Python's. Java names a class, and a file without its
     folders.
     """
     matches = list(_FILES.finditer(text))

@@ -1,7 +1,7 @@
-"""pytest: JUnit for the outcomes, a plugin of ours for the reasons, the origins and the canary.
+"""pytest: JUnit for outcomes, a plugin of ours for reasons, origins and canaries.
 
 The roots of the target's source go in front of the import path, so that an editable install that
-points elsewhere (the person's own checkout, most often) does not decide what is tested.
+points elsewhere (most often to the person's own checkout) does not decide what is tested.
 """
 
 import os
@@ -26,21 +26,20 @@ from pipeline.language import globs
 from pipeline.language.target import Target
 
 _FLAGS = (
-    "-o",
-    "junit_family=xunit1",
+    *("-o", "junit_family=xunit1"),  # xunit2, the default since pytest 6, leaves out `file`
     "--continue-on-collection-errors",
-    "--maxfail=0",
-    "-p",
-    "no:cacheprovider",
+    "--maxfail=0",  # takes back a `-x` in the project's own options
+    *("-p", "no:cacheprovider"),  # writes .pytest_cache into the checkout
 )
 _ROOTS = ("src", "lib")
 
 
 class _ProbedFailure(msgspec.Struct):
-    """What the probe noted of one failure.
+    """What the probe recorded of one failure.
 
-    `cause` is None for an exception that was just raised; `trace` are the files it passed through,
-    the innermost first. `collecting` is true when no test failed but the loading of a file.
+    `cause` is None for an exception that is neither an assertion nor about a missing name. `trace`
+    are the files it passed through, the innermost first. `collecting` is true if not a test failed,
+    but the loading of a file.
     """
 
     what: str
@@ -83,7 +82,7 @@ def command_line(request: TestRequest) -> TestCommandLine:
 
 
 def read(request: TestRequest, output: RunOutput) -> TestReport:
-    """Put report and probe together."""
+    """Combine the JUnit report with what the probe recorded."""
     probe = _read_probe(_probe_file(request))
     top = Path(probe.root) if probe.root else request.root / request.target.folder
 
@@ -123,10 +122,10 @@ def _reason(request: TestRequest, failure: _ProbedFailure, file: str) -> Failure
 
 
 def import_roots(paths: Iterable[str], target: Target) -> list[str]:
-    """List the folders that the target's own packages are imported from; `.` is the tree's root.
+    """List the folders that the target's packages are imported from; `.` is the tree's root.
 
-    That is a folder called `src` or `lib` without an `__init__.py`, else the first folder above
-    that is no package.
+    That is a folder named `src` or `lib` without an `__init__.py`, else the first folder above the
+    file that is not a package.
     """
     known = set(paths)
     roots = {
@@ -149,7 +148,7 @@ def _root_of(path: PurePosixPath, known: set[str]) -> str:
 
 
 def own_names(paths: Iterable[str], target: Target) -> set[str]:
-    """Name the top-level packages and modules that a target's source globs hold."""
+    """Return the top-level packages and modules that a target's source globs match."""
     known = set(paths)
     names: set[str] = set()
     for path in known:
@@ -165,16 +164,13 @@ def _probe_file(request: TestRequest) -> Path:
 
 
 def _module_of(name: str) -> str:
-    """Return what the names of all tests of a file begin with.
-
-    `tests.test_x`, from a collector's `::tests.test_x`.
-    """
+    """Return the beginning of the names of a file's tests: `tests.test_x` for `::tests.test_x`."""
     owner, _, own = name.partition("::")
     return owner or own
 
 
 def _read_probe(path: Path) -> _Probe:
-    """Put together what the probe wrote: one file, or one for each worker of pytest-xdist."""
+    """Read what the probe wrote: one file, or one for each worker of pytest-xdist."""
     merged = _Probe()
     for part in sorted(path.parent.glob(path.name + "*")):
         try:

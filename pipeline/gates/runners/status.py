@@ -1,15 +1,15 @@
-"""A test command of which only the exit status is known: one single test, so to speak."""
+"""A test command with no report: its exit status counts as the result of a single test."""
 
 from pipeline.core.evidence import FailureCause
 from pipeline.core.excerpt import excerpt
 from pipeline.gates.runners.base import RunOutput, TestCommandLine, TestRequest
 from pipeline.gates.testrun import FailureReason, TestCase, TestOutcome, TestReport
 
-_EXCERPT_MAX = 1000
+_EXCERPT_MAX_CHARACTERS = 1000
 
 
 def command_line(request: TestRequest) -> TestCommandLine:
-    """Run the command as it is; which files are wanted makes no difference to it."""
+    """Return the command as it is; it cannot be limited to some test files."""
     return TestCommandLine(argv=request.words)
 
 
@@ -19,7 +19,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
     if output.code == 0:
         return TestReport(tests={name: TestCase(outcome=TestOutcome.PASSED)}, weak=True)
     streams = (output.lines(), output.errors())
-    printed = [excerpt("\n".join(lines), _EXCERPT_MAX) for lines in streams if lines]
+    printed = [excerpt("\n".join(lines), _EXCERPT_MAX_CHARACTERS) for lines in streams if lines]
     case = TestCase(
         outcome=TestOutcome.FAILED,
         message="\n".join([f"exit status {output.code}:", *printed]),

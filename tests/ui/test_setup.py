@@ -1,12 +1,14 @@
-"""What `init` and `doctor` print: what was found and why, what was written, and always the next thing to type."""
+"""What `init` and `doctor` print: what was found and why, what was written, and always the next
+thing to type.
+"""
 
 import io
 
-from pipeline.engine.starting.adopt import Written
+from pipeline.engine.starting.adopt import InitResult
 from pipeline.engine.starting.preflight import Check, CheckStatus
-from pipeline.survey.look import Fact, FoundTarget
+from pipeline.survey.checkout_files import Fact, FoundTarget
 from pipeline.survey.survey import Survey
-from pipeline.ui import found
+from pipeline.ui import setup
 from pipeline.ui.text import Printer
 
 PART = FoundTarget(
@@ -21,8 +23,10 @@ def shown(agent: str = "claude", *, dry: bool = False, merged: tuple[str, ...] =
     survey = Survey(
         parts=(PART,), facts=(fact,), agent=agent, command=(), pass_env=(), additions=()
     )
-    written = Written(found=survey, files=("agents/flow.yaml",), merged=merged, flow="version: 1\n")
-    found.show(Printer(stream, {}), written, dry=dry)
+    written = InitResult(
+        survey=survey, files=("agents/flow.yaml",), merged=merged, flow="version: 1\n"
+    )
+    setup.show(Printer(stream, {}), written, dry=dry)
     return stream.getvalue()
 
 
@@ -78,8 +82,8 @@ def checked(*verdicts: CheckStatus) -> str:
         Check(name="flow", status=CheckStatus.OK, text="can be run", hint="trigger_workflow main")
     )
     for check in checks:
-        found.show_check(printer, check)
-    found.show_end(printer, checks)
+        setup.show_check(printer, check)
+    setup.show_end(printer, checks)
     return stream.getvalue()
 
 

@@ -12,7 +12,7 @@ from pipeline.repo.store import Store
 
 
 def take_back(store: Store, record: Record, bases: Bases, command: TakeBack, now: datetime) -> None:
-    """Have stages run again, on a tree without their change."""
+    """Make stages run again, on a tree without their change."""
     record.add(recompose(store, record.events, record.state, command, now))
     for stage in command.stages:
         bases.forget_outputs(stage)

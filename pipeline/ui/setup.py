@@ -1,9 +1,9 @@
-"""What `init` found and wrote, and what `doctor` says, as text."""
+"""What `init` found and wrote, and what `doctor` checked, as text."""
 
 from collections.abc import Sequence
 
 from pipeline.engine.ground.flows import FLOW
-from pipeline.engine.starting.adopt import Written
+from pipeline.engine.starting.adopt import InitResult
 from pipeline.engine.starting.preflight import Check, CheckStatus
 from pipeline.ui.text import Colour, Printer
 
@@ -15,11 +15,11 @@ _SIGNS = {
 }
 
 
-def show(printer: Printer, written: Written, *, dry: bool) -> None:
-    """Print what was found, by what it was told, what was written, and what to type next."""
-    found = written.found
+def show(printer: Printer, written: InitResult, *, dry: bool) -> None:
+    """Print what was found and why, what was written, and what to type next."""
+    survey = written.survey
     rows: list[list[str]] = []
-    for part in found.parts:
+    for part in survey.parts:
         rows.append([f"target {part.name}", part.command, f"{part.language}: {part.why}"])
         rows += [["  check", command, "must find nothing new"] for command in part.checks]
         rows += [
@@ -32,10 +32,10 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         ]
         rows += [row for row in setup if row not in rows]
         rows += [["  linked", folder, "your environment, as a copy"] for folder in part.link]
-    rows += [[fact.what, fact.value, fact.why] for fact in found.facts]
+    rows += [[fact.what, fact.value, fact.why] for fact in survey.facts]
     agent = (
-        [found.agent, "is installed"]
-        if found.agent
+        [survey.agent, "is installed"]
+        if survey.agent
         else ["none", "neither claude nor codex is on the PATH"]
     )
     printer.table(["found", "", "why"], [*rows, ["agent", *agent]])
@@ -44,7 +44,7 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         for line in written.flow.splitlines():
             printer.line(line)
         printer.line()
-    longer = {".gitignore", *(one.path for one in found.additions)}
+    longer = {".gitignore", *(one.path for one in survey.additions)}
     for name in written.files:
         act = (
             ("would add to" if name in longer else "would write")
@@ -54,10 +54,10 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         printer.line(f"{act}  {name}")
     for name in written.kept:
         printer.line(f"kept   {name}, as it is")
-    for one in found.additions:
+    for one in survey.additions:
         printer.line(f"{one.path}: {one.why}")
     printer.line()
-    if not found.agent:
+    if not survey.agent:
         printer.line(
             f"next: install an agent, or name yours in {FLOW} (defaults: command), then: "
             "pipeline doctor"
@@ -66,7 +66,7 @@ def show(printer: Printer, written: Written, *, dry: bool) -> None:
         printer.line(f"next: look at {FLOW}, then: pipeline doctor")
 
 
-def _done(name: str, longer: set[str], written: Written) -> str:
+def _done(name: str, longer: set[str], written: InitResult) -> str:
     return "added to" if name in longer else "merged" if name in written.merged else "wrote"
 
 

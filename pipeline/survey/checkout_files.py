@@ -83,7 +83,7 @@ class Addition(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-class Look:
+class CheckoutFiles:
     """One repository; each of its files is parsed once."""
 
     def __init__(self, root: Path, tracked: Collection[str], environ: Mapping[str, str]) -> None:
@@ -136,7 +136,7 @@ class Look:
                 self.broken[path] = str(exc).partition("\n")[0]
         return self._known.get(path, {})
 
-    def named(self, *names: str, depth: int = 4) -> list[str]:
+    def folders_with(self, *names: str, depth: int = 4) -> list[str]:
         """Return the project folders with a file of one of these names, the shallowest first.
 
         The root is the empty text.
@@ -177,7 +177,7 @@ class Look:
         """Return whether a path exists in a folder of the checkout, known to git or not."""
         return (self.root / folder / path).exists()
 
-    def finds(self, program: str, *folders: str) -> bool:
+    def has_program(self, program: str, *folders: str) -> bool:
         """Return whether a program is on the PATH or in one of these folders of the checkout."""
         path = self.environ.get("PATH", "")
         own = (self.root / folder / program for folder in folders)
