@@ -162,9 +162,8 @@ def _stage_finished(run: RunState, event: StageFinished) -> None:
     state.calls += rule.is_call
     if not event.inherited and node.kind is Kind.AGENT:
         state.spent.add(event.usage, was_called=rule.keeps_reserve)
-    run.ended_attempts += 1
-    state.last, state.last_number = event, run.ended_attempts
-    state.reason, state.hint = event.reason, event.hint
+    state.last_number = run.ended_attempts = run.ended_attempts + 1
+    state.last, state.reason, state.hint = event, event.reason, event.hint
     cancelled = run.requests.cancelled_stages.pop(event.stage, None)
     if cancelled is not None and event.outcome is not Outcome.DONE:
         state.reason = cancelled

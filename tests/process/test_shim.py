@@ -1,6 +1,7 @@
 """Commands under shims: real processes, real signals, real orphans."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import pipeline
 from pipeline.errors import InternalError
 from pipeline.process import launch
 from pipeline.process.launch import Attempt, Launcher
@@ -195,6 +197,18 @@ def test_many_commands_at_once_each_keep_their_own_output(launcher, tmp_path):
     for thread in threads:
         thread.join()
     assert found == {number: str(number) for number in range(20)}
+
+
+def test_a_nursery_is_of_the_package_that_starts_it(tmp_path):
+    package = Path(pipeline.__file__).parent
+    shutil.copytree(package, tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    nursery = tmp_path / "pipeline" / "process" / "nursery.py"
+    nursery.write_text("import sys\n\n\ndef main(_):\n    sys.exit('the copy')\n")
+    code = "from pathlib import Path; from pipeline.process.launch import Launcher\n"
+    code += "with Launcher(Path('log')):\n    pass\n"
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True)
+    assert (tmp_path / "log").read_text() == "the copy\n"
 
 
 def test_a_dead_nursery_is_a_clear_fault(tmp_path):
