@@ -106,6 +106,22 @@ def test_a_secret_in_an_output_is_refused_too(made, monkeypatch):
     assert [each.kind for each in one.violations] == [ViolationKind.SECRET_WRITTEN]
 
 
+@pytest.mark.parametrize("then", ["true", "echo other > $HERE/.env"])
+def test_a_copy_of_a_file_that_git_ignores_gets_into_no_commit(made, tmp_path, then):
+    does = f"cp .env src/copied.txt; {then.replace('$HERE', str(tmp_path / 'repo'))}"
+    inside = made(agent("a", does, writes=["src/**"]))
+    for name, text in ((".gitignore", ".env\n"), (".worktreeinclude", ".env\n")):
+        (inside.bare.root / name).write_text(text)
+    inside.bare.commit("ignore it")
+    (inside.bare.root / ".env").write_text("a=private\n")
+    run, state = worked(inside)
+    (one,) = finished(inside, run)
+    assert [(each.kind, each.path) for each in one.violations] == [
+        (ViolationKind.COPY_OF_IGNORED_FILE, "src/copied.txt")
+    ]
+    assert state.product.tree == ""
+
+
 def test_an_agent_is_told_what_it_may_cost(made):
     told = 'echo "$PIPELINE_LIMIT_USD $PIPELINE_LIMIT_TOKENS" > "$PIPELINE_OUTPUT_DIR/plan.md"'
     limits = {"usd": 1.5, "tokens": 2000}

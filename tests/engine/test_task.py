@@ -4,7 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.core.events import Item, ItemsFound, RoundStarted, StageFinished, StageStarted
+from pipeline.core.events import (
+    Item,
+    ItemsFound,
+    PersonEdited,
+    RoundStarted,
+    StageFinished,
+    StageStarted,
+)
 from pipeline.core.evidence import GateResult, GateVerdict
 from pipeline.core.fold import apply
 from pipeline.core.outcomes import Outcome, RunEnd
@@ -110,6 +117,19 @@ def test_the_tests_that_count_are_those_of_the_last_red_gate_that_passed(inside)
     red = task(state, rundir, "look", round=1, tree="t").red
     assert red is not None
     assert red.tree == "good"
+
+
+def test_only_what_was_edited_since_the_tests_were_delivered_is_delivered_with_them(inside):
+    before, since = (
+        PersonEdited(
+            at=NOON, author="P", before="t", tree=tree, commit=tree, changed=("tests/test_app.py",)
+        )
+        for tree in ("before", "since")
+    )
+    begin = StageStarted(at=NOON, stage="make", attempt=1, slot=0, round=1, tree="t")
+    delivered = gate("make", 1, GateVerdict.PASSED, "good")
+    state, rundir = begun(inside, before, begin, delivered, since)
+    assert task(state, rundir, "look", round=1, tree="t").edits == (since,)
 
 
 def test_what_another_item_put_out_is_not_given_to_a_stage(tmp_path, monkeypatch):

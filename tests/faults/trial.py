@@ -1,5 +1,6 @@
 """Tries faults: each in a copy of the repository, where its test has to go from green to red."""
 
+import contextlib
 import os
 import queue
 import shutil
@@ -93,9 +94,10 @@ def _pytest(root: Path, tests: Sequence[str]) -> tuple[int, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=short", *tests]
+    folder = root.with_name(f"{root.name}.tmp")
+    options = ["-q", "-x", "--tb=short", f"--basetemp={folder}"]
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "pytest", *options, *tests],
         cwd=root,
         env=env,
         stdout=subprocess.PIPE,
@@ -105,8 +107,17 @@ def _pytest(root: Path, tests: Sequence[str]) -> tuple[int, str]:
     )
     try:
         printed, _ = process.communicate(timeout=_TIMEOUT_S)
+        status = process.returncode
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        printed, _ = process.communicate()
-        return -signal.SIGKILL, f"not over after {_TIMEOUT_S} s\n{printed}"
-    return process.returncode, printed
+        status, printed = -signal.SIGKILL, f"not over after {_TIMEOUT_S} s\n"
+    _end_all_below(folder)
+    return status, printed
+
+
+def _end_all_below(folder: Path) -> None:
+    """End what a test has left running because of a fault; found by its folder, on Linux only."""
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if path.readlink().is_relative_to(folder):
+                os.kill(int(path.parent.name), signal.SIGKILL)
