@@ -175,6 +175,13 @@ def test_only_targets_that_a_change_can_concern_are_tested(tmp_path, changed, wa
         assert [target.name for target in context.affected()] == wanted
 
 
+def test_a_file_of_no_target_concerns_all_of_them_whatever_else_was_changed(tmp_path):
+    changed = {name: MONO[name] + "\n" for name in ("tool.cfg", "web/src/app/money.py")}
+    with trees(tmp_path, MONO, two_targets()) as work:
+        context = work.context(work.plus(**changed))
+        assert [target.name for target in context.affected()] == ["api", "web"]
+
+
 def test_each_target_is_tested_in_its_folder_and_answers_for_its_own_new_tests(tmp_path):
     targets = two_targets()
     test = "from app.money import double\n\n\ndef test_double():\n    assert double(2) == 4\n"

@@ -270,10 +270,28 @@ def test_findings_that_nobody_delivered_or_nobody_can_read_are_no_answer(work, t
         ).passed
 
 
-def test_a_base_result_is_kept_for_the_next_run_and_an_unbelievable_one_is_not(work):
+def test_a_base_result_is_kept_for_the_next_run(work):
     first = work.bench.baseline(work.base, TARGET)
     assert first.tests.keys() == {"tests.test_money::test_add"}
     assert len(list((work.bench._cache).glob(f"baseline-{work.base}-*.json"))) == 1
+
+
+def test_a_base_that_cannot_be_believed_is_looked_at_anew_by_the_next_run(tmp_path):
+    ends = "import os\n\n\ndef test_it():\n    os._exit(0)\n"
+    with trees(tmp_path, {**BASE, "tests/test_ends.py": ends}) as work:
+        assert work.bench.baseline(work.base, TARGET).problem is not None
+    assert not list(tmp_path.rglob("baseline-*.json"))
+
+
+def test_tests_that_are_run_again_are_really_run_again(tmp_path):
+    counts = (
+        f"import pathlib\n\n\ndef test_it():\n    path = pathlib.Path({str(tmp_path / 'n')!r})\n"
+        "    path.write_text(path.read_text() + 'x' if path.exists() else 'x')\n"
+    )
+    with trees(tmp_path / "t", {**BASE, "tests/test_counts.py": counts}) as work:
+        for number, rerun in enumerate([False, False, True, True]):
+            work.bench.run(work.base, TARGET, rerun=rerun)
+            assert (tmp_path / "n").read_text() == "x" * max(1, number)
 
 
 def test_every_gate_has_its_words_for_prompts_and_its_function():
