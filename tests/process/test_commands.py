@@ -9,8 +9,8 @@ from pipeline.process.spec import OnOrphan
 
 PERSON = {
     "PATH": "/persons/bin",
-    "HOME": "/home/of/the/person",
-    "GIT_CONFIG_GLOBAL": "/home/of/the/person/.gitconfig",
+    "HOME": "/persons/home",
+    "GIT_CONFIG_GLOBAL": "/persons/home/.gitconfig",
     "MY_TOKEN": "hush-hush-hush",
     "OTHER": "private",
 }
