@@ -17,7 +17,7 @@ from pipeline.errors import Problem
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": (
         "pipeline.cli.setup:init",
-        "CheckoutFiles at a repository and write its agents/flow.yaml.",
+        "Look at a repository and write its agents/flow.yaml.",
     ),
     "doctor": ("pipeline.cli.setup:doctor", "Check that everything a run needs is there."),
     "demo": (
@@ -141,7 +141,7 @@ def _say(text: str) -> None:
 def _fault(exc: Exception) -> int:
     import traceback
 
-    _say(f"a fault of the pipeline itself: {type(exc).__name__}: {exc}")
+    _say(f"an error in the pipeline itself: {type(exc).__name__}: {exc}")
     click.echo("".join(traceback.format_exception(exc)), err=True)
     click.echo("  What was done is kept. Please report this with the lines above.", err=True)
     return 101

@@ -191,7 +191,7 @@ class WorkflowStarted(_Event, tag="workflow_started", frozen=True, kw_only=True)
 
 
 class EffectIntended(_Event, tag="effect_intended", frozen=True, kw_only=True):
-    """InitResult and synced before something outside is changed."""
+    """Written and synced before something outside is changed."""
 
     effect: Effect
     revision: int = 1

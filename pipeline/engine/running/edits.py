@@ -23,7 +23,7 @@ from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
 from pipeline.language.flow import GateName
 from pipeline.repo.store import Store
-from pipeline.repo.workspace import Workspace
+from pipeline.repo.workspace import Workspace, replaced_submodules
 
 NAME = "person"
 _VERIFYING = {GateName.GREEN, GateName.PROOF, GateName.UNTAMPERED}
@@ -164,6 +164,7 @@ def read_edit_folder(workspace: Workspace, rundir: RunDir) -> tuple[OpenedAt | N
         return None, ""
     workspace.resume(opened.tree)
     tree, violations = workspace.snapshot()
+    violations += replaced_submodules(workspace.store.diff(opened.tree, tree))
     if violations:
         raise UsageProblem(
             f"{workspace.folder} holds what cannot be committed: "

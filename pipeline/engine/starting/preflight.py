@@ -158,7 +158,7 @@ def _agents(world: World, plan: Plan) -> Iterator[Check]:
 
 
 def _signed_in(world: World, name: str, passed: tuple[str, ...]) -> Check:
-    """CheckoutFiles for a known agent's sign-in where it keeps it.
+    """Look for a known agent's sign-in where it keeps it.
 
     For any other it is only said that it is there.
     """
