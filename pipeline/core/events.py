@@ -74,7 +74,6 @@ class RunStarted(_Event, tag="run_started", frozen=True, kw_only=True):
     idea: str
     base: str
     base_branch: str
-    started_by: str = ""
     author: str = ""
     cassette: str = ""
     publish: bool = True

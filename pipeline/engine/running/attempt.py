@@ -36,7 +36,7 @@ from pipeline.files.rundir import RunDir, copy_outputs
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.commands import CommandRequest, Purpose
-from pipeline.process.launch import Attempt, Launcher, adopt, ask_orphan_to_end
+from pipeline.process.launch import Attempt, Launcher, ask_orphan_to_end, wait_for_orphan
 from pipeline.process.spec import ATTEMPT_ID_VARIABLE, STDERR, STDOUT, CommandEnding, ExitRecord
 from pipeline.prompts import templates
 from pipeline.repo.store import PinnedBase
@@ -240,7 +240,7 @@ class StageRunner:
     def _take_up(self, task: Task, folder: Path, workspace: Workspace) -> ExitRecord | None:
         """Wait for the shim of an earlier process."""
         self._adopted[task.node.id] = folder
-        record = adopt(folder, self._stopping)
+        record = wait_for_orphan(folder, self._stopping)
         del self._adopted[task.node.id]
         if self._stopping.is_set():
             raise Interrupted("stopped while waiting for a stage that an earlier process started")

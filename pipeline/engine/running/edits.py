@@ -16,7 +16,7 @@ from pipeline.core.state import RunState
 from pipeline.engine.ground.record import Record
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.basis import Bases
-from pipeline.engine.running.rerun import take_back
+from pipeline.engine.running.rerun import record_rerun
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
@@ -63,7 +63,7 @@ def take_in_edits(world: World, store: Store, rundir: RunDir, record: Record, ba
     reached("person.recorded")
     put_folder_aside(rundir)
     if state.end is None and (command := _unverified(state, event)) is not None:
-        take_back(store, record, bases, command, world.clock())
+        record_rerun(store, record, bases, command, world.clock())
 
 
 def _committed(world: World, store: Store, rundir: RunDir, state: RunState) -> PersonEdited | None:
