@@ -279,7 +279,7 @@ def _retries() -> str:
         "losses, `retry.quota` waits for a quota; each [as the flow says](flow.md#retry). A run is parked only when nothing",
         "else runs. A failed gate of the stage that decides a loop is no matter of this table: it sends the round back.",
         "",
-        "| an attempt that is | is repeated | and uses up | the next one starts | and parks the run | calls the agent | and unreported costs |",
+        "| an attempt that is | is repeated | uses up | the next one starts | parks the run | counts as a call | costs, if it does not say |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     for ending, rule in retry.TABLE.items():

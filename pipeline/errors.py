@@ -33,7 +33,7 @@ class WorkFailed(Problem):
 
 
 class UsageProblem(Problem):
-    """The command, the flow file or the configuration is wrong; nothing was started."""
+    """The command, the flow, the configuration or the repository has to be changed first."""
 
     exit_code = 2
 

@@ -1,7 +1,7 @@
 """The three commands: `trigger_workflow`, `invoke_agent` and `pipeline`.
 
-Sub-commands are imported when they are called; at module level stand click, the standard library
-and our errors only, so that help and completion stay quick.
+Sub-commands are imported when they are called; this module imports nothing but click, the standard
+library and our errors, so that help and completion stay quick.
 """
 
 import sys
@@ -17,7 +17,7 @@ from pipeline.errors import Problem
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": (
         "pipeline.cli.setup:init",
-        "CheckoutFiles at a repository and write its agents/flow.yaml.",
+        "Look at a repository and write its agents/flow.yaml.",
     ),
     "doctor": ("pipeline.cli.setup:doctor", "Check that everything a run needs is there."),
     "demo": (
@@ -34,15 +34,15 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "open": ("pipeline.cli.open:open_run", "A folder to edit what a run has made so far."),
     "resume": ("pipeline.cli.steer:resume", "Go on with a run that was stopped, parked or killed."),
-    "answer": ("pipeline.cli.steer:answer", "Answer an approval: approve, revise or stop."),
+    "answer": ("pipeline.cli.steer:answer", "Answer an approval or a question of an agent."),
     "retry": ("pipeline.cli.steer:retry", "Run a stage again, with everything that builds on it."),
     "fork": ("pipeline.cli.steer:fork", "Go on from a stage in a run of its own."),
     "cancel": ("pipeline.cli.steer:cancel", "End a run, or one stage of it."),
     "rollback": (
         "pipeline.cli.runs:rollback",
-        "Remove a run's branch, pull request, workspaces and folder.",
+        "Remove a run's branch, workspaces and folder; close its pull request.",
     ),
-    "clean": ("pipeline.cli.clean:clean", "Remove folders of runs that are over for long."),
+    "clean": ("pipeline.cli.clean:clean", "Remove folders of runs that ended long ago."),
     "locks": ("pipeline.cli.runs:show_locks", "Which locks are held, by whom, since when."),
     "pr": ("pipeline.cli.pr:pr", "Pull requests: list, show, diff, merge."),
     "flow": ("pipeline.cli.flow:flow", "The flow file: check, show, graph, schema."),
@@ -141,7 +141,7 @@ def _say(text: str) -> None:
 def _fault(exc: Exception) -> int:
     import traceback
 
-    _say(f"a fault of the pipeline itself: {type(exc).__name__}: {exc}")
+    _say(f"an error in the pipeline itself: {type(exc).__name__}: {exc}")
     click.echo("".join(traceback.format_exception(exc)), err=True)
     click.echo("  What was done is kept. Please report this with the lines above.", err=True)
     return 101

@@ -21,7 +21,7 @@ _START = click.option(
 @_JSON
 @_START
 def status(*, run: str | None, as_json: bool, start: Path) -> int:
-    """Show where a run stands; without RUN, the active runs and the last one."""
+    """Show where a run stands; without RUN, the unfinished runs, or else the last one."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine.ground.lookup import run_ids
@@ -41,7 +41,7 @@ def status(*, run: str | None, as_json: bool, start: Path) -> int:
         return 0
     names = run_ids(world)
     shown = [load_result(world, name) for name in names[:20]]
-    open_runs = [one for one in shown if one.state in {"running", "interrupted"}]
+    open_runs = [one for one in shown if one.state in {"running", "waiting", "interrupted"}]
     picked = open_runs or shown[:1]
     if as_json:
         print_json({"schema_version": 1, "runs": picked})

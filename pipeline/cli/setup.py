@@ -25,7 +25,7 @@ _START = click.option(
 @_JSON
 @_START
 def init(*, update: bool, eject_prompts: bool, dry_run: bool, as_json: bool, start: Path) -> int:
-    """CheckoutFiles at a repository and write its agents/flow.yaml.
+    """Look at a repository and write its agents/flow.yaml.
 
     Asks nothing, and overwrites nothing of yours.
     """

@@ -74,9 +74,9 @@ def resume(
 def answer(
     *, run: str, word: str | None, comment: str, stage: str, later: bool, as_json: bool, start: Path
 ) -> int:
-    """Answer the approval or the question that a run waits for, and go on with it; without WORD.
+    """Answer the approval or the question that a run waits for, and go on with it.
 
-    Reply.
+    Without WORD, reply to a question with the words of -m.
     """
     from pipeline import wiring
     from pipeline.cli.working import work_on

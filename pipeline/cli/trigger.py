@@ -101,7 +101,8 @@ def _begin(world: Any, flow: Any, order: Any, printer: Any, *, as_json: bool) ->
     from pipeline.engine.steering import clean
 
     if not order.cassette:
-        printer.line(preflight.price(world, flows.compiled(world, flow, order.workflow)))
+        price = preflight.price(world, flows.compiled(world, flow, order.workflow))
+        printer.line(f"price: {price}")
     name = runs.start(world, flow, order)
     for line in clean.automatic(world):
         printer.line(line)

@@ -85,23 +85,21 @@ def _failure_hint(state: RunState) -> str:
     return state.nodes[failure.node].hint if failure is not None else ""
 
 
+_UNFINISHED = {kind.exit_code: kind for kind in (UsageProblem, NeedsPerson, Busy, Interrupted)}
+
+
 def _unfinished(state: RunState) -> Problem:
     """Return the problem to end with: what the run waits for; its exit status is the stored one."""
     name, parked = state.started.run_id, state.parked
-    resume = f"Go on: pipeline resume {name}"
+    kind, resume = _UNFINISHED[state.exit_code], f"Go on: pipeline resume {name}"
+    if kind is Interrupted:
+        return Interrupted(f"run {name} is stopped; everything done is kept", resume)
     if parked is None:
-        return Busy(f"run {name} is not over", resume)
+        return kind(f"run {name} is not over", resume)
     what = f"run {name} waits: {parked.reason}"
-    hint = f"{parked.hint}\n{resume}" if parked.hint else resume
-    match parked.stop.exit_code:
-        case Interrupted.exit_code:
-            return Interrupted(f"run {name} is stopped; everything done is kept", resume)
-        case NeedsPerson.exit_code:
-            return NeedsPerson(what, parked.hint)
-        case UsageProblem.exit_code:
-            return UsageProblem(what, hint)
-        case _:
-            return Busy(what, hint)
+    if kind is NeedsPerson:
+        return NeedsPerson(what, parked.hint)
+    return kind(what, f"{parked.hint}\n{resume}" if parked.hint else resume)
 
 
 def print_json(value: object) -> None:

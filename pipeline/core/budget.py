@@ -41,7 +41,7 @@ class Budget(msgspec.Struct):
         reserved = self.reserved.pop(event.stage, StageLimits())
         if event.inherited:
             return
-        rule, usage = rule_of(event.outcome, event.kind), event.usage
+        rule, usage = rule_of(event.outcome, event.kind, event.stop), event.usage
         if usage.cost_usd is not None:
             self.spent_usd += usage.cost_usd
         elif rule.keeps_reserve:

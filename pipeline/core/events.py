@@ -74,7 +74,6 @@ class RunStarted(_Event, tag="run_started", frozen=True, kw_only=True):
     idea: str
     base: str
     base_branch: str
-    started_by: str = ""
     author: str = ""
     cassette: str = ""
     publish: bool = True
@@ -191,7 +190,7 @@ class WorkflowStarted(_Event, tag="workflow_started", frozen=True, kw_only=True)
 
 
 class EffectIntended(_Event, tag="effect_intended", frozen=True, kw_only=True):
-    """InitResult and synced before something outside is changed."""
+    """Written and synced before something outside is changed."""
 
     effect: Effect
     revision: int = 1

@@ -157,7 +157,7 @@ def _stage_finished(run: RunState, event: StageFinished) -> None:
     if run.agenda.running.pop(event.stage, None) is not None:
         run.agenda.held.difference_update(node.locks)
     run.time.newest_s = max(run.time.newest_s, event.awake_s)
-    rule = rule_of(event.outcome, event.kind)
+    rule = rule_of(event.outcome, event.kind, event.stop)
     run.budget.settle(event)
     state.calls += rule.is_call
     if not event.inherited and node.kind is Kind.AGENT:

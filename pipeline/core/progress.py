@@ -181,7 +181,7 @@ def _complete_group(run: RunState, group: Node) -> None:
 
 
 def plan_follow_up(run: RunState, node: Node, reason: str) -> None:
-    """Start the workflow that looks for the cause, if the flow names one that has not run yet."""
+    """Plan the workflow that looks for the cause, if the flow names one that has not run yet."""
     name = node.loop.on_exhausted if node.loop is not None else node.on_failure
     is_new = name not in run.course.followed and run.course.follow_up is None
     if name not in {FAIL, CONTINUE} and is_new:

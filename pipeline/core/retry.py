@@ -1,7 +1,8 @@
 """What follows an attempt that is over: whether there is another one, when, and what it is charged.
 
-One table for every way to end. Money and calls stand in it too: an attempt that was put off costs
-nothing of what was reserved for it, and an agent that was put off or lost was not called in vain.
+One table for every way to end. Money and calls stand in it too. An attempt that never began costs
+nothing; one that was interrupted has cost what it reported, or else what was reserved for it. Calls
+that were lost, interrupted or put off are not counted, so that they are made again.
 `docs/reference/retries.md` shows the table; `tests/core/test_retry.py` holds an oracle against
 it.
 """
@@ -11,7 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
-from pipeline.core.outcomes import Outcome
+from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.language.flow import FailureKind, Retry
 
 FIRST_DELAY_S = 2.0
@@ -64,6 +65,7 @@ class Ending(StrEnum):
     LOST = "lost"
     QUOTA_USED_UP = "quota used up"
     PARKED = "parked"
+    INTERRUPTED = "interrupted"
     CANCELLED = "cancelled"
     ASKED = "asked or declined"
 
@@ -88,9 +90,16 @@ TABLE: dict[Ending, Rule] = {
         is_call=False,
         keeps_reserve=False,
     ),
+    Ending.INTERRUPTED: Rule(
+        again=True, charge=Charge.NOTHING, delay=Delay.PARKED, parks=True, is_call=False
+    ),
     Ending.CANCELLED: Rule(again=False, charge=Charge.NOTHING),
     Ending.ASKED: Rule(again=False, charge=Charge.NOTHING),
 }
+
+
+_INTERRUPTING = (StopReason.INTERRUPTED, StopReason.LIMIT_REACHED)
+"""Reasons for which an attempt that runs is ended, to be made again."""
 
 
 class Used(msgspec.Struct):
@@ -107,8 +116,8 @@ class Used(msgspec.Struct):
         self.quota_waits += charge is Charge.QUOTA_WAIT
 
 
-def ending_of(outcome: Outcome, kind: FailureKind | None) -> Ending:
-    """Return the row of an attempt's outcome."""
+def ending_of(outcome: Outcome, kind: FailureKind | None, stop: StopReason | None) -> Ending:
+    """Return the row of an attempt's outcome; `stop` is why it was parked, if it was."""
     match outcome:
         case Outcome.DONE:
             return Ending.DONE
@@ -117,16 +126,18 @@ def ending_of(outcome: Outcome, kind: FailureKind | None) -> Ending:
         case Outcome.LOST:
             return Ending.LOST
         case Outcome.PARKED:
-            return Ending.QUOTA_USED_UP if kind is FailureKind.QUOTA else Ending.PARKED
+            if kind is FailureKind.QUOTA:
+                return Ending.QUOTA_USED_UP
+            return Ending.INTERRUPTED if stop in _INTERRUPTING else Ending.PARKED
         case Outcome.CANCELLED:
             return Ending.CANCELLED
         case Outcome.ASKS | Outcome.DECLINED:
             return Ending.ASKED
 
 
-def rule_of(outcome: Outcome, kind: FailureKind | None) -> Rule:
+def rule_of(outcome: Outcome, kind: FailureKind | None, stop: StopReason | None = None) -> Rule:
     """Return the rule for an attempt's outcome."""
-    return TABLE[ending_of(outcome, kind)]
+    return TABLE[ending_of(outcome, kind, stop)]
 
 
 def is_retried(outcome: Outcome, kind: FailureKind | None, used: Used, retry: Retry) -> bool:

@@ -118,7 +118,7 @@ def read_record(folder: Path) -> ExitRecord | None:
         return None
 
 
-def adopt(folder: Path, stop: threading.Event) -> ExitRecord | None:
+def wait_for_orphan(folder: Path, stop: threading.Event) -> ExitRecord | None:
     """Wait for a shim that an earlier orchestrator started; None if it died without a record.
 
     After None the shim can no longer start anything, even if it had only not got that far yet.
@@ -157,7 +157,7 @@ def end_orphan(folder: Path) -> None:
     while is_alive(folder):
         ask_orphan_to_end(folder)
         time.sleep(_ADOPT_POLL_S)  # noqa: TID251 - the lock of a process that is not our child
-    adopt(folder, threading.Event())
+    wait_for_orphan(folder, threading.Event())
 
 
 def ask_orphan_to_end(folder: Path) -> None:

@@ -26,7 +26,7 @@ class _DiskUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_room(state: Path, limit_bytes: int | None, is_over: IsRunOver) -> None:
-    """Remove the least recently used entries until the total_bytes is below the limit.
+    """Remove the least recently used entries until the total is below the limit.
 
     What a run still needs is never removed. Raises `Busy`, which names those runs, if what is left
     is still too large.

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -337,6 +337,15 @@ def _violation(change: TreeChange, writes: tuple[str, ...], folder: Path) -> Vio
     elif change.mode == "120000" and _escapes(folder, change.path):
         kind = ViolationKind.LINK_OUTSIDE
     return None if kind is None else Violation(kind=kind, path=change.path, detail=detail)
+
+
+def replaced_submodules(changes: Iterable[TreeChange]) -> list[Violation]:
+    """Return the submodules that files were put in the place of; nobody may commit that."""
+    return [
+        Violation(kind=ViolationKind.SUBMODULE, path=change.path)
+        for change in changes
+        if "160000" in {change.mode, change.old_mode}
+    ]
 
 
 def _escapes(folder: Path, path: str) -> bool:

@@ -14,6 +14,9 @@ from pipeline.survey.checkout_files import Addition, CheckoutFiles, Fact, FoundT
 _HISTORY = 50
 _NAME_MAX = 44
 
+NOT_READABLE = "not readable"
+"""What the fact is called that names a file which cannot be read."""
+
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """What was found.
@@ -80,7 +83,7 @@ def find_targets(repo: CheckoutFiles) -> tuple[list[FoundTarget], list[Fact]]:
         Fact(what="left out", value=target.folder, why="it has no tests yet") for target in untested
     ]
     facts += [
-        Fact(what="not readable", value=path, why=why) for path, why in sorted(repo.broken.items())
+        Fact(what=NOT_READABLE, value=path, why=why) for path, why in sorted(repo.broken.items())
     ]
     named = list(_with_unique_names([target for target in candidates if target not in untested]))
     tests = {target.name: _tests_of(repo, target) for target in named}

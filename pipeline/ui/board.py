@@ -30,7 +30,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.outcomes import Outcome
 from pipeline.core.state import RunState
-from pipeline.engine.looking.describe import describe
+from pipeline.engine.looking.describe import describe, describe_in_parts
 from pipeline.files.clocks import awake_s
 from pipeline.ui.text import Colour, Printer, seconds
 
@@ -39,11 +39,9 @@ _IDEA_CHARACTERS = 100
 
 
 class Board:
-    """Shows events as they come.
+    """Shows events as they come: a listener of the record, to be used in a `with` block.
 
-    Give `show` to the run as a listener, and use it in a `with` block.
-
-    The door to rich, which is loaded only for a terminal.
+    The only user of rich, which is loaded only for a terminal.
     """
 
     def __init__(self, printer: Printer) -> None:
@@ -128,7 +126,7 @@ class Board:
                 state = "done" if event.outcome is Outcome.DONE else "failed"
                 if event.outcome in {Outcome.PARKED, Outcome.LOST}:
                     state = "waiting"
-                text = describe(event).removeprefix(f"{event.stage}: ")
+                _, text = describe_in_parts(event)
                 return f"{stamp}{printer.mark(state)} {event.stage:<22} {text}"
             case StageStarted() if not printer.is_terminal:
                 return f"{stamp}{printer.mark('running')} {describe(event)}"
@@ -145,7 +143,7 @@ class Board:
                     f"{text[:160]}"
                 )
             case ConditionAnswered() | ApprovalAsked():
-                text = describe(event).removeprefix(f"{event.stage}: ")
+                _, text = describe_in_parts(event)
                 mark = printer.mark("waiting" if isinstance(event, ApprovalAsked) else "skipped")
                 return f"{stamp}{mark} {event.stage:<22} {text}" if text else ""
             case (

@@ -157,7 +157,7 @@ def show_plan(printer: Printer, plan: Plan) -> None:
 
 
 def limits_line(plan: Plan) -> str:
-    """Yield the limits of a whole run, in words."""
+    """Describe the limits of a whole run."""
     parts = [f"{plan.parallel} stages at once"]
     parts += [f"{plan.usd:g} USD" if plan.usd is not None else "no limit in USD"]
     parts += [f"{plan.tokens} tokens"] if plan.tokens is not None else []

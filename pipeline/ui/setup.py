@@ -94,5 +94,5 @@ def show_end(printer: Printer, checks: Sequence[Check]) -> None:
     if failed:
         printer.line(f"{failed} problem(s) to fix, then again: pipeline doctor")
     else:
-        after = f" ({doubtful} to know of)" if doubtful else ""
+        after = f" ({doubtful} warning(s))" if doubtful else ""
         printer.line(f"ready{after}. next: {checks[-1].hint}")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.budget import Budget
 from pipeline.core.events import StageFinished, Usage
-from pipeline.core.outcomes import Outcome
+from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.core.retry import (
     TABLE,
     Charge,
@@ -43,7 +43,23 @@ def after(outcome: Outcome, kind: FailureKind | None, times: int) -> Used:
 
 def test_every_ending_has_a_row_and_every_attempt_an_ending():
     assert set(TABLE) == set(Ending)
-    assert {ending_of(outcome, kind) for outcome, kind in ATTEMPTS} == set(Ending)
+    endings = {
+        ending_of(outcome, kind, stop) for outcome, kind in ATTEMPTS for stop in (None, *StopReason)
+    }
+    assert endings == set(Ending)
+
+
+@pytest.mark.parametrize("stop", [None, *StopReason])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interrupted_call_costs_what_was_reserved_and_one_that_never_began_nothing(kind, stop):
+    interrupted = {StopReason.INTERRUPTED, StopReason.LIMIT_REACHED}
+    has_cost = kind is not FailureKind.QUOTA and stop in interrupted
+    budget = Budget(reserved={"a": StageLimits(usd=2.0, tokens=Count(7))})
+    event = StageFinished(
+        at=NOON, stage="a", attempt=1, outcome=Outcome.PARKED, kind=kind, stop=stop
+    )
+    budget.settle(event)
+    assert (budget.spent_usd, budget.spent_tokens) == ((2.0, 7) if has_cost else (0.0, 0))
 
 
 @given(st.sampled_from(ATTEMPTS), st.integers(1, 20), st.builds(

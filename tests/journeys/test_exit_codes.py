@@ -126,3 +126,24 @@ def test_a_cancelled_run_exits_with_130(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=60)
     done = subprocess.CompletedProcess([], process.returncode, out, err)
     require_same(bare, done, 130, "cancelled")
+
+
+@pytest.mark.parametrize("reports", [True, False], ids=["reported", "not-reported"])
+def test_a_call_that_was_interrupted_is_not_free(tmp_path: Path, reports: bool) -> None:
+    report = 'echo \'{"status": "done", "cost_usd": 1.5}\' > "$PIPELINE_RESULT";'
+    do = f"{report if reports else ''} touch ../going; sleep 60".replace('"', '\\"')
+    bare = bare_of(
+        tmp_path, AGENT, f'      a: {{agent: says, writes: [src/**], env: {{DO: "{do}"}}}}\n'
+    )
+    process = bare.start("trigger_workflow", "main", "an idea")
+    going = tmp_path / "state"
+    wait_for(lambda: any(going.rglob("going")), "the agent works")
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    process.communicate(timeout=60)
+    result = bare.result()
+    assert result["stop"] == "interrupted"
+    assert (result["cost_usd"], result["unreported_attempts"]) == (
+        (1.5, 0) if reports else (None, 1)
+    )

@@ -49,19 +49,16 @@ def test_a_blobless_clone_that_is_offline_is_told_so_and_goes_on_later(tmp_path:
     wild.published()
 
 
+def add_submodule(wild: Wild, folder: Path) -> None:
+    local = ("-c", "protocol.file.allow=always")
+    wild.git(*local, "submodule", "add", "--quiet", str(folder / "repo"), "vendor/lib")
+    wild.commit("Add a submodule")
+
+
 @pytest.mark.slow
 def test_a_submodule_stays_a_link_to_a_commit(tmp_path: Path) -> None:
     wild = Wild(tmp_path)
-    wild.git(
-        "-c",
-        "protocol.file.allow=always",
-        "submodule",
-        "add",
-        "--quiet",
-        str(tmp_path / "repo"),
-        "vendor/lib",
-    )
-    wild.commit("Add a submodule")
+    add_submodule(wild, tmp_path)
     before = wild.git("ls-tree", "HEAD", "vendor/lib")
     wild.publish()
     head = wild.published()
@@ -70,18 +67,23 @@ def test_a_submodule_stays_a_link_to_a_commit(tmp_path: Path) -> None:
 
 def test_an_agent_cannot_fill_a_submodule_with_files(tmp_path: Path) -> None:
     wild = Wild(tmp_path, flow_of("mkdir -p vendor/lib; echo x > vendor/lib/x", "**"))
-    wild.git(
-        "-c",
-        "protocol.file.allow=always",
-        "submodule",
-        "add",
-        "--quiet",
-        str(tmp_path / "repo"),
-        "vendor/lib",
-    )
-    wild.commit("Add a submodule")
+    add_submodule(wild, tmp_path)
     done = wild.publish(code=1)
     assert "vendor/lib: a submodule" in done.stdout + done.stderr
+
+
+def test_a_person_cannot_fill_a_submodule_with_files_either(tmp_path: Path) -> None:
+    wild = Wild(tmp_path, flow_of("echo x > src/x; exit 1", "src/**"))
+    add_submodule(wild, tmp_path)
+    wild.publish(code=1)
+    run = wild.newest()
+    folder = Path(wild.run("pipeline", "open", run, "--print-path").stdout.strip())
+    (folder / "vendor" / "lib").mkdir(parents=True, exist_ok=True)
+    (folder / "vendor" / "lib" / "mine").write_text("mine\n")
+    done = wild.run("pipeline", "retry", run, "work")
+    assert done.returncode == 2
+    assert "vendor/lib: a submodule" in done.stderr
+    assert (folder / "vendor" / "lib" / "mine").read_text() == "mine\n"
 
 
 def test_odd_names_links_and_twins_in_the_base_are_left_alone(tmp_path: Path) -> None:
@@ -339,7 +341,7 @@ def test_a_base_that_moved_is_said_with_whether_it_merges(
     tmp_path: Path, name: str, said: str
 ) -> None:
     move = (
-        "git checkout -q main; echo moved > $FILE; git add .; git commit -qm BaseMoved; git "
+        "git checkout -q main; echo moved > $FILE; git add .; git commit -qm Moved; git "
         "push -q origin main"
     )
     who = (

@@ -252,7 +252,7 @@ def test_an_orphan_is_adopted_with_its_result(tmp_path):
     )
     assert launch.is_alive(folder)
     (tmp_path / "go-on").touch()
-    record = launch.adopt(folder, threading.Event())
+    record = launch.wait_for_orphan(folder, threading.Event())
     assert record is not None
     assert (record.ending, record.code) == (CommandEnding.EXITED, 5)
     assert not launch.is_alive(folder)
@@ -260,7 +260,7 @@ def test_an_orphan_is_adopted_with_its_result(tmp_path):
 
 def test_an_orphan_that_is_not_wanted_ends_with_its_starter(tmp_path):
     folder = orphan(tmp_path, OnOrphan.KILL, "echo go; sleep 600")
-    record = launch.adopt(folder, threading.Event())
+    record = launch.wait_for_orphan(folder, threading.Event())
     assert record is not None
     assert record.ending is CommandEnding.ORPHANED
 
@@ -277,7 +277,7 @@ def test_a_shim_killed_without_a_record_is_lost_and_stays_lost(tmp_path, launche
     wait_for(lambda: output.exists() and output.read_text() == "go\n", "it runs")
     os.kill(int((tmp_path / "attempt" / "shim.lock").read_text()), signal.SIGKILL)
     assert attempt.wait() is None
-    assert launch.adopt(tmp_path / "attempt", threading.Event()) is None
+    assert launch.wait_for_orphan(tmp_path / "attempt", threading.Event()) is None
     late = launcher.launch(spec(tmp_path, "sh", "-c", "echo again"))
     assert late.wait() is None, "a shim that comes late finds that its attempt was given up"
     assert not (tmp_path / "attempt" / RECORD_FILE).exists()

@@ -96,7 +96,7 @@ def test_a_mend_is_printed_for_what_is_not_well_and_for_nothing_else() -> None:
 
 def test_the_end_says_what_to_type_next() -> None:
     assert checked(CheckStatus.OK).splitlines()[-1] == "ready. next: trigger_workflow main"
-    assert "ready (1 to know of). next: trigger_workflow" in checked(
+    assert "ready (1 warning(s)). next: trigger_workflow" in checked(
         CheckStatus.OK, CheckStatus.WARN
     )
     assert "1 problem(s) to fix, then again: pipeline doctor" in checked(

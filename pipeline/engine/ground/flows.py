@@ -49,8 +49,9 @@ class FlowSource(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Digest the flow file's text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """Digest text and templates, so that an edited prompt is another flow."""
+        parts = [self.text, *(f"{name}\0{text}" for name, text in sorted(self.templates.items()))]
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 class Parallel(msgspec.Struct, frozen=True, kw_only=True):

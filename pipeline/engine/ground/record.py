@@ -19,7 +19,7 @@ from pipeline.files.locks import LockBusy
 from pipeline.files.rundir import RunDir
 from pipeline.language.plan import Plan
 
-_RUN_LOCK_S = 0.5
+_RUN_LOCK_TIMEOUT_S = 0.5
 
 
 class Record:
@@ -114,7 +114,7 @@ def exclusive(world: World, rundir: RunDir) -> Iterator[None]:
             run_id=rundir.run_id,
             agent="engine",
             stage="",
-            timeout_s=_RUN_LOCK_S,
+            timeout_s=_RUN_LOCK_TIMEOUT_S,
             now=world.clock,
         ):
             yield

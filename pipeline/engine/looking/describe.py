@@ -4,10 +4,12 @@ from pipeline.core.effects import BranchEffect, PullRequestEffect, PushEffect
 from pipeline.core.events import (
     Answered,
     ApprovalAsked,
+    CancelRequested,
     ConditionAnswered,
     ConditionResult,
     EffectDone,
     Event,
+    Invoked,
     ItemsFound,
     LimitsRaised,
     LoopFinished,
@@ -28,43 +30,61 @@ from pipeline.core.evidence import GateResult
 from pipeline.core.outcomes import Outcome
 
 
-def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case each
+def describe(event: Event) -> str:
     """Describe an event in one line for people; empty for events of no interest."""
+    where, what = describe_in_parts(event)
+    return f"{where}: {what}" if where and what else what
+
+
+def describe_in_parts(  # noqa: C901, PLR0911 - one case each
+    event: Event,
+) -> tuple[str, str]:
+    """Return the stage, loop or workflow that an event is about (or nothing), and the rest."""
+    match event:
+        case StageStarted():
+            more = f", round {event.round}" if event.round > 1 else ""
+            return event.stage, f"started (attempt {event.attempt}{more})"
+        case StageFinished():
+            return event.stage, _outcome(event)
+        case ConditionAnswered() if event.result is not ConditionResult.GO:
+            word = "skipped" if event.result is ConditionResult.SKIP else "failed"
+            return event.stage, f"{word}, {event.reason}"
+        case ItemsFound():
+            keys = ", ".join(item.key for item in event.items)
+            return event.stage, event.problem or f"{len(event.items)} item(s): {keys}"
+        case ApprovalAsked():
+            return event.stage, f"asks {event.question.partition(chr(10))[0]}"
+        case Answered():
+            comment = f", {event.comment}" if event.comment else ""
+            return event.stage, f"{event.answer.value}{comment}"
+        case StageCancelled():
+            return event.stage, f"to be cancelled, {event.reason}"
+        case Invoked():
+            return event.stage, "to be run by itself"
+        case RoundStarted():
+            count = len(event.feedback)
+            return event.loop, f"round {event.round}, with feedback on {count} failure(s)"
+        case LoopFinished():
+            return event.loop, event.reason
+        case WorkflowStarted():
+            return event.workflow, f"started, because {event.reason}"
+        case _:
+            return "", _of_run(event)
+
+
+def _of_run(event: Event) -> str:  # noqa: C901, PLR0911 - one case each
     match event:
         case RunStarted():
             off = f"off {event.base_branch} at {event.base[:12]}"
             return f"run {event.run_id} of {event.workflow}: {event.feature}, {off}"
-        case StageStarted():
-            more = f", round {event.round}" if event.round > 1 else ""
-            return f"{event.stage}: started (attempt {event.attempt}{more})"
-        case StageFinished():
-            return f"{event.stage}: {_outcome(event)}"
-        case ConditionAnswered() if event.result is not ConditionResult.GO:
-            word = "skipped" if event.result is ConditionResult.SKIP else "failed"
-            return f"{event.stage}: {word}, {event.reason}"
-        case ItemsFound():
-            keys = ", ".join(item.key for item in event.items)
-            return f"{event.stage}: {event.problem or f'{len(event.items)} item(s): {keys}'}"
-        case ApprovalAsked():
-            return f"{event.stage}: asks {event.question.partition(chr(10))[0]}"
-        case Answered():
-            comment = f", {event.comment}" if event.comment else ""
-            return f"{event.stage}: {event.answer.value}{comment}"
         case TakenBack():
             return f"to run again, because {event.reason}" if event.stages else event.reason
         case PersonEdited():
             return f"{event.author.rpartition(' <')[0]} edited {', '.join(event.changed[:5])}"
-        case StageCancelled():
-            return f"{event.stage}: to be cancelled, {event.reason}"
         case LimitsRaised():
             return "other limits: " + ", ".join(_limits(event))
-        case RoundStarted():
-            count = len(event.feedback)
-            return f"{event.loop}: round {event.round}, with feedback on {count} failure(s)"
-        case LoopFinished():
-            return f"{event.loop}: {event.reason}"
-        case WorkflowStarted():
-            return f"{event.workflow}: started, because {event.reason}"
+        case CancelRequested():
+            return f"to be cancelled, {event.reason}"
         case EffectDone():
             return _effect(event)
         case Noted():
@@ -72,9 +92,10 @@ def describe(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case ea
         case RunParked():
             return f"waits: {event.reason}"
         case RunOpened():
-            return f"taken up by process {event.pid}"
+            return f"process {event.pid} works on it"
         case RunFinished():
-            return f"run {event.end.value}" + (f": {event.reason}" if event.reason else "")
+            end = event.end.value.replace("_", " ")
+            return f"run {end}" + (f": {event.reason}" if event.reason else "")
         case _:
             return ""
 

@@ -1,7 +1,8 @@
 """The files a person finds in the run folder; all of them can be made again from the journal.
 
-`pipeline.log` has a line for every event; `pipeline_status.json` is the result object and is
-written at most four times a second while the run goes on, less often when there is much to write.
+`pipeline.log` has a line for every event that people care about; `pipeline_status.json` is the
+result object and is written at most four times a second while the run goes on, less often when
+there is much to write.
 """
 
 import os

@@ -33,7 +33,7 @@ class BaseMoved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_base(world: World, store: Store, started: RunStarted, head: str) -> BaseMoved | None:
-    """CheckoutFiles at the base branch, on the remote if there is one.
+    """Compare the base branch, on the remote if there is one, with the run's base.
 
     None when it stands where it stood, or is gone.
 

@@ -215,7 +215,7 @@ def _provenance(state: RunState, tree: str) -> str:
         f"Run `{started.run_id}` of `{started.workflow}`, flow `{started.flow_digest[:12]}`, from "
         f"`{started.base_branch}` at `{started.base[:12]}` to tree `{tree[:12]}`; sandbox: none "
         "(writes outside a stage's paths are detected and refused).\n"
-        f"CheckoutFiles closer: `pipeline show {started.run_id}`. "
+        f"Look closer: `pipeline show {started.run_id}`. "
         "Push to this branch freely; the pipeline does not overwrite it.\n"
     )
 

@@ -201,7 +201,7 @@ class Publisher:
         if there:
             return UsageProblem(
                 f"{remote} has a branch {branch} at {there[:12]}, which this run did not push",
-                f"It is left as it is. CheckoutFiles at it; rename or delete it, {again}",
+                f"It is left as it is. Inspect it; rename or delete it, {again}",
             )
         return UsageProblem(
             f"{remote} did not take the push: {excerpt(exc.stderr)}", f"Fix that, {again}"

@@ -14,7 +14,7 @@ from pipeline.engine.ground.world import World
 from pipeline.engine.running import outputs
 from pipeline.engine.running.formatting import formatted
 from pipeline.engine.running.leaks import leaks, without_secrets
-from pipeline.engine.running.statements import take_statement
+from pipeline.engine.running.statements import statement_result
 from pipeline.engine.running.task import AttemptResult, Task
 from pipeline.engine.running.workspaces import Workspaces
 from pipeline.files import atomic
@@ -72,7 +72,7 @@ class Acceptance:
                 return _failed(result, kind, reason)
             case _:
                 pass
-        said = take_statement(task, result, reply, self._store, self._base.tree)
+        said = statement_result(task, result, reply, self._store, self._base.tree)
         return said if said is not None else self._check_delivery(task, folder, result, reply)
 
     def _harvest(

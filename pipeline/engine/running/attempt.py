@@ -20,7 +20,7 @@ from pipeline.backends.base import (
     Request,
     failure_from_ending,
 )
-from pipeline.core.events import RunStarted
+from pipeline.core.events import RunStarted, Usage
 from pipeline.core.excerpt import excerpt
 from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.engine.ground.flows import PROMPTS
@@ -36,13 +36,15 @@ from pipeline.files.rundir import RunDir, copy_outputs
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.commands import CommandRequest, Purpose
-from pipeline.process.launch import Attempt, Launcher, adopt, ask_orphan_to_end
+from pipeline.process.launch import Attempt, Launcher, ask_orphan_to_end, wait_for_orphan
 from pipeline.process.spec import ATTEMPT_ID_VARIABLE, STDERR, STDOUT, CommandEnding, ExitRecord
 from pipeline.prompts import templates
 from pipeline.repo.store import PinnedBase
 from pipeline.repo.workspace import Workspace
 
 _OUTPUT_MAX_BYTES = 1024 * 1024
+_NOT_CALLED = Usage(input_tokens=0, output_tokens=0, cost_usd=0.0)
+"""What an attempt has used that ended before its agent was started."""
 
 
 class StageRunner:
@@ -102,21 +104,14 @@ class StageRunner:
 
     def _guarded(self, task: Task) -> AttemptResult:
         if task.problem:
-            return _missing(task.problem)
+            return replace(_missing(task.problem), usage=_NOT_CALLED)
         try:
             if task.node.kind is Kind.PARALLEL:
                 return self._check_group(task)
             return self._run_command(task)
-        except Interrupted as exc:
-            return _parked(StopReason.INTERRUPTED, exc)
-        except LockBusy as exc:
-            return _parked(StopReason.LOCK_HELD, exc)
-        except Busy as exc:
-            return _parked(StopReason.NO_ROOM, exc)
-        except Problem as exc:
-            return _missing(exc.what, exc.hint)
-        except Exception as exc:  # noqa: BLE001 - the stage boundary: a fault of one stage is its failure
-            return _missing(f"a fault of the pipeline itself: {type(exc).__name__}: {exc}")
+        except Exception as exc:  # noqa: BLE001 - the stage boundary: an error in one stage fails it alone
+            was_called = task.is_resumed or self._running.pop(task.node.id, None) is not None
+            return replace(_ended_by(exc), usage=Usage() if was_called else _NOT_CALLED)
 
     def _check_group(self, task: Task) -> AttemptResult:
         """Check a group's own gates, once all its stages are done."""
@@ -145,10 +140,24 @@ class StageRunner:
                 reason=record.reason,
                 hint=hint,
             )
-        if record.ending in {CommandEnding.CANCELLED, CommandEnding.ORPHANED}:
-            return AttemptResult(outcome=Outcome.CANCELLED, reason="ended on request")
         reply = self._reply(folder, backend, request, record)
-        return self.acceptance.judge(task, folder, workspace, reply)
+        if record.ending in {CommandEnding.CANCELLED, CommandEnding.ORPHANED}:
+            return AttemptResult(
+                outcome=Outcome.CANCELLED,
+                reason="ended on request",
+                usage=reply.usage,
+                agent=reply.agent,
+            )
+        return self._judge(task, folder, workspace, reply)
+
+    def _judge(
+        self, task: Task, folder: Path, workspace: Workspace, reply: AgentReply
+    ) -> AttemptResult:
+        """Judge what the agent did; what it has used counts whatever happens on the way."""
+        try:
+            return self.acceptance.judge(task, folder, workspace, reply)
+        except Exception as exc:  # noqa: BLE001 - as in `_guarded`
+            return replace(_ended_by(exc), usage=reply.usage, agent=reply.agent)
 
     def _backend_name(self, node: Node) -> str:
         if self.started.cassette:
@@ -231,7 +240,7 @@ class StageRunner:
     def _take_up(self, task: Task, folder: Path, workspace: Workspace) -> ExitRecord | None:
         """Wait for the shim of an earlier process."""
         self._adopted[task.node.id] = folder
-        record = adopt(folder, self._stopping)
+        record = wait_for_orphan(folder, self._stopping)
         del self._adopted[task.node.id]
         if self._stopping.is_set():
             raise Interrupted("stopped while waiting for a stage that an earlier process started")
@@ -276,6 +285,21 @@ class StageRunner:
             reason = f"exit status {record.code}" + (f": {output}" if output else "")
             end = Failed(kind=FailureKind.AGENT, reason=reason)
         return AgentReply(text=stdout, agent="sh", end=end)
+
+
+def _ended_by(exc: Exception) -> AttemptResult:
+    """Return what an attempt came to that an exception ended."""
+    match exc:
+        case Interrupted():
+            return _parked(StopReason.INTERRUPTED, exc)
+        case LockBusy():
+            return _parked(StopReason.LOCK_HELD, exc)
+        case Busy():
+            return _parked(StopReason.NO_ROOM, exc)
+        case Problem():
+            return _missing(exc.what, exc.hint)
+        case _:
+            return _missing(f"an error in the pipeline itself: {type(exc).__name__}: {exc}")
 
 
 def _missing(reason: str, hint: str = "") -> AttemptResult:

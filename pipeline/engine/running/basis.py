@@ -44,7 +44,7 @@ class Bases:
         )
 
     def forget_outputs(self, stage: str) -> None:
-        """CheckoutFiles at a stage's delivered files again the next time."""
+        """Read a stage's delivered files again the next time."""
         self._delivered.pop(stage, None)
 
     def stale(self, state: RunState) -> dict[str, str]:

@@ -16,14 +16,14 @@ from pipeline.core.state import RunState
 from pipeline.engine.ground.record import Record
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.basis import Bases
-from pipeline.engine.running.rerun import take_back
+from pipeline.engine.running.rerun import record_rerun
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
 from pipeline.language.flow import GateName
 from pipeline.repo.store import Store
-from pipeline.repo.workspace import Workspace
+from pipeline.repo.workspace import Workspace, replaced_submodules
 
 NAME = "person"
 _VERIFYING = {GateName.GREEN, GateName.PROOF, GateName.UNTAMPERED}
@@ -63,7 +63,7 @@ def take_in_edits(world: World, store: Store, rundir: RunDir, record: Record, ba
     reached("person.recorded")
     put_folder_aside(rundir)
     if state.end is None and (command := _unverified(state, event)) is not None:
-        take_back(store, record, bases, command, world.clock())
+        record_rerun(store, record, bases, command, world.clock())
 
 
 def _committed(world: World, store: Store, rundir: RunDir, state: RunState) -> PersonEdited | None:
@@ -164,6 +164,7 @@ def read_edit_folder(workspace: Workspace, rundir: RunDir) -> tuple[OpenedAt | N
         return None, ""
     workspace.resume(opened.tree)
     tree, violations = workspace.snapshot()
+    violations += replaced_submodules(workspace.store.diff(opened.tree, tree))
     if violations:
         raise UsageProblem(
             f"{workspace.folder} holds what cannot be committed: "

@@ -5,7 +5,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from pipeline.backends.base import AgentReply, Failed
+from pipeline.backends.base import (
+    AgentReply,
+    AlreadyExists,
+    CallEnd,
+    Failed,
+    Finished,
+    Questions,
+    QuotaUsedUp,
+)
 from pipeline.core import redact
 from pipeline.core.violations import Violation, ViolationKind
 from pipeline.files.rundir import list_outputs
@@ -23,11 +31,30 @@ def without_secrets(secrets: Mapping[str, str], reply: AgentReply, result: Path)
     if not redact.names_in(result.read_bytes(), secrets):
         return reply
     result.unlink()
-    end = reply.end
-    if isinstance(end, Failed):
-        end = replace(end, reason=redact.redacted(end.reason, secrets))
-    text, agent = redact.redacted(reply.text, secrets), redact.redacted(reply.agent, secrets)
-    return replace(reply, text=text, agent=agent, end=end)
+    return replace(
+        reply,
+        text=redact.redacted(reply.text, secrets),
+        agent=redact.redacted(reply.agent, secrets),
+        end=_redacted_end(reply.end, secrets),
+    )
+
+
+def _redacted_end(end: CallEnd, secrets: Mapping[str, str]) -> CallEnd:
+    """Take secrets out of every word in which an agent says how its call ended."""
+    match end:
+        case Failed(reason=reason) | QuotaUsedUp(reason=reason):
+            return replace(end, reason=redact.redacted(reason, secrets))
+        case Questions(questions=questions):
+            return Questions(questions=_redacted(questions, secrets))
+        case AlreadyExists(where=where, summary=summary):
+            said = redact.redacted(summary, secrets)
+            return AlreadyExists(where=_redacted(where, secrets), summary=said)
+        case Finished():
+            return end
+
+
+def _redacted(texts: tuple[str, ...], secrets: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(redact.redacted(text, secrets) for text in texts)
 
 
 def leaks(

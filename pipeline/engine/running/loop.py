@@ -32,7 +32,7 @@ from pipeline.engine.running.command_events import event_of
 from pipeline.engine.running.commits import stage_commit, stage_ref
 from pipeline.engine.running.edits import has_edits, take_in_edits
 from pipeline.engine.running.publish_stage import Publish, publish_stage
-from pipeline.engine.running.rerun import take_back
+from pipeline.engine.running.rerun import record_rerun
 from pipeline.engine.running.task import AttemptResult, Task, task_of
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
@@ -40,7 +40,7 @@ from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Kind, Node
 from pipeline.repo.store import NO_COMMIT, Store
 
-_LOOK_S = 0.25
+_POLL_S = 0.25
 
 
 class Stop:
@@ -174,7 +174,7 @@ class RunLoop:
                 self.runner.cancel(stage)
                 return False
             case TakeBack():
-                take_back(self.store, self.record, self.bases, command, self.world.clock())
+                record_rerun(self.store, self.record, self.bases, command, self.world.clock())
                 return False
             case _:
                 pass
@@ -231,7 +231,7 @@ class RunLoop:
 
     def _wait(self, wake: datetime | None) -> None:
         """Take in finished attempts, and look in between for requests."""
-        wait_s = _LOOK_S
+        wait_s = _POLL_S
         if wake is not None:
             wait_s = min(wait_s, max(0.0, (wake - self.world.clock()).total_seconds()))
         with contextlib.suppress(queue.Empty):

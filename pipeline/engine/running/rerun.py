@@ -11,7 +11,9 @@ from pipeline.engine.running.commits import recompose
 from pipeline.repo.store import Store
 
 
-def take_back(store: Store, record: Record, bases: Bases, command: TakeBack, now: datetime) -> None:
+def record_rerun(
+    store: Store, record: Record, bases: Bases, command: TakeBack, now: datetime
+) -> None:
     """Make stages run again, on a tree without their change."""
     record.add(recompose(store, record.events, record.state, command, now))
     for stage in command.stages:

@@ -17,7 +17,7 @@ _PLACE = re.compile(r"(?P<file>[^:]+)(?::(?P<line>\d+))?(?:-\d+)?")
 _SHOWN = 5
 
 
-def take_statement(
+def statement_result(
     task: Task, so_far: AttemptResult, reply: AgentReply, store: Store, base_tree: str
 ) -> AttemptResult | None:
     """Return what becomes of an attempt whose agent says such a thing; None when it says none."""

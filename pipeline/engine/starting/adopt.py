@@ -20,7 +20,7 @@ from pipeline.language.flow_schema import flow_schema
 from pipeline.prompts import templates
 from pipeline.repo.git import Git
 from pipeline.survey.checkout_files import FoundTarget
-from pipeline.survey.survey import Survey, survey_repository
+from pipeline.survey.survey import NOT_READABLE, Survey, survey_repository
 
 SCHEMA = "agents/flow.schema.json"
 _MERGED = (FLOW,)
@@ -136,7 +136,7 @@ def _survey(world: World) -> Survey:
         broken = "".join(
             f"; {one.value} cannot be read: {one.why}"
             for one in survey.facts
-            if one.what == "not readable"
+            if one.what == NOT_READABLE
         )
         raise UsageProblem(
             f"nothing in {world.user.root} shows how it is tested{broken}",

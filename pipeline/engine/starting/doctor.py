@@ -48,7 +48,7 @@ def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Che
     yield from preflight.quick(world, plan, base)
     if not quick:
         yield from _base(world, plan, base)
-    price = preflight.price(world, plan).removeprefix("price: ")
+    price = preflight.price(world, plan)
     yield Check(
         name="price",
         status=CheckStatus.OK,

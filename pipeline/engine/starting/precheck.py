@@ -98,7 +98,8 @@ def _tests(target: Target, run: TestRun) -> Check:
         return Check(name=name, status=CheckStatus.OK, text="exit status 0" if run.weak else text)
     more = ", ..." if len(run.failing) > _NAMED_MAX else ""
     names = ", ".join(run.failing[:_NAMED_MAX]) + more
-    text = f"{len(run.failing)} test(s) fail {_KNOWN_FAILURES} and are set apart: {names}"
+    known = f"{len(run.failing)} test(s) fail {_KNOWN_FAILURES}"
+    text = f"{known} and are not held against a change: {names}"
     return Check(name=name, status=CheckStatus.WARN, text=text)
 
 

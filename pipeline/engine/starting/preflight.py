@@ -158,7 +158,7 @@ def _agents(world: World, plan: Plan) -> Iterator[Check]:
 
 
 def _signed_in(world: World, name: str, passed: tuple[str, ...]) -> Check:
-    """CheckoutFiles for a known agent's sign-in where it keeps it.
+    """Look for a known agent's sign-in where it keeps it.
 
     For any other it is only said that it is there.
     """
@@ -237,10 +237,10 @@ def price(world: World, plan: Plan) -> str:
         f"; at most {plan.usd:g} USD" if plan.usd is not None else "; no limit is set (limits: usd)"
     )
     if not minutes:
-        return f"price: no earlier run of {plan.workflow} to tell from{limit}"
+        return f"no earlier run of {plan.workflow} to tell from{limit}"
     cost = f"about {statistics.median(costs):.2f} USD and " if costs else ""
     unknown = "" if costs else ", the cost is not known"
     return (
-        f"price: {cost}{statistics.median(minutes):.1f} min, going by {len(minutes)} earlier "
+        f"{cost}{statistics.median(minutes):.1f} min, going by {len(minutes)} earlier "
         f"run(s){unknown}{limit}"
     )

@@ -17,7 +17,7 @@ from pipeline.engine.running.attempt import StageRunner
 from pipeline.engine.running.basis import Bases
 from pipeline.engine.running.edits import take_in_edits
 from pipeline.engine.running.loop import RunLoop, Stop
-from pipeline.engine.running.rerun import outdated, take_back
+from pipeline.engine.running.rerun import outdated, record_rerun
 from pipeline.engine.running.workspaces import Workspaces
 from pipeline.engine.starting import precheck
 from pipeline.errors import NothingToDo, UsageProblem
@@ -60,7 +60,7 @@ def _work(world: World, rundir: RunDir, record: Record, stop: Stop, first: Seque
         raise NothingToDo(f"run {rundir.run_id} is over: {state.end.value}", _hint(state))
     record.add(RunOpened(at=world.clock(), pid=os.getpid()), *first)
     if stale is not None:
-        take_back(store, record, bases, stale, world.clock())
+        record_rerun(store, record, bases, stale, world.clock())
     with _runner(world, rundir, record, store) as runner:
         publisher = Publisher(world, rundir, store, record)
         loop = RunLoop(world, rundir, record, store, runner, bases, publisher.publish)

@@ -124,7 +124,7 @@ def remove_locks(world: World, name: str) -> None:
 
 
 def _is_young(world: World, journal: Path, older_than_s: float) -> str:
-    """Return whether a run was worked on lately; reads one time stamp only."""
+    """Return why a run is too recent to remove; reads one time stamp only."""
     age_s = world.clock().timestamp() - journal.stat().st_mtime
     return "" if age_s >= older_than_s else "it was worked on lately"
 
