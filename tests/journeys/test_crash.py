@@ -51,7 +51,7 @@ def check(project: Project, before: dict[str, str], *, calls_at_most: int = 0) -
 
 
 @pytest.fixture(scope="module")
-def without_mentions(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What a run makes that nobody kills: the trees of source and tests, and the subjects of its
     commits.
     """
