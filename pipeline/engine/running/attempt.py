@@ -142,12 +142,8 @@ class StageRunner:
             )
         reply = self._reply(folder, backend, request, record)
         if record.ending in {CommandEnding.CANCELLED, CommandEnding.ORPHANED}:
-            return AttemptResult(
-                outcome=Outcome.CANCELLED,
-                reason="ended on request",
-                usage=reply.usage,
-                agent=reply.agent,
-            )
+            reason = "ended on request"
+            return AttemptResult(outcome=Outcome.CANCELLED, reason=reason, usage=reply.usage)
         return self._judge(task, folder, workspace, reply)
 
     def _judge(
@@ -157,7 +153,7 @@ class StageRunner:
         try:
             return self.acceptance.judge(task, folder, workspace, reply)
         except Exception as exc:  # noqa: BLE001 - as in `_guarded`
-            return replace(_ended_by(exc), usage=reply.usage, agent=reply.agent)
+            return replace(_ended_by(exc), usage=reply.usage)
 
     def _backend_name(self, node: Node) -> str:
         if self.started.cassette:
