@@ -250,7 +250,7 @@ def test_what_init_writes_brings_the_dependencies_and_the_tests_pass(copy):
     checks = {check["name"]: check for check in found["checks"]}
     assert re.fullmatch(case.setup, checks["set-up"]["text"])
     tests = checks["tests of thing"]
-    assert (tests["verdict"], tests["text"].partition(" in ")[0]) == (
+    assert (tests["status"], tests["text"].partition(" in ")[0]) == (
         "ok",
         f"{2 if 'tests/test_plugin.py' in case.files else 1} test(s) pass",
     )

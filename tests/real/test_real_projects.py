@@ -126,7 +126,7 @@ def test_init_and_a_run_work_unaided_through_one_failure_to_a_merge(copy):
     found: dict[str, Any] = json.loads(
         repo.says("pipeline", "doctor", "--json").partition("\n{")[0]
     )
-    verdicts = {check["name"]: check["verdict"] for check in found["checks"]}
+    verdicts = {check["name"]: check["status"] for check in found["checks"]}
     assert "fail" not in verdicts.values()
     tests = [check for check in found["checks"] if check["name"].startswith("tests of ")]
     assert len(tests) == real.targets
@@ -139,9 +139,10 @@ def test_init_and_a_run_work_unaided_through_one_failure_to_a_merge(copy):
     result = repo.result()
     assert result["state"] == "done"
     assert result["stages"]["developer"]["rounds"] == 2
-    assert result["tests"]["green"]["passed"]
-    assert result["tests"]["proof"]["passed"]
-    assert len(result["tests"]["red"]["new"]) + len(result["tests"]["red"]["files"]) >= real.targets
+    gates = result["tests"]
+    assert {gates["green"]["verdict"], gates["proof"]["verdict"]} == {"passed"}
+    new = gates["red"]["evidence"]["targets"].values()
+    assert sum(len(one["tests"]) + len(one["files"]) for one in new) >= real.targets
     assert repo.changed() == sorted({*real.tests, *real.wrong, *real.append})
     assert repo.status() == status
     assert repo.fingerprint() == before
