@@ -56,7 +56,7 @@ def test_without_a_flow_file(project):
     assert "Write one for this repository: pipeline init" in process.stderr
 
 
-def test_the_mend_for_a_missing_flow_file_works(project):
+def test_the_hint_for_a_missing_flow_file_works(project):
     shipped = project.run("pipeline", "flow", "show", "--shipped")
     (project.root / "agents" / "flow.yaml").write_text(shipped.stdout)
     assert project.run("pipeline", "flow", "check").returncode == 0
