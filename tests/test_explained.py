@@ -62,15 +62,3 @@ def test_the_examples_of_the_how_to_are_sound(tmp_path: Path) -> None:
         bare = Bare(tmp_path / str(number), text)
         done = bare.run("pipeline", "flow", "check")
         assert done.returncode == 0, done.stderr
-
-
-def test_every_test_that_the_scheduling_page_names_is_there() -> None:
-    page = Path("docs/reference/scheduling.md").read_text()
-    tests = "".join(path.read_text() for path in Path("tests/core").glob("*.py"))
-    named = set(
-        re.findall(
-            r"\| `((?:test|never|starts|conditions|answers|nothing|replay)_\w+)\b(?!\.py)", page
-        )
-    )
-    assert len(named) > 50
-    assert [name for name in named if f"def {name}(" not in tests] == []
