@@ -21,4 +21,5 @@ def play(take: Path, workspace: Path, outputs: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(play(Path(sys.argv[1]), Path.cwd(), Path(os.environ["PIPELINE_OUTPUT_DIR"])))  # noqa: TID251 - a process of its own
+    outputs = Path(os.environ["PIPELINE_OUTPUT_DIR"])  # noqa: TID251 - a process of its own
+    sys.stdout.write(play(Path(sys.argv[1]), Path.cwd(), outputs))

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pipeline.core import going_back
+from pipeline.core import going_back, person_events
 from pipeline.core.events import (
-    Answer,
     Answered,
     ApprovalAsked,
     CancelRequested,
@@ -39,7 +38,6 @@ from pipeline.core.memory import OPEN, Status
 from pipeline.core.outcomes import Outcome, RunEnd, StopReason
 from pipeline.core.progress import (
     activate,
-    advance,
     enter,
     fail,
     fail_run,
@@ -57,8 +55,6 @@ from pipeline.core.state import RunState
 from pipeline.core.unfold import unfolded
 from pipeline.language.flow import FailureKind, GateName
 from pipeline.language.plan import Kind, Node, Plan
-
-_NO = (Answer.STOP, Answer.EXPIRED)
 
 
 def begin(plan: Plan, started: RunStarted) -> RunState:
@@ -97,7 +93,7 @@ def apply(run: RunState, event: Event) -> None:  # noqa: C901, PLR0912 - one cas
             run.nodes[event.stage].reason = "waits for a person's answer"
             run.agenda.open_question(event)
         case Answered():
-            _answered(run, event)
+            person_events.answered(run, event)
         case RoundStarted():
             _round_started(run, event)
         case LoopFinished():
@@ -109,11 +105,11 @@ def apply(run: RunState, event: Event) -> None:  # noqa: C901, PLR0912 - one cas
         case RunOpened():
             _opened(run)
         case Invoked():
-            _invoked(run, event)
+            person_events.invoked(run, event)
         case TakenBack():
-            _taken_back(run, event)
+            person_events.taken_back(run, event)
         case StageCancelled():
-            _stage_cancelled(run, event)
+            person_events.stage_cancelled(run, event)
         case RunFinished():
             _run_finished(run, event)
         case _:
@@ -258,49 +254,6 @@ def _items_found(run: RunState, event: ItemsFound) -> None:
     enter(run, foreach)
 
 
-def _answered(run: RunState, event: Answered) -> None:
-    asked, state = run.agenda.asked.get(event.stage), run.nodes[event.stage]
-    is_outdated = run.product.tree != event.tree and event.answer is Answer.APPROVE
-    if asked is None or asked.tree != event.tree or is_outdated:
-        return
-    if (event.answer is Answer.REPLY) is not state.has_question and event.answer not in _NO:
-        return
-    del run.agenda.asked[event.stage]
-    node = run.plan.nodes[event.stage]
-    by = f" by {event.by}" if event.by else ""
-    comment = f": {event.comment}" if event.comment else ""
-    state.reason = f"{event.answer.value}{by}{comment}"
-    match event.answer:
-        case Answer.APPROVE:
-            run.product.approved[event.stage] = event.tree
-            finish(run, node, Status.DONE)
-        case Answer.REVISE:
-            _revise(run, node, event)
-        case Answer.REPLY:
-            state.has_question, state.status = False, Status.WAITING
-            reply = f"You asked: {asked.question} The answer of a person: {event.comment}"
-            state.replies = (*state.replies, reply)
-            advance(run, node.id)
-        case Answer.STOP | Answer.EXPIRED:
-            fail(run, node, Status.FAILED)
-
-
-def _revise(run: RunState, node: Node, event: Answered) -> None:
-    """Send back what a person rejected: by its loop if it decides one, else by running it again."""
-    state, loop = run.nodes[node.id], run.plan.decides_loop(node.id)
-    state.revisions += 1
-    state.feedback = (event.comment or "a person wants it revised",)
-    if loop is not None:
-        state.status, state.is_sent_back = Status.FAILED, True
-        send_round_back(run, loop, state.feedback, event.tree)
-    elif node.approval is None or state.revisions > node.approval.revisions:
-        state.reason = f"sent back {state.revisions} times; last: {state.feedback[0]}"
-        fail(run, node, Status.FAILED)
-    else:
-        state.status = Status.WAITING
-        run.requests.revision = event
-
-
 def _round_started(run: RunState, event: RoundStarted) -> None:
     inside = {event.loop, *(node.id for node in run.below(event.loop))}
     run.agenda.undecided = [loop for loop in run.agenda.undecided if loop not in inside]
@@ -334,42 +287,6 @@ def _loop_finished(run: RunState, event: LoopFinished) -> None:
         return
     plan_follow_up(run, node, event.reason)
     fail_run(run, node, f"{node.id}: {event.reason}")
-
-
-def _invoked(run: RunState, event: Invoked) -> None:
-    """Take a stage back to pending, with the groups around it and what failed because of it."""
-    _reopen(run)
-    run.requests.only = event.stage
-    run.requests.publish = run.requests.publish if event.publish is None else event.publish
-    going_back.invoke(run, event.stage)
-    going_back.rebuild(run)
-
-
-def _taken_back(run: RunState, event: TakenBack) -> None:
-    _reopen(run)
-    run.requests.only, run.requests.revision = None, None
-    run.product.tree, run.product.commit = event.tree, event.commit
-    going_back.take_back(run, event.stages, event.feedback)
-    for stage in event.stages:
-        run.product.values.pop(stage, None)
-        run.product.approved.pop(stage, None)
-    going_back.rebuild(run)
-
-
-def _reopen(run: RunState) -> None:
-    run.finished, run.parked = None, None
-    run.requests.cancel, run.course.declined = None, None
-
-
-def _stage_cancelled(run: RunState, event: StageCancelled) -> None:
-    node, state = run.plan.nodes[event.stage], run.nodes[event.stage]
-    is_current = node.workflow == run.course.active and not run.course.is_stopped
-    if event.stage in run.agenda.running:
-        run.requests.cancelled_stages[event.stage] = event.reason
-    elif state.status in OPEN and is_current:
-        state.reason = event.reason
-        run.agenda.withdraw(node)
-        fail(run, node, Status.CANCELLED)
 
 
 def _opened(run: RunState) -> None:

@@ -109,7 +109,7 @@ class StageRunner:
             if task.node.kind is Kind.PARALLEL:
                 return self._check_group(task)
             return self._run_command(task)
-        except Exception as exc:  # noqa: BLE001 - the stage boundary: an error in one stage fails it alone
+        except Exception as exc:  # noqa: BLE001 - one stage fails, not the run
             was_called = task.is_resumed or self._running.pop(task.node.id, None) is not None
             return replace(_ended_by(exc), usage=Usage() if was_called else _NOT_CALLED)
 
