@@ -5,6 +5,7 @@ its place is wrong. `test` notices it (a pytest node id), or `unnoticed` says wh
 """
 
 import ast
+import functools
 import tomllib
 from pathlib import Path
 
@@ -72,9 +73,11 @@ def stale(fault: Fault, root: Path = ROOT) -> str:
 def _is_test(node_id: str, root: Path) -> bool:
     name, _, function = node_id.partition("::")
     path = root / name
-    if not path.is_file():
-        return False
-    names = {
-        node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)
-    }
-    return function.partition("[")[0] in names
+    return path.is_file() and function.partition("[")[0] in _functions(path)
+
+
+@functools.cache
+def _functions(path: Path) -> frozenset[str]:
+    """Name the functions of a test file, which many faults share."""
+    body = ast.parse(path.read_text()).body
+    return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef))
