@@ -46,13 +46,13 @@ def resume(
     from pipeline.language.flow_file import parse_count, parse_duration
 
     count = parse_count(tokens) if tokens is not None else None
-    seconds = parse_duration(wall) if wall is not None else None
+    wall_s = parse_duration(wall) if wall is not None else None
     if tokens is not None and count is None:
         raise UsageProblem(f"--tokens {tokens!r} is not a number like 5000, 200k or 5M")
-    if wall is not None and seconds is None:
+    if wall is not None and wall_s is None:
         raise UsageProblem(f"--wall {wall!r} is not a time like 90m or 3h")
-    raised = LimitsRaised(at=wiring.now(), usd=usd, tokens=count, wall_s=seconds)
-    some = any(value is not None for value in (usd, count, seconds))
+    raised = LimitsRaised(at=wiring.now(), usd=usd, tokens=count, wall_s=wall_s)
+    some = any(value is not None for value in (usd, count, wall_s))
     return work_on(start, run, as_json=as_json, first=[raised] if some else [], reload=reloaded)
 
 

@@ -306,8 +306,8 @@ def _asks(state: RunState, now: datetime) -> tuple[list[Command], list[datetime 
 
 
 def _deadline(node: Node, now: datetime) -> datetime | None:
-    timeout = node.approval.timeout_s if node.approval is not None else None
-    return None if timeout is None else now + timedelta(seconds=timeout)
+    timeout_s = node.approval.timeout_s if node.approval is not None else None
+    return None if timeout_s is None else now + timedelta(seconds=timeout_s)
 
 
 def _startable(state: RunState, due: set[str], free: int) -> tuple[list[Start], str]:

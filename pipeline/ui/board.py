@@ -109,12 +109,12 @@ class Board:
         """Draw what runs now, one line a stage."""
         from rich.text import Text
 
-        now = awake_s()
+        now_s = awake_s()
         with self._lock:
             running = dict(self._running)
         lines = [
-            f"{self.printer.mark('running')} {stage:<22} {seconds(now - since)}{more}"
-            for stage, (since, more) in running.items()
+            f"{self.printer.mark('running')} {stage:<22} {seconds(now_s - since_s)}{more}"
+            for stage, (since_s, more) in running.items()
         ]
         return Text.from_ansi(self.printer.clean("\n".join(lines)))
 

@@ -57,15 +57,15 @@ def push_lfs_objects(
 def _pointed(store: Store, base: str, head: str) -> list[str]:
     """List the LFS objects that the files changed between two commits point to."""
     changes = [change for change in store.diff(base, head) if change.mode in {"100644", "100755"}]
-    sizes = store.git(
+    sizes_bytes = store.git(
         "cat-file",
         "--batch-check=%(objectsize)",
         stdin="".join(f"{change.blob}\n" for change in changes).encode(),
     ).splitlines()
     small = [
         change
-        for change, size in zip(changes, sizes, strict=True)
-        if int(size) <= _POINTER_MAX_BYTES
+        for change, size_bytes in zip(changes, sizes_bytes, strict=True)
+        if int(size_bytes) <= _POINTER_MAX_BYTES
     ]
     objects = [lfs_object_id(store.git.raw("cat-file", "blob", change.blob)) for change in small]
     return [oid for oid in dict.fromkeys(objects) if oid]

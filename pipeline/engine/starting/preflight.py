@@ -212,9 +212,9 @@ def _push(world: World, base: Base) -> Check:
 
 def _disk(world: World) -> Check:
     world.repo_state.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(world.repo_state).free
-    text = f"{free / 1e9:.1f} GB free in {world.repo_state}"
-    if free < DISK_LEAST_BYTES:
+    free_bytes = shutil.disk_usage(world.repo_state).free
+    text = f"{free_bytes / 1e9:.1f} GB free in {world.repo_state}"
+    if free_bytes < DISK_LEAST_BYTES:
         hint = "Make room: pipeline clean; or move the state: PIPELINE_STATE_DIR=..."
         return Check(name="disk", status=CheckStatus.FAIL, text=text, hint=hint)
     return Check(name="disk", status=CheckStatus.OK, text=text)

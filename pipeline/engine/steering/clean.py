@@ -56,7 +56,7 @@ def clean(world: World, older_than_s: float, *, dry: bool) -> CleanupResult:
         else:
             kept.append(done)
     for folder in _orphans(world, older_than_s):
-        removed.append(RemovedRun(run_id=folder.name, size_bytes=_size(folder)))
+        removed.append(RemovedRun(run_id=folder.name, size_bytes=_size_bytes(folder)))
         if not dry:
             remove(folder)
     if removed and not dry:
@@ -92,9 +92,9 @@ def _clean_run(world: World, name: str, older_than_s: float, *, dry: bool) -> Re
     state = load_state(world, name)
     if why := _stays(world, rundir, state, older_than_s):
         return KeptRun(run_id=name, reason=why)
-    size = _size(rundir.folder) + _size(rundir.work)
+    size_bytes = _size_bytes(rundir.folder) + _size_bytes(rundir.work)
     if dry:
-        return RemovedRun(run_id=name, size_bytes=size)
+        return RemovedRun(run_id=name, size_bytes=size_bytes)
     with exclusive(world, rundir):
         store = world.store()
         made = bool(work_of(state))
@@ -103,7 +103,7 @@ def _clean_run(world: World, name: str, older_than_s: float, *, dry: bool) -> Re
         )
         remove_run(world, store, rundir, state)
     remove_locks(world, name)
-    return RemovedRun(run_id=name, size_bytes=size, rescued=rescued)
+    return RemovedRun(run_id=name, size_bytes=size_bytes, rescued=rescued)
 
 
 def remove_run(world: World, store: Store, rundir: RunDir, state: RunState) -> None:
@@ -176,7 +176,7 @@ def _repack(store: Store) -> None:
         store.git("repack", "-a", "-d", "-l", "-q")
 
 
-def _size(folder: Path) -> int:
+def _size_bytes(folder: Path) -> int:
     return sum((folder / name).lstat().st_size for name in files_below(folder))
 
 
