@@ -30,7 +30,9 @@ def main(arguments: list[str]) -> int:
     if "--portable" in arguments:
         os.environ["PIPELINE_PORTABLE"] = "1"
         chosen = [*PORTABLE, *chosen]
-    return int(pytest.main(["-q", "-n", "2", "--durations=5", *marks, *chosen]))
+    # Without a small chunk one worker gets hundreds of journeys at once, and the other ends idle.
+    workers = ["-n", "2", "--maxschedchunk", "4"]
+    return int(pytest.main(["-q", *workers, "--durations=5", *marks, *chosen]))
 
 
 if __name__ == "__main__":
