@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.helpers.project import Project
+from tests.helpers.project import PYTEST, Project
 
 settings.register_profile(
     "default", deadline=None, derandomize=True, print_blob=True, database=None
@@ -32,3 +32,9 @@ def _clean_environment() -> Iterator[None]:
 def project(tmp_path: Path) -> Project:
     """A repository with a remote, and agents that play the demo's takes as real commands."""
     return Project(tmp_path / "p")
+
+
+@pytest.fixture
+def project_with_pytest(tmp_path: Path) -> Project:
+    """The same with pytest itself, for journeys about tests."""
+    return Project(tmp_path / "p", test=PYTEST)

@@ -17,6 +17,8 @@ from pipeline.files.clocks import awake_s
 
 ROOT = Path(__file__).parents[2]
 AGENT = Path(__file__).parent / "scripted_agent.py"
+PYTEST = "python -m pytest -q"
+QUICK_TESTS = f"python {Path(__file__).parent / 'quick_tests.py'} {{report}}"
 BIN = Path(sys.executable).parent
 RECORDS = ("docs/status", "docs/plans/runs", ".locks", ".triggers")
 
@@ -26,7 +28,8 @@ class Project:
     folder.
     """
 
-    def __init__(self, folder: Path, *, remote: bool = True) -> None:
+    def __init__(self, folder: Path, *, remote: bool = True, test: str = QUICK_TESTS) -> None:
+        """`test` is the command for the tests; pytest itself is for journeys about tests."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.root, self.remote = stage_set.set_up(folder, ROOT)
@@ -36,6 +39,7 @@ class Project:
         self.home.mkdir()
         if not remote:
             self.git("remote", "remove", "origin")
+        self._test = test
         self.use_agent(sys.executable, str(AGENT), str(self.takes))
 
     @property
@@ -61,6 +65,7 @@ class Project:
         lines[at] = f"  command: {json.dumps(list(command))}"
         if "    proof: {faults: 1}" not in lines:
             at = next(index for index, line in enumerate(lines) if line.startswith("    test: "))
+            lines[at] = f"    test: {json.dumps(self._test)}"
             lines.insert(at + 1, "    proof: {faults: 1}")
         path.write_text("\n".join(lines) + "\n")
         self.git("commit", "--quiet", "-am", "Say who plays the agents")

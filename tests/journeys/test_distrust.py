@@ -153,15 +153,17 @@ open('.git/info/exclude', 'a').write('*.py\\n')
     assert "class RiskMonitor" in project.git("show", f"{result['head']}:src/trading/risk.py")
 
 
-def test_tests_that_forge_their_report_are_found_out_by_the_canary(project):
+def test_tests_that_forge_their_report_are_found_out_by_the_canary(project_with_pytest):
     forging = (
         "import pytest\n\n\n@pytest.hookimpl(hookwrapper=True)\ndef "
         "pytest_runtest_makereport(item, call):\n"
         "    outcome = yield\n    report = outcome.get_result()\n    report.outcome = "
         "'passed'\n    report.longrepr = None\n"
     )
-    (project.take("create_tests") / "files" / "tests" / "conftest.py").write_text(forging)
-    result = finished(project)
+    (project_with_pytest.take("create_tests") / "files" / "tests" / "conftest.py").write_text(
+        forging
+    )
+    result = finished(project_with_pytest)
     assert result["state"] == "failed"
     assert "the report is not believed" in result["stages"]["create_tests"]["reason"]
 

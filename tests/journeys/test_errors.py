@@ -86,15 +86,19 @@ def test_an_agent_that_is_not_installed(project):
     assert no_run_was_left(project)
 
 
-def test_base_tests_that_cannot_be_collected_end_the_run_before_an_agent_is_paid(project):
-    (project.root / "tests" / "test_account.py").write_text("import nowhere_to_be_found\n")
-    project.git("commit", "-qam", "Break the tests")
-    project.git("push", "-q", "origin", "main")
-    process = project.trigger("an idea")
+def test_base_tests_that_cannot_be_collected_end_the_run_before_an_agent_is_paid(
+    project_with_pytest,
+):
+    (project_with_pytest.root / "tests" / "test_account.py").write_text(
+        "import nowhere_to_be_found\n"
+    )
+    project_with_pytest.git("commit", "-qam", "Break the tests")
+    project_with_pytest.git("push", "-q", "origin", "main")
+    process = project_with_pytest.trigger("an idea")
     assert process.returncode == 2
     assert "No module named 'nowhere_to_be_found'" in process.stderr
     assert "Make this work on main first: python -m pytest -q" in process.stderr
-    assert project.calls("planner") == 0
+    assert project_with_pytest.calls("planner") == 0
 
 
 def test_base_tests_that_fail_are_named_and_set_apart(project):

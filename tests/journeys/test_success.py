@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.helpers.project import Project
+from tests.helpers.project import PYTEST, Project
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def done(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Project, dict[str, str], "subprocess.CompletedProcess[str]"]:
     """One run with `command` agents on a dirty checkout, shared by the tests that look at it."""
-    project = Project(tmp_path_factory.mktemp("success"))
+    project = Project(tmp_path_factory.mktemp("success"), test=PYTEST)
     (project.root / "README.md").write_text("changed, not staged\n")
     (project.root / "src" / "trading" / "positions.py").write_text("staged = True\n")
     project.git("add", "src/trading/positions.py")
