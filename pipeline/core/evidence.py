@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from pipeline.language.flow import GateName
-from pipeline.language.schemas import Finding
+from pipeline.language.schemas import Finding, TestDelivery
 
 
 class GateVerdict(StrEnum):
@@ -55,19 +55,25 @@ class FailureCause(StrEnum):
 class NewTests(msgspec.Struct, frozen=True, kw_only=True):
     """What is new in one target, as the red gate saw it.
 
-    `tests` are new tests by name with why they fail before the change, `files` new test files that
-    cannot be loaded yet, `missing` the modules that were not there.
+    `tests` are new or changed tests by name with why they fail before the change, and `kinds` with
+    what was raised and where; `files` are new test files that cannot be loaded yet, `functions`
+    their tests as their text shows them. `passing` tests pass already, as the test stage said.
+    `missing` are the modules that were not there.
     """
 
     tests: dict[str, FailureCause] = {}
+    kinds: dict[str, str] = {}
     files: dict[str, FailureCause] = {}
+    functions: dict[str, tuple[str, ...]] = {}
+    passing: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
 
 class RedEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="red"):
-    """The new tests of each target by its name."""
+    """The new tests of each target by its name, and what the test stage said of them."""
 
     targets: dict[str, NewTests] = {}
+    delivery: TestDelivery = TestDelivery()
 
     def of(self, target: str) -> NewTests:
         """Return what is new in one target; nothing for a target that was not looked at."""
@@ -78,15 +84,35 @@ class RedEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="red"):
         """What is new in all targets together."""
         return NewTests(
             tests={name: why for one in self.targets.values() for name, why in one.tests.items()},
+            kinds={name: kind for one in self.targets.values() for name, kind in one.kinds.items()},
             files={name: why for one in self.targets.values() for name, why in one.files.items()},
+            functions={
+                file: names
+                for one in self.targets.values()
+                for file, names in one.functions.items()
+            },
+            passing=tuple(name for one in self.targets.values() for name in one.passing),
             missing=tuple(sorted({name for one in self.targets.values() for name in one.missing})),
         )
+
+
+class OwnCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """The person's own test command, as it stands in the flow: its exit status here and before.
+
+    None: it was not run. `is_flaky`: it failed first and ended with zero when it was run again.
+    """
+
+    command: str
+    code: int | None
+    base_code: int | None = None
+    is_flaky: bool = False
 
 
 class GreenEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="green"):
     """How many tests ran; `new` are the new ones that passed, each with its file.
 
-    `flaky` failed and then passed, `known_failures` fail on the base too.
+    `flaky` failed and then passed, `known_failures` fail on the base too. `set_apart` are old tests
+    that did not run, neither here nor in a second run of the base. `commands` are the person's own.
     """
 
     passed: int = 0
@@ -95,6 +121,8 @@ class GreenEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="green"):
     new: dict[str, str] = {}
     flaky: tuple[str, ...] = ()
     known_failures: tuple[str, ...] = ()
+    set_apart: tuple[str, ...] = ()
+    commands: tuple[OwnCommand, ...] = ()
 
 
 class Survivor(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,21 +147,27 @@ class UntriedFile(msgspec.Struct, frozen=True, kw_only=True):
 class FaultEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """What single faults showed: `tried` of them, `noticed` by a test, the others by place.
 
-    `not_tried` were left out when the limit of number or time was reached. The verdict is
-    `not applicable`, with the reason in words, where no fault could be tried.
+    Whole bodies taken away are counted apart, because almost any test notices them. `broken` could
+    not be built or loaded, which proves nothing; `not_tried` were left out when the limit of number
+    or time was reached. `untested` are functions and hunks of which no fault was noticed. The
+    verdict is `not applicable`, with the reason in words, where no fault could be tried.
     """
 
     verdict: GateVerdict
     why: str = ""
     noticed: int = 0
     survivors: tuple[Survivor, ...] = ()
+    bodies_noticed: int = 0
+    bodies_tried: int = 0
+    broken: int = 0
     not_tried: int = 0
+    untested: tuple[str, ...] = ()
     untried_files: tuple[UntriedFile, ...] = ()
 
     @property
     def tried(self) -> int:
-        """How many faults were tried to their end."""
-        return self.noticed + len(self.survivors)
+        """How many faults were tried to their end, without bodies taken away."""
+        return self.noticed + len(self.survivors) - (self.bodies_tried - self.bodies_noticed)
 
 
 class ProofEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="proof"):

@@ -19,3 +19,9 @@ def excerpt(text: str, limit: int = 400) -> str:
     last = text[len(first) - limit :]
     last = last.partition("\n")[2].lstrip("\n") or last
     return f"{first}\n{_CUT}\n{last}" if "\n" in text else f"{first} {_CUT} {last}"
+
+
+def last_lines(text: str, most: int) -> str:
+    """Return the last lines of a text that say something, at most so many."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip(" \t-=_*~.")]
+    return "\n".join(lines[-most:])

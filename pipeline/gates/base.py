@@ -11,6 +11,7 @@ from pipeline.gates.bench import Bench
 from pipeline.gates.testrun import RunProblem
 from pipeline.language import globs
 from pipeline.language.flow import GateName
+from pipeline.language.schemas import TestDelivery
 from pipeline.language.target import Target
 from pipeline.repo.store import Store
 
@@ -21,8 +22,8 @@ _DOCUMENTS = ("docs/**", "*.md", "**/*.md", "**/*.rst", "LICENSE*")
 class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     """The exact tree to verify, what it is compared with, and the tools for that.
 
-    `red` is the run's last passed red gate, `findings` are the reviewers' files, and `awake` is the
-    clock of deadlines. `is_last_round` is true if the loop will not have another round.
+    `red` is the run's last passed red gate, `delivery` what the stage itself says of its tests,
+    `findings` are the reviewers' files, and `awake` is the clock of deadlines. `is_last_round` is true if the loop will not have another round.
     """
 
     store: Store
@@ -31,6 +32,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     base_tree: str
     tree: str
     red: GateResult | None
+    delivery: TestDelivery = TestDelivery()
     findings: tuple[Path, ...] = ()
     is_last_round: bool = False
     awake: Clock = awake_s

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -16,18 +17,29 @@ from pipeline.errors import Interrupted
 from pipeline.files import atomic
 from pipeline.files.trees import remove
 from pipeline.gates.runners import table as runners
+from pipeline.gates.runners.above import failures_above
 from pipeline.gates.runners.base import RunOutput, TestRequest
-from pipeline.gates.testrun import ProblemKind, RunProblem, TestRun, without_canaries
-from pipeline.language.target import Target
+from pipeline.gates.testrun import (
+    CommandRun,
+    ProblemKind,
+    RunProblem,
+    TestOutcome,
+    TestRun,
+    without_canaries,
+)
+from pipeline.language.runners import PLACE, runner_of
+from pipeline.language.target import Runner, Target
 from pipeline.process.commands import CommandMaker, CommandRequest, Purpose
 from pipeline.process.launch import Attempt, Launcher
 from pipeline.process.spec import STDERR, STDOUT, CommandEnding, ExitRecord
 from pipeline.repo.setups import SetupFailed
-from pipeline.repo.store import Store
+from pipeline.repo.store import PinnedBase, Store
 from pipeline.repo.workspace import Workspace
 
-_CACHE_VERSION = 3
+_CACHE_VERSION = 4
 """The version of `TestRun` in the cache of base results; other versions are not read."""
+
+_Cached = TypeVar("_Cached", TestRun, CommandRun)
 
 _CANNOT_RUN_STATUSES = (126, 127)
 """Exit statuses of a shell that cannot run a command: not executable, not found (POSIX)."""
@@ -59,11 +71,12 @@ class Bench:
         folder: Path,
         cache: Path,
         checkout: Workspace,
+        base: PinnedBase,
         randomness: Callable[[int], bytes],
     ) -> None:
         """`folder` is the bench's own; `cache` keeps the results of base trees across runs.
 
-        Tests run in `checkout`. `randomness` is for the names of canaries, which an agent must not
+        Tests run in `checkout`, on commits on top of `base`. `randomness` is for the names of canaries, which an agent must not
         be able to predict.
         """
         self.store = store
@@ -72,9 +85,11 @@ class Bench:
         self._folder = folder
         self._cache = cache
         self._workspace = checkout
+        self._base = base
         self._randomness = randomness
         self._mutex = threading.Lock()
         self._test_runs: dict[tuple[str, str], TestRun] = {}
+        self._own_runs: dict[tuple[str, str], CommandRun] = {}
         self._check_results: dict[tuple[str, str, str], CommandResult] = {}
         self._running: Attempt | None = None
         self._stopped = False
@@ -87,21 +102,67 @@ class Bench:
             self._running.cancel()
 
     def run(
-        self, tree: str, target: Target, only: Sequence[str] = (), *, rerun: bool = False
+        self,
+        tree: str,
+        target: Target,
+        only: Sequence[str] = (),
+        *,
+        rerun: bool = False,
+        timeout_s: float | None = None,
     ) -> TestRun:
         """Run the target's tests on `tree`, or only some test files.
 
-        With `rerun` they run even if the result is known.
+        With `rerun` they run even if the result is known; its result is not kept for others. A
+        `timeout_s` that is shorter than the target's own holds for this run alone.
         """
         key = (tree, f"{target.name} {' '.join(only)}")
         with self._mutex:
-            if rerun or key not in self._test_runs:
+            if rerun or timeout_s is not None:
+                return self._run(tree, target, only, timeout_s)
+            if key not in self._test_runs:
                 self._test_runs[key] = self._run(tree, target, only)
             return self._test_runs[key]
 
     def baseline(self, tree: str, target: Target) -> TestRun:
-        """Run the tests of a base tree, or load the result of an earlier run."""
-        # Everything besides the tree that can change the result.
+        """Run the tests of a base tree, or load the result of an earlier run.
+
+        Tests that fail are run again: one that passes then is flaky, and does not count as failing.
+        """
+        path = self._cache_file("baseline", tree, target)
+        if (cached := _load(path, TestRun)) is not None:
+            return cached
+        result = self.run(tree, target)
+        if result.problem is not None:
+            return result
+        if result.failing and not result.weak:
+            result = _without_flaky(result, self.run(tree, target, rerun=True))
+        atomic.write_bytes(path, msgspec.json.encode(result))
+        return result
+
+    def own(self, tree: str, target: Target, *, rerun: bool = False) -> CommandRun:
+        """Run the person's own test command, in its own words: no report, probe or canary of ours.
+
+        A command that writes its own report, or none, is run like that anyway; then the status of
+        that run is returned. With `rerun` it runs even if the result is known.
+        """
+        key = (tree, target.name)
+        with self._mutex:
+            if rerun or key not in self._own_runs:
+                self._own_runs[key] = self._run_own(tree, target)
+            return self._own_runs[key]
+
+    def own_baseline(self, tree: str, target: Target) -> CommandRun:
+        """Run the person's own command on a base tree, or load the result of an earlier run."""
+        path = self._cache_file("command", tree, target)
+        if (cached := _load(path, CommandRun)) is not None:
+            return cached
+        result = self.own(tree, target)
+        if not result.problem:
+            atomic.write_bytes(path, msgspec.json.encode(result))
+        return result
+
+    def _cache_file(self, kind: str, tree: str, target: Target) -> Path:
+        """Return where a base's result is kept: by everything that can change it."""
         parts = (
             _CACHE_VERSION,
             target.test,
@@ -110,15 +171,7 @@ class Bench:
             self._workspace.setup_digest(tree),
         )
         digest = blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
-        path = self._cache / f"baseline-{tree}-{digest}.json"
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=TestRun)
-        except (OSError, msgspec.DecodeError):
-            pass
-        result = self.run(tree, target)
-        if result.problem is None:
-            atomic.write_bytes(path, msgspec.json.encode(result))
-        return result
+        return self._cache / f"{kind}-{tree}-{digest}.json"
 
     def check(self, tree: str, command: str, target: Target) -> CommandResult:
         """Run a check of a target on a tree, once for each tree."""
@@ -139,10 +192,7 @@ class Bench:
             argv = ("sh", "-c", command)
             request = self._request(Purpose.CHECK, argv, logs, folder, timeout_s)
             record = self._launch(request)
-            # Paths as the person knows them, and the same for every checkout, to be compared.
-            output = (_read_text(logs / STDOUT) + _read_text(logs / STDERR)).replace(
-                f"{self._workspace.folder}/", ""
-            )
+            output = self._output(logs)
             tree_after = self._workspace.harvest(("**",), tree).tree
             problem = (
                 ""
@@ -155,10 +205,55 @@ class Bench:
         """Check out a tree; return a new folder for the logs and reports of a command on it."""
         self._count += 1
         folder = self._folder / "runs" / f"{self._count}-{self._randomness(3).hex()}"
-        self._workspace.prepare("", tree, with_git=False)
+        self._workspace.prepare(self.store.snapshot_commit(tree, self._base), tree)
         return folder
 
-    def _run(self, tree: str, target: Target, only: Sequence[str]) -> TestRun:
+    def _run_own(self, tree: str, target: Target) -> CommandRun:
+        try:
+            folder = self._check_out(tree)
+        except SetupFailed as exc:
+            return CommandRun(code=exc.exit_code, problem=exc.what)
+        request = self._test_request(tree, target, (), folder)
+        argv = tuple(word.replace(PLACE, str(request.report)) for word in request.words)
+        variables = runners.load(target.test).command_line(request).import_env
+        record = self._launch(
+            self._request(
+                Purpose.TEST, argv, folder, target.folder, target.test.timeout_s, variables
+            )
+        )
+        output = self._output(folder)
+        remove(folder / "home")
+        problem = "" if record.ending is CommandEnding.EXITED else record.reason
+        return CommandRun(
+            code=record.code,
+            output=output,
+            problem=problem or ("" if record.ending is CommandEnding.EXITED else record.ending),
+        )
+
+    def _output(self, folder: Path) -> str:
+        """Return what a command printed, with paths relative to the checkout.
+
+        Paths are as the person knows them, and the same for every checkout, to be compared.
+        """
+        text = _read_text(folder / STDOUT) + _read_text(folder / STDERR)
+        return text.replace(f"{self._workspace.folder}/", "")
+
+    def _test_request(
+        self, tree: str, target: Target, only: Sequence[str], folder: Path
+    ) -> TestRequest:
+        return TestRequest(
+            target=target,
+            paths=self.store.paths(tree),
+            read=lambda path: self.store.read(tree, path),
+            only=tuple(only),
+            root=self._workspace.folder,
+            folder=folder,
+            canary=self._randomness(6).hex(),
+        )
+
+    def _run(
+        self, tree: str, target: Target, only: Sequence[str], at_most_s: float | None = None
+    ) -> TestRun:
         command = target.test.command
         try:
             folder = self._check_out(tree)
@@ -166,21 +261,14 @@ class Bench:
             problem = RunProblem(kind=ProblemKind.SETUP_FAILED, text=exc.what)
             return TestRun(tree=tree, problem=problem, command=command)
         root = self._workspace.folder
-        request = TestRequest(
-            target=target,
-            paths=self.store.paths(tree),
-            read=lambda path: self.store.read(tree, path),
-            only=tuple(only),
-            root=root,
-            folder=folder,
-            canary=self._randomness(6).hex(),
-        )
+        request = self._test_request(tree, target, only, folder)
         runner = runners.load(target.test)
         command_line = runner.command_line(request)
         for name, text in command_line.files.items():
             atomic.write_text(root / name, text, durable=False)
         argv, variables = command_line.argv, command_line.env
-        timeout_s, inside = target.test.timeout_s, target.folder
+        longest_s, inside = target.test.timeout_s, target.folder
+        timeout_s = longest_s if at_most_s is None else min(longest_s, at_most_s)
         record = self._launch(
             self._request(Purpose.TEST, argv, folder, inside, timeout_s, variables)
         )
@@ -192,6 +280,10 @@ class Bench:
         printed = excerpt(_read_text(stderr)) or excerpt(_read_text(stdout))
         output = RunOutput(code=record.code, stdout=stdout, stderr=stderr, excerpt=printed)
         report = runner.read(request, output)
+        report.above = failures_above((*output.lines(), *output.errors()))
+        if not only and at_most_s is None and runner_of(target.test) in {None, Runner.JUNIT}:
+            text = self._output(folder)
+            self._own_runs[tree, target.name] = CommandRun(code=record.code, output=text)
         remove(folder / "home")
         return without_canaries(
             report,
@@ -199,6 +291,7 @@ class Bench:
             root=root,
             canary=request.canary,
             command=command,
+            code=record.code,
             duration_s=record.duration_s,
         )
 
@@ -234,6 +327,22 @@ class Bench:
         if self._stopped:
             raise Interrupted("stopped while the tests were running")
         return record or ExitRecord(ending=CommandEnding.ORPHANED, code=-1, reason="its shim died")
+
+
+def _load(path: Path, kind: type[_Cached]) -> _Cached | None:
+    """Read a cached result; None if there is none, or an earlier version wrote it."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _without_flaky(first: TestRun, again: TestRun) -> TestRun:
+    """Return the first run with those failing tests as passed that passed in the second."""
+    passed = set(again.named(TestOutcome.PASSED))
+    flaky = tuple(name for name in first.failing if name in passed)
+    tests = first.tests | {name: again.tests[name] for name in flaky}
+    return msgspec.structs.replace(first, tests=tests, flaky=flaky)
 
 
 def _read_text(path: Path) -> str:

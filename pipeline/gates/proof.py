@@ -1,8 +1,9 @@
 """Gate `proof`: the new tests notice if the change is missing, or if a small part of it is wrong.
 
-First the whole source change is removed: the new tests must fail again. Then single faults are put
-into the changed functions, one at a time (`gates/faults`). The gate reports how many of them the
-tests notice, and lists the survivors.
+First the whole source change is removed: the new tests must fail again, and they are really run.
+Then single faults are put into the change, one at a time (`gates/faults`). The gate reports how
+many of them the tests notice, and lists the survivors. A change of which no fault at all is noticed
+does not pass: its tests, or what runs them, do not look at it.
 """
 
 from collections.abc import Iterator
@@ -23,17 +24,21 @@ from pipeline.files.clocks import Deadline
 from pipeline.gates import mutators
 from pipeline.gates.base import GateContext, delivered_tests, make_result, run_problem
 from pipeline.gates.faults import Fault, faults
-from pipeline.gates.testrun import TestOutcome
+from pipeline.gates.testrun import ProblemKind, TestOutcome, TestRun
 from pipeline.language import globs
 from pipeline.language.flow import GateName
-from pipeline.language.target import Target
+from pipeline.language.target import Proof, Target
 
 _WHOLE_SUITE_S = 3.0
 """A faster suite runs as a whole for every fault; of a slower one only the new tests' files."""
 
+_LOOPS_AFTER_S, _TIMES_AS_LONG = 5.0, 4.0
+"""A fault is stopped, and counts as noticed, when the tests take so much longer than on the base:
+it loops."""
+
 _CODE = (
-    ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".go", ".rs", ".java", ".kt", ".rb", ".c", ".cc",
-    ".cpp", ".cs",
+    ".py", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".go", ".rs", ".java", ".kt", ".rb", ".c",
+    ".cc", ".cpp", ".cs",
 )  # fmt: skip
 
 
@@ -42,19 +47,43 @@ class _FaultTally(msgspec.Struct):
 
     noticed: int = 0
     survivors: list[Survivor] = []
+    bodies_noticed: int = 0
+    bodies_missed: list[Survivor] = []
+    broken: int = 0
     untried: list[UntriedFile] = []
     not_tried: int = 0
     switched_off: bool = True
+    places: dict[str, bool] = {}
+    """Every function and hunk that was asked about: whether any of its faults was noticed."""
+
+    def add(self, path: str, fault: Fault, *, is_noticed: bool) -> None:
+        """Count a fault that was tried to its end."""
+        place = f"{path}: {fault.where}"
+        self.places[place] = self.places.get(place, False) or is_noticed
+        survivor = Survivor(file=path, line=fault.line, what=fault.what)
+        if fault.kind.is_body:
+            self.bodies_noticed += is_noticed
+            self.bodies_missed += [] if is_noticed else [survivor]
+        else:
+            self.noticed += is_noticed
+            self.survivors += [] if is_noticed else [survivor]
 
     def evidence(self) -> FaultEvidence:
         """Return the results as evidence; if no fault was tried, with the reason."""
-        tried = self.noticed + len(self.survivors)
+        bodies = self.bodies_noticed + len(self.bodies_missed)
+        tried = self.noticed + len(self.survivors) + bodies
+        is_seen = bool(self.noticed or self.bodies_noticed)
+        verdict = GateVerdict.PASSED if is_seen else GateVerdict.FAILED
         return FaultEvidence(
-            verdict=GateVerdict.PASSED if tried else GateVerdict.NOT_APPLICABLE,
+            verdict=verdict if tried else GateVerdict.NOT_APPLICABLE,
             why="" if tried else self._why_none(),
             noticed=self.noticed,
-            survivors=tuple(self.survivors),
+            survivors=(*self.survivors, *self.bodies_missed),
+            bodies_noticed=self.bodies_noticed,
+            bodies_tried=bodies,
+            broken=self.broken,
             not_tried=self.not_tried,
+            untested=tuple(place for place, is_noticed in self.places.items() if not is_noticed),
             untried_files=tuple(self.untried),
         )
 
@@ -65,6 +94,8 @@ class _FaultTally(msgspec.Struct):
             return "; ".join(f"{one.file}: {one.why}" for one in self.untried[:3])
         if self.not_tried:
             return "no time was left to try one"
+        if self.broken:
+            return f"{self.broken} could not be built or loaded, which proves nothing"
         return "the change has no line that a fault could be put into"
 
 
@@ -92,7 +123,7 @@ def check(context: GateContext) -> GateResult:
 
 
 def _run_without_change(context: GateContext, without: str) -> tuple[list[str], list[str], int]:
-    """Run the tests without the change.
+    """Run the tests without the change: really, although their tree may be one that was run before.
 
     Returns new tests that still pass, what could not be verified, and how many tests fail again.
     """
@@ -100,7 +131,7 @@ def _run_without_change(context: GateContext, without: str) -> tuple[list[str], 
     unseen: list[str] = []
     failed = 0
     for target in context.affected():
-        run = context.bench.run(without, target)
+        run = context.bench.run(without, target, rerun=True)
         if run.problem is not None:
             forged, unreadable = run_problem(run.problem)
             failures += forged
@@ -110,7 +141,12 @@ def _run_without_change(context: GateContext, without: str) -> tuple[list[str], 
         failures += [
             f"{name}: passes without the source change"
             for name in run.named(TestOutcome.PASSED)
-            if name in new.tests or (run.tests[name].file in new.files and name not in before.tests)
+            if name in new.tests
+            or (
+                run.tests[name].file in new.files
+                and name not in before.tests
+                and name not in new.passing
+            )
         ]
         failed += len(new.tests.keys() & set(run.failing))
         failed += len(new.files.keys() & run.uncollected.keys())
@@ -118,44 +154,55 @@ def _run_without_change(context: GateContext, without: str) -> tuple[list[str], 
 
 
 def _summary(shown: FaultEvidence) -> str:
-    if not shown.tried:
+    if not shown.tried and not shown.bodies_tried:
         return f"; no single fault was tried: {shown.why}"
     words = f"; {shown.noticed} of {shown.tried} single faults noticed"
+    if shown.bodies_tried:
+        words += f", and {shown.bodies_noticed} of {shown.bodies_tried} bodies taken away"
     words += f"; {shown.not_tried} not tried (limit of number or time)" if shown.not_tried else ""
+    words += f"; {shown.broken} could not be built" if shown.broken else ""
+    words += f"; not tested: {', '.join(shown.untested[:5])}" if shown.untested else ""
     names = ", ".join(f"{one.file} ({one.why})" for one in shown.untried_files[:3])
-    return words + (f"; no faults tried in {names}" if names else "")
+    return words + (f"; only hunks were undone in {names}" if names else "")
 
 
 def _all_faults(context: GateContext) -> tuple[list[str], FaultEvidence]:
     """Try the faults of all targets; return the failures of the gate, and the evidence."""
-    tried = _FaultTally(survivors=[], untried=[])
+    tally = _FaultTally(survivors=[], bodies_missed=[], untried=[], places={})
     failures: list[str] = []
     for target in context.affected():
-        failures += _try_faults(context, target, tried)
-    return failures, tried.evidence()
+        failures += _try_faults(context, target, tally)
+    shown = tally.evidence()
+    if shown.verdict is GateVerdict.FAILED:
+        failures += [
+            f"none of {len(shown.survivors)} faults put into the change was noticed, "
+            "so the tests do not look at it",
+            *(f"not noticed: {survivor}" for survivor in shown.survivors),
+        ]
+    return failures, shown
 
 
-def _try_faults(context: GateContext, target: Target, tried: _FaultTally) -> list[str]:
+def _try_faults(context: GateContext, target: Target, tally: _FaultTally) -> list[str]:
     """Try the faults of one target within its limits; return the failures of the gate."""
     wanted = list(_planned(context, target))
     rules = target.proof
-    tried.switched_off = tried.switched_off and not rules.faults
+    tally.switched_off = tally.switched_off and not rules.faults
     deadline = Deadline(rules.timeout_s, context.awake)
-    baseline = context.bench.baseline(context.base_tree, target)
+    noticed_before, survived_before = tally.noticed, len(tally.survivors)
+    _mutate(context, target, tally)
+    baseline = context.bench.run(context.tree, target)
     only = [] if baseline.duration_s < _WHOLE_SUITE_S else _new_test_files(context, target)
-    noticed, survivors = _mutated(context, target, tried)
+    longest_s = max(_LOOPS_AFTER_S, _TIMES_AS_LONG * baseline.duration_s)
     for number, (path, fault) in enumerate(wanted):
-        if number >= rules.faults or not deadline.left_s:
-            tried.not_tried += len(wanted) - number
-            break
+        left_s = deadline.left_s
+        if not left_s or (number >= rules.faults and not _is_last_question(tally, fault, rules)):
+            tally.not_tried += 1
+            continue
         tree = context.store.with_file(context.tree, path, fault.text.encode())
-        run = context.bench.run(tree, target, only)
-        if run.failing or run.uncollected or run.problem is not None:
-            noticed += 1
-        else:
-            survivors.append(Survivor(file=path, line=fault.line, what=fault.what))
-    tried.noticed += noticed
-    tried.survivors += survivors
+        run = context.bench.run(tree, target, only, timeout_s=min(longest_s, left_s))
+        _count(tally, path, fault, run, baseline, is_cut_off=left_s < longest_s)
+    noticed = tally.noticed - noticed_before
+    survivors = tally.survivors[survived_before:]
     total = noticed + len(survivors)
     if noticed < rules.min * total:
         wanted_share = f"`proof.min` asks for {rules.min:g} of them"
@@ -166,50 +213,82 @@ def _try_faults(context: GateContext, target: Target, tried: _FaultTally) -> lis
     return []
 
 
-def _mutated(
-    context: GateContext, target: Target, tried: _FaultTally
-) -> tuple[int, list[Survivor]]:
+def _is_last_question(tally: _FaultTally, fault: Fault, rules: Proof) -> bool:
+    """Return whether to try a fault beyond the limit of number.
+
+    Small faults can go unnoticed by honest tests. Before a change counts as one that no test looks
+    at, a body is taken away.
+    """
+    is_unseen = not tally.noticed and not tally.bodies_noticed and not tally.bodies_missed
+    return bool(rules.faults) and is_unseen and fault.kind.is_body
+
+
+def _count(
+    tally: _FaultTally,
+    path: str,
+    fault: Fault,
+    run: TestRun,
+    baseline: TestRun,
+    *,
+    is_cut_off: bool,
+) -> None:
+    """Count one fault by the run of the tests with it.
+
+    One that cannot be built or loaded proves nothing, and so does a run that the gate's own time
+    limit cut off; tests that loop have noticed it.
+    """
+    failing = set(run.failing) - set(baseline.failing)
+    if run.problem is not None and run.problem.kind is ProblemKind.DID_NOT_END:
+        if is_cut_off:
+            tally.not_tried += 1
+        else:
+            tally.add(path, fault, is_noticed=True)
+    elif failing:
+        tally.add(path, fault, is_noticed=True)
+    elif run.problem is not None or run.uncollected:
+        tally.broken += 1
+    else:
+        tally.add(path, fault, is_noticed=False)
+
+
+def _mutate(context: GateContext, target: Target, tally: _FaultTally) -> None:
     """Run the project's own mutation testing tool, if any, for languages other than Python."""
     if not target.proof.faults:
-        return 0, []
-    texts = dict(_texts(context, target, _CODE))
+        return
+    texts = {path: both for path, both in _texts(context, target) if not path.endswith(".py")}
     known = {path: both for path, both in texts.items() if path.endswith(mutators.ENDINGS)}
     mutated = mutators.MutationResult()
     if known:
         mutated = mutators.stryker(context.bench, context.tree, target, known)
-    tried.untried += [
+    tally.untried += [
         UntriedFile(file=path, why="no mutation testing tool is known for this language")
         for path in texts
         if path not in known
     ]
-    tried.untried += [
+    tally.untried += [
         UntriedFile(file=path, why=mutated.problem) for path in known if mutated.problem
     ]
-    return mutated.noticed, list(mutated.survivors)
+    tally.noticed += mutated.noticed
+    tally.survivors += mutated.survivors
 
 
-def _texts(
-    context: GateContext, target: Target, endings: tuple[str, ...]
-) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield the target's changed source files with these endings: path, text before and after."""
+def _texts(context: GateContext, target: Target) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield the target's changed source files of code: path, text before and after."""
     for change in context.store.diff(context.base_tree, context.tree):
         path = change.path
-        if (
-            change.status != "D"
-            and path.endswith(endings)
-            and globs.matches_any(target.source, path)
-        ):
-            before = (context.store.read(context.base_tree, path) or b"").decode(errors="replace")
-            yield (
-                path,
-                (before, (context.store.read(context.tree, path) or b"").decode(errors="replace")),
-            )
+        if change.status == "D" or not path.endswith(_CODE):
+            continue
+        if globs.matches_any(target.source, path):
+            before = context.store.read(context.base_tree, path) or b""
+            after = context.store.read(context.tree, path) or b""
+            yield path, (before.decode(errors="replace"), after.decode(errors="replace"))
 
 
 def _planned(context: GateContext, target: Target) -> Iterator[tuple[str, Fault]]:
     """Yield the faults for a target's changed source files, files in turn."""
     queues = [
-        (path, faults(before, after)) for path, (before, after) in _texts(context, target, (".py",))
+        (path, faults(before, after, is_python=path.endswith(".py")))
+        for path, (before, after) in _texts(context, target)
     ]
     for number in range(max((len(one) for _, one in queues), default=0)):
         yield from ((path, one[number]) for path, one in queues if number < len(one))

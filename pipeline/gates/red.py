@@ -1,20 +1,29 @@
-"""Gate `red`: every new test fails on the base, for a reason that the change can remove.
+"""Gate `red`: every new or changed test fails on the base.
 
-A good reason is a failed assertion, or a name of the project's own source that does not exist yet.
-A syntax error, a missing fixture, a missing third-party package or a skip is not red.
+Red, then green with the same bytes, then red again without the source: that proves the cause. So
+this gate refuses only what can prove nothing: a file that cannot be parsed, an unknown fixture, a
+name that the test itself forgot, a missing third-party package, a set-up that fails on its own,
+an error that old tests show on the base at the same place, a test that passes or was skipped. Every
+other failure is red, and what was raised is recorded.
+
+Old tests stay as they are, unless `tests.json` names them (`TestDelivery`).
 """
 
 import re
 
 from pipeline.core.evidence import FailureCause, GateResult, NewTests, RedEvidence
 from pipeline.gates.base import GateContext, make_result, run_problem
+from pipeline.gates.delivery import DeliveredNames
+from pipeline.gates.functions import function_of, functions_in
 from pipeline.gates.runners.python import own_names
-from pipeline.gates.testrun import FailureReason, TestCase, TestOutcome, TestRun
+from pipeline.gates.testrun import FailureReason, TestCase, TestOutcome
 from pipeline.language import globs
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
-_GOOD_CAUSES = {FailureCause.ASSERTION, FailureCause.MISSING_NAME, FailureCause.TIMED_OUT}
+_UNDEFINED = {"NameError", "UnboundLocalError", "ReferenceError"}
+_UNKNOWN_FIXTURES = {"FixtureLookupError", "FixtureLookupErrorRepr"}
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 _DECLARATIONS = (
     "pyproject.toml",
     "setup.cfg",
@@ -29,10 +38,15 @@ def check(context: GateContext) -> GateResult:
     checks = [_RedCheck(context, target) for target in context.affected()]
     for item in checks:
         item.check()
-    evidence = RedEvidence(targets={item.target.name: item.new_tests for item in checks})
     failures = [line for item in checks for line in item.failures]
     unseen = [line for item in checks for line in item.unseen]
+    evidence = RedEvidence(
+        targets={item.target.name: item.new_tests for item in checks}, delivery=context.delivery
+    )
     new = evidence.all
+    if not unseen:
+        names = {name for item in checks for name in item.known_names()}
+        failures += DeliveredNames(context.delivery).unknown(names)
     if not new.tests and not new.files and not failures and not unseen:
         failures.append("no new test was found: nothing here fails before the change")
     return make_result(
@@ -51,29 +65,46 @@ def _summary(new: NewTests) -> str:
     summary = " and ".join(part for part in (tests, files) if part) + " fail on the base"
     if FailureCause.EXIT_STATUS in new.tests.values():
         return summary + "; only the exit status is known, so the reason is not"
-    return summary + ", for good reasons"
+    return summary + (f"; {len(new.passing)} pass already, as said" if new.passing else "")
 
 
 class _RedCheck:
     """The new tests of one target, and what is wrong with them."""
 
     def __init__(self, context: GateContext, target: Target) -> None:
+        self.context = context
         self.target = target
         self.before = context.bench.baseline(context.base_tree, target)
         self.now = context.bench.run(context.tree, target)
         self.own = own_names(context.store.paths(context.base_tree), target)
         self.declared = _declared(context)
+        self.names = DeliveredNames(context.delivery)
         changed = {change.path for change in context.store.diff(context.base_tree, context.tree)}
         self.changed_tests = {path for path in changed if globs.matches_any(target.tests, path)}
         self.failures: list[str] = []
         self.unseen: list[str] = []
         self._tests: dict[str, FailureCause] = {}
+        self._kinds: dict[str, str] = {}
         self._files: dict[str, FailureCause] = {}
+        self._functions: dict[str, tuple[str, ...]] = {}
+        self._passing: list[str] = []
         self._missing: set[str] = set()
 
     @property
     def new_tests(self) -> NewTests:
-        return NewTests(tests=self._tests, files=self._files, missing=tuple(sorted(self._missing)))
+        return NewTests(
+            tests=self._tests,
+            kinds=self._kinds,
+            files=self._files,
+            functions=self._functions,
+            passing=tuple(self._passing),
+            missing=tuple(sorted(self._missing)),
+        )
+
+    def known_names(self) -> list[str]:
+        """List the tests that there are or were, and those of files that cannot be loaded yet."""
+        read = [f"{file}::{name}" for file, names in self._functions.items() for name in names]
+        return [*self.before.tests, *self.now.tests, *read]
 
     def check(self) -> None:
         if self.now.problem is not None:
@@ -82,8 +113,10 @@ class _RedCheck:
             self._check_exit_status()
         else:
             self._check_files()
-            self._check_tests()
-            self.failures += _vanished(self.before, self.now)
+            for name, case in self.now.tests.items():
+                self._check_test(name, case)
+            self._check_rewritten()
+            self._check_gone()
 
     def _check_files(self) -> None:
         for file, reason in self.now.uncollected.items():
@@ -98,26 +131,80 @@ class _RedCheck:
                 )
             else:
                 self._files[file] = FailureCause.MISSING_NAME
+                self._functions[file] = tuple(functions_in(file, self._text(file)))
 
-    def _check_tests(self) -> None:
-        for name, case in self.now.tests.items():
-            if name in self.before.tests:
-                self._check_old(name)
-            elif case.outcome in {TestOutcome.PASSED, TestOutcome.SKIPPED}:
+    def _check_test(self, name: str, case: TestCase) -> None:
+        is_old = name in self.before.tests
+        fails = case.outcome not in {TestOutcome.PASSED, TestOutcome.SKIPPED}
+        if self.names.is_changed(name):
+            self._check_changed(name, case)
+        elif is_old:
+            self._check_old(name, case)
+        elif case.file and case.file not in self.changed_tests:
+            return  # an unstable name, or a file that could not be loaded before: nobody changed it
+        elif self.names.may_pass(name):
+            self._passing.append(name)
+            if fails:
                 self.failures.append(
-                    f"{name}: a new test that {case.outcome.value} "
-                    "before there is any source for it"
+                    f"{name}: said to pass already, and it fails: {case.message[:200]}"
                 )
-            else:
-                self._check_new(name, case)
+        elif case.outcome is TestOutcome.SKIPPED and self.names.may_skip(name):
+            return
+        elif not fails:
+            self.failures.append(
+                f"{name}: a new test that {case.outcome.value} before there is any source for it; "
+                f"if it is meant to, say so in tests.json (guards)"
+                if case.outcome is TestOutcome.PASSED
+                else f"{name}: a new test that is skipped before there is any source for it; "
+                "name it in tests.json with the reason (skipped), or let it run"
+            )
+        else:
+            self._check_new(name, case)
+
+    def _check_changed(self, name: str, case: TestCase) -> None:
+        """Require that a changed test fails on the base: else it holds nothing new."""
+        if case.outcome in {TestOutcome.PASSED, TestOutcome.SKIPPED}:
+            self.failures.append(
+                f"{name}: named as changed, and it {case.outcome.value} on the base; "
+                "a changed test fails first, a renamed or moved one is `kept`"
+            )
+        else:
+            self._check_new(name, case)
 
     def _check_new(self, name: str, case: TestCase) -> None:
-        cause = self._tests[name] = self._cause(case.reason)
-        if cause not in _GOOD_CAUSES:
-            what = case.reason.what if case.reason is not None and case.reason.what else cause.words
+        reason = case.reason
+        self._tests[name] = cause = self._cause(reason)
+        if reason is not None:
+            self._kinds[name] = _kind(reason, cause)
+        if (why := self._why_nothing(case, cause)) is not None:
+            what = reason.what if reason is not None and reason.what else cause.words
             self.failures.append(
-                f"{name}: fails for the wrong reason: {what}: {case.message[:200]}"
+                f"{name}: fails for the wrong reason: {why}: {what}: {case.message[:200]}"
             )
+
+    def _why_nothing(self, case: TestCase, cause: FailureCause) -> str | None:
+        """Return why a failure cannot turn into a pass by the source alone; None if it can."""
+        what = case.reason.what if case.reason is not None else ""
+        if what in _UNKNOWN_FIXTURES:
+            return "an unknown fixture"
+        if cause is FailureCause.MISSING_PACKAGE:
+            return "a package that is not installed"
+        if cause is FailureCause.NOT_COLLECTED:
+            return "it cannot be loaded"
+        if cause is FailureCause.RAISED_IN_TEST and what in _UNDEFINED:
+            return "a name that the test does not define"
+        if case.outcome is TestOutcome.ERROR and cause is FailureCause.RAISED_IN_TEST:
+            return "its set-up fails before it reaches the source"
+        if self._fails_without_it(case.reason):
+            return "old tests fail like that on the base"
+        return None
+
+    def _fails_without_it(self, reason: FailureReason | None) -> bool:
+        """Return whether old tests end with the same error: a service that is down, for example."""
+        if reason is None or reason.cause in {FailureCause.ASSERTION, FailureCause.MISSING_NAME}:
+            return False
+        old = (self.before.tests[name].reason for name in self.before.failing)
+        return any(one is not None and _same(one, reason) for one in old)
 
     def _check_exit_status(self) -> None:
         """Require new test files, and that the command fails only with them."""
@@ -138,13 +225,55 @@ class _RedCheck:
         else:
             self._tests = dict.fromkeys(self.now.failing, FailureCause.EXIT_STATUS)
 
-    def _check_old(self, name: str) -> None:
-        then, now = self.before.tests[name].outcome, self.now.tests[name].outcome
-        if then is TestOutcome.PASSED and now is not TestOutcome.PASSED:
+    def _check_old(self, name: str, case: TestCase) -> None:
+        then = self.before.tests[name].outcome
+        if then is TestOutcome.PASSED and case.outcome is not TestOutcome.PASSED:
             self.failures.append(
-                f"{name}: an old test that passed before is {now.value} now; "
-                "old tests stay as they are"
+                f"{name}: an old test that passed before is {case.outcome.value} now; "
+                "old tests stay as they are, unless tests.json says why (changed)"
             )
+
+    def _check_rewritten(self) -> None:
+        """Find old tests whose text is another now, and that are not named."""
+        for file in sorted(self.changed_tests):
+            old = functions_in(file, self._text(file, self.context.base_tree))
+            new = functions_in(file, self._text(file))
+            for function, body in old.items():
+                if new.get(function, body) != body and not self.names.is_rewritten(function):
+                    self.failures.append(
+                        f"{file}: the old test {function} was rewritten; old tests stay as they "
+                        "are, unless tests.json says why (changed, kept)"
+                    )
+
+    def _check_gone(self) -> None:
+        """Find old test functions that are no longer there, unless their file cannot be loaded."""
+        there = {function_of(name, case.file) for name, case in self.now.tests.items()}
+        gone: dict[str, str] = {}
+        for name, case in self.before.tests.items():
+            function = function_of(name, case.file)
+            if (
+                function not in there
+                and not self.now.is_blocked(name)
+                and not self.names.may_be_gone(name)
+            ):
+                gone.setdefault(function, case.file)
+        untouched = [one for one, file in gone.items() if file and file not in self.changed_tests]
+        again = self._functions_of_base() if untouched else set()
+        self.failures += [
+            f"{function}: an old test that is no longer there; "
+            "say why in tests.json (removed, or kept with `was`)"
+            for function, file in gone.items()
+            if function not in untouched or function in again
+        ]
+
+    def _functions_of_base(self) -> set[str]:
+        """Return the test functions that a second run of the base has: other names are unstable."""
+        again = self.context.bench.run(self.context.base_tree, self.target, rerun=True)
+        return {function_of(name, case.file) for name, case in again.tests.items()}
+
+    def _text(self, path: str, tree: str = "") -> str:
+        data = self.context.store.read(tree or self.context.tree, path) or b""
+        return data.decode(errors="replace")
 
     def _cause(self, reason: FailureReason | None) -> FailureCause:
         """Return why a test failed; for a missing name it depends on whose name it is."""
@@ -163,10 +292,22 @@ class _RedCheck:
         return FailureCause.MISSING_PACKAGE if missing.is_module else reason.raised
 
 
-def _vanished(before: TestRun, now: TestRun) -> list[str]:
-    """Return messages about old tests that are gone, unless their file could not be loaded."""
-    gone = [name for name in before.tests if name not in now.tests and not now.is_blocked(name)]
-    return [f"{name}: an old test that is no longer there" for name in gone]
+def _same(one: FailureReason, other: FailureReason) -> bool:
+    """Return whether two failures are the same error, whatever numbers their texts hold."""
+    return (one.cause, one.what, _NUMBER.sub("#", one.text)) == (
+        other.cause,
+        other.what,
+        _NUMBER.sub("#", other.text),
+    )
+
+
+def _kind(reason: FailureReason, cause: FailureCause) -> str:
+    """Describe what was raised, and where."""
+    where = {
+        FailureCause.RAISED_IN_SOURCE: "in the source",
+        FailureCause.RAISED_IN_TEST: "in the test",
+    }
+    return " ".join(filter(None, (reason.what or cause.words, where.get(reason.raised, ""))))
 
 
 def _declared(context: GateContext) -> set[str]:

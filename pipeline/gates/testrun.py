@@ -84,13 +84,27 @@ class TestCase(msgspec.Struct, frozen=True, kw_only=True):
     file: str = ""
 
 
+class CommandRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The person's own test command on one tree: its exit status and its last lines.
+
+    `problem` says why it did not come to its end, so that the status means nothing.
+    """
+
+    code: int
+    output: str = ""
+    problem: str = ""
+
+
 class TestRun(msgspec.Struct, frozen=True, kw_only=True):
     """The results of one run of the tests.
 
     `problem` says why the run as a whole cannot be used. `uncollected` are files that could not be
     loaded, with the reason; the names of the tests that could not run because of that begin with
-    one of `blocked`. `foreign` is source that was imported from outside the tree. A `weak` run
-    knows only whether all tests passed.
+    one of `blocked`. `foreign` is source that was imported from outside the tree. `above` are
+    failures that belong to no test (coverage, unhandled errors, a process that ended badly), by a
+    key that is the same for the same failure on another tree. A `weak` run knows only whether all
+    tests passed. `code` is the exit status, which with a canary says nothing. `flaky` failed first
+    and passed when they were run again.
     """
 
     tree: str
@@ -99,10 +113,13 @@ class TestRun(msgspec.Struct, frozen=True, kw_only=True):
     blocked: tuple[str, ...] = ()
     foreign: dict[str, str] = {}
     imported: tuple[str, ...] = ()
+    above: dict[str, str] = {}
     problem: RunProblem | None = None
     weak: bool = False
+    code: int = 0
     duration_s: float = 0.0
     command: str = ""
+    flaky: tuple[str, ...] = ()
 
     def named(self, *outcomes: TestOutcome) -> list[str]:
         """List the tests with one of these outcomes."""
@@ -129,12 +146,20 @@ class TestReport(msgspec.Struct, kw_only=True):
     uncollected: dict[str, FailureReason] = {}
     blocked: tuple[str, ...] = ()
     origins: Mapping[str, str] = {}
+    above: dict[str, str] = {}
     unreadable: str = ""
     weak: bool = False
 
 
 def without_canaries(
-    report: TestReport, *, tree: str, root: Path, canary: str, command: str, duration_s: float
+    report: TestReport,
+    *,
+    tree: str,
+    root: Path,
+    canary: str,
+    command: str,
+    code: int,
+    duration_s: float,
 ) -> TestRun:
     """Return a report without its canaries; if one of them did not fail, the report is forged.
 
@@ -152,8 +177,10 @@ def without_canaries(
         blocked=report.blocked,
         foreign={name: file for name, file in origins if not file.startswith(top + os.sep)},
         imported=tuple(sorted(report.origins)),
+        above=report.above,
         problem=_problem(report, canaries),
         weak=report.weak,
+        code=code,
         duration_s=duration_s,
         command=command,
     )

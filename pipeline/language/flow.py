@@ -90,6 +90,7 @@ class Schema(StrEnum):
     WORK_PLAN = "work_plan"
     FINDINGS = "findings"
     DIAGNOSIS = "diagnosis"
+    TESTS = "tests"
 
 
 class FieldType(StrEnum):
@@ -208,6 +209,7 @@ class Output(File, frozen=True, kw_only=True):
             "`object`, or a list of the words it may hold."
         ),
     ] = {}
+    optional: Annotated[bool, describe("Whether the stage may leave the file out.")] = False
 
 
 class Loop(File, frozen=True, kw_only=True):

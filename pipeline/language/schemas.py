@@ -61,12 +61,55 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     next_steps: tuple[str, ...] = ()
 
 
+class HeldItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A new test, and the item of the plan that it holds."""
+
+    name: str
+    holds: str
+
+
+class NamedTest(msgspec.Struct, frozen=True, kw_only=True):
+    """A test that is treated otherwise than most, and why; `was` is its name on the base."""
+
+    name: str
+    why: str
+    was: str = ""
+
+
+class SettingAdded(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting of tests or checks that the tests need: `pyproject.toml:tool.pytest.addopts`."""
+
+    key: str
+    why: str
+
+
+class TestDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What the test stage says of its tests; without it no old test is changed or removed.
+
+    `changed` tests fail on the base and pass later, `kept` ones (renamed, moved) pass on both,
+    `guards` are new and pass already, `skipped` ones may be skipped.
+    """
+
+    tests: tuple[HeldItem, ...] = ()
+    changed: tuple[NamedTest, ...] = ()
+    kept: tuple[NamedTest, ...] = ()
+    removed: tuple[NamedTest, ...] = ()
+    guards: tuple[NamedTest, ...] = ()
+    skipped: tuple[NamedTest, ...] = ()
+    settings: tuple[SettingAdded, ...] = ()
+
+
 _TYPES: dict[Schema, Any] = {
     Schema.FINDINGS: Findings,
     Schema.WORK_PLAN: WorkPlan,
     Schema.DIAGNOSIS: Diagnosis,
+    Schema.TESTS: TestDelivery,
 }
 _EXAMPLES: dict[Schema, str] = {
+    Schema.TESTS: '{"tests": [{"name": "tests/test_limits.py::test_the_sixth_attempt_is_refused", '
+    '"holds": "1. five attempts in a minute"}], '
+    '"changed": [{"name": "tests/test_login.py::test_attempts", "why": "six were allowed"}], '
+    '"removed": [], "kept": [], "guards": [], "skipped": [], "settings": []}',
     Schema.FINDINGS: '{"findings": [{"file": "src/app/limits.py", "line": 12, '
     '"severity": "blocking", "what": "the counter is never reset", '
     '"fails_when": "the day changes"}]}',
@@ -119,6 +162,15 @@ def example_of(output: Output) -> str:
         for name, field in fields_of(output).items()
     }
     return msgspec.json.encode(values).decode()
+
+
+def empty_values(output: Output) -> dict[str, Any]:
+    """Return the fields of an output that was left out: each as empty as its type can be."""
+    empty: dict[FieldType, object] = {
+        FieldType.TEXT: "", FieldType.NUMBER: 0, FieldType.BOOLEAN: False,
+        FieldType.LIST: [], FieldType.OBJECT: {},
+    }  # fmt: skip
+    return {name: empty[field.kind or FieldType.TEXT] for name, field in fields_of(output).items()}
 
 
 def why_invalid(output: Output, data: bytes) -> str | None:

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from pipeline.repo.git import Git
 from pipeline.repo.links import SetUp
 from pipeline.repo.scan import EMPTY_SCAN, Scan, scan, try_encode
 from pipeline.repo.store import PinnedBase, Store
-from pipeline.repo.workspace import Workspace
+from pipeline.repo.workspace import Workspace, read_tags
 
 INPUT_NAMES = frozenset({
     "package.json", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml",
@@ -229,9 +230,9 @@ class Setups:
             remove(folder)
         self._make_room()
         root = folder / "tree"
-        checkout = Workspace(root, self.store, sparse=self.needs.sparse)
+        tags = partial(read_tags, self._git)
+        checkout = Workspace(root, self.store, sparse=self.needs.sparse, tags=tags)
         checkout.prepare(self._base.commit, tree)
-        self._write_tags(root)
         before = scan(root)
         if links := self._links():
             cloner = Cloner(self._root, root, self.needs.clone)
@@ -253,15 +254,6 @@ class Setups:
         if (data := try_encode(made)) is not None:
             atomic.write_bytes(folder / "done", data)
         return made
-
-    def _write_tags(self, root: Path) -> None:
-        """Show the repository's tags to commands: many projects read their version from them."""
-        lines = self._git(
-            "for-each-ref", "--format=%(objectname) %(refname)", "refs/tags"
-        ).splitlines()
-        if lines and (root / ".git").is_dir():
-            text = "\n".join(["# pack-refs with: peeled fully-peeled sorted ", *lines, ""])
-            atomic.write_text(root / ".git" / "packed-refs", text, durable=False)
 
 
 def _products(root: Path, before: Scan) -> list[str]:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from pipeline.language import globs
 from pipeline.repo.git import Git, GitError
 
 NO_COMMIT = "0" * 40
+_SNAPSHOT_AUTHOR = "idea-to-pr <idea-to-pr@localhost>"
 FILE_MAX_BYTES = 50_000_000
 
 # No automatic gc: the trees and blobs of a stage have no ref until its commit is made, and could be
@@ -206,6 +207,17 @@ class Store:
         return signer(
             "commit-tree", "-S", tree, *parents, "-F", "-", stdin=message.encode(), env=env
         )
+
+    def snapshot_commit(self, tree: str, base: PinnedBase) -> str:
+        """Return a commit of a tree on top of a base; of the base's own tree, the base itself.
+
+        It has the base's time, so that the same tree always has the same commit.
+        """
+        if tree == base.tree:
+            return base.commit
+        seconds = int(self.git("show", "-s", "--format=%ct", base.commit))
+        at = datetime.fromtimestamp(seconds, UTC)
+        return self.commit(tree, base.commit, "The change\n", author=_SNAPSHOT_AUTHOR, at=at)
 
     def diff(self, old: str, new: str) -> list[TreeChange]:
         """List the paths that differ between two trees or commits; renames are an A and a D."""

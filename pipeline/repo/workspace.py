@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -75,12 +75,13 @@ class Workspace:
         sparse: tuple[str, ...] = (),
         port_base: int = 0,
         setup_digest: Callable[[str], str] = lambda _: "",
+        tags: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """Nothing is made before `prepare`.
 
         `set_up` returns what a tree needs besides its files, and may block; `setup_digest` returns
         its digest without making it. `port_base` is the first port that commands in the workspace
-        may use, or 0.
+        may use, or 0. `tags` returns the refs of the person's tags, which its `.git` has too.
         """
         self.folder = folder
         self.store = store
@@ -89,6 +90,7 @@ class Workspace:
         self.port_base = port_base
         self.setup_digest = setup_digest
         self._set_up = set_up
+        self._tags = tags
         self._index = folder.with_name(folder.name + ".index")
         self._state_file = folder.with_name(folder.name + ".seen")
         self._linker = Linker(folder, included)
@@ -252,6 +254,9 @@ class Workspace:
         (git / "refs").mkdir()
         (git / "info").mkdir()
         (git / "HEAD").write_text(f"{commit}\n")
+        if tags := self._tags():
+            lines = (f"{target} {name}\n" for name, target in sorted(tags.items()))
+            (git / "packed-refs").write_text("".join(lines))
         (git / "config").write_text(
             EMPTY_CONFIG + self._sparse.config + self.store.format_section()
         )
@@ -321,6 +326,12 @@ class Workspace:
         writer = TreeWriter(self.folder, self.store, self._git, self._index)
         tree, left_out = writer.write(touched, now, tracked=before.files, hidden=hidden)
         return tree, [*violations, *left_out]
+
+
+def read_tags(git: Git) -> dict[str, str]:
+    """Return the refs of a repository's tags: many projects read their version from them."""
+    lines = git("for-each-ref", "--format=%(refname) %(objectname)", "refs/tags").splitlines()
+    return dict(line.split(" ", 1) for line in lines)
 
 
 def _violation(change: TreeChange, writes: tuple[str, ...], folder: Path) -> Violation | None:

@@ -18,7 +18,7 @@ from pipeline.language.target import Target, TestCommand
 from pipeline.language.words import Glob, Name
 from pipeline.process.commands import CommandMaker
 from pipeline.process.launch import Launcher
-from pipeline.repo.store import Store
+from pipeline.repo.store import PinnedBase, Store
 from pipeline.repo.workspace import Workspace
 
 BASE = {
@@ -60,6 +60,7 @@ class Trees:
         commands = CommandMaker(
             env, {}, run_id="r", caches=folder / "cache", lock_timeout_s=1.0, portable=False
         )
+        self.base = self.tree(base)
         self.bench = Bench(
             self.store,
             launcher,
@@ -67,9 +68,9 @@ class Trees:
             folder=folder / "bench",
             cache=folder / "cache",
             checkout=Workspace(folder / "bench" / "checkout", self.store),
+            base=PinnedBase(commit=self.first(self.base), tree=self.base),
             randomness=os.urandom,
         )
-        self.base = self.tree(base)
         self.files = dict(base)
 
     def tree(self, files: Mapping[str, str]) -> str:
@@ -93,6 +94,15 @@ class Trees:
             if text is not None:
                 files[path] = text
         return self.tree(files)
+
+    def first(self, tree: str) -> str:
+        """Commit a tree without a parent."""
+        identity = {
+            f"GIT_{who}_{what}": text
+            for who in ("AUTHOR", "COMMITTER")
+            for what, text in (("NAME", "A"), ("EMAIL", "a@b"), ("DATE", "@1767225600 +0000"))
+        }
+        return self.store.git("commit-tree", tree, "-m", "m", env=identity)
 
     def commit(self, tree: str, parent: str) -> str:
         return self.store.commit(

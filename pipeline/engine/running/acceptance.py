@@ -117,7 +117,7 @@ class Acceptance:
             return _failed(result, FailureKind.PROTOCOL, "; ".join(missing))
         delivered = replace(
             result,
-            outputs={name: output.file for name, output in node.outputs.items()},
+            outputs=outputs.delivered(node, folder / "out"),
             values=outputs.values(node, folder / "out"),
         )
         findings = tuple(folder / "out" / file for _, file in task.findings)
@@ -136,6 +136,7 @@ class Acceptance:
                 base_tree=self._base.tree,
                 tree=self._store.graft(result.tree, self._base.tree, self._plan.records),
                 red=None if gate is GateName.RED else self._delivered_tests(task, gate),
+                delivery=outputs.test_delivery(task.node, result.values),
                 findings=findings,
                 is_last_round=task.is_last_round,
                 awake=self._world.awake,

@@ -1,6 +1,7 @@
 """What a stage has to deliver: there, in its shape, and read for conditions."""
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import msgspec
 from pipeline.files import atomic
 from pipeline.files.rundir import list_outputs
 from pipeline.language import schemas
+from pipeline.language.flow import Schema
 from pipeline.language.plan import Node
+from pipeline.language.schemas import TestDelivery
 
 SHAPED_MAX_BYTES = 256 * 1024
 """Outputs with a shape go into the run's journal."""
@@ -21,7 +24,8 @@ def fill(node: Node, out: Path, answer: str) -> list[str]:
     One that is missing is taken from the answer if it can be.
     """
     there = list_outputs(out)
-    missing = [output for output in node.outputs.values() if output.file not in there]
+    needed = [output for output in node.outputs.values() if not output.optional]
+    missing = [output for output in needed if output.file not in there]
     if len(missing) == 1 and answer.strip():
         data = _from_answer(answer, missing[0].file)
         if data is not None:
@@ -30,6 +34,8 @@ def fill(node: Node, out: Path, answer: str) -> list[str]:
     problems = []
     for output in node.outputs.values():
         path = out / output.file
+        if output.file not in there and output.optional:
+            continue
         if output.file not in there:
             problems.append(f"the output {output.file} was not delivered")
         elif (output.schema or output.fields) and path.stat().st_size > SHAPED_MAX_BYTES:
@@ -41,12 +47,33 @@ def fill(node: Node, out: Path, answer: str) -> list[str]:
     return problems
 
 
+def delivered(node: Node, out: Path) -> dict[str, str]:
+    """Return the outputs that are there: name -> file; optional ones may not be."""
+    there = list_outputs(out)
+    return {name: output.file for name, output in node.outputs.items() if output.file in there}
+
+
 def values(node: Node, out: Path) -> dict[str, Any]:
-    """Read the outputs that have a shape, for conditions; the flow decides on nothing else."""
-    shaped = {
-        name: output.file for name, output in node.outputs.items() if output.schema or output.fields
+    """Read the outputs that have a shape, for conditions; the flow decides on nothing else.
+
+    An optional one that was left out has the values of an empty one.
+    """
+    there = list_outputs(out)
+    return {
+        name: msgspec.json.decode((out / output.file).read_bytes())
+        if output.file in there
+        else schemas.empty_values(output)
+        for name, output in node.outputs.items()
+        if output.schema or output.fields
     }
-    return {name: msgspec.json.decode((out / file).read_bytes()) for name, file in shaped.items()}
+
+
+def test_delivery(node: Node, shaped: Mapping[str, Any]) -> TestDelivery:
+    """Return what a stage says of its tests, from its outputs' values; nothing if it says none."""
+    for name, output in node.outputs.items():
+        if output.schema is Schema.TESTS and name in shaped:
+            return msgspec.convert(shaped[name], TestDelivery)
+    return TestDelivery()
 
 
 def _from_answer(text: str, name: str) -> bytes | None:

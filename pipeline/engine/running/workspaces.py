@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Mapping
+from functools import cache, partial
 from pathlib import Path
 
 from pipeline.core.excerpt import excerpt
@@ -20,7 +21,7 @@ from pipeline.repo.links import IncludedFiles
 from pipeline.repo.pool import AGENTS, GATES, Pool
 from pipeline.repo.setups import SetupProblem, Setups, running_lock
 from pipeline.repo.store import PinnedBase, Store
-from pipeline.repo.workspace import Workspace
+from pipeline.repo.workspace import Workspace, read_tags
 
 _GATE = "gate"
 _SHOWN_CHARACTERS = 900
@@ -60,6 +61,8 @@ class Workspaces:
             portable=world.settings.portable,
             secrets=self.included.secrets,
         )
+        self._base = base
+        self._read_tags = cache(partial(read_tags, world.user.git))
         self._pool = Pool(
             rundir.workspaces, rundir.run_id, rundir.root, self._is_over, self._make_room
         )
@@ -87,6 +90,7 @@ class Workspaces:
             folder=self._rundir.work / "gate",
             cache=self._world.repo_state / "baselines",
             checkout=self._have(_GATE, GATES),
+            base=self._base,
             randomness=self._world.randomness,
         )
 
@@ -127,6 +131,7 @@ class Workspaces:
                     sparse=self.needs.sparse,
                     port_base=port_base,
                     setup_digest=self.setups.digest,
+                    tags=self._read_tags,
                 )
             return self._known[slot]
 

@@ -103,10 +103,15 @@ class TestRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 class TestCommandLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A command line, its environment variables, and files to add to the checkout for this run."""
+    """A command line, its environment variables, and files to add to the checkout for this run.
+
+    `import_env` are variables without which the tests would not find the source; the person's own
+    command gets them too.
+    """
 
     argv: tuple[str, ...]
     env: dict[str, str] = {}
+    import_env: dict[str, str] = {}
     files: dict[str, str] = {}
 
 

@@ -29,7 +29,6 @@ _FLAGS = (
     *("-o", "junit_family=xunit1"),  # xunit2, the default since pytest 6, leaves out `file`
     "--continue-on-collection-errors",
     "--maxfail=0",  # takes back a `-x` in the project's own options
-    *("-p", "no:cacheprovider"),  # writes .pytest_cache into the checkout
 )
 _ROOTS = ("src", "lib")
 
@@ -60,24 +59,25 @@ class _Probe(msgspec.Struct):
 def command_line(request: TestRequest) -> TestCommandLine:
     """Add the report and the plugin to the target's command."""
     only = tuple(request.local(path) for path in request.only)
-    roots = import_roots(request.paths, request.target)
+    roots = [str(request.root / root) for root in import_roots(request.paths, request.target)]
     return TestCommandLine(
         argv=(
             *request.words,
             *only,
             f"--junitxml={request.report}",
             *_FLAGS,
+            # Not switched off, because tests may use it; in the checkout it would be litter.
+            *("-o", f"cache_dir={request.folder / 'pytest_cache'}"),
             "-p",
             "idea_to_pr_probe",
         ),
         env={
-            "PYTHONPATH": os.pathsep.join(
-                [str(PROBE), *(str(request.root / root) for root in roots)]
-            ),
+            "PYTHONPATH": os.pathsep.join([str(PROBE), *roots]),
             "IDEA_TO_PR_CANARY": request.canary,
             "IDEA_TO_PR_PROBE": str(_probe_file(request)),
             "IDEA_TO_PR_WATCH": ",".join(sorted(own_names(request.paths, request.target))),
         },
+        import_env={"PYTHONPATH": os.pathsep.join(roots)},
     )
 
 
