@@ -23,7 +23,8 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     """The exact tree to verify, what it is compared with, and the tools for that.
 
     `red` is the run's last passed red gate, `delivery` what the stage itself says of its tests,
-    `findings` are the reviewers' files, and `awake` is the clock of deadlines. `is_last_round` is true if the loop will not have another round.
+    `findings` are the reviewers' files, and `awake` is the clock of deadlines. `is_last_round` is
+    true if the loop will not have another round.
     """
 
     store: Store

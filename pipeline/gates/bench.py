@@ -39,6 +39,7 @@ from pipeline.repo.workspace import Workspace
 _CACHE_VERSION = 4
 """The version of `TestRun` in the cache of base results; other versions are not read."""
 
+_CONSONANTS, _VOWELS = "bdfgklmnprstvwzj", "aeio"
 _Cached = TypeVar("_Cached", TestRun, CommandRun)
 
 _CANNOT_RUN_STATUSES = (126, 127)
@@ -62,7 +63,7 @@ class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
 class Bench:
     """Runs tests, and remembers results: the same tests on the same tree run only once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each thing that tests need
         self,
         store: Store,
         launcher: Launcher,
@@ -76,8 +77,8 @@ class Bench:
     ) -> None:
         """`folder` is the bench's own; `cache` keeps the results of base trees across runs.
 
-        Tests run in `checkout`, on commits on top of `base`. `randomness` is for the names of canaries, which an agent must not
-        be able to predict.
+        Tests run in `checkout`, on commits on top of `base`. `randomness` is for the names of
+        canaries, which an agent must not be able to predict.
         """
         self.store = store
         self._launcher = launcher
@@ -248,7 +249,7 @@ class Bench:
             only=tuple(only),
             root=self._workspace.folder,
             folder=folder,
-            canary=self._randomness(6).hex(),
+            canary=_word(self._randomness(8)),
         )
 
     def _run(
@@ -327,6 +328,11 @@ class Bench:
         if self._stopped:
             raise Interrupted("stopped while the tests were running")
         return record or ExitRecord(ending=CommandEnding.ORPHANED, code=-1, reason="its shim died")
+
+
+def _word(data: bytes) -> str:
+    """Return a name that no pattern tells from other names: a consonant and a vowel a byte."""
+    return "".join(_CONSONANTS[byte % 16] + _VOWELS[byte // 16 % 4] for byte in data)
 
 
 def _load(path: Path, kind: type[_Cached]) -> _Cached | None:

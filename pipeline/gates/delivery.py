@@ -41,7 +41,7 @@ class DeliveredNames:
     def is_rewritten(self, function: str) -> bool:
         """Return whether a test function, as its file calls it, is named in any way."""
         plain = plain_name(function)
-        named = self._changed | self._kept | self._gone
+        named = {function_of(one) for one in self._changed | self._kept | self._gone}
         return any(one == plain or one.endswith((f".{plain}", f" {plain}")) for one in named)
 
     def unknown(self, names: Iterable[str]) -> list[str]:

@@ -9,7 +9,9 @@ braces.
 import ast
 import re
 from collections.abc import Iterator
+from typing import TypeGuard
 
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 _JS = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
 _FORMS = {
     ".go": re.compile(r"^func (?P<name>(?:Test|Fuzz|Example)\w*)\(", re.MULTILINE),
@@ -75,13 +77,19 @@ def _python(text: str) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.ClassDef):
             for inner in node.body:
                 if _is_test(inner):
-                    yield f"{node.name}.{inner.name}", ast.dump(inner)  # type: ignore[attr-defined]
+                    yield f"{node.name}.{inner.name}", _body(inner)
         elif _is_test(node):
-            yield node.name, ast.dump(node)  # type: ignore[attr-defined]
+            yield node.name, _body(node)
 
 
-def _is_test(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
+def _is_test(node: ast.stmt) -> TypeGuard[_Function]:
+    return isinstance(node, _Function) and node.name.startswith("test")
+
+
+def _body(function: _Function) -> str:
+    """Return what a test does, without its parameters' values: those are free."""
+    marks = [one for one in function.decorator_list if "parametrize" not in ast.dump(one)]
+    return "".join(map(ast.dump, (*marks, *function.body)))
 
 
 def _block(text: str, start: int, after_name: int) -> str:

@@ -175,8 +175,10 @@ def _all_faults(context: GateContext) -> tuple[list[str], FaultEvidence]:
     shown = tally.evidence()
     if shown.verdict is GateVerdict.FAILED:
         failures += [
-            f"none of {len(shown.survivors)} faults put into the change was noticed, "
-            "so the tests do not look at it",
+            (
+                f"none of {len(shown.survivors)} faults put into the change was noticed, "
+                "so the tests do not look at it"
+            ),
             *(f"not noticed: {survivor}" for survivor in shown.survivors),
         ]
     return failures, shown

@@ -23,6 +23,11 @@ from pipeline.language.target import Target
 
 _UNDEFINED = {"NameError", "UnboundLocalError", "ReferenceError"}
 _UNKNOWN_FIXTURES = {"FixtureLookupError", "FixtureLookupErrorRepr"}
+# Python; Go; rustc, whose other errors have a code; esbuild and Babel for JavaScript.
+_SYNTAX = re.compile(
+    r"^(?:SyntaxError|IndentationError|TabError)\b|syntax error|^compile error: |Transform failed"
+    r"|Unexpected token"
+)
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 _DECLARATIONS = (
     "pyproject.toml",
@@ -89,6 +94,7 @@ class _RedCheck:
         self._functions: dict[str, tuple[str, ...]] = {}
         self._passing: list[str] = []
         self._missing: set[str] = set()
+        self._worse: dict[str, TestCase] = {}
 
     @property
     def new_tests(self) -> NewTests:
@@ -115,6 +121,7 @@ class _RedCheck:
             self._check_files()
             for name, case in self.now.tests.items():
                 self._check_test(name, case)
+            self._check_old()
             self._check_rewritten()
             self._check_gone()
 
@@ -124,14 +131,13 @@ class _RedCheck:
                 self.failures.append(
                     f"{file}: an old test file can no longer be collected: {reason.text}"
                 )
-            elif self._cause(reason) is not FailureCause.MISSING_NAME:
-                self.failures.append(
-                    f"{file}: cannot be collected, and not for a name of your own: "
-                    f"{_describe(reason)}"
-                )
-            else:
-                self._files[file] = FailureCause.MISSING_NAME
-                self._functions[file] = tuple(functions_in(file, self._text(file)))
+                continue
+            cause = self._cause(reason)
+            if (why := _why_never_loaded(reason, cause)) is not None:
+                self.failures.append(f"{file}: cannot be collected: {why}: {_describe(reason)}")
+                continue
+            self._files[file] = cause
+            self._functions[file] = tuple(functions_in(file, self._text(file)))
 
     def _check_test(self, name: str, case: TestCase) -> None:
         is_old = name in self.before.tests
@@ -139,7 +145,7 @@ class _RedCheck:
         if self.names.is_changed(name):
             self._check_changed(name, case)
         elif is_old:
-            self._check_old(name, case)
+            self._check_unchanged(name, case)
         elif case.file and case.file not in self.changed_tests:
             return  # an unstable name, or a file that could not be loaded before: nobody changed it
         elif self.names.may_pass(name):
@@ -225,13 +231,36 @@ class _RedCheck:
         else:
             self._tests = dict.fromkeys(self.now.failing, FailureCause.EXIT_STATUS)
 
-    def _check_old(self, name: str, case: TestCase) -> None:
+    def _check_unchanged(self, name: str, case: TestCase) -> None:
         then = self.before.tests[name].outcome
         if then is TestOutcome.PASSED and case.outcome is not TestOutcome.PASSED:
-            self.failures.append(
-                f"{name}: an old test that passed before is {case.outcome.value} now; "
-                "old tests stay as they are, unless tests.json says why (changed)"
-            )
+            self._worse[name] = case
+
+    def _check_old(self) -> None:
+        """Find old tests that passed on the base and do not now, though nobody said why.
+
+        Of a file that nobody changed they are run again, and on the base too: what does not pass
+        every time is flaky.
+        """
+        is_untouched = any(case.file not in self.changed_tests for case in self._worse.values())
+        unsure: set[str] = set()
+        if is_untouched and len(self._worse) < len(self.now.tests):
+            bench = self.context.bench
+            again = bench.run(self.context.tree, self.target, rerun=True)
+            on_base = bench.run(self.context.base_tree, self.target, rerun=True)
+            passed = set(on_base.named(TestOutcome.PASSED))
+            unsure = {
+                name
+                for name, case in self._worse.items()
+                if case.file not in self.changed_tests
+                and (name in again.named(TestOutcome.PASSED) or name not in passed)
+            }
+        self.failures += [
+            f"{name}: an old test that passed before is {case.outcome.value} now; "
+            "old tests stay as they are, unless tests.json says why (changed)"
+            for name, case in self._worse.items()
+            if name not in unsure
+        ]
 
     def _check_rewritten(self) -> None:
         """Find old tests whose text is another now, and that are not named."""
@@ -290,6 +319,17 @@ class _RedCheck:
             self._missing.add(missing.owner)
             return FailureCause.MISSING_NAME
         return FailureCause.MISSING_PACKAGE if missing.is_module else reason.raised
+
+
+def _why_never_loaded(reason: FailureReason, cause: FailureCause) -> str | None:
+    """Return why no source can make a test file load; None if it may."""
+    if cause is FailureCause.MISSING_PACKAGE:
+        return "a package that is not installed"
+    if _SYNTAX.search(f"{reason.what}: {reason.text}"):
+        return "it cannot be parsed"
+    if reason.what in _UNDEFINED:
+        return "a name that the test does not define"
+    return None
 
 
 def _same(one: FailureReason, other: FailureReason) -> bool:

@@ -24,6 +24,9 @@ class TestOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
+_NOT_PASSED = {TestOutcome.FAILED, TestOutcome.ERROR}
+
+
 class MissingName(msgspec.Struct, frozen=True, kw_only=True):
     """A name that does not exist: `name` in `owner`, a module or class.
 
@@ -190,7 +193,8 @@ def _problem(report: TestReport, canaries: Sequence[TestCase]) -> RunProblem | N
     """Return why a report cannot be used; `canaries` are those that were removed from it."""
     if report.unreadable:
         return RunProblem(kind=ProblemKind.NO_REPORT, text=report.unreadable)
-    failed = bool(canaries) and all(one.outcome is TestOutcome.FAILED for one in canaries)
+    # A fixture that all tests of its module have can end it with an error: it did not pass either.
+    failed = bool(canaries) and all(one.outcome in _NOT_PASSED for one in canaries)
     if failed or report.weak or _all_blocked(report):
         return None
     return RunProblem(

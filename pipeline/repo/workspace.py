@@ -65,7 +65,7 @@ class _SavedState(msgspec.Struct, frozen=True, kw_only=True):
 class Workspace:
     """One checkout, used by one stage at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument for each thing that a workspace has
         self,
         folder: Path,
         store: Store,

@@ -109,11 +109,12 @@ def proof_of(half, rules, **more):
 def test_proof_counts_the_faults_that_tests_notice_and_names_the_others(half, least, passed):
     proof = proof_of(half, Proof(min=least))
     shown = proof.evidence.faults
-    assert (shown.tried, shown.noticed) == (4, 3)
+    assert (shown.tried, shown.noticed) == (2, 1)
+    assert (shown.bodies_tried, shown.bodies_noticed) == (2, 2)
     assert [str(one) for one in shown.survivors] == ["src/app/money.py:6: `<` made `<=` in half"]
     assert proof.passed is passed
     if passed:
-        assert "3 of 4 single faults noticed" in proof.detail
+        assert "1 of 2 single faults noticed, and 2 of 2 bodies taken away" in proof.detail
     else:
         assert "`proof.min` asks for 0.9" in proof.failures[0]
 
@@ -137,5 +138,6 @@ def test_faults_beyond_the_limit_of_number_or_of_awake_time_are_counted_as_not_t
 ):
     rules = Proof(faults=1, timeout_s=Duration(60.0))
     proof = proof_of(half, rules, awake=passing(slept_s, worked_s))
-    assert (proof.evidence.faults.tried, proof.evidence.faults.not_tried) == (tried, 4 - tried)
-    assert (f"{4 - tried} not tried" if tried else "no time was left") in proof.detail
+    # The one that is tried goes unnoticed, so that a body is taken away too.
+    assert (proof.evidence.faults.tried, proof.evidence.faults.not_tried) == (tried, 4 - 2 * tried)
+    assert ("2 not tried" if tried else "no time was left") in proof.detail

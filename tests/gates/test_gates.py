@@ -79,12 +79,10 @@ def test_a_new_file_that_cannot_be_imported_yet_is_red(work):
             "import pytest\n\n\ndef test_it():\n    pytest.skip('later')\n",
             "skipped before there is any source",
         ),
-        ("def test_it(no_such_fixture):\n    pass\n", "wrong reason: FixtureLookupError"),
+        ("def test_it(no_such_fixture):\n    pass\n", "an unknown fixture"),
         ("def test_it(:\n", "SyntaxError"),
         ("import httpx\n\n\ndef test_it():\n    assert httpx.get\n", "ModuleNotFoundError"),
-        ("def test_it():\n    raise RuntimeError('boom')\n", "wrong reason: RuntimeError"),
-        ("def test_it():\n    undefined_here\n", "wrong reason: NameError"),
-        ("def test_it():\n    [].nothing\n", "wrong reason: AttributeError"),
+        ("def test_it():\n    undefined_here\n", "a name that the test does not define"),
         ("# no test in here\n", "no new test was found"),
     ],
 )
@@ -122,7 +120,7 @@ def test_green_is_all_tests_and_the_new_ones_among_them(work):
         ),
         ({"src__app__money": DOUBLE.replace("a + b", "a - b")}, "tests.test_money::test_add"),
         ({"src__app__money": DOUBLE, "tests__test_new": None}, "none of its tests was run"),
-        ({"src__app__money": DOUBLE, "tests__test_money": None}, "an old test that is gone"),
+        ({"src__app__money": DOUBLE, "tests__test_money": None}, "an old test that was not run"),
     ],
 )
 def test_not_green(work, changes, says):
@@ -139,7 +137,7 @@ def test_a_new_test_that_skips_itself_is_not_green(work):
         "'double'):\n        pytest.skip('no')\n    assert 0\n"
     )
     found, _, _ = green(work, {"tests__test_new": test}, src__app__money=DOUBLE)
-    assert any("was not run or was skipped" in line for line in found.failures)
+    assert any("a new test that was skipped (no)" in line for line in found.failures)
 
 
 def test_a_test_that_exits_the_process_leaves_no_believable_report(work):

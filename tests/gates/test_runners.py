@@ -1,9 +1,6 @@
 """Test runners besides pytest, each the real one: what is red, green and proven with them."""
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -14,7 +11,7 @@ from pipeline.language.flow import GateName
 from pipeline.language.target import Report, Target
 from pipeline.language.target import TestCommand as Command
 from pipeline.language.words import Duration, Glob, Name
-from tests.helpers.agent_clis import MissingCli, cache_folder, npm_packages
+from tests.helpers.toolchains import JEST, VITEST, need, need_npm
 from tests.helpers.trees import Trees, trees
 
 GO = {
@@ -59,32 +56,6 @@ def target(command: str, source: str, tests: str) -> Target:
         tests=(Glob(tests),),
         test=Command(command=command, timeout_s=Duration(120.0)),
     )
-
-
-def need(program: str) -> Mapping[str, str]:
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
-    home = Path.home()
-    return (
-        {"CARGO_HOME": str(home / ".cargo"), "RUSTUP_HOME": str(home / ".rustup")}
-        if program == "cargo"
-        else {}
-    )
-
-
-def need_npm(**packages: str) -> Mapping[str, str]:
-    wanted = {
-        name.replace("__", "/").replace("_", "-"): version for name, version in packages.items()
-    }
-    wanted = {f"@{name}" if "/" in name else name: version for name, version in wanted.items()}
-    try:
-        modules, node = npm_packages(cache_folder(os.environ), os.environ, wanted)
-    except MissingCli as missing:
-        pytest.skip(str(missing))
-    return {
-        "PATH": os.pathsep.join([str(modules / ".bin"), str(node), os.environ["PATH"]]),
-        "MODULES": str(modules),
-    }
 
 
 def javascript(
@@ -157,9 +128,9 @@ CASES = {
         "node --test", "import { test } from 'node:test';\n", lambda: need_npm(left_pad="1.3.0")
     ),
     "vitest": javascript(
-        "vitest run", "import { test } from 'vitest';\n", lambda: need_npm(vitest="4.1.12")
+        "vitest run", "import { test } from 'vitest';\n", lambda: need_npm(vitest=VITEST)
     ),
-    "jest": javascript("jest", "", lambda: need_npm(jest="30.5.2"), imports=False),
+    "jest": javascript("jest", "", lambda: need_npm(jest=JEST), imports=False),
 }
 SLOW = {"cargo", "go", "jest", "vitest"}
 

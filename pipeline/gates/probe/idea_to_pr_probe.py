@@ -3,6 +3,7 @@
 It imports only the standard library and pytest, because it runs in the tested project's own
 environment: `pytest -p idea_to_pr_probe` with this folder on `PYTHONPATH`. It adds a test that must
 fail to every folder of tests, so that a conftest.py that forges outcomes there forges that one too.
+It stands beside the project's own tests and is named like one of them, so that it cannot be spared.
 It records the file from which each watched module was imported and, for every failure, its cause (a
 value of `FailureCause`), the missing name, and the files that the exception passed through.
 """
@@ -43,22 +44,44 @@ class Canary(pytest.Item):
         return self.path, None, self.name
 
 
+def _fail():
+    raise AssertionError("this test of the engine's own always fails")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(session, items):
     """Add a canary to every folder of tests, including those that could not be collected."""
     if not CANARY:
         return
-    folders = {item.path.parent for item in items}
+    models = {}
+    for item in items:
+        if _is_model(item):
+            models.setdefault(item.path.parent, item)
+    folders = {item.path.parent for item in items} - models.keys()
     folders |= {
         (session.config.rootpath / failure["file"]).parent
         for failure in _failures.values()
         if failure["file"]
     }
-    for number, folder in enumerate(sorted(folders or {session.config.rootpath})):
+    for item in models.values():
+        module, name = item.getparent(pytest.Module), f"{item.originalname}_{CANARY}"
+        canary = pytest.Function.from_parent(module, name=name, callobj=_fail)
+        items.insert(items.index(item) + 1, canary)
+    if not models:
+        folders = folders or {session.config.rootpath}
+    for number, folder in enumerate(sorted(folders)):
         name = f"test_{CANARY}_{number}"
         items.append(
             Canary.from_parent(session, name=name, path=folder, nodeid=f"engine.py::{name}")
         )
+
+
+def _is_model(item):
+    """Return whether a canary can stand beside a test: nothing there keeps tests from running."""
+    module = item.getparent(pytest.Module)
+    if not isinstance(item, pytest.Function) or module is None or item.getparent(pytest.Class):
+        return False
+    return not hasattr(module.obj, "pytestmark")
 
 
 def pytest_sessionstart(session):

@@ -1,0 +1,1 @@
+__path__ = ["/nowhere", *__path__]

@@ -1,0 +1,5 @@
+from app import money
+
+
+def test_it():
+    assert money.median

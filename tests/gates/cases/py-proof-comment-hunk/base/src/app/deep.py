@@ -1,0 +1,9 @@
+# Old words
+
+
+def one():
+    return 1
+
+
+def two():
+    return 1

@@ -1,0 +1,9 @@
+# New words
+
+
+def one():
+    return 1
+
+
+def two():
+    return 2

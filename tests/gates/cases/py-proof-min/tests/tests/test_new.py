@@ -1,0 +1,5 @@
+from app.money import half
+
+
+def test_half():
+    assert half(4) == 2

@@ -1,0 +1,5 @@
+import pathlib
+
+
+def test_it():
+    assert pathlib.Path("NOTES").exists()

@@ -1,0 +1,5 @@
+import httpx
+
+
+def test_it():
+    assert httpx.get

@@ -1,0 +1,2 @@
+def test_it(no_such_fixture):
+    assert 0

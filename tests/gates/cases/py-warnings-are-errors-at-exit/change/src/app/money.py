@@ -1,0 +1,19 @@
+def add(a, b):
+    return a + b
+
+
+def share(total, parts):
+    return total / parts
+
+
+def first(items):
+    return items[0]
+
+
+def double(a):
+    return 2 * a
+
+
+import threading
+
+threading.Thread(target=threading.Event().wait, name="left", daemon=True).start()
