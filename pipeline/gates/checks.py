@@ -1,37 +1,38 @@
 """Gate `checks`: the repository's own formatter, linter and type checker find nothing new.
 
 A command that fails on the tree is run on the base as well, and what it finds there too does not
-count against the change. Findings are compared by file and text without numbers, because lines
-move.
+count against the change. A check that could not look has not passed: its tool is missing, or it
+stopped at an old finding before it came to the new ones.
 """
 
 import re
-from collections import Counter
 
 from msgspec.structs import replace
 
 from pipeline.core.evidence import CheckRun, ChecksEvidence, GateResult, GateVerdict
 from pipeline.core.excerpt import excerpt
 from pipeline.gates.base import GateContext, make_result
+from pipeline.gates.checker_output import findings, new_findings, parts_of, why_not_looked
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_AT = re.compile(r"^\s*(?!\d+:\d)[^\s:(]+(?::\d+|\(\d+,\d+\))(?::\d+)?:?\s*\S.*$")
-_ARROW = re.compile(r"^\s*-->\s*[^\s:]+:\d+(?::\d+)?")
-_BELOW = re.compile(r"^\s+\d+:\d+\s+\S.*$")
-_WHOLE_FILE = re.compile(r"^(?:\[warn\]|would reformat:?|unformatted:?)\s+\S+$", re.IGNORECASE)
-_NUMBER = re.compile(r"\d+")
+_STEPS = re.compile(r"^(?:\S*/)?(?:make|npm|pnpm|yarn|bun|tox|nox|just|task|sh|bash)\b|^\./|\.sh\b")
 
 
 def check(context: GateContext) -> GateResult:
     """Run every check of the targets that the change touches."""
     runs = [
-        _run(context, target, command) for target in context.affected() for command in target.checks
+        _run(context, target, part)
+        for target in context.affected()
+        for command in target.checks
+        for part in parts_of(command)
     ]
     known = sum(run.known for run in runs)
-    good = f"{len(runs)} check(s) found nothing new"
+    stopped = [run.command for run in runs if run.verdict is GateVerdict.NOT_APPLICABLE]
+    good = f"{len(runs) - len(stopped)} check(s) found nothing new"
     good += f"; {known} finding(s) were there before" if known else ""
+    good += f"; stopped early, the rest was not looked at: {', '.join(stopped)}" if stopped else ""
+    is_unseen = bool(runs) and len(stopped) == len(runs)
     return make_result(
         context,
         GateName.CHECKS,
@@ -40,7 +41,7 @@ def check(context: GateContext) -> GateResult:
             f"{run.command}: {run.why}" for run in runs if run.verdict is GateVerdict.COULD_NOT_LOOK
         ],
         good=good,
-        not_applicable="" if runs else "no checks are declared",
+        not_applicable="no checks are declared" if not runs else good if is_unseen else "",
         evidence=ChecksEvidence(checks=tuple(runs)),
     )
 
@@ -49,50 +50,32 @@ def _run(context: GateContext, target: Target, command: str) -> CheckRun:
     """Run one check; what it finds on the base as well does not count against the change."""
     now = context.bench.check(context.tree, command, target)
     outcome = CheckRun(target=target.name, command=command, verdict=GateVerdict.PASSED)
-    if now.could_not_run:
-        why = now.problem or f"cannot be run: {excerpt(now.output)}"
+    if why := why_not_looked(now):
         return replace(outcome, verdict=GateVerdict.COULD_NOT_LOOK, why=why)
     if now.code == 0:
         return outcome
     before = context.bench.check(context.base_tree, command, target)
-    if before.code == 0 or before.could_not_run:
+    if before.code == 0 or why_not_looked(before):
         new = findings(now.output) or [f"exit status {now.code}: {excerpt(now.output)}"]
         return replace(outcome, verdict=GateVerdict.FAILED, new=tuple(new))
-    known_left = Counter(map(_key, findings(before.output)))
     lines = findings(now.output)
-    # It failed on the base as well, and prints no findings that could be compared.
-    if not lines:
-        return replace(outcome, known=1)
-    new = []
-    for line in lines:
-        known_left[_key(line)] -= 1
-        if known_left[_key(line)] < 0:
-            new.append(line)
-    verdict = GateVerdict.FAILED if new else GateVerdict.PASSED
-    return replace(outcome, verdict=verdict, new=tuple(new), known=len(lines) - len(new))
+    new = new_findings(
+        lines,
+        findings(before.output),
+        lambda path: _text(context, target, context.tree, path),
+        lambda path: _text(context, target, context.base_tree, path),
+    )
+    known = max(1, len(lines) - len(new))
+    if new:
+        return replace(outcome, verdict=GateVerdict.FAILED, new=tuple(new), known=known)
+    if _STEPS.search(command) or " && " in command:
+        why = "it fails on the base already, and may stop there"
+        return replace(outcome, verdict=GateVerdict.NOT_APPLICABLE, known=known, why=why)
+    return replace(outcome, known=known)
 
 
-def findings(output: str) -> list[str]:
-    """Return the findings in the output of a checker: one line each, with its file.
-
-    If nothing looks like a finding, every line that is not empty counts as one.
-    """
-    extracted: list[str] = []
-    header = last = ""
-    lines = [_ANSI.sub("", line).rstrip() for line in output.splitlines()]
-    for line in lines:
-        if _AT.match(line) or _WHOLE_FILE.match(line):
-            extracted.append(line)
-        elif _ARROW.match(line):
-            extracted.append(f"{line.split('-->')[1].strip()}: {last.strip()}")
-        elif _BELOW.match(line) and header:
-            extracted.append(f"{header}:{line.strip()}")
-        elif line and not line[0].isspace():
-            header = line
-        last = line or last
-    return extracted or [line for line in lines if line.strip()]
-
-
-def _key(line: str) -> str:
-    """Return the same key for findings that differ only in their position."""
-    return _NUMBER.sub("#", line)
+def _text(context: GateContext, target: Target, tree: str, path: str) -> str:
+    """Return a file that a checker names, from the folder it runs in or from the root."""
+    inside = f"{target.folder}/{path}" if target.folder else path
+    data = context.store.read(tree, inside) or context.store.read(tree, path) or b""
+    return data.decode(errors="replace")

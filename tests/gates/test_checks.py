@@ -11,7 +11,7 @@ from pipeline.core.evidence import FailureCause as Cause
 from pipeline.core.evidence import GateVerdict
 from pipeline.engine.running.formatting import formatted
 from pipeline.gates import table
-from pipeline.gates.checks import findings
+from pipeline.gates.checker_output import findings
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 from pipeline.language.target import TestCommand as Command

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from pipeline.core.events import Noted, RunFinished, RunParked
-from pipeline.core.excerpt import excerpt
 from pipeline.core.outcomes import RunEnd, StopReason
 from pipeline.core.state import RunState
 from pipeline.engine.ground.record import Record
@@ -12,6 +11,7 @@ from pipeline.engine.starting.preflight import Check, CheckStatus
 from pipeline.errors import UsageProblem
 from pipeline.files.clocks import WallClock
 from pipeline.gates.bench import Bench
+from pipeline.gates.checker_output import parts_of, why_not_looked
 from pipeline.gates.testrun import TestRun
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
@@ -74,7 +74,8 @@ def examine(
         if tests:
             yield _tests(target, bench.baseline(tree, target))
         for command in target.checks if checks else ():
-            yield _check(bench, target, tree, command)
+            for part in parts_of(command):
+                yield _check(bench, target, tree, part)
 
 
 def _tests(target: Target, run: TestRun) -> Check:
@@ -107,8 +108,7 @@ def _check(bench: Bench, target: Target, tree: str, command: str) -> Check:
     """Check whether a check can be run, and whether it finds something already."""
     name = f"check of {target.name}"
     done = bench.check(tree, command, target)
-    if done.could_not_run:
-        problem = done.problem or excerpt(done.output)
+    if problem := why_not_looked(done):
         return Check(
             name=name,
             status=CheckStatus.FAIL,

@@ -1,0 +1,7 @@
+# moved
+
+import os
+
+
+def old():
+    return 1

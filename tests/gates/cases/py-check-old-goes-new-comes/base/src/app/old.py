@@ -1,0 +1,5 @@
+import os
+
+
+def old():
+    return 1

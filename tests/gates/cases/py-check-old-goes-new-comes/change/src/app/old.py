@@ -1,0 +1,3 @@
+def old():
+    import os
+    return 1

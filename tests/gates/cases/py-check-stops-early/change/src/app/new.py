@@ -1,0 +1,2 @@
+def is_none(a):
+    return a == None

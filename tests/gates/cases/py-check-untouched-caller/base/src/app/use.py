@@ -1,0 +1,3 @@
+from app.lib import size
+
+TOTAL: int = size(1)

@@ -1,0 +1,2 @@
+def size(a: int) -> str:
+    return str(a)
