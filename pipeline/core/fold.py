@@ -205,7 +205,8 @@ def _done(run: RunState, node: Node, event: StageFinished) -> None:
 def _failed(run: RunState, node: Node, event: StageFinished) -> None:
     state = run.nodes[node.id]
     of_gates = tuple(failure for gate in event.gates for failure in gate.failures)
-    state.feedback = of_gates or (event.reason,)
+    left_out = tuple(f"{one}, so it is no part of your change" for one in event.ignored)
+    state.feedback = (*(of_gates or (event.reason,)), *left_out)
     loop = run.plan.decides_loop(node.id)
     if loop is not None and event.kind is FailureKind.GATE:
         state.status, state.is_sent_back = Status.FAILED, True

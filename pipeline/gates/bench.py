@@ -140,6 +140,11 @@ class Bench:
         atomic.write_bytes(path, msgspec.json.encode(result))
         return result
 
+    def known_products(self, tree: str, targets: Sequence[Target]) -> frozenset[str]:
+        """Return the files that the targets' tests leave in a base tree, if they were run on it."""
+        runs = (_load(self._cache_file("baseline", tree, target), TestRun) for target in targets)
+        return frozenset(path for run in runs if run is not None for path in run.products)
+
     def own(self, tree: str, target: Target, *, rerun: bool = False) -> CommandRun:
         """Run the person's own test command, in its own words: no report, probe or canary of ours.
 
@@ -190,11 +195,11 @@ class Bench:
                 logs = self._check_out(tree)
             except SetupFailed as exc:
                 return CommandResult(code=exc.exit_code, output="", tree=tree, problem=exc.what)
-            argv = ("sh", "-c", command)
+            argv = ("sh", "-ec", command)
             request = self._request(Purpose.CHECK, argv, logs, folder, timeout_s)
             record = self._launch(request)
             output = self._output(logs)
-            tree_after = self._workspace.harvest(("**",), tree).tree
+            tree_after = self._workspace.snapshot()[0]
             problem = (
                 ""
                 if record.ending is CommandEnding.EXITED
@@ -282,11 +287,12 @@ class Bench:
         output = RunOutput(code=record.code, stdout=stdout, stderr=stderr, excerpt=printed)
         report = runner.read(request, output)
         report.above = failures_above((*output.lines(), *output.errors()))
+        products = self._new_files(tree, command_line.files) if tree == self._base.tree else ()
         if not only and at_most_s is None and runner_of(target.test) in {None, Runner.JUNIT}:
             text = self._output(folder)
             self._own_runs[tree, target.name] = CommandRun(code=record.code, output=text)
         remove(folder / "home")
-        return without_canaries(
+        run = without_canaries(
             report,
             tree=tree,
             root=root,
@@ -295,6 +301,13 @@ class Bench:
             code=record.code,
             duration_s=record.duration_s,
         )
+        return msgspec.structs.replace(run, products=products)
+
+    def _new_files(self, tree: str, ours: Mapping[str, str]) -> tuple[str, ...]:
+        """List the files that a test run has left in the checkout, without those we put there."""
+        after, _ = self._workspace.snapshot()
+        new = (change.path for change in self.store.diff(tree, after) if change.status == "A")
+        return tuple(path for path in new if path not in ours)
 
     def _request(
         self,

@@ -105,9 +105,9 @@ class TestRun(msgspec.Struct, frozen=True, kw_only=True):
     loaded, with the reason; the names of the tests that could not run because of that begin with
     one of `blocked`. `foreign` is source that was imported from outside the tree. `above` are
     failures that belong to no test (coverage, unhandled errors, a process that ended badly), by a
-    key that is the same for the same failure on another tree. A `weak` run knows only whether all
-    tests passed. `code` is the exit status, which with a canary says nothing. `flaky` failed first
-    and passed when they were run again.
+    key that is the same for the same failure on another tree. `products` are files that a run on
+    the base has left behind. A `weak` run knows only whether all tests passed. `code` is the exit
+    status, which with a canary says nothing. `flaky` failed first and passed when run again.
     """
 
     tree: str
@@ -117,6 +117,7 @@ class TestRun(msgspec.Struct, frozen=True, kw_only=True):
     foreign: dict[str, str] = {}
     imported: tuple[str, ...] = ()
     above: dict[str, str] = {}
+    products: tuple[str, ...] = ()
     problem: RunProblem | None = None
     weak: bool = False
     code: int = 0

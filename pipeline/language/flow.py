@@ -55,8 +55,8 @@ FAILURE_WORDS = {
     FailureKind.AGENT: "the command or agent reports failure: a non-zero exit status, "
     "or `status: failed`",
     FailureKind.GATE: "a gate did not pass",
-    FailureKind.VIOLATION: "it wrote outside its paths, or wrote a key into a file; "
-    "the change is undone and kept aside",
+    FailureKind.VIOLATION: "it changed a file outside its paths, or wrote a key into a file; "
+    "that part is undone, and the whole change is kept aside",
     FailureKind.NO_CHANGE: "an agent that holds a lock reports that it is done, "
     "but has changed nothing",
     FailureKind.MISSING: "something it needs is missing: a program, or a value for its `env`",
@@ -114,6 +114,7 @@ class Retry(File, frozen=True, kw_only=True):
         FailureKind.TRANSIENT,
         FailureKind.TIMEOUT,
         FailureKind.PROTOCOL,
+        FailureKind.VIOLATION,
     )
     lost: Annotated[int, describe("How many attempts may be lost to crashes.")] = 3
     quota: Annotated[

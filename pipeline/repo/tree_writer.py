@@ -9,6 +9,8 @@ import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from pipeline.core.excerpt import excerpt
 from pipeline.core.violations import Violation, ViolationKind
 from pipeline.repo import filters
@@ -18,6 +20,24 @@ from pipeline.repo.scan import Scan
 from pipeline.repo.store import Store
 
 EMPTY_CONFIG = "[gc]\n\tauto = 0\n[core]\n\trepositoryformatversion = 0\n\tbare = false\n"
+
+
+class IgnoredFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A new file that git ignores, and the rule: its file, line and text."""
+
+    path: str
+    source: str
+    line: int
+    rule: str
+
+    @property
+    def is_by_repository(self) -> bool:
+        """Whether a rule of the repository ignores it, and not one of ours for litter of tools."""
+        return not self.source.endswith("info/exclude")
+
+    def __str__(self) -> str:
+        """Name the rule as compilers name a place."""
+        return f"{self.path}: ignored by git ({self.source}:{self.line}: {self.rule})"
 
 
 class TreeWriter:
@@ -37,9 +57,10 @@ class TreeWriter:
         *,
         tracked: Collection[str],
         hidden: Collection[str],
-    ) -> tuple[str, list[Violation]]:
+    ) -> tuple[str, list[Violation], tuple[IgnoredFile, ...]]:
         """Write a tree with the touched paths as they are now; return it and what was left out.
 
+        That is what cannot be part of a tree, and new files that the repository's own rules ignore.
         `tracked` are the paths that were checked out, `hidden` those of the index that were not.
         """
         with self._store.private_index() as env:
@@ -48,6 +69,7 @@ class TreeWriter:
             shutil.copy2(self._index, env["GIT_INDEX_FILE"])
             new = [path for path in touched if path not in tracked and path not in hidden]
             ignored = self._ignored(new)
+            known = tuple(one for one in ignored.values() if one.is_by_repository)
             accepted = [path for path in touched if path not in ignored]
             unprintable = [
                 path for path in accepted if path not in tracked and not is_plain_name(path)
@@ -63,7 +85,7 @@ class TreeWriter:
             self._add([path for path in unfiltered if path not in huge], now, hidden, env)
             for path, attributes in filtered.items():
                 violations += self._clean(path, attributes, now, env)
-            return self._git("write-tree", env=env), violations
+            return self._git("write-tree", env=env), violations, known
 
     def _add(
         self, paths: Sequence[str], now: Scan, hidden: Collection[str], env: Mapping[str, str]
@@ -132,13 +154,20 @@ class TreeWriter:
         self._git("update-index", *options, stdin=stdin, env=env)
         return []
 
-    def _ignored(self, paths: list[str]) -> set[str]:
+    def _ignored(self, paths: list[str]) -> dict[str, IgnoredFile]:
         if not paths:
-            return set()
+            return {}
         # --no-index: without it tracked paths never count as ignored.
-        options = ("-z", "--no-index", "--stdin")
+        options = ("-z", "-v", "--no-index", "--stdin")
         listed = self._git("check-ignore", *options, stdin=nul_separated(paths), ok=(0, 1))
-        return set(listed.split("\0"))
+        fields = listed.split("\0")
+        found = (
+            IgnoredFile(path=path, source=source, line=int(line or 0), rule=rule)
+            for source, line, rule, path in zip(
+                fields[0::4], fields[1::4], fields[2::4], fields[3::4], strict=False
+            )
+        )
+        return {one.path: one for one in found if not one.rule.startswith("!")}
 
 
 def nul_separated(paths: Iterable[str]) -> bytes:

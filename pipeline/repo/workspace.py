@@ -12,6 +12,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import msgspec
@@ -32,7 +33,7 @@ from pipeline.repo.scan import (
 )
 from pipeline.repo.sparse import Sparse
 from pipeline.repo.store import IGNORED_LEFTOVERS, Store, TreeChange
-from pipeline.repo.tree_writer import EMPTY_CONFIG, TreeWriter, is_plain_name
+from pipeline.repo.tree_writer import EMPTY_CONFIG, IgnoredFile, TreeWriter, is_plain_name
 
 PROTECTED_PATHS = (
     ".gitmodules", "**/.gitattributes", ".github/**", ".gitlab-ci.yml", ".husky/**",
@@ -42,15 +43,28 @@ PROTECTED_PATHS = (
 )  # fmt: skip
 """Paths that no stage may write, whatever its globs say: they run code or control the engine."""
 
+_STRAY = {
+    ViolationKind.TOO_LARGE, ViolationKind.UNPRINTABLE_NAME, ViolationKind.SPECIAL_FILE,
+}  # fmt: skip
+"""Rules that a new file outside a stage's paths cannot break: it is no part of the change."""
+
 _GITIGNORE_SPECIAL = re.compile(r"([\\*?\[!# ])")
 
 
 class Harvest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stage did to its workspace, as a tree, and which changes were not allowed."""
+    """What a stage did to its workspace, as a tree, and which changes were not allowed.
+
+    `tree` and `changes` are the lawful part; `as_left` is the tree with all of it. `dropped` are
+    new files outside the stage's paths, which break no rule and are no part of the change;
+    `ignored` are new files inside them that git ignores, each with the rule.
+    """
 
     tree: str
     changes: tuple[TreeChange, ...]
     violations: tuple[Violation, ...]
+    as_left: str
+    dropped: tuple[str, ...] = ()
+    ignored: tuple[IgnoredFile, ...] = ()
 
 
 class _SavedState(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +112,7 @@ class Workspace:
         self._seen: Scan | None = None
         self._git_made_for: tuple[str, ...] = ()
         self._git_scan = EMPTY_SCAN
+        self._ignored: tuple[IgnoredFile, ...] = ()
         env = {
             "GIT_DIR": str(self._sparse.git_dir),
             "GIT_WORK_TREE": str(folder),
@@ -289,17 +304,42 @@ class Workspace:
             )
         self.tree = tree
 
-    def harvest(self, writes: tuple[str, ...], since: str) -> Harvest:
+    def harvest(
+        self, writes: tuple[str, ...], since: str, products: AbstractSet[str] = frozenset()
+    ) -> Harvest:
         """Write the folder as a tree, and check the changes since the tree `since`.
 
-        `writes` are the globs of paths that the stage may change.
+        `writes` are the globs of paths that the stage may change. New files outside them are
+        dropped, and so are `products`: files that the tests leave behind.
         """
-        tree, violations = self.snapshot()
-        changes = tuple(self.store.diff(since, tree))
-        for change in changes:
-            if (violation := _violation(change, writes, self.folder)) is not None:
+        tree, found = self.snapshot()
+        tracked = self._seen.files if self._seen is not None else {}
+        violations, dropped, lawful = [], set[str](), []
+        for violation in found:
+            outside = violation.path and not globs.matches_any(writes, violation.path)
+            if outside and violation.kind in _STRAY and violation.path not in tracked:
+                dropped.add(violation.path)
+            else:
                 violations.append(violation)
-        return Harvest(tree=tree, changes=changes, violations=tuple(violations))
+        for change in self.store.diff(since, tree):
+            broken = _violation(change, writes, self.folder)
+            if change.status == "A" and (
+                change.path in products
+                or (broken is not None and broken.kind is ViolationKind.OUTSIDE_ITS_PATHS)
+            ):
+                dropped.add(change.path)
+            elif broken is not None:
+                violations.append(broken)
+            else:
+                lawful.append(change)
+        return Harvest(
+            tree=self.store.graft_paths(since, tree, {change.path for change in lawful}),
+            changes=tuple(lawful),
+            violations=tuple(violations),
+            as_left=tree,
+            dropped=tuple(sorted(dropped)),
+            ignored=tuple(one for one in self._ignored if globs.matches_any(writes, one.path)),
+        )
 
     def snapshot(self) -> tuple[str, list[Violation]]:
         """Write the folder as a tree; return it and what cannot be part of one."""
@@ -320,11 +360,14 @@ class Workspace:
             for path in changed_paths(before, now)
             if not _inside(path, now.nested_repositories)
         ]
+        self._ignored = ()
         if not touched:
             return self.tree, violations
         hidden = self._tracked(checked_out=False) if self._sparse.folders else set()
         writer = TreeWriter(self.folder, self.store, self._git, self._index)
-        tree, left_out = writer.write(touched, now, tracked=before.files, hidden=hidden)
+        tree, left_out, self._ignored = writer.write(
+            touched, now, tracked=before.files, hidden=hidden
+        )
         return tree, [*violations, *left_out]
 
 

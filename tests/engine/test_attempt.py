@@ -50,26 +50,54 @@ def test_a_quota_is_waited_for_as_long_as_the_agent_says(made):
 
 
 def test_the_next_attempt_is_told_what_was_wrong_with_the_last(made):
-    wrong = 'test "$PIPELINE_ATTEMPT" = 2 || echo x > elsewhere.txt'
+    wrong = 'test "$PIPELINE_ATTEMPT" = 2 || { echo x >> agent.sh; echo y = 1 >> src/app.py; }'
     again = {"max": 1, "on": ["violation"]}
     inside = made(agent("a", wrong, writes=["src/**"], retry=again))
     run, state = worked(inside)
     assert state.end is RunEnd.DONE
-    assert "elsewhere.txt" not in prompt(inside, run, 1)
-    assert "elsewhere.txt: outside the paths of this stage (src/**)" in prompt(inside, run, 2)
+    assert "agent.sh: outside" not in prompt(inside, run, 1)
+    assert "agent.sh: outside the paths of this stage (src/**)" in prompt(inside, run, 2)
+    assert inside.world.store().read(state.product.tree, "src/app.py").endswith(b"y = 1\n"), (
+        "the lawful part is kept"
+    )
 
 
 def test_an_attempt_that_wrote_where_it_may_not_fails_and_its_change_is_no_part_of_the_run(made):
-    inside = made(agent("a", "echo x > elsewhere.txt", writes=["src/**"]))
+    does = "echo x >> agent.sh"
+    inside = made(agent("a", does, writes=["src/**"], retry={"max": 0}))
     run, state = worked(inside)
     (one,) = finished(inside, run)
     assert (one.outcome, one.kind) == (Outcome.FAILED, FailureKind.VIOLATION)
     assert [(each.kind, each.path) for each in one.violations] == [
-        (ViolationKind.OUTSIDE_ITS_PATHS, "elsewhere.txt")
+        (ViolationKind.OUTSIDE_ITS_PATHS, "agent.sh")
     ]
     assert (one.commit, state.product.tree) == ("", "")
     patches = inside.world.rundir(run).folder / "patches"
     assert [path.name for path in patches.iterdir()] == ["a.1.rejected.patch"]
+
+
+def test_new_files_elsewhere_are_dropped_and_named_and_break_no_rule(made):
+    does = "echo x = 1 >> src/app.py; echo x > coverage.xml; mkdir build; echo x > build/out"
+    inside = made(agent("a", does, writes=["src/**"]))
+    run, state = worked(inside)
+    (one,) = finished(inside, run)
+    assert (one.outcome, one.dropped) == (Outcome.DONE, ("build/out", "coverage.xml"))
+    assert [change.path for change in inside.world.store().diff(one.tree, state.started.base)] == [
+        "src/app.py"
+    ]
+
+
+def test_new_files_that_git_ignores_are_named_with_the_rule(made):
+    does = "mkdir -p src/lib; echo x = 1 > src/lib/y.py; exit 1"
+    again = {"max": 1, "on": ["agent"]}
+    inside = made(agent("a", does, writes=["src/**"], retry=again))
+    (inside.bare.root / ".gitignore").write_text("lib/\n")
+    inside.bare.commit("ignore it")
+    run, _ = worked(inside)
+    one, _ = finished(inside, run)
+    said = "src/lib/y.py: ignored by git (.gitignore:1: lib/)"
+    assert one.ignored == (said,)
+    assert said in prompt(inside, run, 2)
 
 
 def test_what_was_accepted_is_kept_as_a_patch_under_its_own_name(made):
@@ -84,7 +112,7 @@ def test_a_secret_that_an_agent_wrote_is_refused_and_is_in_no_patch(made, monkey
     monkeypatch.setenv("MY_TOKEN", SECRET)
     role = AGENTS.replace("[sh, agent.sh]", "[sh, agent.sh], pass_env: [MY_TOKEN]")
     writes = "echo \"x = '$MY_TOKEN'\" >> src/app.py; echo $MY_TOKEN"
-    inside = made(agent("a", writes, writes=["src/**"]), more=role)
+    inside = made(agent("a", writes, writes=["src/**"], retry={"max": 0}), more=role)
     run, state = worked(inside)
     (one,) = finished(inside, run)
     kinds = {each.kind for each in one.violations}
@@ -100,7 +128,7 @@ def test_a_secret_in_an_output_is_refused_too(made, monkeypatch):
     monkeypatch.setenv("MY_TOKEN", SECRET)
     role = AGENTS.replace("[sh, agent.sh]", "[sh, agent.sh], pass_env: [MY_TOKEN]")
     does = 'echo $MY_TOKEN > "$PIPELINE_OUTPUT_DIR/plan.md"'
-    inside = made(agent("a", does, outputs={"plan": "plan.md"}), more=role)
+    inside = made(agent("a", does, outputs={"plan": "plan.md"}, retry={"max": 0}), more=role)
     run, _ = worked(inside)
     (one,) = finished(inside, run)
     assert [each.kind for each in one.violations] == [ViolationKind.SECRET_WRITTEN]
@@ -109,7 +137,7 @@ def test_a_secret_in_an_output_is_refused_too(made, monkeypatch):
 @pytest.mark.parametrize("then", ["true", "echo other > $HERE/.env"])
 def test_a_copy_of_a_file_that_git_ignores_gets_into_no_commit(made, tmp_path, then):
     does = f"cp .env src/copied.txt; {then.replace('$HERE', str(tmp_path / 'repo'))}"
-    inside = made(agent("a", does, writes=["src/**"]))
+    inside = made(agent("a", does, writes=["src/**"], retry={"max": 0}))
     for name, text in ((".gitignore", ".env\n"), (".worktreeinclude", ".env\n")):
         (inside.bare.root / name).write_text(text)
     inside.bare.commit("ignore it")

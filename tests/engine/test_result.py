@@ -89,7 +89,7 @@ def test_a_run_whose_process_was_killed_is_not_done(inside):
 
 
 def test_the_stage_that_failed_the_run_is_named(inside):
-    failed = finished(outcome=Outcome.FAILED, kind=FailureKind.VIOLATION)
+    failed = finished(outcome=Outcome.FAILED, kind=FailureKind.AGENT)
     told = result(inside, started(), failed)
     assert (told.decided_by, told.stages["a"].state, told.stages["a"].reason) == (
         "a",

@@ -203,8 +203,8 @@ def test_ignored_files_and_the_litter_of_tools_are_no_change(ready):
     ("make", "says"),
     [
         (
-            lambda folder: (folder / "README").write_text("x"),
-            "README: outside the paths of this stage (src/**)",
+            lambda folder: (folder / "tests/test_a.py").write_text("x"),
+            "tests/test_a.py: outside the paths of this stage (src/**)",
         ),
         (
             lambda folder: (folder / "src/out").symlink_to("/etc/passwd"),

@@ -28,6 +28,10 @@ from pipeline.repo.store import PinnedBase, Store
 from pipeline.repo.workspace import Workspace
 
 _VIOLATIONS_SHOWN = 5
+_NAMED_MAX = 20
+_PRIVATE = {ViolationKind.SECRET_WRITTEN, ViolationKind.COPY_OF_IGNORED_FILE}
+"""Violations by what a file holds: nothing of such a change goes into the next attempt."""
+
 _GIT_RULES = ("**/.gitattributes", "**/.gitignore")
 """They decide which files are stored and how, so a stage that reads only a part has them too."""
 
@@ -53,9 +57,9 @@ class Acceptance:
         """Check what was done against what the stage may and must do; then the gates."""
         secrets = self._secrets(task)
         reply = without_secrets(secrets, reply, folder / "result.json")
-        result, violations = self._harvest(task, folder, workspace, reply, secrets)
+        result, violations, as_left = self._harvest(task, folder, workspace, reply, secrets)
         if not any(one.kind is ViolationKind.SECRET_WRITTEN for one in violations):
-            self._keep(task, reply, result.tree, is_rejected=bool(violations))
+            self._keep(task, reply, as_left, is_rejected=bool(violations))
         if violations:
             return _refused(result, violations)
         match reply.end:
@@ -82,14 +86,18 @@ class Acceptance:
         workspace: Workspace,
         reply: AgentReply,
         secrets: dict[str, str],
-    ) -> tuple[AttemptResult, list[Violation]]:
-        """Take in the workspace's change, formatted; return it with the rules it broke."""
-        harvest = workspace.harvest(task.node.writes, readable(self._store, task, task.tree))
+    ) -> tuple[AttemptResult, list[Violation], str]:
+        """Take in the lawful part of the workspace's change, formatted.
+
+        Returns it with the rules that were broken, and the tree to keep for people: with the rest
+        of the change if there is one that broke a rule.
+        """
+        products = self._bench.known_products(self._base.tree, self._plan.targets)
+        since = readable(self._store, task, task.tree)
+        harvest = workspace.harvest(task.node.writes, since, products)
         reached("stage.harvested", task.node.id)
         changed = tuple(change.path for change in harvest.changes)
-        tree = harvest.tree
-        if task.node.reads is not None:
-            tree = self._store.graft_paths(task.tree, harvest.tree, set(changed))
+        tree = self._on_top(task, since, harvest.tree)
         styled: tuple[str, ...] = ()
         if changed and not harvest.violations:
             tree, styled = formatted(self._store, self._bench, self._plan.targets, tree, changed)
@@ -98,12 +106,22 @@ class Acceptance:
             tree=tree,
             changed=changed,
             formatted=styled,
+            dropped=harvest.dropped[:_NAMED_MAX],
+            ignored=tuple(map(str, harvest.ignored[:_NAMED_MAX])),
             usage=reply.usage,
             agent=reply.agent,
         )
-        trees, included = (task.tree, tree), self._workspaces.included
+        as_left = self._on_top(task, since, harvest.as_left) if harvest.violations else tree
+        trees, included = (task.tree, as_left), self._workspaces.included
         leaked = leaks(self._store, trees, folder / "out", included, secrets)
-        return result, [*harvest.violations, *leaked]
+        return result, [*harvest.violations, *leaked], as_left
+
+    def _on_top(self, task: Task, since: str, tree: str) -> str:
+        """Return the tree of a stage that sees only a part, with the other paths as they are."""
+        if since == task.tree:
+            return tree
+        changed = {change.path for change in self._store.diff(since, tree)}
+        return self._store.graft_paths(task.tree, tree, changed)
 
     def _check_delivery(
         self, task: Task, folder: Path, result: AttemptResult, reply: AgentReply
@@ -201,7 +219,9 @@ def _refused(result: AttemptResult, violations: list[Violation]) -> AttemptResul
     more = len(violations) - _VIOLATIONS_SHOWN
     reason += f"; and {more} more" if more > 0 else ""
     failed = _failed(result, FailureKind.VIOLATION, reason)
-    return replace(failed, violations=tuple(violations))
+    is_private = any(one.kind in _PRIVATE for one in violations)
+    tree = "" if is_private else result.tree
+    return replace(failed, violations=tuple(violations), tree=tree)
 
 
 def keep_outputs(rundir: RunDir, node: Node, attempt: int) -> None:

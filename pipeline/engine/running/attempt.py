@@ -209,7 +209,7 @@ class StageRunner:
     ) -> CommandRequest:
         """Return the stage's command: its own, or its back end's, with the prompt written."""
         node, player = task.node, task.node.player
-        argv: tuple[str, ...] = ("sh", "-c", node.command)
+        argv: tuple[str, ...] = ("sh", "-ec", node.command)
         stdin, variables = None, dict[str, str]()
         if backend is not None and request is not None and task.brief is not None and player:
             prompt = templates.render(self.templates, player.prompt, task.brief)

@@ -41,6 +41,8 @@ from pipeline.language.plan import Kind, Node
 from pipeline.repo.store import NO_COMMIT, Store
 
 _POLL_S = 0.25
+_KEPT = {FailureKind.GATE, FailureKind.VIOLATION}
+"""Failures after which the next attempt goes on from what the last one made, as far as lawful."""
 
 
 class Stop:
@@ -196,7 +198,7 @@ class RunLoop:
         loop = next(self.state.plan.loops_around(node.id), None)
         base = self._newest_tree()
         start, last = base, memory.last
-        if last is not None and memory.used.tries and last.kind is FailureKind.GATE and last.tree:
+        if last is not None and memory.used.tries and last.kind in _KEPT and last.tree:
             start = last.tree
         event = StageStarted(
             at=self.world.clock(),
@@ -268,6 +270,8 @@ class RunLoop:
             commit=commit,
             changed=result.changed,
             formatted=result.formatted,
+            dropped=result.dropped,
+            ignored=result.ignored,
             gates=result.gates,
             outputs=result.outputs,
             usage=result.usage,

@@ -52,7 +52,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt came to. `tree` is the workspace's tree, also when it is not accepted.
+    """What one attempt came to.
+
+    `tree` is the lawful part of the workspace's tree, also when it is not accepted. `dropped` are
+    new files outside its paths, `ignored` new ones inside that git ignores, with the rule.
 
     A parked attempt says by `stop` for whom it waits; `hint` is what a person can type.
     """
@@ -66,6 +69,8 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     tree: str = ""
     changed: tuple[str, ...] = ()
     formatted: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     gates: tuple[GateResult, ...] = ()
     outputs: dict[str, str] = {}
     values: dict[str, Any] = {}

@@ -143,7 +143,7 @@ class Workspaces:
         folder = self._rundir.work / "setup" / f"{name}-{self._count}"
         request = CommandRequest(
             purpose=Purpose.SETUP,
-            argv=("sh", "-c", command),
+            argv=("sh", "-ec", command),
             cwd=cwd,
             folder=folder,
             timeout_s=self.needs.timeout_s,
