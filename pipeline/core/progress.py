@@ -16,7 +16,12 @@ from pipeline.language.plan import Kind, Node
 QUESTIONS_MAX = 3
 """How often a stage may ask persons before it fails."""
 
-_NUMBERS = re.compile(r"\b0x[0-9a-f]+\b|\b\d+(\.\d+)?\b")
+_VOLATILE = re.compile(
+    r"\b0x[0-9a-f]+\b|:\d+(?::\d+)?\b|\bline \d+|\bpid \d+"
+    r"|\b\d+(?:\.\d+)?\s?(?:ms|s|sec|seconds?)\b|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*|/tmp/\S+"
+)
+"""What differs between two runs that fail alike: places in files, times, processes. Other numbers
+count: that two tests fail where three did is progress."""
 
 
 def activate(run: RunState, workflow: str) -> None:
@@ -140,7 +145,7 @@ def fail_run(run: RunState, node: Node, reason: str) -> None:
 
 def send_round_back(run: RunState, loop: Node, feedback: tuple[str, ...], tree: str) -> None:
     """Queue the decision on a loop: its round has failed, and this is why."""
-    failure = "\n".join(sorted(_NUMBERS.sub("#", line) for line in feedback))
+    failure = "\n".join(sorted(_VOLATILE.sub("#", line) for line in feedback))
     state = run.nodes[loop.id]
     state.history.append((failure, tree))
     state.feedback = feedback
