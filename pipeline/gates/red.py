@@ -23,10 +23,11 @@ from pipeline.language.target import Target
 
 _UNDEFINED = {"NameError", "UnboundLocalError", "ReferenceError"}
 _UNKNOWN_FIXTURES = {"FixtureLookupError", "FixtureLookupErrorRepr"}
-# Python; Go; rustc, whose other errors have a code; esbuild and Babel for JavaScript.
+# Python; Go; esbuild and Babel for JavaScript. Other errors of rustc have a code.
 _SYNTAX = re.compile(
-    r"^(?:SyntaxError|IndentationError|TabError)\b|syntax error|^compile error: |Transform failed"
-    r"|Unexpected token"
+    r"^(?:SyntaxError|IndentationError|TabError)\b|syntax error|Transform failed"
+    r"|[Uu]nexpected token|invalid JS syntax|failed to parse"
+    r"|: expected .+, found |not terminated$|: illegal "
 )
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 _DECLARATIONS = (
@@ -197,7 +198,7 @@ class _RedCheck:
             return "a package that is not installed"
         if cause is FailureCause.NOT_COLLECTED:
             return "it cannot be loaded"
-        if cause is FailureCause.RAISED_IN_TEST and what in _UNDEFINED:
+        if case.reason is not None and _is_undefined(case.reason):
             return "a name that the test does not define"
         if case.outcome is TestOutcome.ERROR and cause is FailureCause.RAISED_IN_TEST:
             return "its set-up fails before it reaches the source"
@@ -267,12 +268,20 @@ class _RedCheck:
         for file in sorted(self.changed_tests):
             old = functions_in(file, self._text(file, self.context.base_tree))
             new = functions_in(file, self._text(file))
-            for function, body in old.items():
-                if new.get(function, body) != body and not self.names.is_rewritten(function):
-                    self.failures.append(
-                        f"{file}: the old test {function} was rewritten; old tests stay as they "
-                        "are, unless tests.json says why (changed, kept)"
-                    )
+            unnamed = {
+                function: body
+                for function, body in old.items()
+                if not self.names.is_rewritten(function)
+            }
+            self.failures += [
+                f"{file}: the old test {function} was rewritten; old tests stay as they are, "
+                "unless tests.json says why (changed, kept)"
+                for function, body in unnamed.items()
+                if new.get(function, body) != body
+            ]
+            # Elsewhere the names in the reports tell it, and are what a person knows.
+            if self.now.blocked:
+                self.failures += [_gone(f"{file}: {name}") for name in unnamed if name not in new]
 
     def _check_gone(self) -> None:
         """Find old test functions that are no longer there, unless their file cannot be loaded."""
@@ -289,8 +298,7 @@ class _RedCheck:
         untouched = [one for one, file in gone.items() if file and file not in self.changed_tests]
         again = self._functions_of_base() if untouched else set()
         self.failures += [
-            f"{function}: an old test that is no longer there; "
-            "say why in tests.json (removed, or kept with `was`)"
+            _gone(function)
             for function, file in gone.items()
             if function not in untouched or function in again
         ]
@@ -321,15 +329,30 @@ class _RedCheck:
         return FailureCause.MISSING_PACKAGE if missing.is_module else reason.raised
 
 
+def _gone(name: str) -> str:
+    return (
+        f"{name}: an old test that is no longer there; "
+        "say why in tests.json (removed, or kept with `was`)"
+    )
+
+
 def _why_never_loaded(reason: FailureReason, cause: FailureCause) -> str | None:
     """Return why no source can make a test file load; None if it may."""
     if cause is FailureCause.MISSING_PACKAGE:
         return "a package that is not installed"
-    if _SYNTAX.search(f"{reason.what}: {reason.text}"):
+    is_rust = reason.file.endswith(".rs") and reason.what == "compile error"
+    if cause is not FailureCause.MISSING_NAME and (
+        is_rust or _SYNTAX.search(f"{reason.what}: {reason.text}")
+    ):
         return "it cannot be parsed"
-    if reason.what in _UNDEFINED:
+    if _is_undefined(reason):
         return "a name that the test does not define"
     return None
+
+
+def _is_undefined(reason: FailureReason) -> bool:
+    """Return whether a test uses a name that it neither defines nor imports."""
+    return reason.raised is FailureCause.RAISED_IN_TEST and reason.what in _UNDEFINED
 
 
 def _same(one: FailureReason, other: FailureReason) -> bool:

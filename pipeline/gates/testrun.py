@@ -143,7 +143,8 @@ class TestReport(msgspec.Struct, kw_only=True):
     """What a runner's report says, canaries included.
 
     `origins` has the file from which each source module was imported. `unreadable` says why there
-    is no report.
+    is no report. `died`: a failing test took its process with it, and the tests after it did not
+    run, perhaps the canary among them.
     """
 
     tests: dict[str, TestCase] = {}
@@ -153,6 +154,7 @@ class TestReport(msgspec.Struct, kw_only=True):
     above: dict[str, str] = {}
     unreadable: str = ""
     weak: bool = False
+    died: bool = False
 
 
 def without_canaries(
@@ -195,7 +197,7 @@ def _problem(report: TestReport, canaries: Sequence[TestCase]) -> RunProblem | N
     if report.unreadable:
         return RunProblem(kind=ProblemKind.NO_REPORT, text=report.unreadable)
     # A fixture that all tests of its module have can end it with an error: it did not pass either.
-    failed = bool(canaries) and all(one.outcome in _NOT_PASSED for one in canaries)
+    failed = bool(canaries or report.died) and all(one.outcome in _NOT_PASSED for one in canaries)
     if failed or report.weak or _all_blocked(report):
         return None
     return RunProblem(

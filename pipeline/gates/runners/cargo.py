@@ -5,8 +5,10 @@ has no other report: the harness writes JSON only with `-Z unstable-options`.
 """
 
 import re
+import tomllib
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 from pipeline.core.evidence import FailureCause
 from pipeline.gates.runners.base import (
@@ -23,8 +25,13 @@ from pipeline.gates.testrun import (
     TestOutcome,
     TestReport,
 )
+from pipeline.language import globs
 
-_RUNNING = re.compile(r"^\s+Running (?:unittests )?(\S+\.rs)|^\s+Doc-tests (\S+)")
+_RUNNING = re.compile(
+    r"^\s+Running (?P<unit>unittests )?(?P<file>\S+\.rs)"
+    r"(?: \(\S*?(?P<crate>[^/\\\s]+)-[0-9a-f]+\S*\))?"
+    r"|^\s+Doc-tests (?P<doc>\S+)"
+)
 _TEST = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)(?:, (.+))?")
 _LINE = re.compile(r" \(line (\d+)\)")
 _PRINTED = re.compile(r"^---- (.+) stdout ----$")
@@ -56,7 +63,8 @@ def command_line(request: TestRequest) -> TestCommandLine:
         "--color=never",
         *request.words[options_at:],
     )
-    folder = f"{request.target.folder}/" if request.target.folder else ""
+    folder = _canary_folder(request)
+    folder += "/" if folder else ""
     body = (
         f"#[test]\nfn t_{request.canary}() "
         '{ panic!("this test of the engine\'s own always fails"); }\n'
@@ -67,11 +75,7 @@ def command_line(request: TestRequest) -> TestCommandLine:
 def read(request: TestRequest, output: RunOutput) -> TestReport:
     """Read the output; test names are `FILE::module::test`."""
     stderr = output.errors()
-    files = [
-        match.group(1) or f"doc {match.group(2)}"
-        for line in stderr
-        if (match := _RUNNING.match(line))
-    ]
+    files = _files_run(request, stderr)
     if not files:
         broken = _compile_errors(request, stderr)
         problem = f"cargo ran no tests, exit status {output.code}: {output.excerpt}"
@@ -88,13 +92,90 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
         number += line.startswith("running ")
         if (match := _TEST.match(line)) is not None:
             name, word, why_ignored = match.groups()
-            file = request.from_root(files[min(max(number, 0), len(files) - 1)])
+            file = files[min(max(number, 0), len(files) - 1)]
             message = printed.get(name, why_ignored or "")
             case = _case(request, _OUTCOMES[word], message, file)
             place = _LINE.search(name)
             place_line = int(place.group(1)) if place else 0
             cases.append((f"{file}::{_LINE.sub('', name)}", place_line, case))
     return TestReport(tests=_numbered(cases))
+
+
+def _files_run(request: TestRequest, stderr: list[str]) -> list[str]:
+    """List the files that were run, in order, from the root of the tree.
+
+    Cargo names them from the folder of their package, so in a workspace several have one name. The
+    unit tests of a package come first and tell by their program whose files follow.
+    """
+    packages = _packages(request)
+    current, files = "", list[str]()
+    for line in stderr:
+        if (match := _RUNNING.match(line)) is None:
+            continue
+        if match["doc"]:
+            files.append(request.from_root(f"doc {match['doc']}"))
+            continue
+        name = match["file"]
+        there = [folder for folder in packages if f"{folder}/{name}".lstrip("/") in request.paths]
+        if match["unit"]:
+            named = [folder for folder in there if match["crate"] in packages[folder]]
+            current = (named or there or [current])[0]
+        elif there and current not in there:
+            current = there[0]
+        path = f"{current}/{name}".lstrip("/")
+        files.append(path if there else request.from_root(name))
+    return files
+
+
+def _packages(request: TestRequest) -> dict[str, set[str]]:
+    """Return the packages below the target's folder: folder -> the names of their crates."""
+    below = f"{request.target.folder}/" if request.target.folder else ""
+    packages: dict[str, set[str]] = {}
+    for path in request.paths:
+        if path.rpartition("/")[2] == "Cargo.toml" and path.startswith(below):
+            manifest = _manifest(request, path)
+            if package := manifest.get("package"):
+                names = {str(package.get("name", "")), str(manifest.get("lib", {}).get("name", ""))}
+                names |= {str(one.get("name", "")) for one in manifest.get("bin", [])}
+                folder = path.rpartition("/")[0]
+                packages[folder] = {name.replace("-", "_") for name in names} | names
+    return packages
+
+
+def _canary_folder(request: TestRequest) -> str:
+    """Return the folder of a package whose tests the command runs; a virtual workspace is none."""
+    top = request.target.folder
+    packages = _packages(request)
+    words = request.words
+    wanted = {
+        word.partition("=")[2] or after
+        for word, after in zip(words, (*words[1:], ""), strict=True)
+        if word in {"-p", "--package"} or word.startswith("--package=")
+    }
+    named = [folder for folder, names in packages.items() if wanted & names]
+    if named or top in packages or not packages:
+        return named[0] if named else top
+    workspace = _manifest(request, f"{top}/Cargo.toml".lstrip("/")).get("workspace", {})
+    members = [
+        f"{top}/{glob}".lstrip("/")
+        for glob in workspace.get("default-members") or workspace.get("members", [])
+    ]
+    inside = [folder for folder in packages if globs.matches_any(members, folder)]
+    tested = [folder for folder in inside if _finds_tests(request, folder)]
+    return (tested or inside or list(packages))[0]
+
+
+def _finds_tests(request: TestRequest, folder: str) -> bool:
+    """Return whether Cargo looks for files in a package's folder of tests by itself."""
+    manifest = _manifest(request, f"{folder}/Cargo.toml")
+    return bool(manifest.get("package", {}).get("autotests", True))
+
+
+def _manifest(request: TestRequest, path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads((request.read(path) or b"").decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return {}
 
 
 def _numbered(cases: list[tuple[str, int, TestCase]]) -> dict[str, TestCase]:

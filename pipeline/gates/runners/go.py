@@ -4,7 +4,7 @@ Go compiles the tests of a package together, so one missing name blocks all of t
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 import msgspec
@@ -70,6 +70,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
     report = TestReport(tests={}, uncollected={})
     files = _files_of(request)
     blocked: list[str] = []
+    died: list[str] = []
     events = _events(output)
     for event in events:
         folder = _folder(request, event.Package, module)
@@ -84,14 +85,26 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
             test.startswith(f"{folder}::") for test in report.tests
         ):
             blocked.append(f"{folder}::")
+        elif event.Action == "fail" and _has_panicked(printed, folder):
+            died.append(f"{folder}::")
     unbuilt = filter(None, map(_UNBUILT.match, output.lines()))
     blocked += [f"{_folder(request, one.group(1), module)}::" for one in unbuilt]
     if not events and not blocked:
         report.unreadable = f"go test left no events, exit status {output.code}: {output.excerpt}"
     if blocked:
         report.uncollected = _uncollected(request, output, tuple(blocked))
-    report.blocked = tuple(blocked)
+    report.blocked, report.died = (*blocked, *died), bool(died)
     return report
+
+
+def _has_panicked(printed: Mapping[str, list[str]], folder: str) -> bool:
+    """Return whether a test of a package ended its process, so that the ones after it did not run."""
+    return any(
+        _is_panic(line)
+        for name, lines in printed.items()
+        if name.startswith(f"{folder}::")
+        for line in lines
+    )
 
 
 def _folder(request: TestRequest, package: str, module: str) -> str:

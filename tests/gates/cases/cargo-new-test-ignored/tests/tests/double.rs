@@ -1,0 +1,5 @@
+#[test]
+#[ignore]
+fn doubles() {
+    assert_eq!(money::double(2), 4);
+}

@@ -1,0 +1,4 @@
+#[test]
+fn first_of_none() {
+    assert_eq!(money::first(&[]), 0);
+}

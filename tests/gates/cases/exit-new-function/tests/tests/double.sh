@@ -1,0 +1,2 @@
+. src/app.sh
+[ "$(double 2)" = 4 ]

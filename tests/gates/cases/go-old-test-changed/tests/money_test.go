@@ -1,0 +1,15 @@
+package money
+
+import "testing"
+
+func TestAdd(t *testing.T) {
+	if Add(1, 2) != 3 {
+		t.Fatal("no")
+	}
+}
+
+func TestZero(t *testing.T) {
+	if Add(0, 0) != 1 {
+		t.Fatal("no")
+	}
+}

@@ -1,0 +1,4 @@
+package money
+
+// Bad is bad.
+var Bad = false

@@ -1,0 +1,10 @@
+package money
+
+// Add adds.
+func Add(a, b int) int { return a + b }
+
+// Double doubles.
+func Double(a int) int { return 2 * a }
+
+// Show shows.
+func Show() { _ = (fmt.Sprintf("%d", "x")) }

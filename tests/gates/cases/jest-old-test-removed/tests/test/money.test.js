@@ -1,0 +1,4 @@
+const { add } = require('../src/money.js');
+test('adds', () => {
+  if (add(1, 2) !== 3) throw Object.assign(new Error('expect(3)'), { name: 'AssertionError' });
+});

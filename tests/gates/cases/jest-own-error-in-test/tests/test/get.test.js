@@ -1,0 +1,4 @@
+const money = require('../src/money.js');
+test('has a button', () => {
+  if (!money.html || !money.html().includes('button')) throw Object.assign(new Error('Unable to find role'), { name: 'TestingLibraryElementError' });
+});

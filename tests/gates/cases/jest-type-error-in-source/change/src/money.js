@@ -1,0 +1,6 @@
+exports.add = function add(a, b) {
+  return a + b;
+};
+exports.first = function first(items) {
+  return items.length ? items[0].name : undefined;
+};

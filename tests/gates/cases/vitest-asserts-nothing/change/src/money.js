@@ -1,0 +1,12 @@
+export function add(a, b) {
+  return a + b;
+}
+export function first(items) {
+  return items[0].name;
+}
+export function double(a) {
+  return 2 * a;
+}
+export function treble(a) {
+  return 3 * a;
+}

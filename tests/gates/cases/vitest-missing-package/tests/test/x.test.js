@@ -1,0 +1,5 @@
+import { test } from 'vitest';
+import nothere from 'nothere';
+test('doubles', () => {
+  if (nothere(2) !== 4) throw Object.assign(new Error('expect(4)'), { name: 'AssertionError' });
+});

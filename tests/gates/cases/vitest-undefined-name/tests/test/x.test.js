@@ -1,0 +1,4 @@
+import { test } from 'vitest';
+test('doubles', () => {
+  if (double(2) !== 4) throw Object.assign(new Error('expect(4)'), { name: 'AssertionError' });
+});

@@ -1,0 +1,10 @@
+export function add(a, b) {
+  return a + b;
+}
+export function first(items) {
+  return items[0].name;
+}
+export function double(a) {
+  Promise.reject(new Error('left behind'));
+  return 2 * a;
+}
