@@ -207,10 +207,16 @@ class FindingsEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="findings"
 
 
 class UntamperedEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="untampered"):
-    """Which tree holds the tests as they were delivered, and which of them differ now."""
+    """Which tree holds the tests as they were delivered, and which of them differ now.
+
+    `settings` of tests and checks were loosened, `observers` run inside the tests or ask for them;
+    each begins with its place.
+    """
 
     delivered: str
     changed: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    observers: tuple[str, ...] = ()
 
 
 Evidence = (

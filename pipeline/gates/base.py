@@ -24,7 +24,8 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
 
     `red` is the run's last passed red gate, `delivery` what the stage itself says of its tests,
     `findings` are the reviewers' files, and `awake` is the clock of deadlines. `is_last_round` is
-    true if the loop will not have another round.
+    true if the loop will not have another round, `has_next_round` if it can have one; outside a
+    loop both are false.
     """
 
     store: Store
@@ -36,6 +37,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     delivery: TestDelivery = TestDelivery()
     findings: tuple[Path, ...] = ()
     is_last_round: bool = False
+    has_next_round: bool = False
     awake: Clock = awake_s
 
     def sources(self) -> tuple[str, ...]:

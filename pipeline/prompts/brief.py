@@ -17,6 +17,7 @@ class WantedOutput(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     file: str
     example: str
+    is_optional: bool = False
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +78,12 @@ def brief_of(state: RunState, node: Node, event: StageStarted, inputs: Sequence[
         must_change=node.must_change,
         may=[word.value for word in node.may],
         outputs=[
-            WantedOutput(name=name, file=output.file, example=example_of(output))
+            WantedOutput(
+                name=name,
+                file=output.file,
+                example=example_of(output),
+                is_optional=output.optional,
+            )
             for name, output in node.outputs.items()
         ],
         gates=[GATE_WORDS[gate.value] for gate in node.gates],
@@ -100,26 +106,30 @@ def brief_of(state: RunState, node: Node, event: StageStarted, inputs: Sequence[
 GATE_WORDS = {
     "red": (
         "`red`: your new tests are run on the base, without any source change. Each must fail "
-        "there, by a failed assertion or because a name of this project's own source does not "
-        "exist yet. A syntax error, a missing fixture, a missing third-party package, a skip or a "
-        "test that passes already is refused. Tests that were there before must stay as they are."
+        "there, and for a reason that source can mend: a syntax error, an unknown fixture, a name "
+        "that the test itself forgot, a package that is not installed, a set-up that fails on its "
+        "own, a skip or a test that passes already is refused. Tests that were there before stay "
+        "as they are, unless tests.json names them with a reason."
     ),
     "green": (
         "`green`: all tests are run on exactly the files you leave behind. All must pass, the new "
-        "ones included; a skipped or deleted test counts as a failure, and a flaky one is found "
-        "out by running it again."
+        "ones included; a test that is skipped, deselected or gone counts as a failure, and a "
+        "flaky one is found out by running it again. Last, the test command itself is run as a "
+        "person would type it, and has to end with status 0 if it does so without your change."
     ),
     "proof": (
         "`proof`: the source change is taken out again; then the new tests have to fail again. "
-        "After that single faults are put into the changed functions, one at a time, and it is "
-        "counted how many the tests notice."
+        "After that single faults are put into the change, one at a time, and it is counted how "
+        "many the tests notice; if they notice none, the gate fails."
     ),
     "checks": (
         "`checks`: the repository's own checks (lint, types, style) are run; what they find on the "
-        "base already is left aside, what is new fails."
+        "base already is left aside, what is new fails, wherever it lies."
     ),
     "untampered": (
-        "`untampered`: the test files must be byte for byte what the test stage delivered."
+        "`untampered`: the test files must be byte for byte what the test stage delivered. "
+        "Settings of tests, coverage and lint may not be loosened, and source does not look "
+        "whether it is being tested."
     ),
     "findings": (
         "`findings`: a finding counts only with a file of this tree and a line it has; in a loop "

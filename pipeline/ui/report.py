@@ -93,12 +93,16 @@ def _show_proof(printer: Printer, result: RunResult) -> None:
     if faults is None:
         return
     printer.line()
-    if not faults.tried:
+    if not faults.tried and not faults.bodies_tried:
         printer.line(f"proof: no fault was put into the change: {faults.why}")
         return
     more = f" ({faults.not_tried} more not tried)" if faults.not_tried else ""
     count = f"{faults.noticed} of {faults.tried}"
-    printer.line(f"proof: {count} faults put into the change were noticed by its tests{more}")
+    bodies = f", {faults.bodies_noticed} of {faults.bodies_tried} bodies taken away"
+    printer.line(
+        f"proof: {count} faults put into the change were noticed by its tests"
+        f"{bodies if faults.bodies_tried else ''}{more}"
+    )
     for survivor in faults.survivors[:_SURVIVORS_MAX]:
         printer.line(f"  not noticed: {survivor}")
 

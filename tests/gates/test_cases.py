@@ -141,7 +141,7 @@ def test_a_case_is_judged_as_expected(name: str, at_work: Benches) -> None:
     for gate, wanted in case.expect.items():
         expected = Expected(wanted) if isinstance(wanted, str) else wanted
         tree = work.tree(delivered if gate is GateName.RED else changed)
-        context = work.context(tree, red, delivery=case.delivery)
+        context = work.context(tree, red, delivery=case.delivery, has_next_round=True)
         found = table.check(gate, context)
         told = "\n".join((found.detail, *found.failures))
         assert found.verdict.words == expected.verdict, f"{gate.value}: {told}"

@@ -8,7 +8,9 @@ from pipeline.core.evidence import (
     FindingsEvidence,
     GateResult,
     GateVerdict,
+    GreenEvidence,
     ProofEvidence,
+    RedEvidence,
     new_tests,
 )
 from pipeline.core.state import RunState
@@ -35,7 +37,7 @@ _CLAIMS = (
     (GateName.GREEN, "All tests pass on exactly this tree"),
     (GateName.PROOF, "With the source taken out, the new tests fail again"),
     (GateName.CHECKS, "The repository's own checks find nothing new"),
-    (GateName.UNTAMPERED, "Tests are as the test stage delivered them"),
+    (GateName.UNTAMPERED, "Tests and their settings are as the test stage delivered them"),
 )
 
 
@@ -90,7 +92,7 @@ def _evidence(state: RunState) -> str:
         return "## Evidence\n\nNo gate was run.\n"
     head = ["## Evidence", "", "Run by the engine, not reported by an agent.", ""]
     head += ["| what | seen | detail | tree |", "| --- | --- | --- | --- |"]
-    return "\n".join([*head, *rows, "", *_tests(state), *_survivors(state)])
+    return "\n".join([*head, *rows, "", *_old_tests(state), *_tests(state), *_survivors(state)])
 
 
 def _row(claim: str, verdict: GateVerdict, detail: str, tree: str) -> str:
@@ -103,7 +105,11 @@ def _fault_row(gate: GateResult) -> list[str]:
     if not isinstance(proof, ProofEvidence) or proof.faults is None:
         return []
     faults = proof.faults
-    detail = f"{faults.noticed} of {faults.tried} noticed" if faults.tried else faults.why
+    detail = f"{faults.noticed} of {faults.tried} noticed"
+    if faults.bodies_tried:
+        detail += f"; of bodies taken away {faults.bodies_noticed} of {faults.bodies_tried}"
+    detail = detail if faults.tried or faults.bodies_tried else faults.why
+    detail += f"; not tested: {', '.join(faults.untested)}" if faults.untested else ""
     claim = "Single faults put into the change were tried against its tests"
     return [_row(claim, faults.verdict, detail, gate.tree)]
 
@@ -117,6 +123,38 @@ def _survivors(state: RunState) -> list[str]:
     lines = [f"- `{one.file}:{one.line}`: {one.what}" for one in proof.faults.survivors[:_LIST_MAX]]
     head = "Put into the changed code one at a time, these faults were **not** noticed by any test:"
     return [head, "", *lines, ""]
+
+
+def _old_tests(state: RunState) -> list[str]:
+    """Name the old tests that were changed or removed, with the test stage's reasons.
+
+    And the test commands that do not end with status 0, here or on the base.
+    """
+    lines = []
+    red, green = state.newest_gate(GateName.RED, passed=True), state.newest_gate(GateName.GREEN)
+    if red is not None and isinstance(red.evidence, RedEvidence):
+        delivery = red.evidence.delivery
+        for words, tests in (
+            ("**removed**", delivery.removed),
+            ("**changed**", delivery.changed),
+            ("renamed or moved", delivery.kept),
+            ("may be skipped", delivery.skipped),
+        ):
+            lines += [f"- {words}: `{one.name}`: {without_mentions(one.why)}" for one in tests]
+        lines += [
+            f"- setting added: `{one.key}`: {without_mentions(one.why)}"
+            for one in delivery.settings
+        ]
+    if lines:
+        lines = ["Old tests and settings, in the words of the test stage:", "", *lines, ""]
+    if green is not None and isinstance(green.evidence, GreenEvidence):
+        lines += [
+            f"**The test command fails on the base already** (exit status {one.base_code}): "
+            f"`{one.command}`\n"
+            for one in green.evidence.commands
+            if one.base_code
+        ]
+    return lines
 
 
 def _tests(state: RunState) -> list[str]:

@@ -157,6 +157,7 @@ class Acceptance:
                 delivery=outputs.test_delivery(task.node, result.values),
                 findings=findings,
                 is_last_round=task.is_last_round,
+                has_next_round=task.has_next_round,
                 awake=self._world.awake,
             )
             results.append(table.check(gate, context))

@@ -41,6 +41,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     tree: str
     round: int
     is_last_round: bool
+    has_next_round: bool
     red: GateResult | None
     inputs: tuple[str, ...] = ()
     brief: Brief | None = None
@@ -85,9 +86,10 @@ def task_of(
 ) -> Task:
     """Fix what an attempt starts from."""
     decided = state.plan.decides_loop(node.id)
-    is_last_round = False
+    is_last_round = has_next_round = False
     if decided is not None and decided.loop is not None:
         is_last_round = state.nodes[decided.id].round >= decided.loop.max
+        has_next_round = not is_last_round
     env, problem = _env(state, node)
     inputs = tuple(_visible(state, rundir, node))
     brief = None
@@ -103,6 +105,7 @@ def task_of(
         tree=event.tree,
         round=event.round,
         is_last_round=is_last_round,
+        has_next_round=has_next_round,
         red=state.newest_gate(GateName.RED, passed=True) if node.gates else None,
         inputs=inputs,
         brief=brief,

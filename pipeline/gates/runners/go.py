@@ -98,7 +98,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
 
 
 def _has_panicked(printed: Mapping[str, list[str]], folder: str) -> bool:
-    """Return whether a test of a package ended its process, so that the ones after it did not run."""
+    """Return whether a test of a package ended its process: those after it did not run."""
     return any(
         _is_panic(line)
         for name, lines in printed.items()

@@ -1,0 +1,2 @@
+def show(a):
+    print(a)

@@ -1,0 +1,5 @@
+import pathlib
+
+
+def test_litter():
+    pathlib.Path("litter.txt").write_text("x")

@@ -1,0 +1,2 @@
+def save(path, text):
+    path.write_text(text)

@@ -1,0 +1,3 @@
+import os
+
+IS_TEST = "PYTEST_CURRENT_TEST" in os.environ

@@ -1,0 +1,4 @@
+import os
+
+IS_TEST = "PYTEST_CURRENT_TEST" in os.environ
+NAME = "app"

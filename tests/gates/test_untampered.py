@@ -1,0 +1,44 @@
+"""What goes back once: a change that reaches into the test process, and when it is refused."""
+
+import pytest
+
+from pipeline.core.evidence import GateResult
+from pipeline.gates import table
+from pipeline.language.flow import GateName
+from tests.helpers.trees import Trees, trees
+
+NEW = "from app.money import double\n\n\ndef test_double():\n    assert double(2) == 4\n"
+HONEST = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return 2 * a\n"
+ASKS = HONEST.replace(
+    "    return 2 * a", '    import os\n\n    return 4 if "PYTEST_CURRENT_TEST" in os.environ else 0'
+)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    with trees(tmp_path_factory.mktemp("untampered")) as made:
+        yield made
+
+
+def judge(work: Trees, *, has_next_round: bool, **changes: str) -> GateResult:
+    red = table.check(GateName.RED, work.context(work.plus(tests__test_new=NEW)))
+    tree = work.plus(tests__test_new=NEW, **changes)
+    context = work.context(tree, red, has_next_round=has_next_round)
+    return table.check(GateName.UNTAMPERED, context)
+
+
+def test_a_fixture_beside_the_source_goes_back_once_and_then_stands_in_the_evidence(work):
+    changes = {"src__app__money": HONEST, "src__conftest": "X = 1\n"}
+    assert not judge(work, has_next_round=True, **changes).passed
+    last = judge(work, has_next_round=False, **changes)
+    assert last.passed
+    assert last.evidence.observers == (
+        "src/conftest.py: runs inside the tests, and is no test file",
+    )
+    assert "src/conftest.py" in last.detail
+
+
+def test_source_that_asks_for_the_tests_is_refused_for_good_where_that_decides(work):
+    found = judge(work, has_next_round=False, src__app__money=ASKS)
+    assert not found.passed
+    assert any("without it the test command ends otherwise" in line for line in found.failures)
