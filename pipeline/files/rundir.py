@@ -21,6 +21,9 @@ LATEST = "docs/status/latest"
 PLANS = "docs/plans/runs"
 LOCKS = ".locks"
 TRIGGERS = ".triggers"
+LAST_ROUND = "last_round"
+"""The folder, among a stage's inputs, with what it was sent back with."""
+
 _RECORD_FOLDERS = ("docs/status", PLANS, LOCKS, TRIGGERS)
 _COPY_MAX_BYTES = 16 * 1024 * 1024
 
@@ -62,6 +65,10 @@ class RunDir:
     def accepted(self, stage: str) -> Path:
         """Return the folder of a stage's accepted outputs."""
         return self.work / "accepted" / stage_folder(stage)
+
+    def last_round(self, name: str) -> Path:
+        """Return the folder with the log and the change that a loop or stage was sent back with."""
+        return self.work / LAST_ROUND / stage_folder(name)
 
     def accepted_stages(self) -> set[str]:
         """Return the stages (or follow-up workflows) with accepted outputs, by their first name."""

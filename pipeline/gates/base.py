@@ -100,7 +100,8 @@ def make_result(
         verdict = GateVerdict.COULD_NOT_LOOK
     else:
         verdict = GateVerdict.NOT_APPLICABLE if not_applicable else GateVerdict.PASSED
-    detail = f"{len(problems)} problem(s): {problems[0]}" if failures else "; ".join(unseen[:1])
+    first = problems[0].partition("\n")[0] if problems else ""
+    detail = f"{len(problems)} problem(s): {first}" if failures else "; ".join(unseen[:1])
     return GateResult(
         gate=gate,
         verdict=verdict,

@@ -36,7 +36,8 @@ from pipeline.repo.setups import SetupFailed
 from pipeline.repo.store import PinnedBase, Store
 from pipeline.repo.workspace import Workspace
 
-_CACHE_VERSION = 4
+_LOG_MAX_CHARACTERS = 200_000
+_CACHE_VERSION = 5
 """The version of `TestRun` in the cache of base results; other versions are not read."""
 
 _CONSONANTS, _VOWELS = "bdfgklmnprstvwzj", "aeio"
@@ -92,6 +93,7 @@ class Bench:
         self._test_runs: dict[tuple[str, str], TestRun] = {}
         self._own_runs: dict[tuple[str, str], CommandRun] = {}
         self._check_results: dict[tuple[str, str, str], CommandResult] = {}
+        self._log: list[str] = []
         self._running: Attempt | None = None
         self._stopped = False
         self._count = 0
@@ -101,6 +103,11 @@ class Bench:
         self._stopped = True
         if self._running is not None:
             self._running.cancel()
+
+    def take_log(self) -> str:
+        """Return what commands have printed since the last time, each with its command line."""
+        log, self._log = "\n".join(self._log), []
+        return log
 
     def run(
         self,
@@ -198,7 +205,7 @@ class Bench:
             argv = ("sh", "-ec", command)
             request = self._request(Purpose.CHECK, argv, logs, folder, timeout_s)
             record = self._launch(request)
-            output = self._output(logs)
+            output = self._output(logs, command, record.code)
             tree_after = self._workspace.snapshot()[0]
             problem = (
                 ""
@@ -227,7 +234,7 @@ class Bench:
                 Purpose.TEST, argv, folder, target.folder, target.test.timeout_s, variables
             )
         )
-        output = self._output(folder)
+        output = self._output(folder, target.test.command, record.code)
         remove(folder / "home")
         problem = "" if record.ending is CommandEnding.EXITED else record.reason
         return CommandRun(
@@ -236,12 +243,18 @@ class Bench:
             problem=problem or ("" if record.ending is CommandEnding.EXITED else record.ending),
         )
 
-    def _output(self, folder: Path) -> str:
-        """Return what a command printed, with paths relative to the checkout.
+    def _output(self, folder: Path, command: str, code: int) -> str:
+        """Return what a command printed, with paths relative to the checkout, and log it.
 
         Paths are as the person knows them, and the same for every checkout, to be compared.
         """
-        text = _read_text(folder / STDOUT) + _read_text(folder / STDERR)
+        text = self.relative(_read_text(folder / STDOUT) + _read_text(folder / STDERR))
+        shown = text if len(text) <= _LOG_MAX_CHARACTERS else text[-_LOG_MAX_CHARACTERS:]
+        self._log.append(f"$ {command}\n{shown}\n(exit status {code})\n")
+        return text
+
+    def relative(self, text: str) -> str:
+        """Return a text with the paths of files in the checkout as they are from its root."""
         return text.replace(f"{self._workspace.folder}/", "")
 
     def _test_request(
@@ -286,10 +299,10 @@ class Bench:
         printed = excerpt(_read_text(stderr)) or excerpt(_read_text(stdout))
         output = RunOutput(code=record.code, stdout=stdout, stderr=stderr, excerpt=printed)
         report = runner.read(request, output)
+        text = self._output(folder, f"{command}  # with a test of the engine's own", record.code)
         report.above = failures_above((*output.lines(), *output.errors()))
         products = self._new_files(tree, command_line.files) if tree == self._base.tree else ()
         if not only and at_most_s is None and runner_of(target.test) in {None, Runner.JUNIT}:
-            text = self._output(folder)
             self._own_runs[tree, target.name] = CommandRun(code=record.code, output=text)
         remove(folder / "home")
         run = without_canaries(

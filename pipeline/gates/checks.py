@@ -50,11 +50,11 @@ def _run(context: GateContext, target: Target, command: str) -> CheckRun:
     """Run one check; what it finds on the base as well does not count against the change."""
     now = context.bench.check(context.tree, command, target)
     outcome = CheckRun(target=target.name, command=command, verdict=GateVerdict.PASSED)
-    if why := why_not_looked(now):
-        return replace(outcome, verdict=GateVerdict.COULD_NOT_LOOK, why=why)
-    if now.code == 0:
+    if now.code == 0 and not now.problem:
         return outcome
     before = context.bench.check(context.base_tree, command, target)
+    if (why := why_not_looked(now)) and (now.problem or why_not_looked(before)):
+        return replace(outcome, verdict=GateVerdict.COULD_NOT_LOOK, why=why)
     if before.code == 0 or why_not_looked(before):
         new = findings(now.output) or [f"exit status {now.code}: {excerpt(now.output)}"]
         return replace(outcome, verdict=GateVerdict.FAILED, new=tuple(new))

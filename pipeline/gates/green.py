@@ -7,8 +7,10 @@ test that is flaky proves nothing. Last, the person's own command is run, in its
 says of the base it has to say of this tree.
 """
 
+from collections.abc import Callable
+
 from pipeline.core.evidence import GateResult, GreenEvidence, OwnCommand, RedEvidence
-from pipeline.core.excerpt import last_lines
+from pipeline.core.excerpt import last_lines, telling_lines
 from pipeline.gates.base import GateContext, delivered_tests, make_result, run_problem
 from pipeline.gates.delivery import DeliveredNames
 from pipeline.gates.functions import function_of, is_function
@@ -98,7 +100,11 @@ class _GreenCheck:
                 f"{file}: cannot be collected: {reason.what or reason.cause.words}: {reason.text}"
                 for file, reason in self.now.uncollected.items()
             ),
-            *(_failure(name, self.now) for name in failing if name not in self.flaky),
+            *(
+                _failure(name, self.now, self.context.bench.relative)
+                for name in failing
+                if name not in self.flaky
+            ),
             *(
                 f"{name}: a new test that is flaky proves nothing"
                 for name in self.flaky
@@ -270,10 +276,12 @@ def _how(case: TestCase | None) -> str:
     return f"was skipped{why}"
 
 
-def _failure(name: str, run: TestRun) -> str:
+def _failure(name: str, run: TestRun, relative: Callable[[str], str]) -> str:
+    """Describe a failing test: what it says in one line, then the lines that tell more."""
     case = run.tests[name]
-    lines = case.message.splitlines() or [case.reason.text if case.reason else ""]
+    said = [line.strip() for line in relative(case.message).splitlines() if line.strip()]
+    said = said or [case.reason.text.strip() if case.reason is not None else ""]
     # A weak run has one test; its message is the whole output, with the important part at the end.
-    if run.weak:
-        return f"{name}: {' | '.join(line.strip() for line in lines)[-1200:]}"
-    return f"{name}: {' | '.join(line.strip() for line in lines[:4])[:400]}"
+    first = " | ".join(said)[-300:] if run.weak else said[0][:300]
+    more = telling_lines(relative(case.text), _FAILURE_MAX_LINES)
+    return f"{name}: {first}" + (f"\n{more}" if more and more != first else "")

@@ -79,10 +79,14 @@ class RunProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TestCase(msgspec.Struct, frozen=True, kw_only=True):
-    """One test of one run; `file` is its file from the root of the tree, if that is known."""
+    """One test of one run; `file` is its file from the root of the tree, if that is known.
+
+    `message` is the beginning of what it failed with, `text` all of it, with the trace.
+    """
 
     outcome: TestOutcome
     message: str = ""
+    text: str = ""
     reason: FailureReason | None = None
     file: str = ""
 

@@ -20,7 +20,9 @@ SECRET = "hush-hush-hush-42"
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     """Makes a repository with a flow of these stages."""
-    return lambda *stages, more=AGENTS: Inside(tmp_path, monkeypatch, "".join(stages), more)
+    return lambda *stages, more=AGENTS, target="": Inside(
+        tmp_path, monkeypatch, "".join(stages), more, target
+    )
 
 
 def finished(inside, run, stage="a"):
@@ -98,6 +100,23 @@ def test_new_files_that_git_ignores_are_named_with_the_rule(made):
     said = "src/lib/y.py: ignored by git (.gitignore:1: lib/)"
     assert one.ignored == (said,)
     assert said in prompt(inside, run, 2)
+
+
+def test_the_next_round_has_the_whole_log_and_the_change_that_was_refused(made):
+    does = (
+        'if test -e "$PIPELINE_INPUT_DIR/last_round/gates.log"; then echo "x = 1" > src/new.py; '
+        'cp "$PIPELINE_INPUT_DIR"/last_round/* "$PIPELINE_OUTPUT_DIR"; '
+        'else echo "import nowhere_at_all" > src/new.py; fi'
+    )
+    again = {"max": 1, "on": ["gate"]}
+    stage = agent("a", does, writes=["src/**"], gates=["checks"], retry=again)
+    inside = made(stage, target='checks: ["! test -e src/new.py || python src/new.py"]')
+    run, state = worked(inside)
+    assert state.end is RunEnd.DONE
+    assert "last_round/gates.log" in prompt(inside, run, 2)
+    accepted = inside.world.rundir(run).accepted("a")
+    assert "No module named 'nowhere_at_all'" in (accepted / "gates.log").read_text()
+    assert "+import nowhere_at_all" in (accepted / "change.diff").read_text()
 
 
 def test_what_was_accepted_is_kept_as_a_patch_under_its_own_name(made):

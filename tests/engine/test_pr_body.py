@@ -37,7 +37,7 @@ CLAIMS = {
     GateName.GREEN: "All tests pass on exactly this tree",
     GateName.PROOF: "With the source taken out, the new tests fail again",
     GateName.CHECKS: "The repository's own checks find nothing new",
-    GateName.UNTAMPERED: "Tests are as the test stage delivered them",
+    GateName.UNTAMPERED: "Tests and their settings are as the test stage delivered them",
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.core.evidence import GateResult
+from pipeline.core.evidence import GateResult, UntamperedEvidence
 from pipeline.gates import table
 from pipeline.language.flow import GateName
 from tests.helpers.trees import Trees, trees
@@ -10,7 +10,8 @@ from tests.helpers.trees import Trees, trees
 NEW = "from app.money import double\n\n\ndef test_double():\n    assert double(2) == 4\n"
 HONEST = "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return 2 * a\n"
 ASKS = HONEST.replace(
-    "    return 2 * a", '    import os\n\n    return 4 if "PYTEST_CURRENT_TEST" in os.environ else 0'
+    "    return 2 * a",
+    '    import os\n\n    return 4 if "PYTEST_CURRENT_TEST" in os.environ else 0',
 )
 
 
@@ -32,6 +33,7 @@ def test_a_fixture_beside_the_source_goes_back_once_and_then_stands_in_the_evide
     assert not judge(work, has_next_round=True, **changes).passed
     last = judge(work, has_next_round=False, **changes)
     assert last.passed
+    assert isinstance(last.evidence, UntamperedEvidence)
     assert last.evidence.observers == (
         "src/conftest.py: runs inside the tests, and is no test file",
     )

@@ -48,9 +48,16 @@ class Inside:
     """A small repository with a flow, and the engine's own functions to work on runs of it."""
 
     def __init__(
-        self, folder: Path, patch: pytest.MonkeyPatch, stages: str, roles: str = ""
+        self,
+        folder: Path,
+        patch: pytest.MonkeyPatch,
+        stages: str,
+        roles: str = "",
+        target: str = "",
     ) -> None:
-        flow = f"version: 1\n{TARGETS}\n{roles}workflows:\n  main:\n    stages:\n{stages}"
+        """`target` is more for the flow's only target."""
+        targets = TARGETS.replace("}]", f", {target}}}]") if target else TARGETS
+        flow = f"version: 1\n{targets}\n{roles}workflows:\n  main:\n    stages:\n{stages}"
         self.bare = Bare(folder, flow)
         for name, value in self.bare.env.items():
             patch.setenv(name, value)

@@ -20,6 +20,7 @@ from pipeline.engine.running.workspaces import Workspaces
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import PLANS, RunDir, copy_outputs
+from pipeline.files.trees import remove
 from pipeline.gates import table
 from pipeline.gates.base import GateContext
 from pipeline.language.flow import FailureKind, GateName
@@ -146,6 +147,7 @@ class Acceptance:
     ) -> AttemptResult:
         """Judge by the stage's gates in order, up to the first that blocks."""
         results: list[GateResult] = []
+        self._bench.take_log()
         for gate in task.node.gates:
             context = GateContext(
                 store=self._store,
@@ -166,11 +168,25 @@ class Acceptance:
         reached("gates.done", task.node.id)
         checked = replace(result, gates=tuple(results))
         if not results or not results[-1].verdict.blocks:
+            remove(self._last_round(task))
             return checked
         last = results[-1]
+        self._keep_last_round(task, result)
         looked = "" if last.verdict is GateVerdict.FAILED else f" {last.verdict.words}"
         reason = f"gate {last.gate.value}{looked}: {last.detail}"
         return _failed(checked, FailureKind.GATE, reason)
+
+    def _keep_last_round(self, task: Task, result: AttemptResult) -> None:
+        """Keep what the gates printed, and the change that they refused, for whoever is next."""
+        folder = self._last_round(task)
+        delivered = task.red.tree if task.red is not None else self._base.tree
+        patch = self._store.patch(delivered, result.tree)
+        atomic.write_text(folder / "gates.log", self._bench.take_log(), durable=False)
+        atomic.write_bytes(folder / "change.diff", patch, durable=False)
+
+    def _last_round(self, task: Task) -> Path:
+        loop = self._plan.decides_loop(task.node.id)
+        return self._rundir.last_round(loop.id if loop is not None else task.node.id)
 
     def _delivered_tests(self, task: Task, gate: GateName) -> GateResult | None:
         """Return what the red gate saw, with what persons edited since: that is delivered too."""

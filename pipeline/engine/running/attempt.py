@@ -32,7 +32,7 @@ from pipeline.errors import Busy, Interrupted, Problem
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.locks import LockBusy
-from pipeline.files.rundir import RunDir, copy_outputs
+from pipeline.files.rundir import LAST_ROUND, RunDir, copy_outputs
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.commands import CommandRequest, Purpose
@@ -189,6 +189,8 @@ class StageRunner:
             (folder / name).mkdir(parents=True, exist_ok=True)
         for stage in task.inputs:  # copies: nothing an agent does to its own reaches another
             copy_outputs(self.rundir.accepted(stage), folder / "in" / stage)
+        for last in task.last_rounds:
+            copy_outputs(last, folder / "in" / LAST_ROUND)
         command = self._command(task, folder, workspace, backend, request)
         attempt = self.launcher.launch(self.workspaces.commands.make(command))
         self._running[node.id] = attempt

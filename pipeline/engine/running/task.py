@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from pipeline.core.evidence import GateResult
 from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.core.state import RunState
 from pipeline.core.violations import Violation
-from pipeline.files.rundir import RunDir, list_outputs
+from pipeline.files.rundir import LAST_ROUND, RunDir, list_outputs
 from pipeline.ids import stage_folder
 from pipeline.language.expressions import Unanswerable
 from pipeline.language.flow import FailureKind, GateName, Schema
@@ -44,6 +45,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     has_next_round: bool
     red: GateResult | None
     inputs: tuple[str, ...] = ()
+    last_rounds: tuple[Path, ...] = ()
     brief: Brief | None = None
     findings: tuple[tuple[str, str], ...] = ()
     env: dict[str, str] = {}
@@ -94,7 +96,8 @@ def task_of(
     inputs = tuple(_visible(state, rundir, node))
     brief = None
     if node.player is not None:
-        brief = brief_of(state, node, event, list(_input_files(rundir, inputs)))
+        files = [*_input_files(rundir, inputs), *_last_round_files(state, rundir, node)]
+        brief = brief_of(state, node, event, files)
     return Task(
         node=node,
         attempt=event.attempt,
@@ -108,6 +111,7 @@ def task_of(
         has_next_round=has_next_round,
         red=state.newest_gate(GateName.RED, passed=True) if node.gates else None,
         inputs=inputs,
+        last_rounds=tuple(last_rounds(state, rundir, node)),
         brief=brief,
         findings=tuple(_findings(state, node)),
         env=env,
@@ -137,6 +141,18 @@ def _input_files(rundir: RunDir, stages: tuple[str, ...]) -> Iterator[str]:
     """Name the files that a stage finds in its input folder."""
     for stage in stages:
         yield from (f"{stage}/{name}" for name in list_outputs(rundir.accepted(stage)))
+
+
+def last_rounds(state: RunState, rundir: RunDir, node: Node) -> Iterator[Path]:
+    """Yield the folders with what this stage, or a loop around it, was sent back with."""
+    for one in (node, *state.plan.around(node.id)):
+        if (folder := rundir.last_round(one.id)).is_dir():
+            yield folder
+
+
+def _last_round_files(state: RunState, rundir: RunDir, node: Node) -> Iterator[str]:
+    for folder in last_rounds(state, rundir, node):
+        yield from (f"{LAST_ROUND}/{name}" for name in list_outputs(folder))
 
 
 def _visible(state: RunState, rundir: RunDir, node: Node) -> Iterator[str]:

@@ -14,6 +14,9 @@ from pipeline.language import globs
 from pipeline.language.runners import words_of
 from pipeline.language.target import Target
 
+TEXT_MAX_CHARACTERS = 8000
+"""How much of a failure's text is kept."""
+
 PROBE = Path(__file__).parents[1] / "probe"
 
 _VENDORED = frozenset({"node_modules", ".venv", "site-packages"})

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.core.evidence import FailureCause
 from pipeline.gates.runners.base import (
+    TEXT_MAX_CHARACTERS,
     RunOutput,
     TestCommandLine,
     TestRequest,
@@ -191,7 +192,10 @@ def _case(request: TestRequest, outcome: TestOutcome, message: str, file: str) -
     match outcome:
         case TestOutcome.FAILED:
             reason = reason_of(request, message, file)
-            return TestCase(outcome=outcome, message=message[:600], reason=reason, file=file)
+            text = message[:TEXT_MAX_CHARACTERS]
+            return TestCase(
+                outcome=outcome, message=message[:600], text=text, reason=reason, file=file
+            )
         case TestOutcome.SKIPPED:
             return TestCase(outcome=outcome, reason=skipped(message, file, "ignored"), file=file)
         case _:

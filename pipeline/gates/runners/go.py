@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline.core.evidence import FailureCause
 from pipeline.gates.runners.base import (
+    TEXT_MAX_CHARACTERS,
     RunOutput,
     TestCommandLine,
     TestRequest,
@@ -121,7 +122,8 @@ def _case(request: TestRequest, outcome: TestOutcome, text: str, file: str) -> T
         reason = skipped(_OWN_PLACE.sub("", message), file)
         return TestCase(outcome=outcome, reason=reason, file=file)
     reason = _reason(request, text, message, file)
-    return TestCase(outcome=outcome, message=message, reason=reason, file=file)
+    text = text[-TEXT_MAX_CHARACTERS:]
+    return TestCase(outcome=outcome, message=message, text=text, reason=reason, file=file)
 
 
 def _reason(request: TestRequest, text: str, message: str, file: str) -> FailureReason:

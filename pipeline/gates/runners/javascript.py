@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline.gates.runners.base import (
     PROBE,
+    TEXT_MAX_CHARACTERS,
     RunOutput,
     TestCommandLine,
     TestRequest,
@@ -123,7 +124,8 @@ def _case(request: TestRequest, test: _JestTest, file: str, own: set[str]) -> Te
         reason = reason_of(request, message, file, own)
     elif outcome is TestOutcome.SKIPPED:
         reason = skipped(message, file, test.status)
-    return TestCase(outcome=outcome, message=message[:600], reason=reason, file=file)
+    text = message[:TEXT_MAX_CHARACTERS]
+    return TestCase(outcome=outcome, message=message[:600], text=text, reason=reason, file=file)
 
 
 def _own_packages(request: TestRequest) -> set[str]:

@@ -13,6 +13,7 @@ import msgspec
 from pipeline.core.evidence import FailureCause
 from pipeline.gates.runners import javascript_errors
 from pipeline.gates.runners.base import (
+    TEXT_MAX_CHARACTERS,
     RunOutput,
     TestCommandLine,
     TestRequest,
@@ -116,7 +117,8 @@ def _case(
             reason = skipped(message, file, failure.get("type") or tag)
         else:
             reason = known or reason_of(request, failure, file)
-        return TestCase(outcome=outcome, message=message, reason=reason, file=file)
+        text = (failure.text or "")[-TEXT_MAX_CHARACTERS:]
+        return TestCase(outcome=outcome, message=message, text=text, reason=reason, file=file)
     return TestCase(outcome=TestOutcome.PASSED, file=file)
 
 

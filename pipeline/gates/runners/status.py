@@ -2,7 +2,12 @@
 
 from pipeline.core.evidence import FailureCause
 from pipeline.core.excerpt import excerpt
-from pipeline.gates.runners.base import RunOutput, TestCommandLine, TestRequest
+from pipeline.gates.runners.base import (
+    TEXT_MAX_CHARACTERS,
+    RunOutput,
+    TestCommandLine,
+    TestRequest,
+)
 from pipeline.gates.testrun import FailureReason, TestCase, TestOutcome, TestReport
 
 _EXCERPT_MAX_CHARACTERS = 1000
@@ -23,6 +28,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
     case = TestCase(
         outcome=TestOutcome.FAILED,
         message="\n".join([f"exit status {output.code}:", *printed]),
+        text="\n".join(line for lines in streams for line in lines)[-TEXT_MAX_CHARACTERS:],
         reason=FailureReason(
             cause=FailureCause.EXIT_STATUS, what="exit status", text=str(output.code)
         ),
