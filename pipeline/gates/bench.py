@@ -4,6 +4,7 @@ Each run has one such checkout, used by one command at a time. Commands see the 
 of the person who started the run, a private HOME, and nothing else of that person's environment.
 """
 
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
@@ -19,6 +20,7 @@ from pipeline.files.trees import remove
 from pipeline.gates.runners import table as runners
 from pipeline.gates.runners.above import failures_above
 from pipeline.gates.runners.base import RunOutput, TestRequest
+from pipeline.gates.services import Services, test_variables
 from pipeline.gates.testrun import (
     CommandRun,
     ProblemKind,
@@ -94,9 +96,18 @@ class Bench:
         self._own_runs: dict[tuple[str, str], CommandRun] = {}
         self._check_results: dict[tuple[str, str, str], CommandResult] = {}
         self._log: list[str] = []
+        self._services = Services(
+            folder / "services",
+            lambda request: launcher.launch(commands.make(request)),
+            lambda: self._stopped,
+        )
         self._running: Attempt | None = None
         self._stopped = False
         self._count = 0
+
+    def close(self) -> None:
+        """Stop the services that tests needed."""
+        self._services.close()
 
     def stop(self) -> None:
         """Cancel the command that is running; later ones raise `Interrupted`."""
@@ -190,20 +201,18 @@ class Bench:
         """Run a check of a target on a tree, once for each tree."""
         key = (tree, target.folder, command)
         if key not in self._check_results:
-            self._check_results[key] = self.execute(
-                tree, command, target.folder, target.test.timeout_s
-            )
+            self._check_results[key] = self.execute(tree, command, target, target.test.timeout_s)
         return self._check_results[key]
 
-    def execute(self, tree: str, command: str, folder: str, timeout_s: float) -> CommandResult:
-        """Run a shell command in a folder of a tree; its changes are part of the result."""
+    def execute(self, tree: str, command: str, target: Target, timeout_s: float) -> CommandResult:
+        """Run a shell command in a target's folder; its changes are part of the result."""
         with self._mutex:
             try:
                 logs = self._check_out(tree)
             except SetupFailed as exc:
                 return CommandResult(code=exc.exit_code, output="", tree=tree, problem=exc.what)
             argv = ("sh", "-ec", command)
-            request = self._request(Purpose.CHECK, argv, logs, folder, timeout_s)
+            request = self._request(Purpose.CHECK, argv, logs, target, timeout_s)
             record = self._launch(request)
             output = self._output(logs, command, record.code)
             tree_after = self._workspace.snapshot()[0]
@@ -226,13 +235,14 @@ class Bench:
             folder = self._check_out(tree)
         except SetupFailed as exc:
             return CommandRun(code=exc.exit_code, problem=exc.what)
+        if down := self._why_down(target):
+            return CommandRun(code=-1, problem=down)
         request = self._test_request(tree, target, (), folder)
         argv = tuple(word.replace(PLACE, str(request.report)) for word in request.words)
         variables = runners.load(target.test).command_line(request).import_env
+        longest_s = target.test.timeout_s
         record = self._launch(
-            self._request(
-                Purpose.TEST, argv, folder, target.folder, target.test.timeout_s, variables
-            )
+            self._request(Purpose.TEST, argv, folder, target, longest_s, variables)
         )
         output = self._output(folder, target.test.command, record.code)
         remove(folder / "home")
@@ -242,6 +252,13 @@ class Bench:
             output=output,
             problem=problem or ("" if record.ending is CommandEnding.EXITED else record.ending),
         )
+
+    def _why_down(self, target: Target) -> str:
+        """Start the target's services; return why one is down, or an empty text."""
+        port_base = self._workspace.port_base
+        cwd = self._workspace.folder / target.folder
+        variables = test_variables(target, port_base)
+        return self._services.why_down(target, cwd, variables, port_base)
 
     def _output(self, folder: Path, command: str, code: int) -> str:
         """Return what a command printed, with paths relative to the checkout, and log it.
@@ -279,6 +296,9 @@ class Bench:
         except SetupFailed as exc:
             problem = RunProblem(kind=ProblemKind.SETUP_FAILED, text=exc.what)
             return TestRun(tree=tree, problem=problem, command=command)
+        if down := self._why_down(target):
+            problem = RunProblem(kind=ProblemKind.SERVICE_DOWN, text=down)
+            return TestRun(tree=tree, problem=problem, command=command)
         root = self._workspace.folder
         request = self._test_request(tree, target, only, folder)
         runner = runners.load(target.test)
@@ -286,10 +306,10 @@ class Bench:
         for name, text in command_line.files.items():
             atomic.write_text(root / name, text, durable=False)
         argv, variables = command_line.argv, command_line.env
-        longest_s, inside = target.test.timeout_s, target.folder
+        longest_s = target.test.timeout_s
         timeout_s = longest_s if at_most_s is None else min(longest_s, at_most_s)
         record = self._launch(
-            self._request(Purpose.TEST, argv, folder, inside, timeout_s, variables)
+            self._request(Purpose.TEST, argv, folder, target, timeout_s, variables)
         )
         if record.ending is not CommandEnding.EXITED:
             text = f"{command}: {record.reason or record.ending.value}"
@@ -327,19 +347,26 @@ class Bench:
         purpose: Purpose,
         argv: tuple[str, ...],
         folder: Path,
-        inside: str,
+        target: Target,
         timeout_s: float,
         variables: Mapping[str, str] | None = None,
     ) -> CommandRequest:
-        """Return the request for a command in the checkout, or in a folder `inside` it."""
+        """Return the request for a command in a target's folder of the checkout.
+
+        The variables that the flow gives its tests are part of it; of `PYTHONPATH` both count.
+        """
+        own, added = test_variables(target, self._workspace.port_base), dict(variables or {})
+        if "PYTHONPATH" in own and "PYTHONPATH" in added:
+            added["PYTHONPATH"] = os.pathsep.join((added["PYTHONPATH"], own["PYTHONPATH"]))
         return CommandRequest(
             purpose=purpose,
             argv=argv,
-            cwd=self._workspace.folder / inside,
+            cwd=self._workspace.folder / target.folder,
             folder=folder,
             timeout_s=timeout_s,
-            variables=variables or {},
-            programs=self._workspace.program_folders(inside),
+            pass_env=target.test.pass_env,
+            variables=own | added,
+            programs=self._workspace.program_folders(target.folder),
             port_base=self._workspace.port_base,
         )
 

@@ -67,7 +67,7 @@ def stryker(
     # Where Stryker's JSON reporter writes, unless the project has configured another file.
     show_report = f"echo; echo {_REPORT_MARK}; cat reports/mutation/mutation.json"
     line = f"{guard}; {shlex.join(words)} || true; {show_report}"
-    done = bench.execute(tree, line, target.folder, target.proof.timeout_s)
+    done = bench.execute(tree, line, target, target.proof.timeout_s)
     if done.code == NOT_INSTALLED:
         return MutationResult(problem="no mutation testing tool is installed")
     if done.problem:

@@ -61,6 +61,7 @@ class ProblemKind(StrEnum):
     """Why the results of a whole test run cannot be used."""
 
     SETUP_FAILED = "setup_failed"
+    SERVICE_DOWN = "service_down"
     DID_NOT_END = "did_not_end"
     NO_REPORT = "no_report"
     FORGED = "forged"

@@ -39,6 +39,21 @@ class Runner(StrEnum):
     JUNIT = "junit"
 
 
+class Service(File, frozen=True, kw_only=True):
+    """A server that tests need, started once for each gate workspace and stopped with it."""
+
+    start: Annotated[
+        str,
+        describe("Shell command that runs the server in the foreground, until it is ended."),
+    ]
+    ready: Annotated[
+        str, describe("Shell command that ends with 0 once the server answers, asked again.")
+    ]
+    stop: Annotated[
+        str, describe("Shell command that stops it, if ending `start` is not enough.")
+    ] = ""
+
+
 class TestCommand(File, frozen=True, kw_only=True):
     """How the tests of a target are run."""
 
@@ -63,6 +78,21 @@ class TestCommand(File, frozen=True, kw_only=True):
     timeout_s: Annotated[Duration, describe("Longest time one test run may take.")] = msgspec.field(
         default=Duration(600.0), name="timeout"
     )
+    env: Annotated[
+        dict[str, str],
+        describe(
+            "Environment variables of tests and checks; `${PIPELINE_PORT_BASE}` stands for the "
+            "first of 100 ports that this workspace may use."
+        ),
+    ] = {}
+    pass_env: Annotated[
+        tuple[str, ...],
+        describe("Your own environment variables that tests may see, by name; `*` at the end."),
+    ] = ()
+    services: Annotated[
+        tuple[Service, ...],
+        describe("Servers that the tests need; one that is down means: could not look."),
+    ] = ()
 
 
 class Proof(File, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ def _apply(
     Some are not its own.
     """
     local = [path.removeprefix(f"{target.folder}/") if target.folder else path for path in files]
-    done = bench.execute(tree, command.replace(FILES, shlex.join(local)), target.folder, _TIMEOUT_S)
+    done = bench.execute(tree, command.replace(FILES, shlex.join(local)), target, _TIMEOUT_S)
     if done.code == 0 and not done.problem:
         return store.graft_paths(tree, done.tree, set(files))
     endings = sorted({PurePosixPath(path).suffix for path in files})

@@ -114,6 +114,7 @@ class Workspaces:
     def close(self, *, is_over: bool) -> None:
         """Let go of everything; when the run is over others may have its workspaces."""
         self.note_sizes()
+        self.bench.close()
         self._pool.close(is_over=is_over)
         self.setups.close()
 
