@@ -132,7 +132,8 @@ class Bench:
         """Run the target's tests on `tree`, or only some test files.
 
         With `rerun` they run even if the result is known; its result is not kept for others. A
-        `timeout_s` that is shorter than the target's own holds for this run alone.
+        `timeout_s` that is shorter than the target's own holds for this run alone, and so does the
+        bound of memory for faults.
         """
         key = (tree, f"{target.name} {' '.join(only)}")
         with self._mutex:
@@ -308,12 +309,17 @@ class Bench:
         argv, variables = command_line.argv, command_line.env
         longest_s = target.test.timeout_s
         timeout_s = longest_s if at_most_s is None else min(longest_s, at_most_s)
-        record = self._launch(
-            self._request(Purpose.TEST, argv, folder, target, timeout_s, variables)
-        )
+        request_run = self._request(Purpose.TEST, argv, folder, target, timeout_s, variables)
+        if at_most_s is not None:
+            request_run = msgspec.structs.replace(
+                request_run, memory_max_bytes=int(target.proof.memory_bytes)
+            )
+        record = self._launch(request_run)
         if record.ending is not CommandEnding.EXITED:
             text = f"{command}: {record.reason or record.ending.value}"
-            problem = RunProblem(kind=ProblemKind.DID_NOT_END, text=text)
+            is_memory = record.ending is CommandEnding.MEMORY
+            kind = ProblemKind.TOO_MUCH_MEMORY if is_memory else ProblemKind.DID_NOT_END
+            problem = RunProblem(kind=kind, text=text)
             return TestRun(tree=tree, problem=problem, command=command)
         stdout, stderr = folder / STDOUT, folder / STDERR
         printed = excerpt(_read_text(stderr)) or excerpt(_read_text(stdout))

@@ -247,6 +247,8 @@ def _count(
             tally.add(path, fault, is_noticed=True)
     elif failing:
         tally.add(path, fault, is_noticed=True)
+    elif run.problem is not None and run.problem.kind is ProblemKind.TOO_MUCH_MEMORY:
+        tally.not_tried += 1
     elif run.problem is not None or run.uncollected:
         tally.broken += 1
     else:

@@ -63,6 +63,7 @@ class ProblemKind(StrEnum):
     SETUP_FAILED = "setup_failed"
     SERVICE_DOWN = "service_down"
     DID_NOT_END = "did_not_end"
+    TOO_MUCH_MEMORY = "too_much_memory"
     NO_REPORT = "no_report"
     FORGED = "forged"
 

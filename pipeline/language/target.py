@@ -109,6 +109,10 @@ class Proof(File, frozen=True, kw_only=True):
     timeout_s: Annotated[Duration, describe("Longest time for all of them together.")] = (
         msgspec.field(default=Duration(60.0), name="timeout")
     )
+    memory_bytes: Annotated[
+        Count,
+        describe("Resident memory at which the tests with a fault are ended: `500M`, `4G`."),
+    ] = msgspec.field(default=Count(4_000_000_000), name="memory")
 
 
 class Target(File, frozen=True, kw_only=True):

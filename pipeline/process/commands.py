@@ -74,6 +74,7 @@ class CommandRequest(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     timeout_s: float
     idle_timeout_s: float = 0.0
+    memory_max_bytes: int = 0
     stdin: Path | None = None
     pass_env: tuple[str, ...] = ()
     variables: Mapping[str, str] = {}
@@ -124,6 +125,7 @@ class CommandMaker:
             stdin=str(request.stdin or ""),
             timeout_s=request.timeout_s,
             idle_timeout_s=request.idle_timeout_s or request.timeout_s,
+            memory_max_bytes=request.memory_max_bytes,
             on_orphan=_POLICIES[request.purpose].on_orphan,
             locks=tuple(map(str, request.locks)),
             lock_timeout_s=self._lock_timeout_s,

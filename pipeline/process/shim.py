@@ -39,6 +39,10 @@ from pipeline.process.spec import (
 
 _CHUNK_BYTES = 65536
 _TICK_S = 0.05
+_MEMORY_TICK_S = 0.25
+_LONGEST_WAIT_S = 3600.0
+"""The kernel takes the time of a wait as milliseconds in 31 bits."""
+
 _DRAIN_S = 1.0
 _LOCK_SLICE_S = 0.2
 
@@ -223,11 +227,10 @@ class _Command:
             if self.signals:
                 soonest_s = self.next_signal_at_s
             # Without a pidfd nothing wakes this up when the command ends, so it has to poll.
-            wait_s = (
-                max(0.0, soonest_s - now_s)
-                if self.has_pidfd
-                else min(_TICK_S, max(0.0, soonest_s - now_s))
-            )
+            longest_s = _LONGEST_WAIT_S if self.has_pidfd else _TICK_S
+            if self.spec.memory_max_bytes:
+                longest_s = min(longest_s, _MEMORY_TICK_S)
+            wait_s = min(longest_s, max(0.0, soonest_s - now_s))
             if self._read(wait_s):
                 last_output_s = self.clock()
             self._check_time(process, started_s, last_output_s)
@@ -247,6 +250,8 @@ class _Command:
             self._escalate(process, CommandEnding.TIMEOUT)
         elif now_s >= last_output_s + self.spec.idle_timeout_s:
             self._escalate(process, CommandEnding.IDLE)
+        elif 0 < self.spec.memory_max_bytes < tree.resident_bytes():
+            self._escalate(process, CommandEnding.MEMORY)
 
     def _escalate(
         self, process: "subprocess.Popen[bytes]", ending: CommandEnding | None = None

@@ -28,6 +28,7 @@ class CommandEnding(StrEnum):
     EXITED = "exited"
     TIMEOUT = "timeout"
     IDLE = "idle"
+    MEMORY = "memory"
     CANCELLED = "cancelled"
     ORPHANED = "orphaned"
     LOCKED = "locked"
@@ -37,8 +38,9 @@ class CommandEnding(StrEnum):
 class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One command to run under a shim; logs and the record go to `folder`, the attempt's own.
 
-    It gets `grace_s` between TERM and KILL. With `portable` the shim does without calls that only
-    Linux has.
+    It gets `grace_s` between TERM and KILL. `memory_max_bytes` bounds the resident memory of all
+    its processes together (0: no bound; only on Linux). With `portable` the shim does without calls
+    that only Linux has.
     """
 
     argv: tuple[str, ...]
@@ -49,6 +51,7 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     idle_timeout_s: float
     grace_s: float = 5.0
+    memory_max_bytes: int = 0
     output_cap_bytes: int = 64 * 1024 * 1024
     on_orphan: OnOrphan = OnOrphan.ADOPT
     locks: tuple[str, ...] = ()

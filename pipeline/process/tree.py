@@ -42,6 +42,19 @@ def signal_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
+def resident_bytes() -> int:
+    """Return the resident memory of all processes below this one; 0 where it cannot be told.
+
+    Pages that processes share are counted for each. Never the address space: Node, Go and the JVM
+    reserve far more than they use.
+    """
+    total = 0
+    for pid in _descendants(os.getpid()):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return total * os.sysconf("SC_PAGE_SIZE")
+
+
 def sweep(group: int, *, subreaper: bool) -> int:
     """Kill and reap everything left of an attempt; return the number of processes."""
     if not subreaper:

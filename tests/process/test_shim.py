@@ -104,6 +104,28 @@ def test_silence_beyond_the_idle_limit_ends_it_and_output_does_not(launcher, tmp
     assert busy.ending is CommandEnding.EXITED
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+def test_resident_memory_is_bounded_and_reserved_memory_is_not(launcher, tmp_path):
+    limit = {"memory_max_bytes": 150_000_000, "cwd": str(tmp_path)}
+    uses = "import time; held = bytearray(400_000_000); time.sleep(60)"
+    greedy = launcher.launch(spec(tmp_path / "a", sys.executable, "-c", uses, **limit)).wait()
+    assert greedy is not None
+    assert greedy.ending is CommandEnding.MEMORY
+    reserves = "import mmap; held = mmap.mmap(-1, 2_000_000_000); print(len(held))"
+    modest = launcher.launch(spec(tmp_path / "b", sys.executable, "-c", reserves, **limit)).wait()
+    assert modest is not None
+    assert modest.ending is CommandEnding.EXITED
+
+
+def test_a_limit_of_months_is_no_limit_that_breaks_the_shim(launcher, tmp_path):
+    months_s = 90 * 24 * 3600.0
+    done = launcher.launch(
+        spec(tmp_path, "true", timeout_s=months_s, idle_timeout_s=months_s)
+    ).wait()
+    assert done is not None
+    assert done.ending is CommandEnding.EXITED
+
+
 @pytest.mark.parametrize(
     "escape",
     [
