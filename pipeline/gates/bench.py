@@ -22,12 +22,14 @@ from pipeline.gates.runners.above import failures_above
 from pipeline.gates.runners.base import RunOutput, TestRequest
 from pipeline.gates.services import Services, test_variables
 from pipeline.gates.testrun import (
+    CommandResult,
     CommandRun,
     ProblemKind,
     RunProblem,
-    TestOutcome,
     TestRun,
+    name_of_canary,
     without_canaries,
+    without_flaky,
 )
 from pipeline.language.runners import PLACE, runner_of
 from pipeline.language.target import Runner, Target
@@ -42,25 +44,7 @@ _LOG_MAX_CHARACTERS = 200_000
 _CACHE_VERSION = 5
 """The version of `TestRun` in the cache of base results; other versions are not read."""
 
-_CONSONANTS, _VOWELS = "bdfgklmnprstvwzj", "aeio"
 _Cached = TypeVar("_Cached", TestRun, CommandRun)
-
-_CANNOT_RUN_STATUSES = (126, 127)
-"""Exit statuses of a shell that cannot run a command: not executable, not found (POSIX)."""
-
-
-class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a shell command on an exact tree; `tree` is the tree that it left behind."""
-
-    code: int
-    output: str
-    tree: str
-    problem: str = ""
-
-    @property
-    def could_not_run(self) -> bool:
-        """Whether the command is not installed or was stopped, so that its status means nothing."""
-        return bool(self.problem) or self.code in _CANNOT_RUN_STATUSES
 
 
 class Bench:
@@ -155,7 +139,7 @@ class Bench:
         if result.problem is not None:
             return result
         if result.failing and not result.weak:
-            result = _without_flaky(result, self.run(tree, target, rerun=True))
+            result = without_flaky(result, self.run(tree, target, rerun=True))
         atomic.write_bytes(path, msgspec.json.encode(result))
         return result
 
@@ -285,7 +269,7 @@ class Bench:
             only=tuple(only),
             root=self._workspace.folder,
             folder=folder,
-            canary=_word(self._randomness(8)),
+            canary=name_of_canary(self._randomness(8)),
         )
 
     def _run(
@@ -389,25 +373,12 @@ class Bench:
         return record or ExitRecord(ending=CommandEnding.ORPHANED, code=-1, reason="its shim died")
 
 
-def _word(data: bytes) -> str:
-    """Return a name that no pattern tells from other names: a consonant and a vowel a byte."""
-    return "".join(_CONSONANTS[byte % 16] + _VOWELS[byte // 16 % 4] for byte in data)
-
-
 def _load(path: Path, kind: type[_Cached]) -> _Cached | None:
     """Read a cached result; None if there is none, or an earlier version wrote it."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError):
         return None
-
-
-def _without_flaky(first: TestRun, again: TestRun) -> TestRun:
-    """Return the first run with those failing tests as passed that passed in the second."""
-    passed = set(again.named(TestOutcome.PASSED))
-    flaky = tuple(name for name in first.failing if name in passed)
-    tests = first.tests | {name: again.tests[name] for name in flaky}
-    return msgspec.structs.replace(first, tests=tests, flaky=flaky)
 
 
 def _read_text(path: Path) -> str:

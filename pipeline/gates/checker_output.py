@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pipeline.core.excerpt import excerpt
-from pipeline.gates.bench import CommandResult
+from pipeline.gates.testrun import CommandResult
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _AT = re.compile(r"^\s*(?!\d+:\d)[^\s:(]+(?::\d+|\(\d+,\d+\))(?::\d+)?:?\s*\S.*$")

@@ -24,7 +24,12 @@ class TestOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
+_CONSONANTS, _VOWELS = "bdfgklmnprstvwzj", "aeio"
 _NOT_PASSED = {TestOutcome.FAILED, TestOutcome.ERROR}
+
+
+_CANNOT_RUN_STATUSES = (126, 127)
+"""Exit statuses of a shell that cannot run a command: not executable, not found (POSIX)."""
 
 
 class MissingName(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +83,20 @@ class RunProblem(msgspec.Struct, frozen=True, kw_only=True):
     def is_failure(self) -> bool:
         """Whether the tree is to blame; otherwise nothing could be verified."""
         return self.kind is ProblemKind.FORGED
+
+
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a shell command on an exact tree; `tree` is the tree that it left behind."""
+
+    code: int
+    output: str
+    tree: str
+    problem: str = ""
+
+    @property
+    def could_not_run(self) -> bool:
+        """Whether the command is not installed or was stopped, so that its status means nothing."""
+        return bool(self.problem) or self.code in _CANNOT_RUN_STATUSES
 
 
 class TestCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,3 +237,16 @@ def _all_blocked(report: TestReport) -> bool:
     return bool(report.uncollected) and not any(
         case.outcome is TestOutcome.PASSED for case in report.tests.values()
     )
+
+
+def name_of_canary(data: bytes) -> str:
+    """Return a name that no pattern tells from other names: a consonant and a vowel a byte."""
+    return "".join(_CONSONANTS[byte % 16] + _VOWELS[byte // 16 % 4] for byte in data)
+
+
+def without_flaky(first: TestRun, again: TestRun) -> TestRun:
+    """Return the first run with those failing tests as passed that passed in the second."""
+    passed = set(again.named(TestOutcome.PASSED))
+    flaky = tuple(name for name in first.failing if name in passed)
+    tests = first.tests | {name: again.tests[name] for name in flaky}
+    return msgspec.structs.replace(first, tests=tests, flaky=flaky)

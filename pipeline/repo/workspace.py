@@ -7,11 +7,10 @@ of the last walk is stored there too, so that another process, or the next run, 
 folder and touch only what differs.
 """
 
-import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from pipeline.files.trees import remove
 from pipeline.language import globs
 from pipeline.repo.git import Git
 from pipeline.repo.links import IncludedFiles, Linked, Linker, SetUp, folders_above
+from pipeline.repo.rules import STRAY, violation_of
 from pipeline.repo.scan import (
     EMPTY_SCAN,
     Scan,
@@ -33,20 +33,7 @@ from pipeline.repo.scan import (
 )
 from pipeline.repo.sparse import Sparse
 from pipeline.repo.store import IGNORED_LEFTOVERS, Store, TreeChange
-from pipeline.repo.tree_writer import EMPTY_CONFIG, IgnoredFile, TreeWriter, is_plain_name
-
-PROTECTED_PATHS = (
-    ".gitmodules", "**/.gitattributes", ".github/**", ".gitlab-ci.yml", ".husky/**",
-    ".pre-commit-config.yaml", ".claude/**", ".mcp.json", ".codex/**", ".cursor/**", ".vscode/**",
-    ".idea/**", "**/.envrc", "agents/flow.yaml", "agent_prompts/**", ".triggers/**", ".locks/**",
-    "docs/status/**", "docs/plans/runs/**",
-)  # fmt: skip
-"""Paths that no stage may write, whatever its globs say: they run code or control the engine."""
-
-_STRAY = {
-    ViolationKind.TOO_LARGE, ViolationKind.UNPRINTABLE_NAME, ViolationKind.SPECIAL_FILE,
-}  # fmt: skip
-"""Rules that a new file outside a stage's paths cannot break: it is no part of the change."""
+from pipeline.repo.tree_writer import EMPTY_CONFIG, IgnoredFile, TreeWriter
 
 _GITIGNORE_SPECIAL = re.compile(r"([\\*?\[!# ])")
 
@@ -317,12 +304,12 @@ class Workspace:
         violations, dropped, lawful = [], set[str](), []
         for violation in found:
             outside = violation.path and not globs.matches_any(writes, violation.path)
-            if outside and violation.kind in _STRAY and violation.path not in tracked:
+            if outside and violation.kind in STRAY and violation.path not in tracked:
                 dropped.add(violation.path)
             else:
                 violations.append(violation)
         for change in self.store.diff(since, tree):
-            broken = _violation(change, writes, self.folder)
+            broken = violation_of(change, writes, self.folder)
             if change.status == "A" and (
                 change.path in products
                 or (broken is not None and broken.kind is ViolationKind.OUTSIDE_ITS_PATHS)
@@ -375,37 +362,6 @@ def read_tags(git: Git) -> dict[str, str]:
     """Return the refs of a repository's tags: many projects read their version from them."""
     lines = git("for-each-ref", "--format=%(refname) %(objectname)", "refs/tags").splitlines()
     return dict(line.split(" ", 1) for line in lines)
-
-
-def _violation(change: TreeChange, writes: tuple[str, ...], folder: Path) -> Violation | None:
-    """Return how a change breaks the rules; None if it does not."""
-    kind, detail = None, ""
-    if not is_plain_name(change.path):
-        kind = ViolationKind.UNPRINTABLE_NAME
-    elif globs.matches_any(PROTECTED_PATHS, change.path):
-        kind = ViolationKind.PROTECTED_PATH
-    elif not globs.matches_any(writes, change.path):
-        kind, detail = ViolationKind.OUTSIDE_ITS_PATHS, ", ".join(writes) or "it may write none"
-    elif "160000" in {change.mode, change.old_mode}:
-        kind = ViolationKind.SUBMODULE
-    elif change.mode == "120000" and _escapes(folder, change.path):
-        kind = ViolationKind.LINK_OUTSIDE
-    return None if kind is None else Violation(kind=kind, path=change.path, detail=detail)
-
-
-def replaced_submodules(changes: Iterable[TreeChange]) -> list[Violation]:
-    """Return the submodules that files were put in the place of; nobody may commit that."""
-    return [
-        Violation(kind=ViolationKind.SUBMODULE, path=change.path)
-        for change in changes
-        if "160000" in {change.mode, change.old_mode}
-    ]
-
-
-def _escapes(folder: Path, path: str) -> bool:
-    target = (folder / path).readlink()
-    landing = Path(os.path.normpath(Path(path).parent / target))
-    return target.is_absolute() or landing.parts[:1] == ("..",)
 
 
 def _inside(path: str, repositories: tuple[str, ...]) -> bool:

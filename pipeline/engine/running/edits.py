@@ -22,8 +22,9 @@ from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
 from pipeline.language.flow import GateName
+from pipeline.repo.rules import replaced_submodules
 from pipeline.repo.store import Store
-from pipeline.repo.workspace import Workspace, replaced_submodules
+from pipeline.repo.workspace import Workspace
 
 NAME = "person"
 _VERIFYING = {GateName.GREEN, GateName.PROOF, GateName.UNTAMPERED}
