@@ -19,7 +19,7 @@ from pipeline.files import atomic
 from pipeline.files.trees import remove
 from pipeline.gates.runners import table as runners
 from pipeline.gates.runners.above import failures_above
-from pipeline.gates.runners.base import RunOutput, TestRequest
+from pipeline.gates.runners.base import RunOutput, TestCommandLine, TestRequest
 from pipeline.gates.services import Services, test_variables
 from pipeline.gates.testrun import (
     CommandResult,
@@ -290,15 +290,7 @@ class Bench:
         command_line = runner.command_line(request)
         for name, text in command_line.files.items():
             atomic.write_text(root / name, text, durable=False)
-        argv, variables = command_line.argv, command_line.env
-        longest_s = target.test.timeout_s
-        timeout_s = longest_s if at_most_s is None else min(longest_s, at_most_s)
-        request_run = self._request(Purpose.TEST, argv, folder, target, timeout_s, variables)
-        if at_most_s is not None:
-            request_run = msgspec.structs.replace(
-                request_run, memory_max_bytes=int(target.proof.memory_bytes)
-            )
-        record = self._launch(request_run)
+        record = self._launch_tests(command_line, folder, target, at_most_s)
         if record.ending is not CommandEnding.EXITED:
             text = f"{command}: {record.reason or record.ending.value}"
             is_memory = record.ending is CommandEnding.MEMORY
@@ -309,11 +301,11 @@ class Bench:
         printed = excerpt(_read_text(stderr)) or excerpt(_read_text(stdout))
         output = RunOutput(code=record.code, stdout=stdout, stderr=stderr, excerpt=printed)
         report = runner.read(request, output)
-        text = self._output(folder, f"{command}  # with a test of the engine's own", record.code)
         report.above = failures_above((*output.lines(), *output.errors()))
-        products = self._new_files(tree, command_line.files) if tree == self._base.tree else ()
+        text = self._output(folder, f"{command}  # with a test of the engine's own", record.code)
         if not only and at_most_s is None and runner_of(target.test) in {None, Runner.JUNIT}:
             self._own_runs[tree, target.name] = CommandRun(code=record.code, output=text)
+        products = self._new_files(tree, command_line.files) if tree == self._base.tree else ()
         remove(folder / "home")
         run = without_canaries(
             report,
@@ -325,6 +317,18 @@ class Bench:
             duration_s=record.duration_s,
         )
         return msgspec.structs.replace(run, products=products)
+
+    def _launch_tests(
+        self, tests: TestCommandLine, folder: Path, target: Target, at_most_s: float | None
+    ) -> ExitRecord:
+        """Run a test command to its end; with a time limit of its own memory is bounded too."""
+        longest_s = target.test.timeout_s
+        timeout_s = longest_s if at_most_s is None else min(longest_s, at_most_s)
+        request = self._request(Purpose.TEST, tests.argv, folder, target, timeout_s, tests.env)
+        if at_most_s is not None:
+            memory = int(target.proof.memory_bytes)
+            request = msgspec.structs.replace(request, memory_max_bytes=memory)
+        return self._launch(request)
 
     def _new_files(self, tree: str, ours: Mapping[str, str]) -> tuple[str, ...]:
         """List the files that a test run has left in the checkout, without those we put there."""

@@ -1,0 +1,5 @@
+from app.new import one
+
+
+def test_one():
+    assert one() == 1

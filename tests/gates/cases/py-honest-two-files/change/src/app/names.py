@@ -1,0 +1,2 @@
+def name(text):
+    return text.upper()
