@@ -148,6 +148,11 @@ class Project:
         """Let the agent run this Python in the workspace instead of playing the take's files."""
         (self.take(stage, number) / "take.py").write_text(code)
 
+    def script_every_try(self, stage: str, code: str) -> None:
+        """The same for the first try and both that follow a failure."""
+        for number in (1, 2, 3):
+            self.script(stage, number, code)
+
     def fingerprint(self) -> dict[str, str]:
         """Every byte of the checkout and its git folder that a run must leave alone."""
         found: dict[str, str] = {}

@@ -37,7 +37,7 @@ def test_a_developer_who_edits_the_tests_is_refused_and_the_tests_stay(project):
         "import pathlib; pathlib.Path('tests/test_risk.py').write_text('def test_nothing(): "
         "pass\\n')"
     )
-    project.script("developer", 1, code)
+    project.script_every_try("developer", code)
     result = finished(project)
     assert result["state"] == "failed"
     assert (
@@ -62,9 +62,6 @@ def test_an_agent_that_says_done_and_did_nothing_fails_its_stage(project):
 
 
 def test_a_write_outside_the_declared_paths_never_reaches_a_later_stage(project):
-    project.edit_flow(
-        "timeout, protocol, no_change, gate]", "timeout, protocol, no_change, gate, violation]"
-    )
     code = (
         "import pathlib; pathlib.Path('setup.py').write_text('x = 1\\n'); "
         "pathlib.Path('README.md').write_text('mine')"
@@ -90,11 +87,11 @@ def test_a_write_outside_the_declared_paths_never_reaches_a_later_stage(project)
 
 
 def test_a_reader_that_writes_is_refused(project):
-    project.script("planner", 1, "open('notes.txt', 'w').write('hello')")
+    project.script_every_try("planner", "open('README.md', 'a').write('hello')")
     result = finished(project)
     assert result["state"] == "failed"
     assert (
-        "notes.txt: outside the paths of this stage (it may write none)"
+        "README.md: outside the paths of this stage (it may write none)"
         in result["stages"]["planner"]["reason"]
     )
 
@@ -108,7 +105,7 @@ def test_a_protected_path_is_refused_although_the_globs_allow_it(project):
         "import os; os.makedirs('.github/workflows'); open('.github/workflows/x.yml', "
         "'w').write('on: push')"
     )
-    project.script("developer", 1, code)
+    project.script_every_try("developer", code)
     result = finished(project)
     assert ".github/workflows/x.yml: protected" in result["stages"]["developer"]["reason"]
 
@@ -117,7 +114,7 @@ def test_a_planted_repository_is_refused_and_its_filter_never_runs(project):
     marker = project.folder / "the-filter-ran"
     code = f"""
 import os, subprocess
-os.makedirs('src/inner')
+os.makedirs('src/inner', exist_ok=True)
 subprocess.run(['git', 'init', '-q', 'src/inner'], check=True)
 for config in ('src/inner/.git/config', '.git/config'):
     with open(config, 'a') as file:
@@ -130,7 +127,7 @@ for hook in ('post-checkout', 'post-commit', 'reference-transaction', 'pre-push'
     open('.git/hooks/' + hook, 'w').write('#!/bin/sh\\ntouch {marker}\\n')
     os.chmod('.git/hooks/' + hook, 0o755)
 """
-    project.script("developer", 1, code)
+    project.script_every_try("developer", code)
     result = finished(project)
     assert result["state"] == "failed"
     assert "a git repository inside the workspace" in result["stages"]["developer"]["reason"]
@@ -175,7 +172,7 @@ for path in ('test_results/all_passing', '.triggers/runs/x/all_green', 'docs/sta
     os.makedirs(os.path.dirname(path), exist_ok=True)
     open(path, 'w').write('all green')
 """
-    project.script("verify", 1, code)
+    project.script_every_try("verify", code)
     result = finished(project)
     assert result["state"] == "failed"
     assert ".triggers/runs/x/all_green: protected" in result["stages"]["verify"]["reason"]

@@ -77,9 +77,8 @@ def test_a_key_that_an_agent_writes_into_its_result_is_taken_out(project):
 
 def test_a_key_that_an_agent_writes_into_a_file_stops_the_stage_and_is_not_committed(project):
     with_key(project)
-    project.script(
+    project.script_every_try(
         "developer",
-        1,
         "import os; open('src/trading/key.py', 'w').write(os.environ['MODEL_API_KEY'])",
     )
     assert project.trigger("an idea", MODEL_API_KEY=KEY).returncode == 1
@@ -93,7 +92,7 @@ def test_a_key_deep_in_a_large_output_stops_the_stage_as_well(project):
     with_key(project)
     code = "import os; path = os.environ['PIPELINE_OUTPUT_DIR'] + '/notes.txt'; "
     code += "open(path, 'w').write('x' * 3_000_000 + os.environ['MODEL_API_KEY'] + 'x' * 3_000_000)"
-    project.script("planner", 1, code)
+    project.script_every_try("planner", code)
     assert project.trigger("an idea", MODEL_API_KEY=KEY).returncode == 1
     assert "the value of $MODEL_API_KEY" in project.result()["stages"]["planner"]["reason"]
     assert not (project.run_dir() / "planner" / "notes.txt").exists()
