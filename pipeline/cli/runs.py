@@ -4,6 +4,7 @@ Looking at runs, and taking them away.
 """
 
 from pathlib import Path
+from textwrap import indent
 
 import click
 
@@ -142,7 +143,7 @@ def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
         if memory.reason:
             printer.line(f"== {name}: {memory.reason}")
             for line in memory.feedback:
-                printer.line(f"   {line}")
+                printer.line(indent(line, "   "))
     if not wanted:
         raise NothingToDo(f"no stage of run {run} has failed")
     return 0

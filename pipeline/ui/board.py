@@ -134,10 +134,8 @@ class Board:
                 first = event.idea.splitlines()[0][:_IDEA_CHARACTERS] if event.idea else ""
                 return f"run {event.run_id}: {first or event.workflow}"
             case RoundStarted():
-                text = (
-                    f"round {event.round} of {event.loop}: "
-                    f"{event.feedback[0] if event.feedback else ''}"
-                )
+                why = event.feedback[0].partition("\n")[0] if event.feedback else ""
+                text = f"round {event.round} of {event.loop}: {why}"
                 return (
                     f"{stamp}{printer.paint('↻' if printer.unicode else '>', Colour.YELLOW)} "
                     f"{text[:160]}"

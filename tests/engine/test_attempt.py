@@ -8,6 +8,7 @@ import pytest
 from pipeline.core.events import StageFinished, StageStarted
 from pipeline.core.outcomes import Outcome, RunEnd, StopReason
 from pipeline.core.violations import ViolationKind
+from pipeline.engine.looking.describe import describe
 from pipeline.engine.looking.result import load_result
 from pipeline.files import journal
 from pipeline.language.flow import FailureKind
@@ -84,6 +85,7 @@ def test_new_files_elsewhere_are_dropped_and_named_and_break_no_rule(made):
     run, state = worked(inside)
     (one,) = finished(inside, run)
     assert (one.outcome, one.dropped) == (Outcome.DONE, ("build/out", "coverage.xml"))
+    assert "left out: build/out, coverage.xml" in describe(one)
     assert [change.path for change in inside.world.store().diff(one.tree, state.started.base)] == [
         "src/app.py"
     ]

@@ -1,5 +1,7 @@
 """An event in one line, for logs and for the progress on a terminal."""
 
+from collections.abc import Sequence
+
 from pipeline.core.effects import BranchEffect, PullRequestEffect, PushEffect
 from pipeline.core.events import (
     Answered,
@@ -28,6 +30,8 @@ from pipeline.core.events import (
 )
 from pipeline.core.evidence import GateResult
 from pipeline.core.outcomes import Outcome
+
+_NAMED_MAX = 5
 
 
 def describe(event: Event) -> str:
@@ -116,11 +120,19 @@ def _limits(event: LimitsRaised) -> list[str]:
 
 
 def _outcome(event: StageFinished) -> str:
+    left_out = f"left out: {_names(event.dropped)}" if event.dropped else ""
+    ignored = "; ".join(event.ignored[:_NAMED_MAX])
     if event.outcome is not Outcome.DONE:
-        return f"{event.outcome.value}: {event.reason}"
+        said = f"{event.outcome.value}: {event.reason}"
+        return "; ".join(part for part in (said, left_out, ignored) if part)
     took = f"done in {event.duration_s:.1f} s" if event.duration_s else "done"
     gates = ", ".join(map(_gate, event.gates))
-    return "; ".join(part for part in (took, gates, event.reason) if part)
+    return "; ".join(part for part in (took, gates, event.reason, left_out, ignored) if part)
+
+
+def _names(paths: Sequence[str]) -> str:
+    more = len(paths) - _NAMED_MAX
+    return ", ".join(paths[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _gate(gate: GateResult) -> str:
