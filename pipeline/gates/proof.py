@@ -23,7 +23,7 @@ from pipeline.core.evidence import (
 from pipeline.files.clocks import Deadline
 from pipeline.gates import mutators
 from pipeline.gates.base import GateContext, delivered_tests, make_result, run_problem
-from pipeline.gates.faults import Fault, faults
+from pipeline.gates.faults import Fault, FaultKind, faults
 from pipeline.gates.testrun import ProblemKind, TestOutcome, TestRun
 from pipeline.language import globs
 from pipeline.language.flow import GateName
@@ -53,6 +53,9 @@ class _FaultTally(msgspec.Struct):
     untried: list[UntriedFile] = []
     not_tried: int = 0
     switched_off: bool = True
+    is_told: bool = False
+    """Whether a fault was tried that is more than a hunk undone: those may not matter alone."""
+
     places: dict[str, bool] = {}
     """Every function and hunk that was asked about: whether any of its faults was noticed."""
 
@@ -60,6 +63,7 @@ class _FaultTally(msgspec.Struct):
         """Count a fault that was tried to its end."""
         place = f"{path}: {fault.where}"
         self.places[place] = self.places.get(place, False) or is_noticed
+        self.is_told = self.is_told or fault.kind is not FaultKind.HUNK
         survivor = Survivor(file=path, line=fault.line, what=fault.what)
         if fault.kind.is_body:
             self.bodies_noticed += is_noticed
@@ -71,12 +75,14 @@ class _FaultTally(msgspec.Struct):
     def evidence(self) -> FaultEvidence:
         """Return the results as evidence; if no fault was tried, with the reason."""
         bodies = self.bodies_noticed + len(self.bodies_missed)
-        tried = self.noticed + len(self.survivors) + bodies
-        is_seen = bool(self.noticed or self.bodies_noticed)
-        verdict = GateVerdict.PASSED if is_seen else GateVerdict.FAILED
+        verdict = GateVerdict.NOT_APPLICABLE
+        if self.noticed or self.bodies_noticed:
+            verdict = GateVerdict.PASSED
+        elif self.is_told:
+            verdict = GateVerdict.FAILED
         return FaultEvidence(
-            verdict=verdict if tried else GateVerdict.NOT_APPLICABLE,
-            why="" if tried else self._why_none(),
+            verdict=verdict,
+            why=self._why_none() if verdict is GateVerdict.NOT_APPLICABLE else "",
             noticed=self.noticed,
             survivors=(*self.survivors, *self.bodies_missed),
             bodies_noticed=self.bodies_noticed,
@@ -88,6 +94,8 @@ class _FaultTally(msgspec.Struct):
         )
 
     def _why_none(self) -> str:
+        if self.survivors:
+            return "only hunks could be undone, one at a time, and no test notices one alone"
         if self.switched_off:
             return "no faults are wanted (proof: {faults: 0})"
         if self.untried:
@@ -274,6 +282,7 @@ def _mutate(context: GateContext, target: Target, tally: _FaultTally) -> None:
     ]
     tally.noticed += mutated.noticed
     tally.survivors += mutated.survivors
+    tally.is_told = tally.is_told or bool(mutated.survivors or mutated.noticed)
 
 
 def _texts(context: GateContext, target: Target) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -31,6 +31,8 @@ _FLAGS = (
     "--maxfail=0",  # takes back a `-x` in the project's own options
 )
 _ROOTS = ("src", "lib")
+_OWN_ERRORS = {3, 4}
+"""Exit statuses of pytest for an error of its own, and for options that it does not know."""
 
 
 class _ProbedFailure(msgspec.Struct):
@@ -97,6 +99,8 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
         tests = cases(request, reasons, from_root)
     except (OSError, ET.ParseError) as exc:
         return no_report(exc, output)
+    if output.code in _OWN_ERRORS and not any(request.canary in name for name in tests):
+        return TestReport(unreadable=f"pytest ended with {output.code}: {output.excerpt}")
     broken = [name for name, failure in probe.failures.items() if failure.collecting]
     for name in broken:
         tests.pop(name, None)
