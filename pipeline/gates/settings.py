@@ -37,20 +37,41 @@ _HIDES = re.compile(
 _MISSING = object()
 
 
-def loosened(path: str, before: str, after: str, is_named: Callable[[str], bool]) -> Iterator[str]:
-    """Yield messages about the settings in one file that look at less than before.
+def loosened(
+    files: Mapping[str, tuple[str, str]], is_named: Callable[[str], bool]
+) -> Iterator[str]:
+    """Yield messages about the settings in changed files that look at less than before.
 
-    `is_named` returns whether the test stage has named a key, `FILE:KEY`, with its reason.
+    `files` are path -> text before and after. What only moved from one of them to another is not
+    looser. `is_named` returns whether the test stage has named a key, `FILE:KEY`, with its reason.
     """
-    old, new = _read(path, before), _read(path, after)
-    if old is None or new is None:
-        return
-    for key in sorted(old.keys() | new.keys()):
-        was, now = old.get(key, _MISSING), new.get(key, _MISSING)
-        if was == now or not _is_about_tools(path, key) or is_named(f"{path}:{key}"):
+    read = {path: (_read(path, old), _read(path, new)) for path, (old, new) in files.items()}
+    moved_from = {_plain(*item) for old, _ in read.values() for item in (old or {}).items()}
+    moved_to = {_plain(*item) for _, new in read.values() for item in (new or {}).items()}
+    for path, (before, after) in read.items():
+        if before is None or after is None:
             continue
-        if (how := _how(key, was, now)) is not None:
-            yield f"{path}: {key} {how}"
+        for key in sorted(before.keys() | after.keys()):
+            was, now = before.get(key, _MISSING), after.get(key, _MISSING)
+            if was == now or not _is_about_tools(path, key) or is_named(f"{path}:{key}"):
+                continue
+            if now is _MISSING and _plain(key, was) in moved_to:
+                continue
+            if was is _MISSING and _plain(key, now) in moved_from:
+                continue
+            if (how := _how(key, was, now)) is not None:
+                yield f"{path}: {key} {how}"
+
+
+def _plain(key: str, value: object) -> tuple[str, tuple[str, ...]]:
+    """Return a setting in a form that is the same in TOML and INI: `run.branch`, its words."""
+    parts = re.split(r"[.:]", key)
+    return ".".join(parts[-2:]), tuple(sorted(word.lower() for word in _words(value)))
+
+
+def is_settings(path: str) -> bool:
+    """Return whether a file can hold settings that are read here."""
+    return path.rpartition("/")[2] in {*_TOML, *_INI, *_JSON}
 
 
 def _how(key: str, was: object, now: object) -> str | None:

@@ -8,7 +8,7 @@ person's own command ends otherwise without it.
 from pipeline.core.evidence import GateResult, RedEvidence, UntamperedEvidence
 from pipeline.gates.base import GateContext, make_result
 from pipeline.gates.observers import brought_in
-from pipeline.gates.settings import loosened
+from pipeline.gates.settings import is_settings, loosened
 from pipeline.language import globs
 from pipeline.language.flow import GateName
 
@@ -54,16 +54,15 @@ def _settings(context: GateContext) -> list[str]:
         if isinstance(evidence, RedEvidence)
         else set()
     )
-    return [
-        line
-        for path in (one.path for one in context.store.diff(context.base_tree, context.tree))
-        for line in loosened(
-            path,
-            _text(context, context.base_tree, path),
-            _text(context, context.tree, path),
-            named.__contains__,
+    files = {
+        one.path: (
+            _text(context, context.base_tree, one.path),
+            _text(context, context.tree, one.path),
         )
-    ]
+        for one in context.store.diff(context.base_tree, context.tree)
+        if is_settings(one.path)
+    }
+    return list(loosened(files, named.__contains__))
 
 
 def _observers(context: GateContext, paths: list[str]) -> dict[str, list[str]]:
