@@ -1,0 +1,16 @@
+pub fn add(a: i32, b: i32) -> i32 {
+    a + b
+}
+
+pub fn first(items: &[i32]) -> i32 {
+    items[0]
+}
+
+/// Doubles.
+///
+/// ```
+/// assert_eq!(money::double(2), 4);
+/// ```
+pub fn double(a: i32) -> i32 {
+    2 * a
+}

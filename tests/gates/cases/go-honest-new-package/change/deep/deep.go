@@ -1,0 +1,4 @@
+package deep
+
+// One is one.
+func One() int { return 1 }

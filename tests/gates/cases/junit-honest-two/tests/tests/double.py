@@ -1,0 +1,3 @@
+import app
+
+assert app.double(2) == 4

@@ -1,0 +1,3 @@
+import app
+
+assert app.treble(2) == 6

@@ -1,0 +1,4 @@
+def evens(stop):
+    for n in range(stop):
+        if n % 2 == 0:
+            yield n

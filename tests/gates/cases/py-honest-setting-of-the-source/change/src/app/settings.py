@@ -1,0 +1,5 @@
+LIMIT = 5
+
+
+def limit(user):
+    return user.get("limit", LIMIT)
