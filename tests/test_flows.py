@@ -90,7 +90,13 @@ def test_a_wrong_flow_has_an_error_at_every_marked_place(path: Path, tmp_path: P
     assert bare.run_ids() == []
 
 
-@pytest.mark.parametrize("path", RIGHT, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if number % 2 else [])
+        for number, path in enumerate(RIGHT)
+    ],
+)
 def test_a_right_flow_does_what_it_says(path: Path, tmp_path: Path) -> None:
     text = path.read_text()
     bare = Bare(tmp_path, text)
