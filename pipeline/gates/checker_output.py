@@ -32,7 +32,7 @@ _NOT_THERE = re.compile(
 """What shells, make, npm, Python, Node and pre-commit say when a tool is missing or has crashed."""
 
 _AND = re.compile(r"\s&&\s")
-_KEEPS_STATE = re.compile(r"(?:^|\s)(?:cd|export|set|source|\.)\s|^\w+=|[()`;|]|\$\(")
+_KEEPS_STATE = re.compile(r"(?:^|&&\s+)(?:cd|export|set|source|\.)\s|^\w+=|[()`;|]|\$\(")
 
 
 def parts_of(command: str) -> list[str]:

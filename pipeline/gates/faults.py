@@ -86,7 +86,18 @@ def _all_faults(before: str, after: str, *, is_python: bool) -> Iterator[Fault]:
     source = _SourceText(after)
     for function in _functions(tree):
         if changed.intersection(range(function.lineno, _last_line(function) + 1)):
-            yield from _faults_of(function, source, changed)
+            # What is dropped may leave one of its brackets behind.
+            yield from (
+                fault for fault in _faults_of(function, source, changed) if _parses(fault.text)
+            )
+
+
+def _parses(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def _is_same_python(text: str, other: str) -> bool:

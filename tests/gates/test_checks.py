@@ -11,7 +11,7 @@ from pipeline.core.evidence import FailureCause as Cause
 from pipeline.core.evidence import GateVerdict
 from pipeline.engine.running.formatting import formatted
 from pipeline.gates import table
-from pipeline.gates.checker_output import findings
+from pipeline.gates.checker_output import findings, parts_of
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 from pipeline.language.target import TestCommand as Command
@@ -70,6 +70,22 @@ def test_types_and_layout_of_the_real_checkers_are_told_apart(tmp_path):
         assert "src/app/new.py:2: error: Incompatible return value" in told
         assert "src/app/new.py:1:9: unformatted" in told
         assert len(worse.failures) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "parts"),
+    [
+        ("ruff check . && mypy .", ["ruff check .", "mypy ."]),
+        ("ruff check src", ["ruff check src"]),
+        ("cd src && mypy .", ["cd src && mypy ."]),
+        (". ./env.sh && mypy .", [". ./env.sh && mypy ."]),
+        ("ruff check . && cd src && mypy .", ["ruff check . && cd src && mypy ."]),
+        ("A=1 && lint $A", ["A=1 && lint $A"]),
+        ("lint | grep -v 'x' && types", ["lint | grep -v 'x' && types"]),
+    ],
+)
+def test_checks_joined_by_and_are_run_one_by_one_unless_one_changes_the_next(command, parts):
+    assert parts_of(command) == parts
 
 
 def test_without_checks_there_is_nothing_that_could_have_passed(tmp_path):

@@ -68,6 +68,19 @@ def test_every_fault_is_python_and_changes_one_place_alone():
         assert len(changed) <= 1, fault
 
 
+def test_operands_and_arguments_are_dropped_where_that_leaves_python():
+    after = (
+        "def f(a, b):\n    if a and b:\n        return max(a, b)\n    if a or (b):\n"
+        "        return f(a, b=(b))\n"
+    )
+    found = faults("", after)
+    for fault in found:
+        ast.parse(fault.text)
+    told = [fault.what for fault in found]
+    assert "`b` dropped in f" in told
+    assert "argument `b` dropped in f" in told
+
+
 def test_a_body_that_raises_keeps_its_docstring_and_decorator():
     text = next(fault.text for fault in faults(BEFORE, AFTER) if fault.what == "limit raises")
     assert (
