@@ -44,7 +44,13 @@ POINTS = [
 ]
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(point, marks=[pytest.mark.slow] if number % 3 else [])
+        for number, point in enumerate(POINTS)
+    ],
+)
 def test_killed_and_resumed_every_item_is_made_once(tmp_path: Path, point: str) -> None:
     count = tmp_path / "count"
     bare = Bare(tmp_path, FLOW % (count, count))

@@ -156,6 +156,7 @@ def test_a_damaged_journal_is_refused_and_not_touched(project):
     assert path.read_bytes()[200:201] == b"X"
 
 
+@pytest.mark.slow
 def test_a_branch_of_the_same_name_on_the_remote_is_left_alone(project):
     run = "20260102-030405-0a1b2c3d"
     other = project.git("rev-parse", "HEAD")
@@ -171,6 +172,7 @@ def test_a_branch_of_the_same_name_on_the_remote_is_left_alone(project):
     assert project.calls("planner") == 1
 
 
+@pytest.mark.slow
 def test_without_a_remote_there_is_a_branch_and_a_pull_request_file(tmp_path):
     project = Project(tmp_path / "p", remote=False)
     process = project.trigger("an idea")
@@ -182,6 +184,7 @@ def test_without_a_remote_there_is_a_branch_and_a_pull_request_file(tmp_path):
     assert (merged.returncode, "git merge feature/an-idea" in merged.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_an_idea_comes_from_a_file_or_standard_input_or_a_prepared_request(project):
     (project.folder / "idea.md").write_text("from a file\n")
     assert (
@@ -221,6 +224,7 @@ def test_ctrl_c_once_lets_the_running_stage_finish_and_says_how_to_go_on(project
     assert project.calls("planner") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_ends_it_now_and_nothing_survives(project):
     project.script(
         "planner",
@@ -264,6 +268,7 @@ def test_cancel_of_a_run_whose_process_died_ends_its_orphans(project):
     assert project.result()["state"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_stage_that_takes_too_long_is_ended_and_tried_again(project):
     project.edit_flow("planner: {agent: planner,", "planner: {agent: planner, timeout: 2s,")
     project.script(
@@ -292,6 +297,7 @@ def test_rollback_removes_what_the_run_made_and_nothing_else(project):
     assert {path.parent.name for path in (project.folder / "state").rglob(run)} == {"rescued"}
 
 
+@pytest.mark.slow
 def test_rollback_leaves_a_branch_that_somebody_committed_to(project):
     assert project.trigger("an idea").returncode == 0
     result = project.result()
@@ -336,6 +342,7 @@ def test_a_failed_stage_is_repeated_and_the_run_goes_on(project):
     assert project.result(run)["state"] == "done"
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_for_one_feature_do_not_disturb_each_other(project):
     before = project.fingerprint()
     both = [
@@ -355,6 +362,7 @@ def test_two_runs_at_once_for_one_feature_do_not_disturb_each_other(project):
     assert project.fingerprint() == before
 
 
+@pytest.mark.slow
 def test_a_held_lock_parks_the_stage_and_names_its_holder(project):
     run = "20260102-030405-0a1b2c3d"
     lock = project.root / ".locks" / f"src_writer.{run}.lock"
