@@ -1,15 +1,19 @@
 """`./run test [--all | --portable] [pytest arguments]`: the test suite, on both cores.
 
-`--all` adds what is marked slow; `--portable` runs what touches processes, locks and crashes
-without Linux-only calls.
+`--all` adds what is marked slow, and writes to the disk; the others write to memory where there is
+enough. `--portable` runs what touches processes, locks and crashes without Linux-only calls.
 """
 
 import os
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 _CRASH = "tests/journeys/test_crash.py::test_"
+_IN_MEMORY_BYTES = 6 * 1024**3
 PORTABLE = (
     "tests/core",
     "tests/process",
@@ -32,7 +36,25 @@ def main(arguments: list[str]) -> int:
         chosen = [*PORTABLE, *chosen]
     # Without a small chunk one worker gets hundreds of journeys at once, and the other ends idle.
     workers = ["-n", "2", "--maxschedchunk", "4"]
-    return int(pytest.main(["-q", *workers, "--durations=5", *marks, *chosen]))
+    memory = in_memory() if marks else None
+    where = [f"--basetemp={memory}"] if memory else []
+    code = int(pytest.main(["-q", *workers, *where, "--durations=5", *marks, *chosen]))
+    if memory and code:
+        print(f"The folders of the failed tests are in {memory}; they take memory until removed")
+    elif memory:
+        shutil.rmtree(memory, ignore_errors=True)
+    return code
+
+
+def in_memory() -> Path | None:
+    """Return a folder in memory for what the tests write, or None where there is too little.
+
+    `--all` writes to the disk, as a person's runs do.
+    """
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or shutil.disk_usage(shared).free < _IN_MEMORY_BYTES:
+        return None
+    return Path(tempfile.mkdtemp(prefix="idea-to-pr-tests-", dir=shared))
 
 
 if __name__ == "__main__":

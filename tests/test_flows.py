@@ -19,10 +19,12 @@ import json
 import re
 import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.helpers.bare import Bare
 
@@ -59,12 +61,20 @@ def steps(text: str) -> list[Step]:
     return found
 
 
+def some(paths: Sequence[Path], *, one_in: int) -> list[ParameterSet]:
+    """Return the cases of a test; all but one in some are run by `--all` alone."""
+    return [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if number % one_in else [])
+        for number, path in enumerate(paths)
+    ]
+
+
 def test_there_are_as_many_cases_as_promised() -> None:
     assert len(FILES) >= 120
     assert len(WRONG) >= len(FILES) // 2 - 5
 
 
-@pytest.mark.parametrize("path", WRONG, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", some(WRONG, one_in=2))
 def test_a_wrong_flow_has_an_error_at_every_marked_place(path: Path, tmp_path: Path) -> None:
     marked = path.read_text()
     places = [
@@ -90,13 +100,7 @@ def test_a_wrong_flow_has_an_error_at_every_marked_place(path: Path, tmp_path: P
     assert bare.run_ids() == []
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if number % 2 else [])
-        for number, path in enumerate(RIGHT)
-    ],
-)
+@pytest.mark.parametrize("path", some(RIGHT, one_in=4))
 def test_a_right_flow_does_what_it_says(path: Path, tmp_path: Path) -> None:
     text = path.read_text()
     bare = Bare(tmp_path, text)

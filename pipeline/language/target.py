@@ -31,6 +31,7 @@ class Runner(StrEnum):
     """The test runners whose reports can be read test by test."""
 
     PYTEST = "pytest"
+    UNITTEST = "unittest"
     VITEST = "vitest"
     JEST = "jest"
     NODE = "node"

@@ -31,6 +31,7 @@ _CONFIG = (
     "requirements.txt",
 )
 _TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|tests)\.py$")
+_PYTEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
 _IS_TEST = re.compile(r"^\s*(?:async )?def test|^class \w*(?:Test|Case)", re.MULTILINE)
 _FOLDERS = ("tests", "test", "testing")
 
@@ -78,7 +79,6 @@ def _target(repo: CheckoutFiles, folder: str, files: list[str], source: list[str
         source=tuple(within(folder, glob) for glob in (*source, *own)),
         tests=tuple(within(folder, glob) for glob in tests or ["tests/**"]),
         command=command,
-        exit_code_only="pytest" not in command,
         checks=tuple(checks),
         format=tuple(one for one in used.format if one.split()[0] not in left_out),
         setup=setup,
@@ -205,14 +205,16 @@ def _command(repo: CheckoutFiles, folder: str, files: list[str]) -> tuple[str, s
             within(folder, path) if "unittest" in text or "django" in text else ""
         )
     if unittest and "django" in repo.text(within(folder, "manage.py")):
-        return (
-            f"{python} manage.py test",
-            f"{within(folder, 'manage.py')} exists; only the exit status is known",
-        )
+        return f"{python} manage.py test", f"{within(folder, 'manage.py')} is Django's"
     if unittest and repo.holds(folder, VENV) and not repo.holds(folder, f"{VENV}/bin/pytest"):
         return (
             f"{python} -m unittest",
             f"{unittest} is written for unittest, and {VENV} has no pytest",
+        )
+    if unittest and not any(_PYTEST_NAME.search(path) for path in tests):
+        return (
+            f"{python} -m unittest",
+            f"{unittest} is written for unittest, and pytest does not collect files of that name",
         )
     if unittest:
         return pytest, f"{unittest} is written for unittest, which pytest runs as well"

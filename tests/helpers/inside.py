@@ -18,7 +18,7 @@ from pipeline.engine.starting.work import work
 from pipeline.files.rundir import RunDir
 from tests.helpers.bare import Bare
 
-TARGETS = "targets: [{name: app, source: [src/**], tests: [tests/**], test: python -m pytest -q}]"
+TARGETS = "targets: [{{name: app, source: [src/**], tests: [tests/**], test: {test}}}]"
 
 
 class Heard:
@@ -54,9 +54,11 @@ class Inside:
         stages: str,
         roles: str = "",
         target: str = "",
+        test: str = "python -m pytest -q",
     ) -> None:
-        """`target` is more for the flow's only target."""
-        targets = TARGETS.replace("}]", f", {target}}}]") if target else TARGETS
+        """`target` is more for the flow's only target, `test` its test command."""
+        targets = TARGETS.format(test=test)
+        targets = targets.replace("}]", f", {target}}}]") if target else targets
         flow = f"version: 1\n{targets}\n{roles}workflows:\n  main:\n    stages:\n{stages}"
         self.bare = Bare(folder, flow)
         for name, value in self.bare.env.items():

@@ -30,7 +30,7 @@ SITUATIONS = {
     "done": ("", '      a: {run: "true"}\n', 0),
     "failed": ("", '      a: {run: "false"}\n', 1),
     "base_unusable": (
-        TARGETS.replace("python -m pytest -q", "python -m pytest -q no-such-folder"),
+        TARGETS.format(test="python -m pytest -q no-such-folder"),
         '      a: {run: "true", writes: [src/**], gates: [green]}\n',
         2,
     ),
@@ -56,7 +56,7 @@ SITUATIONS = {
 
 
 def bare_of(folder: Path, head: str, stages: str) -> Bare:
-    targets = "" if head.startswith("targets") else f"{TARGETS}\n"
+    targets = "" if head.startswith("targets") else TARGETS.format(test="python -m pytest -q") + "\n"
     head = head if not head or head.endswith("\n") else f"{head}\n"
     return Bare(folder, f"version: 1\n{targets}{head}workflows:\n  main:\n    stages:\n{stages}")
 

@@ -118,7 +118,7 @@ def test_unittest_is_run_as_it_is_where_the_environment_has_no_pytest(tmp_path):
     part = Tree(tmp_path, files).part
     assert (part.command, part.exit_code_only, part.link) == (
         "python3 -m unittest",
-        True,
+        False,
         (".venv",),
     )
 
@@ -316,3 +316,9 @@ def test_setuptools_is_told_its_package_where_it_would_take_agents_for_one(tmp_p
 )
 def test_a_project_that_names_its_packages_is_left_alone(tmp_path, files):
     assert python_setup.additions(Tree(tmp_path, {"pyproject.toml": PROJECT, **files}).repo) == []
+
+
+def test_unittest_files_that_pytest_does_not_collect_are_run_by_unittest(tmp_path):
+    files = {**PYTHON, "pyproject.toml": PROJECT, "tests.py": "import unittest\nclass T(unittest.TestCase): ..."}
+    part = Tree(tmp_path, files).part
+    assert (part.command, part.exit_code_only) == ("python3 -m unittest", False)

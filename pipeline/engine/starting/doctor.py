@@ -97,4 +97,4 @@ def _set_up_and_tested(plan: Plan, workspaces: Workspaces, tree: str) -> Iterato
             status=CheckStatus.OK,
             text="; ".join((*plan.workspace.setup, *plan.workspace.link)),
         )
-    yield from precheck.examine(workspaces.bench, plan.targets, tree)
+    yield from precheck.examine(workspaces.bench, plan.targets, tree, names=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from pipeline.core.events import Noted, RunFinished, RunParked
+from pipeline.core.excerpt import excerpt
 from pipeline.core.outcomes import RunEnd, StopReason
 from pipeline.core.state import RunState
 from pipeline.engine.ground.record import Record
@@ -12,12 +13,14 @@ from pipeline.errors import UsageProblem
 from pipeline.files.clocks import WallClock
 from pipeline.gates.bench import Bench
 from pipeline.gates.checker_output import parts_of, why_not_looked
+from pipeline.gates.functions import function_of
 from pipeline.gates.testrun import TestRun
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
 _TESTING_GATES = {GateName.RED, GateName.GREEN, GateName.PROOF}
 _NAMED_MAX = 5
+_FOUND_MAX_CHARACTERS = 300
 _KNOWN_FAILURES = "on the base already"
 
 
@@ -68,11 +71,18 @@ def examine(
     *,
     tests: bool = True,
     checks: bool = True,
+    names: bool = False,
 ) -> Iterator[Check]:
-    """Yield what comes of tests and checks of all targets on the tree of the base."""
+    """Yield what comes of tests and checks of all targets on the tree of the base.
+
+    With `names` the tests are run twice, to find those whose names are not the same each time.
+    """
     for target in targets:
         if tests:
-            yield _tests(target, bench.baseline(tree, target))
+            run = bench.baseline(tree, target)
+            yield _tests(target, run)
+            if names and run.tests and run.problem is None and not run.weak:
+                yield from _unstable(target, run, bench.run(tree, target, rerun=True))
         for command in target.checks if checks else ():
             for part in parts_of(command):
                 yield _check(bench, target, tree, part)
@@ -92,6 +102,14 @@ def _tests(target: Target, run: TestRun) -> Check:
             text=f"the tests of the base cannot be run: {problem}",
             hint=f"Make this work first: {target.test.command}",
         )
+    if run.weak and run.failing:
+        last = run.tests[run.failing[0]].message
+        return Check(
+            name=name,
+            status=CheckStatus.FAIL,
+            text=f"the test command fails on the base, and only its exit status is known: {last}",
+            hint=f"Make this work first: {target.test.command}",
+        )
     if not run.failing and not run.tests and not run.weak:
         return Check(name=name, status=CheckStatus.OK, text="none yet; they can be run")
     if not run.failing:
@@ -102,6 +120,30 @@ def _tests(target: Target, run: TestRun) -> Check:
     known = f"{len(run.failing)} test(s) fail {_KNOWN_FAILURES}"
     text = f"{known} and are not held against a change: {names}"
     return Check(name=name, status=CheckStatus.WARN, text=text)
+
+
+def _unstable(target: Target, first: TestRun, again: TestRun) -> Iterator[Check]:
+    """Warn of tests that have another name in each run: a gate cannot follow them."""
+    if again.problem is not None:
+        return
+    names = sorted(first.tests.keys() ^ again.tests.keys())
+    if not names:
+        return
+    functions = [
+        {function_of(name, one.tests[name].file) for name in one.tests} for one in (first, again)
+    ]
+    unstable = sorted(functions[0] ^ functions[1])
+    if unstable:
+        text = f"{len(unstable)} test(s) are not there in each run, and are set apart: "
+    else:
+        text = f"{len(names)} test(s) have another name in each run, and are compared by function: "
+    text += ", ".join((unstable or names)[:_NAMED_MAX])
+    yield Check(
+        name=f"tests of {target.name}",
+        status=CheckStatus.WARN,
+        text=text + (", ..." if len(unstable or names) > _NAMED_MAX else ""),
+        hint="Give parameters fixed ids, and sort what is collected",
+    )
 
 
 def _check(bench: Bench, target: Target, tree: str, command: str) -> Check:
@@ -117,7 +159,9 @@ def _check(bench: Bench, target: Target, tree: str, command: str) -> Check:
             "or take it out of the target's `checks`",
         )
     if done.code:
-        text = f"{command!r} finds something {_KNOWN_FAILURES}; only what is new will count"
+        found = excerpt(done.output.strip(), _FOUND_MAX_CHARACTERS)
+        text = f"{command!r} finds something {_KNOWN_FAILURES}; only what is new will count: "
+        text += found or f"exit status {done.code}, and no output"
         return Check(name=name, status=CheckStatus.WARN, text=text)
     return Check(name=name, status=CheckStatus.OK, text=command)
 

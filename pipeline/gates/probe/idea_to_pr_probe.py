@@ -8,26 +8,14 @@ It records the file from which each watched module was imported and, for every f
 value of `FailureCause`), the missing name, and the files that the exception passed through.
 """
 
-import json
 import os
 import re
-import sys
-import traceback
-from pathlib import Path
 
 import pytest
-
-CANARY = os.environ.get("IDEA_TO_PR_CANARY", "")
-OUT = os.environ.get("IDEA_TO_PR_PROBE", "")
-WATCH = {name for name in os.environ.get("IDEA_TO_PR_WATCH", "").split(",") if name}
-
-TRACE_MAX_FILES = 50
-TEXT_MAX_CHARACTERS = 500
+from idea_to_pr_causes import CANARY, fail, recorded, write
 
 _failures = {}
 _root = []
-_KEYWORD = re.compile(r"unexpected keyword argument '([^']+)'|takes .* positional argument")
-_IMPORTED = re.compile(r"cannot import name '([^']+)'")
 _TIMEOUT = re.compile(r"Timeout \(?>[\d.]+s")
 """How pytest-timeout calls `pytest.fail`: version 2.4 with brackets, older ones without."""
 
@@ -37,15 +25,11 @@ class Canary(pytest.Item):
 
     def runtest(self):
         """Fail, always."""
-        raise AssertionError("this test of the engine's own always fails")
+        fail()
 
     def reportinfo(self):
         """Return its location, for reports."""
         return self.path, None, self.name
-
-
-def _fail():
-    raise AssertionError("this test of the engine's own always fails")
 
 
 @pytest.hookimpl(trylast=True)
@@ -65,7 +49,7 @@ def pytest_collection_modifyitems(session, items):
     }
     for item in models.values():
         module, name = item.getparent(pytest.Module), f"{item.originalname}_{CANARY}"
-        canary = pytest.Function.from_parent(module, name=name, callobj=_fail)
+        canary = pytest.Function.from_parent(module, name=name, callobj=fail)
         items.insert(items.index(item) + 1, canary)
     if not models:
         folders = folders or {session.config.rootpath}
@@ -97,33 +81,21 @@ def pytest_exception_interact(node, call):
         error = error.__cause__
     if error is None:
         return
-    cause, missing = _cause(error)
     file = node.nodeid.partition("::")[0]
-    _failures[_key(node.nodeid)] = {
-        "what": type(error).__name__,
-        "text": str(error)[:TEXT_MAX_CHARACTERS],
-        "cause": cause,
-        "missing": missing,
-        "trace": _trace(error),
-        "file": file,
-        "collecting": isinstance(node, pytest.Collector) and bool(file),
-    }
+    collecting = isinstance(node, pytest.Collector) and bool(file)
+    assertions = {AssertionError, pytest.fail.Exception}
+    failure = recorded(error, assertions, file, collecting=collecting)
+    if isinstance(error, pytest.fail.Exception) and _TIMEOUT.match(str(error)):
+        failure["cause"] = "timed_out"
+    _failures[_key(node.nodeid)] = failure
 
 
 def pytest_sessionfinish():
     """Write what was recorded."""
-    if not OUT:
-        return
-    origins = {}
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] in WATCH and getattr(module, "__file__", None):
-            origins[name] = os.path.realpath(module.__file__)
     # With pytest-xdist this runs in every worker process, so each writes a file of its own.
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    path = Path(OUT + (f".{worker}" if worker else ""))
-    path.write_text(
-        json.dumps({"failures": _failures, "origins": origins, "root": _root[0] if _root else ""})
-    )
+    root = _root[0] if _root else ""
+    write(f".{worker}" if worker else "", failures=_failures, root=root)
 
 
 def _key(nodeid):
@@ -133,68 +105,3 @@ def _key(nodeid):
     names[0] = re.sub(r"\.py$", "", names[0].replace("/", "."))
     names[-1] += bracket + parameters
     return ".".join(names[:-1]) + "::" + names[-1]
-
-
-def _cause(error):
-    """Return the cause of a failure (None for any other exception), and the missing name.
-
-    Only `AssertionError` itself is an assertion: projects derive exceptions of their own from it.
-    """
-    if isinstance(error, pytest.fail.Exception) and _TIMEOUT.match(str(error)):
-        return "timed_out", None
-    if type(error) in {AssertionError, pytest.fail.Exception}:
-        return "assertion", None
-    missing = _missing(error)
-    return ("missing_name" if missing else None), missing
-
-
-def _missing(error):
-    """Return the missing name and its owner: a module, something in one, or a parameter."""
-    owner, name = _owner_and_name(error)
-    # PackageNotFoundError of importlib.metadata derives from it, but no module is missing then.
-    is_module = type(error) is ModuleNotFoundError
-    if not owner and not name:
-        return None
-    return {"owner": str(owner), "name": str(name), "is_module": is_module}
-
-
-def _owner_and_name(error):
-    """Return both, as far as the exception knows them; an unknown owner is empty."""
-    if isinstance(error, ModuleNotFoundError):
-        return error.name or "", ""
-    if isinstance(error, ImportError):
-        return error.name or "", _named(_IMPORTED, error)
-    if isinstance(error, AttributeError):
-        owner = getattr(error, "obj", None)
-        if isinstance(owner, type(sys)):
-            return owner.__name__, error.name or ""
-        module = getattr(owner, "__module__", None) or getattr(type(owner), "__module__", "")
-        return module, error.name or ""
-    if isinstance(error, NameError):
-        return _raised_in(error), error.name or ""
-    if isinstance(error, TypeError) and _KEYWORD.search(str(error)):
-        return "", _named(_KEYWORD, error)
-    return "", ""
-
-
-def _named(pattern, error):
-    """Return the name in the message of an exception, or the whole message."""
-    match = pattern.search(str(error))
-    return (match and match.group(1)) or str(error)
-
-
-def _frames(error):
-    """List the frames that an exception passed through, the innermost first."""
-    return [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
-
-
-def _raised_in(error):
-    """Return the module whose code raised an exception."""
-    frames = _frames(error)
-    return frames[0].f_globals.get("__name__", "") if frames else ""
-
-
-def _trace(error):
-    """List the files that an exception passed through, the innermost first."""
-    names = dict.fromkeys(frame.f_code.co_filename for frame in _frames(error))
-    return [os.path.realpath(name) for name in list(names)[:TRACE_MAX_FILES]]

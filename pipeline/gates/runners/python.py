@@ -35,8 +35,8 @@ _OWN_ERRORS = {3, 4}
 """Exit statuses of pytest for an error of its own, and for options that it does not know."""
 
 
-class _ProbedFailure(msgspec.Struct):
-    """What the probe recorded of one failure.
+class ProbedFailure(msgspec.Struct):
+    """What a probe recorded of one failure.
 
     `cause` is None for an exception that is neither an assertion nor about a missing name. `trace`
     are the files it passed through, the innermost first. `collecting` is true if not a test failed,
@@ -53,7 +53,7 @@ class _ProbedFailure(msgspec.Struct):
 
 
 class _Probe(msgspec.Struct):
-    failures: dict[str, _ProbedFailure] = {}
+    failures: dict[str, ProbedFailure] = {}
     origins: dict[str, str] = {}
     root: str = ""
 
@@ -73,26 +73,30 @@ def command_line(request: TestRequest) -> TestCommandLine:
             "-p",
             "idea_to_pr_probe",
         ),
-        env={
-            "PYTHONPATH": os.pathsep.join([str(PROBE), *roots]),
-            "IDEA_TO_PR_CANARY": request.canary,
-            "IDEA_TO_PR_PROBE": str(_probe_file(request)),
-            "IDEA_TO_PR_WATCH": ",".join(sorted(own_names(request.paths, request.target))),
-        },
+        env=probe_variables(request) | {"PYTHONPATH": os.pathsep.join([str(PROBE), *roots])},
         import_env={"PYTHONPATH": os.pathsep.join(roots)},
     )
 
 
+def probe_variables(request: TestRequest) -> dict[str, str]:
+    """Return the variables that tell a probe what to add, to watch, and where to write."""
+    return {
+        "IDEA_TO_PR_CANARY": request.canary,
+        "IDEA_TO_PR_PROBE": str(probe_file(request)),
+        "IDEA_TO_PR_WATCH": ",".join(sorted(own_names(request.paths, request.target))),
+    }
+
+
 def read(request: TestRequest, output: RunOutput) -> TestReport:
     """Combine the JUnit report with what the probe recorded."""
-    probe = _read_probe(_probe_file(request))
+    probe = _read_probe(probe_file(request))
     top = Path(probe.root) if probe.root else request.root / request.target.folder
 
     def from_root(path: str) -> str:
         return request.from_root(os.path.normpath(top / path))
 
     reasons = {
-        name: _reason(request, failure, from_root(failure.file) if failure.file else "")
+        name: reason_of(request, failure, from_root(failure.file) if failure.file else "")
         for name, failure in probe.failures.items()
     }
     try:
@@ -113,7 +117,8 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
     )
 
 
-def _reason(request: TestRequest, failure: _ProbedFailure, file: str) -> FailureReason:
+def reason_of(request: TestRequest, failure: ProbedFailure, file: str) -> FailureReason:
+    """Return the reason for a failure from what a probe recorded of it."""
     raised = request.raised_in(failure.trace)
     return FailureReason(
         cause=failure.cause or raised,
@@ -163,7 +168,8 @@ def own_names(paths: Iterable[str], target: Target) -> set[str]:
     return names - {"setup", "conftest", "noxfile"}
 
 
-def _probe_file(request: TestRequest) -> Path:
+def probe_file(request: TestRequest) -> Path:
+    """Return the file that a probe writes to."""
     return request.folder / "probe.json"
 
 

