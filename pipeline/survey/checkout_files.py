@@ -40,13 +40,22 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class FoundService(msgspec.Struct, frozen=True, kw_only=True):
+    """A server that tests need: shell commands that run it, ask whether it answers, and stop it."""
+
+    start: str
+    ready: str
+    stop: str
+
+
 class FoundTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the repository that is built and tested on its own: a target of the flow file.
 
     `setup` installs its dependencies, run in the root of a workspace; `missing` are checks that the
     repository has, but whose program is not installed. `package` is the name that others depend
     on, `wants` the packages that it depends on, both as its language names them; `depends` are
-    the targets among those. The names of the fields are keys of `pipeline init --json`.
+    the targets among those. `env` and `services` are what its tests need beside its files, found in
+    the file that `surroundings` names. The names of the fields are keys of `pipeline init --json`.
     """
 
     name: str
@@ -68,6 +77,10 @@ class FoundTarget(msgspec.Struct, frozen=True, kw_only=True):
     depends: tuple[str, ...] = ()
     is_tested: bool = True
     why: str = ""
+    env: dict[str, str] = {}
+    services: tuple[FoundService, ...] = ()
+    surroundings: str = ""
+    has_docker: bool = False
 
     @property
     def family(self) -> str:

@@ -10,6 +10,7 @@ from pipeline.language import globs
 from pipeline.repo.user import UserRepo
 from pipeline.survey import conventions, javascript, javascript_setup, others, python, python_setup
 from pipeline.survey.checkout_files import Addition, CheckoutFiles, Fact, FoundTarget, within
+from pipeline.survey.surroundings import with_surroundings
 
 _HISTORY = 50
 _NAME_MAX = 44
@@ -87,7 +88,8 @@ def find_targets(repo: CheckoutFiles) -> tuple[list[FoundTarget], list[Fact]]:
     ]
     named = list(_with_unique_names([target for target in candidates if target not in untested]))
     tests = {target.name: _tests_of(repo, target) for target in named}
-    return [_without_overlap(_with_depends(target, named), named, tests) for target in named], facts
+    whole = [_without_overlap(_with_depends(target, named), named, tests) for target in named]
+    return with_surroundings(repo, whole), facts
 
 
 def _tests_of(repo: CheckoutFiles, target: FoundTarget) -> list[str]:

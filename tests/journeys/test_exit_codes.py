@@ -56,7 +56,9 @@ SITUATIONS = {
 
 
 def bare_of(folder: Path, head: str, stages: str) -> Bare:
-    targets = "" if head.startswith("targets") else TARGETS.format(test="python -m pytest -q") + "\n"
+    targets = (
+        "" if head.startswith("targets") else TARGETS.format(test="python -m pytest -q") + "\n"
+    )
     head = head if not head or head.endswith("\n") else f"{head}\n"
     return Bare(folder, f"version: 1\n{targets}{head}workflows:\n  main:\n    stages:\n{stages}")
 

@@ -319,6 +319,6 @@ def test_a_project_that_names_its_packages_is_left_alone(tmp_path, files):
 
 
 def test_unittest_files_that_pytest_does_not_collect_are_run_by_unittest(tmp_path):
-    files = {**PYTHON, "pyproject.toml": PROJECT, "tests.py": "import unittest\nclass T(unittest.TestCase): ..."}
+    files = {"thing.py": "", "tests.py": "import unittest\nclass ThingTest(unittest.TestCase): ..."}
     part = Tree(tmp_path, files).part
     assert (part.command, part.exit_code_only) == ("python3 -m unittest", False)

@@ -241,19 +241,12 @@ def flow_text(survey: Survey) -> str:
 
 
 def _target(part: FoundTarget) -> list[str]:
-    test = part.command
-    if part.exit_code_only:
-        test = _value({"command": part.command, "report": "exit-code"})
-    elif part.runner:
-        test = _value({"command": part.command, "runner": part.runner})
-    else:
-        test = _value(part.command)
     tests = "" if part.is_tested else "; no tests yet"
     out = [f"  - name: {_value(part.name)}".ljust(31) + f"# {part.language}: {part.why}{tests}"]
     out += [f"    folder: {_value(part.folder)}"] if part.folder else []
     out += [*_listed("    source", part.source), *_listed("    tests", part.tests)]
     out += _listed("    exclude", part.exclude) if part.exclude else []
-    out += [f"    test: {test}"]
+    out += _test(part)
     out += [f"    depends: {_value(list(part.depends))}"] if part.depends else []
     out += _listed("    checks", part.checks) if part.checks else []
     out += (
@@ -262,6 +255,28 @@ def _target(part: FoundTarget) -> list[str]:
         else []
     )
     out += [f"    format: {_value(list(part.format))}"] if part.format else []
+    return out
+
+
+def _test(part: FoundTarget) -> list[str]:
+    """Write how a target is tested; servers that cannot be started here become comments."""
+    known: dict[str, object] = {"command": part.command}
+    known |= {"report": "exit-code"} if part.exit_code_only else {}
+    known |= {"runner": part.runner} if part.runner and not part.exit_code_only else {}
+    if not part.env and not part.services:
+        return [f"    test: {_value(known if len(known) > 1 else part.command)}"]
+    out = ["    test:", *(f"      {key}: {_value(value)}" for key, value in known.items())]
+    source = f"  # from {part.surroundings}" if part.surroundings else ""
+    out += [f"      env:{source}"] if part.env else []
+    out += [f"        {name}: {_value(value)}" for name, value in part.env.items()]
+    head = "      " if part.has_docker else "      # "
+    if part.services and not part.has_docker:
+        out.append(f"      # {part.surroundings} starts servers by docker, which is not installed:")
+    out += [f"{head}services:"] if part.services else []
+    for service in part.services:
+        values = msgspec.structs.asdict(service).items()
+        lines = [f"{key}: {_value(value)}" for key, value in values]
+        out += [f"{head}  {'-' if not number else ' '} {line}" for number, line in enumerate(lines)]
     return out
 
 
