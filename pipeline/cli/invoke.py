@@ -57,7 +57,7 @@ def invoke(
     from pipeline.engine.ground import flows
     from pipeline.engine.ground.lookup import load_state
     from pipeline.engine.ground.stages import find_invoked
-    from pipeline.engine.running.task import GIVEN
+    from pipeline.engine.running.inputs import GIVEN
     from pipeline.engine.starting import runs
     from pipeline.files.rundir import copy_outputs
     from pipeline.ids import require_run_id

@@ -173,6 +173,7 @@ class RunState:
         self.finished: RunFinished | None = None
         self.ended_attempts = 0
         self.notes: list[str] = []
+        self._reached: dict[str, frozenset[str]] = {}
         for node in plan.nodes.values():
             self.add_node(node)
 
@@ -186,6 +187,22 @@ class RunState:
             for need in node.needs:
                 self.dependents.setdefault(need, []).append(node.id)
         self.nodes[node.id] = fresh
+        self._reached.clear()
+
+    def reached(self, node_id: str) -> frozenset[str]:
+        """Return the stages that a node comes after by its needs, near or far."""
+        waiting = [node_id]
+        while waiting:
+            one = waiting[-1]
+            direct = set(self.plan.needed_leaves(one))
+            unknown = [other for other in direct if other not in self._reached]
+            if unknown:
+                waiting += unknown
+                continue
+            further = (self._reached[other] for other in direct)
+            self._reached[one] = frozenset(direct.union(*further))
+            waiting.pop()
+        return self._reached[node_id]
 
     def below(self, node_id: str) -> Iterator[Node]:
         """Yield everything inside a group or loop."""

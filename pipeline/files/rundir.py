@@ -21,6 +21,9 @@ LATEST = "docs/status/latest"
 PLANS = "docs/plans/runs"
 LOCKS = ".locks"
 TRIGGERS = ".triggers"
+ANSWER = "answer.md"
+"""The file, among a stage's outputs and in its folder for people, with what its agent answered."""
+
 LAST_ROUND = "last_round"
 """The folder, among a stage's inputs, with what it was sent back with."""
 

@@ -143,6 +143,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             yield self.nodes[parent]
             parent = self.nodes[parent].parent
 
+    def needed_leaves(self, node_id: str) -> Iterator[str]:
+        """Yield the stages that a node, or a group around it, needs directly."""
+        for one in (self.nodes[node_id], *self.around(node_id)):
+            for need in one.needs:
+                if self.nodes[need].is_leaf:
+                    yield need
+                yield from (inner.id for inner in self.below(need) if inner.is_leaf)
+
     def loops_around(self, node_id: str) -> Iterator[Node]:
         """Yield the loops around a node, the innermost first."""
         return (node for node in self.around(node_id) if node.kind is Kind.LOOP)

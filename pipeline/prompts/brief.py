@@ -20,6 +20,17 @@ class WantedOutput(msgspec.Struct, frozen=True, kw_only=True):
     is_optional: bool = False
 
 
+class InputFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file in a stage's input folder, and what it is in a few words; as text it is the name."""
+
+    file: str
+    about: str
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return self.file
+
+
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a prompt can name; each field is a variable of the template.
 
@@ -45,7 +56,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     tests: list[str]
     source: list[str]
     test_commands: list[str]
-    inputs: list[str]
+    inputs: list[InputFile]
     given: dict[str, object]
     item: object
     item_text: str
@@ -59,7 +70,9 @@ NAMES = Brief.__struct_fields__
 """All variables of a prompt; a flow whose prompts name others is refused."""
 
 
-def brief_of(state: RunState, node: Node, event: StageStarted, inputs: Sequence[str]) -> Brief:
+def brief_of(
+    state: RunState, node: Node, event: StageStarted, inputs: Sequence[InputFile]
+) -> Brief:
     """Make the brief of one attempt; `inputs` are the files that the stage is given."""
     started, memory, plan = state.started, state.nodes[node.id], state.plan
     loops = list(plan.loops_around(node.id))

@@ -143,7 +143,7 @@ def test_what_another_item_put_out_is_not_given_to_a_stage(tmp_path, monkeypatch
     given = task(state, rundir, "each:2:look", round=1, tree="t")
     assert not [stage for stage in given.inputs if stage.startswith("each:1:")]
     assert given.brief is not None
-    assert (given.brief.inputs, given.brief.item) == (["each:2:make/plan.md"], "2")
+    assert ([*map(str, given.brief.inputs)], given.brief.item) == (["each:2:make/plan.md"], "2")
 
 
 def test_after_a_gate_the_next_attempt_begins_with_what_the_last_one_left(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from pipeline.core.evidence import GateResult, GateVerdict
 from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.core.violations import Violation, ViolationKind
 from pipeline.engine.ground.world import World
-from pipeline.engine.running import outputs
+from pipeline.engine.running import inputs, outputs
 from pipeline.engine.running.formatting import formatted
 from pipeline.engine.running.leaks import leaks, without_secrets
 from pipeline.engine.running.statements import statement_result
@@ -19,7 +19,7 @@ from pipeline.engine.running.task import AttemptResult, Task
 from pipeline.engine.running.workspaces import Workspaces
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
-from pipeline.files.rundir import PLANS, RunDir, copy_outputs
+from pipeline.files.rundir import ANSWER, PLANS, RunDir, copy_outputs
 from pipeline.files.trees import remove
 from pipeline.gates import table
 from pipeline.gates.base import GateContext
@@ -60,7 +60,7 @@ class Acceptance:
         reply = without_secrets(secrets, reply, folder / "result.json")
         result, violations, as_left = self._harvest(task, folder, workspace, reply, secrets)
         if not any(one.kind is ViolationKind.SECRET_WRITTEN for one in violations):
-            self._keep(task, reply, as_left, is_rejected=bool(violations))
+            self._keep(task, folder, reply, as_left, is_rejected=bool(violations))
         if violations:
             return _refused(result, violations)
         match reply.end:
@@ -140,12 +140,15 @@ class Acceptance:
             values=outputs.values(node, folder / "out"),
         )
         findings = tuple(folder / "out" / file for _, file in task.findings)
-        return self.check_gates(task, delivered, findings)
+        return self.check_gates(task, delivered, findings, reply.text)
 
     def check_gates(
-        self, task: Task, result: AttemptResult, findings: tuple[Path, ...]
+        self, task: Task, result: AttemptResult, findings: tuple[Path, ...], answer: str = ""
     ) -> AttemptResult:
-        """Judge by the stage's gates in order, up to the first that blocks."""
+        """Judge by the stage's gates in order, up to the first that blocks.
+
+        `answer` is what the stage's agent said, for the next round.
+        """
         results: list[GateResult] = []
         self._bench.take_log()
         for gate in task.node.gates:
@@ -171,18 +174,20 @@ class Acceptance:
             remove(self._last_round(task))
             return checked
         last = results[-1]
-        self._keep_last_round(task, result)
+        self._keep_last_round(task, result, answer)
         looked = "" if last.verdict is GateVerdict.FAILED else f" {last.verdict.words}"
         reason = f"gate {last.gate.value}{looked}: {last.detail}"
         return _failed(checked, FailureKind.GATE, reason)
 
-    def _keep_last_round(self, task: Task, result: AttemptResult) -> None:
-        """Keep what the gates printed, and the change that they refused, for whoever is next."""
-        folder = self._last_round(task)
+    def _keep_last_round(self, task: Task, result: AttemptResult, answer: str) -> None:
+        """Keep what was said and printed, and the refused change, for whoever is next."""
+        decided = self._plan.decides_loop(task.node.id)
+        folder = inputs.keep_last_round(self._rundir, self._plan, decided, task.node.id, answer)
         delivered = task.red.tree if task.red is not None else self._base.tree
         patch = self._store.patch(delivered, result.tree)
         atomic.write_text(folder / "gates.log", self._bench.take_log(), durable=False)
         atomic.write_bytes(folder / "change.diff", patch, durable=False)
+        inputs.note_refused(folder, result.tree)
 
     def _last_round(self, task: Task) -> Path:
         loop = self._plan.decides_loop(task.node.id)
@@ -208,11 +213,13 @@ class Acceptance:
             given = redact.secrets(self._workspaces.commands.passed_env(player.pass_env))
         return {**self._workspaces.included.secrets(), **given}
 
-    def _keep(self, task: Task, reply: AgentReply, tree: str, *, is_rejected: bool) -> None:
+    def _keep(
+        self, task: Task, folder: Path, reply: AgentReply, tree: str, *, is_rejected: bool
+    ) -> None:
         """Keep the attempt's answer and its change for people, whatever becomes of them."""
         if reply.text:
-            answer = self._rundir.stage(task.node.id) / "answer.md"
-            atomic.write_text(answer, reply.text, durable=False)
+            for where in (self._rundir.stage(task.node.id), folder):
+                atomic.write_text(where / ANSWER, reply.text, durable=False)
         if tree != task.tree:
             name = f"{task.node.id.replace(':', '.')}.{task.attempt}"
             name += ".rejected.patch" if is_rejected else ".patch"
@@ -242,9 +249,19 @@ def _refused(result: AttemptResult, violations: list[Violation]) -> AttemptResul
 
 
 def keep_outputs(rundir: RunDir, node: Node, attempt: int) -> None:
-    """Keep a stage's outputs: for later stages, for people, and plans in the folder of plans."""
-    source = rundir.attempt(node.id, attempt) / "out"
-    targets = [rundir.accepted(node.id), rundir.stage(node.id)]
+    """Keep a stage's outputs: for later stages, for people, and plans in the folder of plans.
+
+    Later stages get its answer too, unless that was taken for an output.
+    """
+    folder, accepted = rundir.attempt(node.id, attempt), rundir.accepted(node.id)
+    targets = [accepted, rundir.stage(node.id)]
     if {"plan", "work"} & set(node.outputs):
         targets.append(rundir.root / PLANS / rundir.run_id)
-    copy_outputs(source, *targets)
+    remove(accepted)
+    names = copy_outputs(folder / "out", *targets)
+    answer = folder / ANSWER
+    if node.player is None or ANSWER in names or not answer.is_file():
+        return
+    said = answer.read_bytes().strip()
+    if all((accepted / name).read_bytes().strip() != said for name in names):
+        atomic.write_bytes(accepted / ANSWER, answer.read_bytes(), durable=False)

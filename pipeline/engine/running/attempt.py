@@ -25,6 +25,7 @@ from pipeline.core.excerpt import excerpt
 from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.engine.ground.flows import PROMPTS
 from pipeline.engine.ground.world import World
+from pipeline.engine.running import inputs
 from pipeline.engine.running.acceptance import Acceptance, readable
 from pipeline.engine.running.task import AttemptResult, Task
 from pipeline.engine.running.workspaces import Workspaces
@@ -32,7 +33,7 @@ from pipeline.errors import Busy, Interrupted, Problem
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.locks import LockBusy
-from pipeline.files.rundir import LAST_ROUND, RunDir, copy_outputs
+from pipeline.files.rundir import LAST_ROUND, RunDir
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.commands import CommandRequest, Purpose
@@ -187,10 +188,7 @@ class StageRunner:
         self.workspaces.note_sizes()
         for name in ("out", "in"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        for stage in task.inputs:  # copies: nothing an agent does to its own reaches another
-            copy_outputs(self.rundir.accepted(stage), folder / "in" / stage)
-        for last in task.last_rounds:
-            copy_outputs(last, folder / "in" / LAST_ROUND)
+        self._lay_out_inputs(task, folder / "in")
         command = self._command(task, folder, workspace, backend, request)
         attempt = self.launcher.launch(self.workspaces.commands.make(command))
         self._running[node.id] = attempt
@@ -200,6 +198,22 @@ class StageRunner:
         record = attempt.wait()
         del self._running[node.id]
         return record
+
+    def _lay_out_inputs(self, task: Task, folder: Path) -> None:
+        """Put everything that a stage is given to read into its input folder."""
+        inputs.lay_out(self.rundir, folder, task.inputs, task.last_rounds)
+        if task.brief is None:
+            return
+        for file in (str(one) for one in task.brief.inputs):
+            if file == inputs.CHANGE:
+                patch = self.store.patch(self.base.tree, task.tree)
+                atomic.write_bytes(folder / file, patch, durable=False)
+            elif file == inputs.NEW_TESTS:
+                atomic.write_text(folder / file, task.tests_text, durable=False)
+            elif file == f"{LAST_ROUND}/{inputs.SINCE}":
+                refused = inputs.refused_tree(task.last_rounds[0])
+                patch = self.store.patch(refused, task.start_tree)
+                atomic.write_bytes(folder / file, patch, durable=False)
 
     def _command(
         self,

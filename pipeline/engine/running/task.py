@@ -13,23 +13,21 @@ from pipeline.core.evidence import GateResult
 from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.core.state import RunState
 from pipeline.core.violations import Violation
-from pipeline.files.rundir import LAST_ROUND, RunDir, list_outputs
-from pipeline.ids import stage_folder
+from pipeline.engine.running.inputs import given_stages, input_files, last_rounds, tests_text
+from pipeline.files.rundir import RunDir
 from pipeline.language.expressions import Unanswerable
 from pipeline.language.flow import FailureKind, GateName, Schema
-from pipeline.language.plan import Kind, Node
+from pipeline.language.plan import Node
 from pipeline.prompts.brief import Brief, brief_of
-
-GIVEN = "given"
-"""Folder of inputs that a person handed to `invoke_agent`."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt.
 
     It sees `start_tree`, and its change is held against `tree`; `commit` is the run's newest.
-    `inputs` are the stages whose outputs it is given, `brief` what its prompt can name (None: no
-    agent plays it), `findings` the stages with the files that its gate of that name asks. `edits`
+    `inputs` are the stages whose outputs it is given, `tests_text` lists the delivered tests,
+    `brief` is what its prompt can name (None: no agent plays it), `findings` are the stages with
+    the files that its gate of that name asks. `edits`
     is what persons changed since tests were delivered. With a `problem` it cannot even start.
     """
 
@@ -45,6 +43,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     has_next_round: bool
     red: GateResult | None
     inputs: tuple[str, ...] = ()
+    tests_text: str = ""
     last_rounds: tuple[Path, ...] = ()
     brief: Brief | None = None
     findings: tuple[tuple[str, str], ...] = ()
@@ -93,11 +92,9 @@ def task_of(
         is_last_round = state.nodes[decided.id].round >= decided.loop.max
         has_next_round = not is_last_round
     env, problem = _env(state, node)
-    inputs = tuple(_visible(state, rundir, node))
     brief = None
     if node.player is not None:
-        files = [*_input_files(rundir, inputs), *_last_round_files(state, rundir, node)]
-        brief = brief_of(state, node, event, files)
+        brief = brief_of(state, node, event, list(input_files(state, rundir, node)))
     return Task(
         node=node,
         attempt=event.attempt,
@@ -110,7 +107,8 @@ def task_of(
         is_last_round=is_last_round,
         has_next_round=has_next_round,
         red=state.newest_gate(GateName.RED, passed=True) if node.gates else None,
-        inputs=inputs,
+        inputs=tuple(given_stages(state, rundir, node)),
+        tests_text=tests_text(state),
         last_rounds=tuple(last_rounds(state, rundir, node)),
         brief=brief,
         findings=tuple(_findings(state, node)),
@@ -135,35 +133,3 @@ def _env(state: RunState, node: Node) -> tuple[dict[str, str], str]:
         return {name: values.fill(state, node, text) for name, text in node.env.items()}, ""
     except Unanswerable as exc:
         return {}, f"its env cannot be filled in: {exc}"
-
-
-def _input_files(rundir: RunDir, stages: tuple[str, ...]) -> Iterator[str]:
-    """Name the files that a stage finds in its input folder."""
-    for stage in stages:
-        yield from (f"{stage}/{name}" for name in list_outputs(rundir.accepted(stage)))
-
-
-def last_rounds(state: RunState, rundir: RunDir, node: Node) -> Iterator[Path]:
-    """Yield the folders with what this stage, or a loop around it, was sent back with."""
-    for one in (node, *state.plan.around(node.id)):
-        if (folder := rundir.last_round(one.id)).is_dir():
-            yield folder
-
-
-def _last_round_files(state: RunState, rundir: RunDir, node: Node) -> Iterator[str]:
-    for folder in last_rounds(state, rundir, node):
-        yield from (f"{LAST_ROUND}/{name}" for name in list_outputs(folder))
-
-
-def _visible(state: RunState, rundir: RunDir, node: Node) -> Iterator[str]:
-    """Yield the stages whose outputs this one is given; those of other items are not for it."""
-    there = rundir.accepted_stages()
-    if not there:
-        return
-    around = {group.id for group in state.plan.around(node.id) if group.kind is Kind.ITEM}
-    for leaf in state.plan.leaves():
-        has_outputs = stage_folder(leaf.id).partition("/")[0] in there
-        if has_outputs and (not leaf.item or leaf.item in around):
-            yield leaf.id
-    if GIVEN in there:
-        yield GIVEN
