@@ -17,6 +17,7 @@ from pipeline.core.settings import STAGE_VARIABLES, VARIABLES
 from pipeline.files import failpoints
 from pipeline.language import flow, publishing, target, words
 from pipeline.language.codes import CODES
+from pipeline.language.failures import FAILURE_WORDS
 from pipeline.language.flow_schema import flow_schema
 from pipeline.language.flow_stages import ALLOWED
 from pipeline.language.schemas import example_of
@@ -85,7 +86,7 @@ def _flow() -> str:
         "",
     ]
     out += ["## What each kind of failure means", "", "| kind | meaning |", "| --- | --- |"]
-    out += [f"| `{kind.value}` | {words} |" for kind, words in flow.FAILURE_WORDS.items()]
+    out += [f"| `{kind.value}` | {words} |" for kind, words in FAILURE_WORDS.items()]
     out += ["", "## Shapes of outputs", ""]
     for shape in flow.Schema:
         out += [

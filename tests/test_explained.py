@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline.core.settings import STAGE_VARIABLES
 from pipeline.language.compiler import ids_of
-from pipeline.language.flow import FAILURE_WORDS, FailureKind
+from pipeline.language.failures import FAILURE_WORDS
+from pipeline.language.flow import FailureKind
 from pipeline.language.flow_file import parse
 from tests.helpers.bare import Bare
 

@@ -16,7 +16,11 @@ from pipeline.process.spec import CommandEnding, ExitRecord
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of an agent; `call` counts the calls of its stage, except those that were lost."""
+    """One call of an agent; `call` counts the calls of its stage, except those that were lost.
+
+    `writes` tells whether the stage may write in the repository, `folders` are the ones outside the
+    workspace that it reads and writes, `commands` those of its targets: tests, checks, formatters.
+    """
 
     stage: str
     mode: str
@@ -25,6 +29,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     prompt_file: Path
     result_file: Path
     cassette: str
+    writes: bool = False
+    folders: tuple[Path, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 class AgentCommand(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,12 +78,16 @@ CallEnd = Finished | Failed | QuotaUsedUp | Questions | AlreadyExists
 
 
 class AgentReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one call: the answer, who gave it, what it used, and how the call ended."""
+    """The result of one call: the answer, who gave it, what it used, and how the call ended.
+
+    `denied` is what the agent wanted to do and was not allowed to.
+    """
 
     text: str = ""
     agent: str = ""
     usage: Usage = Usage()
     end: CallEnd = Finished()
+    denied: tuple[str, ...] = ()
 
 
 class _Statement(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from importlib import import_module
 from pipeline.backends.base import Backend
 
 TABLE = {
+    "claude-code": "pipeline.backends.claude_code:ClaudeCodeBackend",
     "command": "pipeline.backends.command:CommandBackend",
     "cassette": "pipeline.backends.cassette:CassetteBackend",
 }

@@ -41,6 +41,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    turns: int | None = None
 
 
 class Basis(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

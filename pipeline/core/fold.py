@@ -35,7 +35,7 @@ from pipeline.core.events import (
     WorkflowStarted,
 )
 from pipeline.core.memory import OPEN, Status
-from pipeline.core.outcomes import Outcome, RunEnd, StopReason
+from pipeline.core.outcomes import ENGINE, Outcome, RunEnd, StopReason
 from pipeline.core.progress import (
     activate,
     enter,
@@ -155,8 +155,8 @@ def _stage_finished(run: RunState, event: StageFinished) -> None:
     run.time.newest_s = max(run.time.newest_s, event.awake_s)
     rule = rule_of(event.outcome, event.kind, event.stop)
     run.budget.settle(event)
-    state.calls += rule.is_call
-    if not event.inherited and node.kind is Kind.AGENT:
+    state.calls += rule.is_call and event.agent != ENGINE
+    if not event.inherited and node.kind is Kind.AGENT and event.agent != ENGINE:
         state.spent.add(event.usage, was_called=rule.keeps_reserve)
     state.last_number = run.ended_attempts = run.ended_attempts + 1
     state.last, state.reason, state.hint = event, event.reason, event.hint
@@ -198,6 +198,7 @@ def _done(run: RunState, node: Node, event: StageFinished) -> None:
     product.values[event.stage] = event.values
     product.results += 1
     run.nodes[node.id].done_number = product.results
+    run.nodes[node.id].runs += 1
     run.agenda.withdraw(node)
     finish(run, node, Status.DONE)
 

@@ -63,7 +63,7 @@ class NodeState(msgspec.Struct):
     stages back; `replies` is all that persons answered it, whatever became of its attempts since.
     `parked` says for whom it waits. `calls` counts the times its agent was really called. `last` is
     its newest attempt, `last_number` the place of that among all attempts that ended, `done_number`
-    the place of its result among all of the run.
+    the place of its result among all of the run. `runs` counts its results in all rounds.
     """
 
     unmet: int
@@ -91,3 +91,4 @@ class NodeState(msgspec.Struct):
     history: list[tuple[str, str]] = []
     value: Any = None
     done_number: int = 0
+    runs: int = 0

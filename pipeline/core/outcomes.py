@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+ENGINE = "engine"
+"""Who made an attempt that was done without calling an agent."""
+
 
 class Outcome(StrEnum):
     """How one attempt of a stage ended."""

@@ -28,6 +28,8 @@ def value_of(state: RunState, node: Node) -> Callable[[DottedName], object]:
                 return expressions.field_of(inputs_of(state, node), name[1:])
             case "run":
                 return expressions.field_of(_run(state), name[1:])
+            case "loop":
+                return next(state.nodes[loop.id].round for loop in state.plan.loops_around(node.id))
             case "item":
                 return expressions.field_of(state.nodes[node.item].value, name[1:])
             case _:
@@ -68,6 +70,8 @@ def _of_stage(state: RunState, node: Node, name: DottedName) -> object:
     status = state.nodes[target].status
     if len(name) == 2 and name[1] in _ASKED:
         return status in _ASKED[name[1]]
+    if name[1:] == ("runs",):
+        return state.nodes[target].runs
     values = state.product.values.get(target, {}) if status is Status.DONE else {}
     output = named(name[1], values)
     if output is None:

@@ -23,6 +23,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     """The exact tree to verify, what it is compared with, and the tools for that.
 
     `red` is the run's last passed red gate, `delivery` what the stage itself says of its tests,
+    `earlier` the delivery that a later one revises (None for a first one),
     `findings` are the reviewers' files, and `awake` is the clock of deadlines. `is_last_round` is
     true if the loop will not have another round, `has_next_round` if it can have one; outside a
     loop both are false.
@@ -35,6 +36,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     tree: str
     red: GateResult | None
     delivery: TestDelivery = TestDelivery()
+    earlier: GateResult | None = None
     findings: tuple[Path, ...] = ()
     is_last_round: bool = False
     has_next_round: bool = False
@@ -55,10 +57,11 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
         belongs to no target, and is no document, affects all of them.
         """
         changed = [change.path for change in self.store.diff(self.base_tree, self.tree)]
+        docs = [glob for target in self.targets for glob in target.docs]
         touched: set[str] = set()
         for path in changed:
             owners = {target.name for target in self.targets if _holds(target, path)}
-            if not owners and not globs.matches_any(_DOCUMENTS, path):
+            if not owners and not globs.matches_any((*_DOCUMENTS, *docs), path):
                 return self.targets
             touched |= owners
         while (

@@ -29,8 +29,8 @@ def check(context: GateContext) -> GateResult:
                 kept.append(finding)
             else:
                 dropped += 1
-    blocking = tuple(one for one in kept if one.severity is Severity.BLOCKING)
-    minor = tuple(one for one in kept if one.severity is not Severity.BLOCKING)
+    blocking = tuple(one for one in kept if _blocks(one))
+    minor = tuple(one for one in kept if not _blocks(one))
     good = f"{len(kept)} finding(s), {len(blocking)} blocking"
     good += f"; {dropped} without a location dropped" if dropped else ""
     return make_result(
@@ -41,6 +41,11 @@ def check(context: GateContext) -> GateResult:
         good=good,
         evidence=FindingsEvidence(blocking=blocking, minor=minor, dropped=dropped),
     )
+
+
+def _blocks(finding: Finding) -> bool:
+    """Return whether a finding blocks: what its reviewer cannot make fail is a remark."""
+    return finding.severity is Severity.BLOCKING and bool(finding.fails_when.strip())
 
 
 def _read(path: Path) -> tuple[Finding, ...] | None:

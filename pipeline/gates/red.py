@@ -15,6 +15,7 @@ from pipeline.core.evidence import FailureCause, GateResult, NewTests, RedEviden
 from pipeline.gates.base import GateContext, make_result, run_problem
 from pipeline.gates.delivery import DeliveredNames
 from pipeline.gates.functions import function_of, functions_in
+from pipeline.gates.revisions import revisions
 from pipeline.gates.runners.python import own_names
 from pipeline.gates.testrun import FailureReason, TestCase, TestOutcome
 from pipeline.language import globs
@@ -50,6 +51,7 @@ def check(context: GateContext) -> GateResult:
         targets={item.target.name: item.new_tests for item in checks}, delivery=context.delivery
     )
     new = evidence.all
+    failures += list(revisions(context))
     if not unseen:
         names = {name for item in checks for name in item.known_names()}
         failures += DeliveredNames(context.delivery).unknown(names)
@@ -281,7 +283,7 @@ class _RedCheck:
             ]
             # Elsewhere the names in the reports tell it, and are what a person knows.
             if self.now.blocked:
-                self.failures += [_gone(f"{file}: {name}") for name in unnamed if name not in new]
+                self.failures += [_gone(f"{file}::{name}") for name in unnamed if name not in new]
 
     def _check_gone(self) -> None:
         """Find old test functions that are no longer there, unless their file cannot be loaded."""

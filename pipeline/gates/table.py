@@ -13,6 +13,7 @@ TABLE = {
     GateName.PROOF: "pipeline.gates.proof:check",
     GateName.CHECKS: "pipeline.gates.checks:check",
     GateName.UNTAMPERED: "pipeline.gates.untampered:check",
+    GateName.DOCUMENTS: "pipeline.gates.documents:check",
     GateName.FINDINGS: "pipeline.gates.findings:check",
 }
 

@@ -10,7 +10,7 @@ import msgspec
 
 from pipeline.ids import is_same_name
 from pipeline.language import expressions, globs, placeholders
-from pipeline.language.flow import CONTINUE, FAIL, Flow, Lock, Loop, Stage, StageLimits
+from pipeline.language.flow import CONTINUE, FAIL, Flow, Lock, Loop, May, Stage, StageLimits
 from pipeline.language.plan import Kind, Node, Plan, Player
 from pipeline.language.target import Target
 from pipeline.language.words import Glob, Template
@@ -91,16 +91,18 @@ def compile_plan(flow: Flow, workflow: str) -> Plan:
 
 
 def _without_overlap(target: Target) -> Target:
-    """Exclude the tests from a target's source, and its `exclude` from both."""
-    source = tuple(
-        Glob(globs.but_not(glob, (*target.tests, *target.exclude))) for glob in target.source
+    """Exclude tests and documents from a target's source, and its `exclude` from all of them."""
+    others = (*target.tests, *target.docs, *target.exclude)
+    source = tuple(Glob(globs.but_not(glob, others)) for glob in target.source)
+    docs = tuple(
+        Glob(globs.but_not(glob, (*target.tests, *target.exclude))) for glob in target.docs
     )
     tests = tuple(Glob(globs.but_not(glob, target.exclude)) for glob in target.tests)
-    return msgspec.structs.replace(target, source=source, tests=tests, exclude=())
+    return msgspec.structs.replace(target, source=source, tests=tests, docs=docs, exclude=())
 
 
 def expand_lock(flow: Flow, lock: Lock) -> Lock:
-    """Replace `{{ source }}` and `{{ tests }}` with the targets' paths."""
+    """Replace `{{ source }}`, `{{ tests }}` and `{{ docs }}` with the targets' paths."""
     return Lock(paths=expand_globs(flow.targets, lock.paths), scope=lock.scope)
 
 
@@ -122,7 +124,7 @@ def glob_words(targets: Sequence[Target]) -> dict[str, list[Glob]]:
     """Return the names that can stand for paths, with their paths."""
     separate = [_without_overlap(target) for target in targets]
     known: dict[str, list[Glob]] = {}
-    for word in ("source", "tests"):
+    for word in ("source", "tests", "docs"):
         known[word] = [glob for target in separate for glob in attrgetter(word)(target)]
         known.update(
             {f"{target.name}.{word}": list(attrgetter(word)(target)) for target in separate}
@@ -213,6 +215,7 @@ class _Compiler:
             must_change=self._must_change(stage),
             outputs=stage.outputs,
             gates=stage.gates,
+            gates_first=stage.gates_first,
             retry=stage.retry or self.defaults.retry,
             on_failure=stage.on_failure,
             timeout_s=stage.timeout_s or self.defaults.timeout_s,
@@ -243,7 +246,11 @@ class _Compiler:
     def _must_change(self, stage: Stage) -> bool:
         """Return whether it is a failure when the stage changes nothing: an agent with a lock."""
         held = (self.flow.locks[lock] for lock in stage.lock)
-        return stage.agent is not None and any(lock.paths for lock in held)
+        return (
+            stage.agent is not None
+            and May.LEAVE not in stage.may
+            and any(lock.paths for lock in held)
+        )
 
     def _inside(
         self, stage: Stage, kind: Kind, node_id: str, place: _Place

@@ -48,24 +48,6 @@ class FailureKind(StrEnum):
     QUOTA = "quota"
 
 
-FAILURE_WORDS = {
-    FailureKind.TRANSIENT: "it may work later: exit status 75",
-    FailureKind.TIMEOUT: "it ran longer than `timeout`, or was silent longer than `idle_timeout`",
-    FailureKind.PROTOCOL: "a declared output is missing, or does not have its declared shape",
-    FailureKind.AGENT: "the command or agent reports failure: a non-zero exit status, "
-    "or `status: failed`",
-    FailureKind.GATE: "a gate did not pass",
-    FailureKind.VIOLATION: "it changed a file outside its paths, or wrote a key into a file; "
-    "that part is undone, and the whole change is kept aside",
-    FailureKind.NO_CHANGE: "an agent that holds a lock reports that it is done, "
-    "but has changed nothing",
-    FailureKind.MISSING: "something it needs is missing: a program, or a value for its `env`",
-    FailureKind.QUOTA: "the quota is used up; the stage waits until the quota is reset, "
-    "which costs no retry",
-}
-"""What each kind of failure means."""
-
-
 class GateName(StrEnum):
     """The checks that the engine itself makes, on an exact tree."""
 
@@ -75,6 +57,7 @@ class GateName(StrEnum):
     CHECKS = "checks"
     UNTAMPERED = "untampered"
     FINDINGS = "findings"
+    DOCUMENTS = "documents"
 
 
 class May(StrEnum):
@@ -82,6 +65,7 @@ class May(StrEnum):
 
     ASK = "ask"
     DECLINE = "decline"
+    LEAVE = "leave"
 
 
 class Schema(StrEnum):
@@ -91,6 +75,7 @@ class Schema(StrEnum):
     FINDINGS = "findings"
     DIAGNOSIS = "diagnosis"
     TESTS = "tests"
+    OBJECTIONS = "objections"
 
 
 class FieldType(StrEnum):
@@ -306,6 +291,13 @@ class Stage(File, frozen=True, kw_only=True):
     ] = None
     outputs: Annotated[dict[str, Output], describe("Files it must write.")] = {}
     gates: Annotated[tuple[GateName, ...], describe("What the engine checks when it is done.")] = ()
+    gates_first: Annotated[
+        bool,
+        describe(
+            "Ask the gates before the agent: it is only called when they are not satisfied, and is "
+            "given what they found."
+        ),
+    ] = False
     retry: Annotated[Retry | None, describe("When a failed attempt is repeated.")] = None
     on_failure: Annotated[
         Name,
@@ -326,7 +318,7 @@ class Stage(File, frozen=True, kw_only=True):
         describe(
             "What the agent may do instead: `ask` a person, who answers with "
             "`pipeline answer RUN -m ...`; `decline`, because what was asked for exists already, "
-            "and name the places."
+            "and name the places; `leave` the files of its lock as they are."
         ),
     ] = ()
     env: Annotated[

@@ -29,7 +29,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 _NAME_HINT = "a letter, then letters, digits, - and _; at most 48 characters"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_PLACEHOLDER = re.compile(r"\{\{ *([A-Za-z][A-Za-z0-9_-]*\.)?(source|tests) *\}\}")
+_PLACEHOLDER = re.compile(r"\{\{ *([A-Za-z][A-Za-z0-9_-]*\.)?(source|tests|docs) *\}\}")
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([kMG]?)")
 _TIMES = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -269,7 +269,7 @@ def _scalar(source: Source, tree: Tree, hint: Any, path: Path) -> Any:
 
 def _check_glob(source: Source, pattern: str, path: Path) -> None:
     if reason := globs.why_invalid(pattern):
-        alone = "{{ source }} and {{ tests }} must be the whole pattern"
+        alone = "{{ source }}, {{ tests }} and {{ docs }} must be the whole pattern"
         hint = alone if "{{" in pattern else ""
         source.error("F211", path, f"not a path pattern: {reason}", hint)
 

@@ -11,6 +11,7 @@ from pipeline.language.expressions import (
     ANY,
     BOOLEAN,
     LIST,
+    NUMBER,
     TEXT,
     DottedName,
     ExpressionError,
@@ -25,6 +26,9 @@ BUILTIN_INPUTS = ("idea", "feature", "base_branch")
 
 STATES = ("done", "failed", "skipped")
 """What a condition can ask of every stage."""
+
+RUNS = "runs"
+"""How often a stage was done in this run, in all rounds; a stage can ask it of itself, too."""
 
 
 class NameScope(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +47,8 @@ class NameScope(msgspec.Struct, frozen=True, kw_only=True):
             if STAR not in self.here:
                 raise ExpressionError("there is no `item` outside a foreach", offset)
             return ANY
+        if name[0] == "loop":
+            return self._loop(name, offset)
         stage = named(name[0], self.ids)
         if stage is None:
             near = did_you_mean(name[0], [*self.ids, "inputs"])
@@ -55,20 +61,33 @@ class NameScope(msgspec.Struct, frozen=True, kw_only=True):
             raise ExpressionError(f"there is no input {'.'.join(name[1:])!r}", offset, near)
         return TEXT
 
+    def _loop(self, name: DottedName, offset: int) -> Type:
+        if name != ("loop", "round"):
+            raise ExpressionError(
+                f"`loop` has no such value: {'.'.join(name)}", offset, "loop.round"
+            )
+        if not self.order.steps[self.here].loops:
+            raise ExpressionError("there is no `loop.round` outside a loop", offset)
+        return NUMBER
+
     def _stage(self, stage: str, name: DottedName, offset: int) -> Type:
         step = self.order.steps[self.ids[stage]]
         item = step.id.rpartition(f":{STAR}:")[0]
         if item and not self.here.startswith(f"{item}:{STAR}:"):
             message = f"{stage} runs once for each item; outside the foreach it has no single value"
             raise ExpressionError(message, offset)
+        if len(name) == 2 and name[1] == RUNS and step.id == self.here:
+            return NUMBER
         if not self.order.is_before(step.id, self.here):
             message = f"the stage {stage!r} may not be over yet when this is evaluated"
             raise ExpressionError(message, offset, f"add it to needs: [{stage}]")
         if len(name) == 2 and name[1] in STATES:
             return BOOLEAN
+        if len(name) == 2 and name[1] == RUNS:
+            return NUMBER
         output = named(name[1], step.stage.outputs) if len(name) > 1 else None
         if output is None:
-            known = [f"{stage}.{word}" for word in (*step.stage.outputs, *STATES)]
+            known = [f"{stage}.{word}" for word in (*step.stage.outputs, *STATES, RUNS)]
             near = did_you_mean(".".join(name[:2]), known)
             raise ExpressionError(f"{'.'.join(name)} does not exist", offset, near)
         return _field(step.stage.outputs[output], name, offset)

@@ -5,6 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.language import globs
 from pipeline.language.compiler import STAR, body_of, follow_ups, writes_of
@@ -16,7 +17,7 @@ class OrderedStage(msgspec.Struct, frozen=True, kw_only=True):
     """A stage or group in the order of a workflow.
 
     `before` is the set of what is over when it starts, as the bits of the steps' `index`; `each`
-    are the foreach stages it is inside of.
+    are the foreach stages it is inside of, `loops` the loops.
     """
 
     id: str
@@ -25,7 +26,18 @@ class OrderedStage(msgspec.Struct, frozen=True, kw_only=True):
     stage: Stage
     before: int
     each: tuple[str, ...]
+    loops: tuple[str, ...]
     writes: tuple[str, ...]
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where stages are added: see `OrderedStage`."""
+
+    path: Path
+    prefix: str = ""
+    before: int = 0
+    each: tuple[str, ...] = ()
+    loops: tuple[str, ...] = ()
 
 
 class StageOrder:
@@ -38,7 +50,8 @@ class StageOrder:
         """Walk the workflow once."""
         self.steps: dict[str, OrderedStage] = {}
         self._flow = flow
-        self._add_all(flow.workflows[workflow].stages, ("workflows", workflow, "stages"), "", 0, ())
+        place = _Place(path=("workflows", workflow, "stages"))
+        self._add_all(flow.workflows[workflow].stages, place)
 
     def is_before(self, one: str, other: str) -> bool:
         """Return whether `one` is always over when `other` starts."""
@@ -62,14 +75,7 @@ class StageOrder:
                 if example := self.conflict(other, step):
                     yield other, step, example
 
-    def _add_all(
-        self,
-        stages: Mapping[str, Stage],
-        path: Path,
-        prefix: str,
-        outer: int,
-        each: tuple[str, ...],
-    ) -> int:
+    def _add_all(self, stages: Mapping[str, Stage], place: _Place) -> int:
         """Add the steps of `stages`; return the set of all of them."""
         graph = {
             name: [need for need in stage.needs if need in stages] for name, stage in stages.items()
@@ -77,34 +83,38 @@ class StageOrder:
         done: dict[str, int] = {}
         everything = 0
         for name in TopologicalSorter(graph).static_order():
-            first = outer
+            first = place.before
             for need in graph[name]:
                 first |= done[need]
-            own = self._add(name, stages[name], path, prefix, first, each)
+            own = self._add(name, stages[name], replace(place, before=first))
             done[name] = own | first
             everything |= own
         return everything
 
-    def _add(
-        self, name: str, stage: Stage, path: Path, prefix: str, before: int, each: tuple[str, ...]
-    ) -> int:
+    def _add(self, name: str, stage: Stage, place: _Place) -> int:
+        prefix = place.prefix
         step_id, index = prefix + name, len(self.steps)
         is_called = prefix.endswith(":") and not prefix.endswith(f":{STAR}:")
-        here = path if is_called else (*path, name)
+        here = place.path if is_called else (*place.path, name)
         self.steps[step_id] = OrderedStage(
-            id=step_id, index=index, path=here, stage=stage, before=before, each=each,
-            writes=writes_of(self._flow, stage),
+            id=step_id, index=index, path=here, stage=stage, before=place.before,
+            each=place.each, loops=place.loops, writes=writes_of(self._flow, stage),
         )  # fmt: skip
         own = 1 << index
         if stage.workflow is not None and stage.workflow in self._flow.workflows:
             called = self._flow.workflows[stage.workflow].stages
-            return own | self._add_all(called, here, f"{step_id}:", before, each)
+            inside = replace(place, path=here, prefix=f"{step_id}:", loops=())
+            return own | self._add_all(called, inside)
         if inner := body_of(stage):
             key, stages = inner
-            inside = f"{step_id}:{STAR}:" if stage.foreach else prefix
-            return own | self._add_all(
-                stages, (*here, key), inside, before, (*each, step_id) if stage.foreach else each
+            inside = replace(
+                place,
+                path=(*here, key),
+                prefix=f"{step_id}:{STAR}:" if stage.foreach else prefix,
+                each=(*place.each, step_id) if stage.foreach else place.each,
+                loops=(*place.loops, step_id) if stage.loop else place.loops,
             )
+            return own | self._add_all(stages, inside)
         return own
 
 

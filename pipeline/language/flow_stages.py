@@ -15,7 +15,7 @@ from pipeline.language.flow_work import check_work
 from pipeline.language.plan import Kind
 
 _RESERVED = {
-    "inputs", "item", "run",
+    "inputs", "item", "run", "loop",
     "and", "or", "not", "in", "is", "if", "else", "for", "lambda", "true", "false",
 }  # fmt: skip
 """Words that mean something else in conditions; most because Python's parser reads those."""
@@ -26,7 +26,7 @@ _WORK = _EVERY | {
     "idle_timeout", "env",
 }  # fmt: skip
 ALLOWED: Mapping[Kind, set[str]] = {
-    Kind.AGENT: _WORK | {"mode", "limits", "may"},
+    Kind.AGENT: _WORK | {"mode", "limits", "may", "gates_first"},
     Kind.RUN: _WORK,
     Kind.PARALLEL: _EVERY | {"gates", "retry"},
     Kind.LOOP: _EVERY | {"stages"},

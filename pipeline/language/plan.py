@@ -81,6 +81,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     may: tuple[May, ...] = ()
     outputs: dict[str, Output] = {}
     gates: tuple[GateName, ...] = ()
+    gates_first: bool = False
     retry: Retry = Retry()
     on_failure: str = "fail"
     timeout_s: float = 1800.0

@@ -39,11 +39,14 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of the work."""
+    """One slice of the work: `tests` show that it is done, `after` are the slices before it."""
 
     title: str
     files: tuple[str, ...] = ()
     done_when: str = ""
+    tests: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 class WorkPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,7 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     items: tuple[WorkItem, ...]
+    checks: tuple[str, ...] = ()
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,11 +87,26 @@ class SettingAdded(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class Objection(msgspec.Struct, frozen=True, kw_only=True):
+    """A test that a developer holds to be wrong, why, and what shows it."""
+
+    test: str
+    why: str
+    evidence: str = ""
+
+
+class Objections(msgspec.Struct, frozen=True, kw_only=True):
+    """The tests that cannot be right, in the developer's words; it may not change them itself."""
+
+    objections: tuple[Objection, ...] = ()
+
+
 class TestDelivery(msgspec.Struct, frozen=True, kw_only=True):
     """What the test stage says of its tests; without it no old test is changed or removed.
 
     `changed` tests fail on the base and pass later, `kept` ones (renamed, moved) pass on both,
-    `guards` are new and pass already, `skipped` ones may be skipped.
+    `guards` are new and pass already, `skipped` ones may be skipped. `revised` are tests of an
+    earlier delivery that were changed or taken back after it.
     """
 
     tests: tuple[HeldItem, ...] = ()
@@ -97,6 +116,19 @@ class TestDelivery(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[NamedTest, ...] = ()
     skipped: tuple[NamedTest, ...] = ()
     settings: tuple[SettingAdded, ...] = ()
+    revised: tuple[NamedTest, ...] = ()
+
+    def on_top_of(self, earlier: "TestDelivery") -> "TestDelivery":
+        """Return both deliveries as one; of the same name the newer word counts."""
+        merged: dict[str, Any] = {}
+        for field in self.__struct_fields__:
+            both = (*getattr(earlier, field), *getattr(self, field))
+            merged[field] = tuple({_key(one): one for one in both}.values())
+        return TestDelivery(**merged)
+
+
+def _key(one: HeldItem | NamedTest | SettingAdded) -> str:
+    return one.key if isinstance(one, SettingAdded) else one.name
 
 
 _TYPES: dict[Schema, Any] = {
@@ -104,18 +136,23 @@ _TYPES: dict[Schema, Any] = {
     Schema.WORK_PLAN: WorkPlan,
     Schema.DIAGNOSIS: Diagnosis,
     Schema.TESTS: TestDelivery,
+    Schema.OBJECTIONS: Objections,
 }
 _EXAMPLES: dict[Schema, str] = {
     Schema.TESTS: '{"tests": [{"name": "tests/test_limits.py::test_the_sixth_attempt_is_refused", '
     '"holds": "1. five attempts in a minute"}], '
     '"changed": [{"name": "tests/test_login.py::test_attempts", "why": "six were allowed"}], '
-    '"removed": [], "kept": [], "guards": [], "skipped": [], "settings": []}',
+    '"removed": [], "kept": [], "guards": [], "skipped": [], "settings": [], "revised": []}',
+    Schema.OBJECTIONS: '{"objections": [{"test": "tests/test_limits.py::test_the_fifth", '
+    '"why": "the plan allows five attempts, the test refuses the fifth", '
+    '"evidence": "plan.md, item 1"}]}',
     Schema.FINDINGS: '{"findings": [{"file": "src/app/limits.py", "line": 12, '
     '"severity": "blocking", "what": "the counter is never reset", '
     '"fails_when": "the day changes"}]}',
     Schema.WORK_PLAN: '{"title": "Limit logins per minute", '
     '"items": [{"title": "count attempts per user", "files": ["src/app/limits.py"], '
-    '"done_when": "the sixth attempt in a minute is refused"}]}',
+    '"done_when": "the sixth attempt in a minute is refused", "tests": ["a test a sentence"], '
+    '"documents": ["docs/login.md"], "after": []}], "checks": []}',
     Schema.DIAGNOSIS: '{"cause": "the limit is compared before it is raised", '
     '"evidence": ["tests/test_limits.py:20"], '
     '"next_steps": ["compare after the update in src/app/limits.py:31"]}',

@@ -126,6 +126,10 @@ class Target(File, frozen=True, kw_only=True):
         describe("Paths of the tests, never part of the source; `{{ tests }}` elsewhere."),
     ]
     test: Annotated[TestCommand, describe("How to run the tests.")]
+    docs: Annotated[
+        tuple[Glob, ...],
+        describe("Paths of the documents that tell of the source; `{{ docs }}` elsewhere."),
+    ] = (Glob("docs/**"), Glob("README*"), Glob("CHANGELOG*"))
     exclude: Annotated[
         tuple[Glob, ...], describe("Paths that are neither, although the patterns match them.")
     ] = ()

@@ -35,7 +35,8 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a prompt can name; each field is a variable of the template.
 
     `inputs` are the files in the input folder, `given` the inputs of the workflow, `item` that of
-    the foreach around the stage. `feedback` is what failed before, `replies` what persons answered.
+    the foreach around the stage. `planned` tells whether a plan comes before it, `in_loop` whether
+    it is repeated. `feedback` is what failed before, `replies` what persons answered.
     """
 
     idea: str
@@ -54,6 +55,9 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     later_gates: list[str]
     max_rounds: int
     tests: list[str]
+    docs: list[str]
+    planned: bool
+    in_loop: bool
     source: list[str]
     test_commands: list[str]
     inputs: list[InputFile]
@@ -103,6 +107,9 @@ def brief_of(
         later_gates=_later_gates(plan, node),
         max_rounds=max((loop.loop.max for loop in loops[:1] if loop.loop), default=1),
         tests=[glob for target in plan.targets for glob in target.tests],
+        docs=[glob for target in plan.targets for glob in target.docs],
+        planned=_is_planned(state, node),
+        in_loop=bool(loops),
         source=[glob for target in plan.targets for glob in target.source],
         test_commands=[target.test.command for target in plan.targets],
         inputs=list(inputs),
@@ -118,39 +125,40 @@ def brief_of(
 
 GATE_WORDS = {
     "red": (
-        "`red`: your new tests are run on the base, without any source change. Each must fail "
-        "there, and for a reason that source can mend: a syntax error, an unknown fixture, a name "
-        "that the test itself forgot, a package that is not installed, a set-up that fails on its "
-        "own, a skip or a test that passes already is refused. Tests that were there before stay "
-        "as they are, unless tests.json names them with a reason."
+        "`red`: your new tests are run without any source change. Each must fail, and for a reason "
+        "that source can mend: no syntax error, unknown fixture, forgotten name, missing package. "
+        "Old tests stay, unless tests.json names them."
     ),
     "green": (
-        "`green`: all tests are run on exactly the files you leave behind. All must pass, the new "
-        "ones included; a test that is skipped, deselected or gone counts as a failure, and a "
-        "flaky one is found out by running it again. Last, the test command itself is run as a "
-        "person would type it, and has to end with status 0 if it does so without your change."
+        "`green`: all tests pass, none of them skipped, deselected or gone; then the test command "
+        "alone ends with status 0, if it does so without the change."
     ),
     "proof": (
-        "`proof`: the source change is taken out again; then the new tests have to fail again. "
-        "After that single faults are put into the change, one at a time, and it is counted how "
-        "many the tests notice; if they notice none, the gate fails."
+        "`proof`: the source change is taken out, and the new tests fail again; single faults put "
+        "into the change are noticed, at least one."
     ),
     "checks": (
-        "`checks`: the repository's own checks (lint, types, style) are run; what they find on the "
-        "base already is left aside, what is new fails, wherever it lies."
+        "`checks`: lint, types and style find nothing, anywhere, that they do not find on the base."
     ),
     "untampered": (
-        "`untampered`: the test files must be byte for byte what the test stage delivered. "
-        "Settings of tests, coverage and lint may not be loosened, and source does not look "
-        "whether it is being tested."
+        "`untampered`: the tests are byte for byte as delivered, no setting of tests or checks is "
+        "loosened, and source does not look whether it is being tested."
     ),
     "findings": (
-        "`findings`: a finding counts only with a file of this tree and a line it has; in a loop "
-        "blocking ones go back for another round, and stand in the pull request after the last; "
-        "elsewhere they fail the stage."
+        "`findings`: one counts only with a file and a line of this tree, and blocks only with "
+        "`fails_when`; blocking ones go back, the rest stand in the pull request."
+    ),
+    "documents": (
+        "`documents`: where a changelog is kept, a change of the source has a line in it."
     ),
 }
 """What each gate checks, in words for an agent; a test holds that every gate has its words."""
+
+
+def _is_planned(state: RunState, node: Node) -> bool:
+    """Return whether a plan comes before a stage."""
+    reached = (state.plan.nodes[name] for name in state.reached(node.id))
+    return any("plan" in one.outputs for one in reached)
 
 
 def _later_gates(plan: Plan, node: Node) -> list[str]:

@@ -25,7 +25,7 @@ _FORGES = (
 AGENTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     (
         "claude",
-        ("claude", "-p", "--permission-mode", "acceptEdits"),
+        ("claude",),
         ("HOME", "USER", "ANTHROPIC_*", "CLAUDE_CODE_*"),
     ),
     (

@@ -22,6 +22,7 @@ def show(printer: Printer, result: RunResult, *, stages: bool = True) -> None:
         printer.line(f"  {result.reason}")
     for note in result.notes:
         printer.line(f"  note: {note}")
+    _show_diagnosis(printer, result)
     if stages:
         printer.line()
         rows = [
@@ -55,6 +56,17 @@ def show(printer: Printer, result: RunResult, *, stages: bool = True) -> None:
         printer.table(["stage", "gate", "result", "tree", "detail"], rows)
 
 
+def _show_diagnosis(printer: Printer, result: RunResult) -> None:
+    """Print what an agent found to be the cause of the failure."""
+    found = result.diagnosis
+    if found is None:
+        return
+    printer.line(f"  {found.stage} says: {found.cause}")
+    if found.next_step:
+        printer.line(f"  first step: {found.next_step}")
+    printer.line(f"  all of it: {_relative(found.file)}")
+
+
 def show_outcome(
     printer: Printer, result: RunResult, state: RunState, store: Store, *, hints: bool = True
 ) -> None:
@@ -79,6 +91,9 @@ def show_outcome(
         printer.line()
         for commit in result.commits:
             printer.line(f"{printer.paint(commit.sha[:10], Colour.YELLOW)} {commit.subject}")
+    if result.diagnosis is not None:
+        printer.line()
+        _show_diagnosis(printer, result)
     printer.line()
     for label, value in _places(result):
         printer.line(f"{label:<13} {value}")
@@ -120,11 +135,12 @@ def next_steps(result: RunResult) -> list[str]:
                 else [f"pipeline show {run}"]
             )
         case "failed":
-            again = f"pipeline retry {run} {result.decided_by or 'STAGE'}"
+            again = [f"pipeline retry {run} {result.decided_by or 'STAGE'}"]
+            remedies = list(result.diagnosis.remedies) if result.diagnosis is not None else again
             return [
                 f"pipeline show {run}",
                 f"pipeline logs {run} --failed",
-                again,
+                *remedies,
                 f"pipeline rollback {run}",
             ]
         case "nothing_to_do":

@@ -53,6 +53,6 @@ class Tree:
         text = adopt.flow_text(survey)
         flow, source = flow_file.parse(text, flows.FLOW, {flows.BUILTIN: SHIPPED.read_text()})
         prompts = {role.prompt for role in flow.agents.values()}
-        flow_check.check(flow, source, prompts=prompts, backends={"command"})
+        flow_check.check(flow, source, prompts=prompts, backends={"command", "claude-code"})
         source.raise_errors()
         return text

@@ -63,6 +63,7 @@ class Project:
         lines = path.read_text().splitlines()
         at = next(index for index, line in enumerate(lines) if line.startswith("  command:"))
         lines[at] = f"  command: {json.dumps(list(command))}"
+        lines = [one for one in lines if not one.startswith("  backend:")]
         if "    proof: {faults: 1}" not in lines:
             at = next(index for index, line in enumerate(lines) if line.startswith("    test: "))
             lines[at] = f"    test: {json.dumps(self._test)}"

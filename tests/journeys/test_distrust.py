@@ -210,15 +210,18 @@ def test_blocking_findings_go_back_once_and_then_stand_in_the_pull_request(proje
         "line": 10,
         "severity": "blocking",
         "what": "a zero limit is ignored",
+        "fails_when": "the limit is 0",
     }
+    remark = {**finding, "line": 11, "what": "it could be nicer", "fails_when": ""}
     nowhere = {
         "file": "src/trading/nowhere.py",
         "line": 1,
         "severity": "blocking",
         "what": "made up",
+        "fails_when": "never",
     }
     path = project.take("integration_validator") / "outputs" / "findings.json"
-    path.write_text(json.dumps({"findings": [finding, nowhere]}))
+    path.write_text(json.dumps({"findings": [finding, remark, nowhere]}))
     (project.take("developer", 3)).mkdir(exist_ok=True)
     source = (
         project.takes / "developer" / "2" / "files" / "src" / "trading" / "risk.py"
@@ -232,7 +235,10 @@ def test_blocking_findings_go_back_once_and_then_stand_in_the_pull_request(proje
     assert "a zero limit is ignored" in (project.take("developer", 3) / "prompt.md").read_text()
     body = project.pulls()[0]["body"]
     assert "**blocking** src/trading/risk.py:10: a zero limit is ignored" in body
+    assert "\n- src/trading/risk.py:11: it could be nicer" in body, "it cannot be made to fail"
     assert "made up" not in body
+    told = (project.take("cover_findings") / "prompt.md").read_text()
+    assert "findings, from integration_validator, in the last round" in told
 
 
 def test_an_output_that_was_not_delivered_is_taken_from_the_answer_or_asked_for_again(project):
@@ -267,7 +273,8 @@ def test_a_change_after_the_last_green_gate_is_not_published(project):
 
 
 def test_a_run_that_changed_nothing_publishes_nothing(project):
-    project.edit_flow("needs: [deliver], lock: publisher", "needs: [planner], lock: publisher")
+    publish = "auto_commit: {publish: {draft: true}, needs: [deliver], lock: publisher}\n\n  bugfix"
+    project.edit_flow(publish, publish.replace("[deliver]", "[planner]"))
     result = finished(project)
     assert result["state"] == "failed"
     assert "the run changed nothing" in result["stages"]["auto_commit"]["reason"]

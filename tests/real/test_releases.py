@@ -18,7 +18,7 @@ from pipeline.gates import base, table
 from pipeline.language import globs
 from pipeline.language.flow import GateName
 from pipeline.language.schemas import TestDelivery as Delivery
-from pipeline.language.target import Proof, Target
+from pipeline.language.target import Target
 from pipeline.language.target import TestCommand as Command
 from pipeline.language.words import Duration, Glob, Name
 from pipeline.survey.checkout_files import CheckoutFiles, FoundTarget
@@ -291,12 +291,12 @@ def files_of(archive: Archive, folder: Path) -> dict[str, str]:
 
 
 def target_of(part: FoundTarget) -> Target:
+    tests = tuple(map(Glob, part.tests))
     return Target(
         name=Name("app"),
-        source=tuple(map(Glob, part.source)),
-        tests=tuple(map(Glob, part.tests)),
+        source=tuple(Glob(globs.but_not(Glob(one), tests)) for one in part.source),
+        tests=tests,
         test=Command(command="python -m pytest -q", timeout_s=Duration(300.0)),
-        proof=Proof(faults=4),
     )
 
 

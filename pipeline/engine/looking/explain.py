@@ -5,6 +5,7 @@ What is missing, who holds it, since when, and what to do.
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
@@ -12,7 +13,7 @@ from pipeline.core.memory import OPEN, NodeState, Status
 from pipeline.core.state import RunState
 from pipeline.engine.ground.lookup import holder, load_state, require_run
 from pipeline.engine.ground.world import World
-from pipeline.engine.looking.result import run_state
+from pipeline.engine.looking.result import diagnosis_of, run_state
 from pipeline.files import locks
 from pipeline.files.rundir import RunDir
 from pipeline.language.plan import Kind, Node
@@ -56,7 +57,7 @@ def explain(world: World, name: str, stage: str) -> Explanation:
     return Explanation(
         run_id=name,
         state=run_state(state, is_alive=is_alive),
-        reasons=tuple(_of_run(state, name, is_alive=is_alive)),
+        reasons=tuple(_of_run(state, rundir.folder, name, is_alive=is_alive)),
         stages=tuple(
             ExplainedStage(
                 stage=node.id,
@@ -81,7 +82,11 @@ def _open(state: RunState) -> Iterator[Node]:
             yield node
 
 
-def _of_run(state: RunState, name: str, *, is_alive: bool) -> Iterator[StatusReason]:
+def _of_run(state: RunState, run_dir: Path, name: str, *, is_alive: bool) -> Iterator[StatusReason]:
+    if (found := diagnosis_of(state, run_dir)) is not None:
+        first = f"; first step: {found.next_step}" if found.next_step else ""
+        remedies = ", or: ".join(found.remedies)
+        yield StatusReason(why=f"{found.stage} says: {found.cause}{first}", next_command=remedies)
     if state.end is not None:
         yield StatusReason(
             why=f"it is over: {state.end.value}" + (f"; {state.reason}" if state.reason else "")

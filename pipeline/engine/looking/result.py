@@ -12,8 +12,10 @@ from pipeline.core.outcomes import StopReason
 from pipeline.core.state import RunState
 from pipeline.engine.ground.lookup import holder, require_run, state_of
 from pipeline.engine.ground.world import World
-from pipeline.language.flow import GateName
+from pipeline.ids import stage_folder
+from pipeline.language.flow import GateName, Schema
 from pipeline.language.plan import Node
+from pipeline.language.schemas import Diagnosis
 from pipeline.repo import pool
 
 SCHEMA_VERSION = 1
@@ -66,6 +68,19 @@ class TestsView(msgspec.Struct, frozen=True, kw_only=True):
     proof: GateResult | None = None
 
 
+class DiagnosisView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent found to be the cause of the failure; its words, not checked by the engine.
+
+    `file` is the long form, if there is one; `remedies` are the commands that fit, as text.
+    """
+
+    stage: str
+    cause: str
+    next_step: str
+    file: str
+    remedies: tuple[str, ...]
+
+
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a program wants to know of a run.
 
@@ -97,6 +112,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     tests: TestsView
     notes: tuple[str, ...]
     questions: dict[str, str]
+    diagnosis: DiagnosisView | None
     cost_usd: float | None
     unreported_attempts: int
     duration_s: float
@@ -151,6 +167,7 @@ def result_of(
             proof=state.newest_gate(GateName.PROOF),
         ),
         notes=tuple(state.notes),
+        diagnosis=diagnosis_of(state, run_dir),
         questions={stage: asked.question for stage, asked in state.agenda.asked.items()},
         cost_usd=state.cost_usd,
         unreported_attempts=sum(one.unreported for one in spent),
@@ -169,6 +186,36 @@ def run_state(state: RunState, *, is_alive: bool) -> str:
         return "running"
     stop = state.stop
     return "waiting" if stop is not None and stop.waits_for_person else "interrupted"
+
+
+def diagnosis_of(state: RunState, run_dir: Path) -> DiagnosisView | None:
+    """Return what a follow-up workflow found; None without one, or if nothing failed."""
+    failure, run = state.course.failure, state.started.run_id
+    for node in state.plan.leaves() if failure is not None else ():
+        for name, output in node.outputs.items():
+            value = state.product.values.get(node.id, {}).get(name)
+            if output.schema is not Schema.DIAGNOSIS or value is None:
+                continue
+            found = msgspec.convert(value, Diagnosis)
+            return DiagnosisView(
+                stage=node.id,
+                cause=found.cause,
+                next_step=next(iter(found.next_steps), ""),
+                file=str(run_dir / stage_folder(node.id) / output.file),
+                remedies=(
+                    f"pipeline open {run}",
+                    f"pipeline retry {run} {_to_retry(state)}",
+                    f"pipeline fork {run} {_to_retry(state)}",
+                ),
+            )
+    return None
+
+
+def _to_retry(state: RunState) -> str:
+    """Return the stage from which to go on: the first inside the group that failed."""
+    failed = state.course.failure.node if state.course.failure is not None else ""
+    inside = [one.id for one in state.plan.below(failed) if one.is_leaf] if failed else []
+    return next(iter(inside), failed)
 
 
 def _decided_by(state: RunState) -> str:

@@ -14,6 +14,7 @@ from pipeline.core.evidence import (
     new_tests,
 )
 from pipeline.core.state import RunState
+from pipeline.engine.publishing.agents_words import answers, objections
 from pipeline.engine.publishing.owners import owners
 from pipeline.language import globs
 from pipeline.language.flow import GateName
@@ -36,6 +37,7 @@ _CLAIMS = (
     (GateName.RED, "New tests fail without the change"),
     (GateName.GREEN, "All tests pass on exactly this tree"),
     (GateName.PROOF, "With the source taken out, the new tests fail again"),
+    (GateName.DOCUMENTS, "The changelog has a line about it"),
     (GateName.CHECKS, "The repository's own checks find nothing new"),
     (GateName.UNTAMPERED, "Tests and their settings are as the test stage delivered them"),
 )
@@ -64,6 +66,7 @@ def render(
         _findings(state),
         _changes(state, store, tree),
         _review(store, started.base, tree),
+        _words(state, accepted),
         _plan(state, accepted),
         _stages(state),
         _provenance(state, tree),
@@ -139,6 +142,7 @@ def _old_tests(state: RunState) -> list[str]:
             ("**changed**", delivery.changed),
             ("renamed or moved", delivery.kept),
             ("may be skipped", delivery.skipped),
+            ("**revised after it was delivered**", delivery.revised),
         ):
             lines += [f"- {words}: `{one.name}`: {without_mentions(one.why)}" for one in tests]
         lines += [
@@ -184,7 +188,7 @@ def _findings(state: RunState) -> str:
 
 
 def _changes(state: RunState, store: Store, tree: str) -> str:
-    groups: dict[str, list[str]] = {"Tests": [], "Source": [], "Other": []}
+    groups: dict[str, list[str]] = {"Tests": [], "Source": [], "Documents": [], "Other": []}
     for change in changes(store, state.started.base, tree):
         line = f"- `{change.path}` ({change.what}, {change.lines})"
         groups[_group(state.plan, change.path)].append(line)
@@ -198,11 +202,10 @@ def _changes(state: RunState, store: Store, tree: str) -> str:
 def _group(plan: Plan, path: str) -> str:
     if globs.matches_any([glob for target in plan.targets for glob in target.tests], path):
         return "Tests"
-    return (
-        "Source"
-        if globs.matches_any([glob for target in plan.targets for glob in target.source], path)
-        else "Other"
-    )
+    if globs.matches_any([glob for target in plan.targets for glob in target.source], path):
+        return "Source"
+    documents = [glob for target in plan.targets for glob in target.docs]
+    return "Documents" if globs.matches_any(documents, path) else "Other"
 
 
 def _review(store: Store, base: str, tree: str) -> str:
@@ -217,6 +220,21 @@ def _review(store: Store, base: str, tree: str) -> str:
             f"- `{name}`: {shown}" + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
         )
     return "\n".join([*lines, ""])
+
+
+def _words(state: RunState, accepted: Callable[[str], Path]) -> str:
+    """Quote what testers and developers say, and the tests that they held to be wrong."""
+    lines = [
+        f"- `{stage}` held `{test}` to be wrong: {without_mentions(why)}"
+        for stage, test, why in objections(state)
+    ]
+    lines += [""] if lines else []
+    for stage, said in answers(state, accepted):
+        quoted = "\n".join(f"> {line}" for line in without_mentions(said).splitlines())
+        lines += [f"<details><summary>{stage} says</summary>", "", quoted, "", "</details>", ""]
+    if not lines:
+        return ""
+    return "\n".join(["## In the agents' words", "", "Not checked by the engine.", "", *lines])
 
 
 def _plan(state: RunState, accepted: Callable[[str], Path]) -> str:

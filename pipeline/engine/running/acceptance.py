@@ -1,5 +1,6 @@
 """Whether an attempt can be accepted: what it may write, must deliver, what gates find."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,7 +8,8 @@ from msgspec.structs import replace
 
 from pipeline.backends.base import AgentReply, Failed, QuotaUsedUp
 from pipeline.core import redact
-from pipeline.core.evidence import GateResult, GateVerdict
+from pipeline.core.evidence import GateResult, GateVerdict, RedEvidence
+from pipeline.core.excerpt import excerpt
 from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.core.violations import Violation, ViolationKind
 from pipeline.engine.ground.world import World
@@ -23,8 +25,10 @@ from pipeline.files.rundir import ANSWER, PLANS, RunDir, copy_outputs
 from pipeline.files.trees import remove
 from pipeline.gates import table
 from pipeline.gates.base import GateContext
+from pipeline.language import globs
 from pipeline.language.flow import FailureKind, GateName
 from pipeline.language.plan import Node, Plan
+from pipeline.language.schemas import TestDelivery
 from pipeline.repo.store import PinnedBase, Store
 from pipeline.repo.workspace import Workspace
 
@@ -111,6 +115,7 @@ class Acceptance:
             ignored=tuple(map(str, harvest.ignored[:_NAMED_MAX])),
             usage=reply.usage,
             agent=reply.agent,
+            reason=_denied(reply.denied),
         )
         as_left = self._on_top(task, since, harvest.as_left) if harvest.violations else tree
         trees, included = (task.tree, as_left), self._workspaces.included
@@ -129,7 +134,8 @@ class Acceptance:
     ) -> AttemptResult:
         """Make sure that what had to be changed and delivered is there; then ask the gates."""
         node = task.node
-        if node.must_change and not result.changed and task.round == 1:
+        objects = outputs.objections(node, folder / "out")
+        if node.must_change and not result.changed and task.round == 1 and not objects:
             reason = "the agent says it is done, and changed nothing that it may write"
             return _failed(result, FailureKind.NO_CHANGE, reason)
         if missing := outputs.fill(node, folder / "out", reply.text):
@@ -152,14 +158,17 @@ class Acceptance:
         results: list[GateResult] = []
         self._bench.take_log()
         for gate in task.node.gates:
+            is_red = gate is GateName.RED
+            left_out = (*self._plan.records, *(self._sources() if is_red else ()))
             context = GateContext(
                 store=self._store,
                 bench=self._bench,
                 targets=self._plan.targets,
                 base_tree=self._base.tree,
-                tree=self._store.graft(result.tree, self._base.tree, self._plan.records),
-                red=None if gate is GateName.RED else self._delivered_tests(task, gate),
-                delivery=outputs.test_delivery(task.node, result.values),
+                tree=self._store.graft(result.tree, self._base.tree, left_out),
+                red=None if is_red else self._delivered_tests(task, gate),
+                delivery=self._delivery(task, result),
+                earlier=task.earlier,
                 findings=findings,
                 is_last_round=task.is_last_round,
                 has_next_round=task.has_next_round,
@@ -171,13 +180,23 @@ class Acceptance:
         reached("gates.done", task.node.id)
         checked = replace(result, gates=tuple(results))
         if not results or not results[-1].verdict.blocks:
-            remove(self._last_round(task))
+            remove(self.last_round(task))
             return checked
         last = results[-1]
         self._keep_last_round(task, result, answer)
         looked = "" if last.verdict is GateVerdict.FAILED else f" {last.verdict.words}"
         reason = f"gate {last.gate.value}{looked}: {last.detail}"
         return _failed(checked, FailureKind.GATE, reason)
+
+    def _sources(self) -> tuple[str, ...]:
+        """Return what `red` takes out first: tests are judged without the change to the source."""
+        return tuple(glob for target in self._plan.targets for glob in target.source)
+
+    def _delivery(self, task: Task, result: AttemptResult) -> TestDelivery:
+        """Return what a stage says of its tests, on top of the delivery that it revises."""
+        now = outputs.test_delivery(task.node, result.values)
+        earlier = task.earlier.evidence if task.earlier is not None else None
+        return now.on_top_of(earlier.delivery) if isinstance(earlier, RedEvidence) else now
 
     def _keep_last_round(self, task: Task, result: AttemptResult, answer: str) -> None:
         """Keep what was said and printed, and the refused change, for whoever is next."""
@@ -189,7 +208,8 @@ class Acceptance:
         atomic.write_bytes(folder / "change.diff", patch, durable=False)
         inputs.note_refused(folder, result.tree)
 
-    def _last_round(self, task: Task) -> Path:
+    def last_round(self, task: Task) -> Path:
+        """Return the folder with what a stage's round was sent back with."""
         loop = self._plan.decides_loop(task.node.id)
         return self._rundir.last_round(loop.id if loop is not None else task.node.id)
 
@@ -233,6 +253,13 @@ def readable(store: Store, task: Task, tree: str) -> str:
     return tree if reads is None else store.only(tree, (*reads, *_GIT_RULES))
 
 
+def _denied(denied: tuple[str, ...]) -> str:
+    """Say what an agent was not allowed to do; empty if nothing."""
+    more = len(denied) - _VIOLATIONS_SHOWN
+    shown = ", ".join(denied[:_VIOLATIONS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"it was not allowed: {excerpt(shown)}" if denied else ""
+
+
 def _failed(result: AttemptResult, kind: FailureKind, reason: str) -> AttemptResult:
     return replace(result, outcome=Outcome.FAILED, kind=kind, reason=reason)
 
@@ -246,6 +273,17 @@ def _refused(result: AttemptResult, violations: list[Violation]) -> AttemptResul
     is_private = any(one.kind in _PRIVATE for one in violations)
     tree = "" if is_private else result.tree
     return replace(failed, violations=tuple(violations), tree=tree)
+
+
+def keep_records(
+    rundir: RunDir, store: Store, node: Node, records: Sequence[str], result: AttemptResult
+) -> None:
+    """Keep the records that a stage wrote into the tree: people look for them in its folder."""
+    for path in result.changed:
+        if globs.matches_any(records, path):
+            data = store.read(result.tree, path)
+            if data is not None:
+                atomic.write_bytes(rundir.stage(node.id) / path, data, durable=False)
 
 
 def keep_outputs(rundir: RunDir, node: Node, attempt: int) -> None:

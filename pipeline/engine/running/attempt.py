@@ -22,7 +22,7 @@ from pipeline.backends.base import (
 )
 from pipeline.core.events import RunStarted, Usage
 from pipeline.core.excerpt import excerpt
-from pipeline.core.outcomes import Outcome, StopReason
+from pipeline.core.outcomes import ENGINE, Outcome, StopReason
 from pipeline.engine.ground.flows import PROMPTS
 from pipeline.engine.ground.world import World
 from pipeline.engine.running import inputs
@@ -117,11 +117,15 @@ class StageRunner:
     def _check_group(self, task: Task) -> AttemptResult:
         """Check a group's own gates, once all its stages are done."""
         findings = tuple(self.rundir.accepted(stage) / file for stage, file in task.findings)
-        result = AttemptResult(outcome=Outcome.DONE, tree=task.tree, agent="engine")
+        result = AttemptResult(outcome=Outcome.DONE, tree=task.tree, agent=ENGINE)
         return self.acceptance.check_gates(task, result, findings)
 
     def _run_command(self, task: Task) -> AttemptResult:
         folder = self.rundir.attempt(task.node.id, task.attempt)
+        if task.node.gates_first and not task.is_resumed:
+            looked, task = self._gates_first(task)
+            if looked is not None:
+                return looked
         workspace = self.workspaces.workspace(task.slot)
         backend = backends.load(self._backend_name(task.node)) if task.node.player else None
         request = self._request(task, folder)
@@ -146,6 +150,25 @@ class StageRunner:
             reason = "ended on request"
             return AttemptResult(outcome=Outcome.CANCELLED, reason=reason, usage=reply.usage)
         return self._judge(task, folder, workspace, reply)
+
+    def _gates_first(self, task: Task) -> tuple[AttemptResult | None, Task]:
+        """Ask the gates before the agent.
+
+        Return the result if it needs no agent, and the task with what they found.
+        """
+        result = AttemptResult(
+            outcome=Outcome.DONE, tree=task.tree, agent=ENGINE, usage=_NOT_CALLED
+        )
+        looked = self.acceptance.check_gates(task, result, ())
+        if looked.outcome is Outcome.DONE or task.brief is None:
+            return looked, task
+        found = [line for gate in looked.gates for line in gate.failures]
+        folder = self.acceptance.last_round(task)
+        rounds = tuple(dict.fromkeys((folder, *task.last_rounds)))
+        files = [*task.brief.inputs, *inputs.files_of_round(self.plan, folder)]
+        files = list({str(one): one for one in files}.values())
+        brief = replace(task.brief, feedback=[*task.brief.feedback, *found], inputs=files)
+        return None, replace(task, last_rounds=rounds, brief=brief)
 
     def _judge(
         self, task: Task, folder: Path, workspace: Workspace, reply: AgentReply
@@ -172,6 +195,13 @@ class StageRunner:
             prompt_file=folder / "prompt.md",
             result_file=folder / "result.json",
             cassette=self.started.cassette,
+            writes=bool(task.node.writes),
+            folders=(folder / "out", folder / "in"),
+            commands=tuple(
+                command
+                for target in self.plan.targets
+                for command in (target.test.command, *target.checks, *target.format)
+            ),
         )
 
     def _launch(

@@ -70,11 +70,17 @@ def input_files(state: RunState, rundir: RunDir, node: Node) -> Iterator[InputFi
     if _new_tests(state):
         yield InputFile(file=NEW_TESTS, about="the delivered tests, and why each failed first")
     for folder in last_rounds(state, rundir, node):
+        yield from files_of_round(state.plan, folder)
         refused = refused_tree(folder)
-        names = [name for name in list_outputs(folder) if name != _REFUSED]
-        names += [SINCE] if refused and refused != state.product.tree else []
-        for name in names:
-            about = _OF_ROUND.get(name) or f"{_about(state.plan, *_split(name))}, in the last round"
+        if refused and refused != state.product.tree:
+            yield InputFile(file=f"{LAST_ROUND}/{SINCE}", about=_OF_ROUND[SINCE])
+
+
+def files_of_round(plan: Plan, folder: Path) -> Iterator[InputFile]:
+    """Yield the files that tell of the last round."""
+    for name in list_outputs(folder):
+        if name != _REFUSED:
+            about = _OF_ROUND.get(name) or f"{_about(plan, *_split(name))}, in the last round"
             yield InputFile(file=f"{LAST_ROUND}/{name}", about=about)
 
 

@@ -25,7 +25,7 @@ from pipeline.core.state import RunState
 from pipeline.engine.ground import requests
 from pipeline.engine.ground.record import Record
 from pipeline.engine.ground.world import World
-from pipeline.engine.running.acceptance import keep_outputs
+from pipeline.engine.running.acceptance import keep_outputs, keep_records
 from pipeline.engine.running.attempt import StageRunner
 from pipeline.engine.running.basis import Bases
 from pipeline.engine.running.command_events import event_of
@@ -252,6 +252,7 @@ class RunLoop:
             keep_outputs(self.rundir, node, task.attempt)
             self.bases.forget_outputs(node.id)
             tree, commit = self._put_on_top(task, result)
+            keep_records(self.rundir, self.store, node, self.state.plan.records, result)
         outcome, stop = self._outcome(node.id, result)
         now = self.world.clock()
         tries = self.state.nodes[node.id].used.tries + 1

@@ -12,7 +12,7 @@ from pipeline.files.rundir import list_outputs
 from pipeline.language import schemas
 from pipeline.language.flow import Schema
 from pipeline.language.plan import Node
-from pipeline.language.schemas import TestDelivery
+from pipeline.language.schemas import Objection, Objections, TestDelivery
 
 SHAPED_MAX_BYTES = 256 * 1024
 """Outputs with a shape go into the run's journal."""
@@ -74,6 +74,18 @@ def test_delivery(node: Node, shaped: Mapping[str, Any]) -> TestDelivery:
         if output.schema is Schema.TESTS and name in shaped:
             return msgspec.convert(shaped[name], TestDelivery)
     return TestDelivery()
+
+
+def objections(node: Node, out: Path) -> tuple[Objection, ...]:
+    """Return what a stage says of tests that it holds to be wrong; nothing if that is not read."""
+    there = list_outputs(out)
+    for output in node.outputs.values():
+        if output.schema is Schema.OBJECTIONS and output.file in there:
+            with contextlib.suppress(msgspec.DecodeError):
+                return msgspec.json.decode(
+                    (out / output.file).read_bytes(), type=Objections
+                ).objections
+    return ()
 
 
 def _from_answer(text: str, name: str) -> bytes | None:

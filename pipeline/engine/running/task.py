@@ -26,8 +26,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     It sees `start_tree`, and its change is held against `tree`; `commit` is the run's newest.
     `inputs` are the stages whose outputs it is given, `tests_text` lists the delivered tests,
-    `brief` is what its prompt can name (None: no agent plays it), `findings` are the stages with
-    the files that its gate of that name asks. `edits`
+    `earlier` is the delivery of tests that it revises, `brief` is what its prompt can name (None:
+    no agent plays it), `findings` are the stages with the files that its gate asks. `edits`
     is what persons changed since tests were delivered. With a `problem` it cannot even start.
     """
 
@@ -42,6 +42,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     is_last_round: bool
     has_next_round: bool
     red: GateResult | None
+    earlier: GateResult | None = None
     inputs: tuple[str, ...] = ()
     tests_text: str = ""
     last_rounds: tuple[Path, ...] = ()
@@ -92,6 +93,7 @@ def task_of(
         is_last_round = state.nodes[decided.id].round >= decided.loop.max
         has_next_round = not is_last_round
     env, problem = _env(state, node)
+    red = state.newest_gate(GateName.RED, passed=True)
     brief = None
     if node.player is not None:
         brief = brief_of(state, node, event, list(input_files(state, rundir, node)))
@@ -106,7 +108,8 @@ def task_of(
         round=event.round,
         is_last_round=is_last_round,
         has_next_round=has_next_round,
-        red=state.newest_gate(GateName.RED, passed=True) if node.gates else None,
+        red=red if node.gates else None,
+        earlier=red if _revises(state, node) else None,
         inputs=tuple(given_stages(state, rundir, node)),
         tests_text=tests_text(state),
         last_rounds=tuple(last_rounds(state, rundir, node)),
@@ -117,6 +120,12 @@ def task_of(
         edits=state.product.edits_since_red,
         is_resumed=is_resumed,
     )
+
+
+def _revises(state: RunState, node: Node) -> bool:
+    """Return whether a stage's tests come on top of those that an earlier stage delivered."""
+    before = (state.plan.nodes[name] for name in state.reached(node.id))
+    return GateName.RED in node.gates and any(GateName.RED in one.gates for one in before)
 
 
 def _findings(state: RunState, node: Node) -> Iterator[tuple[str, str]]:

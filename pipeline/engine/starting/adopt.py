@@ -233,6 +233,7 @@ def flow_text(survey: Survey) -> str:
         out += [
             "",
             "defaults:",
+            "  backend: command",
             f"  command: {_value(list(survey.command))}",
             f"  pass_env: {_value(list(survey.pass_env))}",
         ]

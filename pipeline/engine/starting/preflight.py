@@ -34,6 +34,9 @@ _DENIED = (
     "terminal prompts disabled",
     "403",
 )
+_PROGRAMS = {"command": "", "claude-code": "claude"}
+"""Back ends that start a program, with the one that they start if the flow names none."""
+
 _SIGNED_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "claude": (
         (
@@ -43,12 +46,12 @@ _SIGNED_IN: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
             "CLAUDE_CODE_USE_BEDROCK",
             "CLAUDE_CODE_USE_VERTEX",
         ),
-        (".claude/.credentials.json", ".claude/settings.json", ".claude.json"),
+        (".claude/.credentials.json",),
         "Sign in: claude (then /login), or set ANTHROPIC_API_KEY",
     ),
     "codex": (
         ("OPENAI_API_KEY", "CODEX_API_KEY"),
-        (".codex/auth.json", ".codex/config.toml"),
+        (".codex/auth.json",),
         "Sign in: codex login",
     ),
 }
@@ -129,10 +132,10 @@ def _agents(world: World, plan: Plan) -> Iterator[Check]:
     """Check that every agent's command can be found, and that known ones seem signed in."""
     roles: dict[tuple[str, ...], list[str]] = {}
     for node in plan.leaves():
-        if node.player is not None and node.player.backend == "command":
-            roles.setdefault((node.player.command or ("",))[0:1] + node.player.pass_env, []).append(
-                node.player.role
-            )
+        player = node.player
+        if player is not None and player.backend in _PROGRAMS:
+            program = (player.command or (_PROGRAMS[player.backend],))[0]
+            roles.setdefault((program, *player.pass_env), []).append(player.role)
     for (name, *passed), whose in roles.items():
         role = min(whose)
         if not name:
@@ -173,7 +176,7 @@ def _signed_in(world: World, name: str, passed: tuple[str, ...]) -> Check:
         return Check(
             name="agent",
             status=CheckStatus.WARN,
-            text=f"{name} seems not to be signed in",
+            text=f"{name} is there; whether it is signed in is not known",
             hint=hint,
         )
     return Check(
