@@ -12,7 +12,7 @@ from pipeline.errors import UsageProblem
 
 
 @click.command("trigger_workflow", context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("workflow")
+@click.argument("workflow", required=False, default="")
 @click.argument("words", nargs=-1, metavar="[IDEA | - | RUN_ID FEATURE_NAME]")
 @click.option(
     "--idea-file",
@@ -35,6 +35,7 @@ from pipeline.errors import UsageProblem
 @click.option(
     "--dry-run", is_flag=True, help="Show the plan and the prompts; start nothing, change nothing."
 )
+@click.option("--list", "listed", is_flag=True, help="List the workflows of the flow.")
 @click.option("--no-pr", is_flag=True, help="Branch and push, but open no pull request.")
 @click.option(
     "--cassette",
@@ -54,6 +55,7 @@ def trigger(
     base_branch: str,
     given: tuple[str, ...],
     dry_run: bool,
+    listed: bool,
     no_pr: bool,
     cassette: Path | None,
     as_json: bool,
@@ -78,6 +80,8 @@ def trigger(
     printer = text.err(wiring.environ())
     board = Board(printer)
     world = wiring.world(start, lambda _: board)
+    if listed or not workflow:
+        return _list(flows.check(world, flows.read(world)).workflows, is_wanted=listed)
     run_id, idea, feature = _ask(words, idea_file, feature, partial(runs.prepared_idea, world))
     _require_cassette(cassette)
     if run_id and world.rundir(run_id).exists:
@@ -91,6 +95,21 @@ def trigger(
     if dry_run:
         return _rehearse(world, flow, order, as_json=as_json)
     return _begin(world, flow, order, printer, as_json=as_json)
+
+
+def _list(workflows: dict[str, Any], *, is_wanted: bool) -> int:
+    """Print the workflows with what they are for. Raises `UsageProblem` if one had to be named."""
+    from pipeline import wiring
+    from pipeline.ui import text
+
+    if not is_wanted:
+        raise UsageProblem(
+            f"which workflow? there are {', '.join(workflows)}",
+            'For example: trigger_workflow idea_to_feature "add rate limiting to login"',
+        )
+    rows = [[name, one.description] for name, one in workflows.items()]
+    text.out(wiring.environ()).table(["workflow", "what it is for"], rows)
+    return 0
 
 
 def _begin(world: Any, flow: Any, order: Any, printer: Any, *, as_json: bool) -> int:
