@@ -36,7 +36,8 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
 
     `inputs` are the files in the input folder, `given` the inputs of the workflow, `item` that of
     the foreach around the stage. `planned` tells whether a plan comes before it, `in_loop` whether
-    it is repeated. `feedback` is what failed before, `replies` what persons answered.
+    it is repeated. `input_dir` and `output_dir` are its folders, empty in a dry run. `feedback` is
+    what failed before, `replies` what persons answered.
     """
 
     idea: str
@@ -68,6 +69,8 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     feedback: list[str]
     replies: list[str]
+    input_dir: str = ""
+    output_dir: str = ""
 
 
 NAMES = Brief.__struct_fields__
@@ -162,7 +165,11 @@ def _is_planned(state: RunState, node: Node) -> bool:
 
 
 def _later_gates(plan: Plan, node: Node) -> list[str]:
-    """Return the gates of the same round that come after this stage."""
+    """Return the gates of the same round that come after this stage in any case."""
     siblings = plan.nodes[node.parent].children if node.parent else ()
-    later = [plan.nodes[sibling] for sibling in siblings if node.id in plan.nodes[sibling].needs]
+    later = [
+        plan.nodes[sibling]
+        for sibling in siblings
+        if node.id in plan.nodes[sibling].needs and not plan.nodes[sibling].when
+    ]
     return [GATE_WORDS[gate.value] for other in later for gate in other.gates]

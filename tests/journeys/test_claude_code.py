@@ -1,9 +1,8 @@
-"""The real Claude Code command line as planner and developer, against a model server of ours on
-loopback.
-"""
+"""The real Claude Code command line in every stage, against a model server of ours on loopback."""
 
 import json
 import os
+import re
 
 import pytest
 
@@ -12,12 +11,11 @@ from tests.helpers.agent_clis import (
     AgentCli,
     MissingCli,
     cache_folder,
-    claude_argv,
     claude_code,
     scrubbed_env,
 )
-from tests.helpers.model_server import CWD, Call, ModelServer, Say
-from tests.helpers.project import Project
+from tests.helpers.model_server import CWD, Call, ModelServer, Say, prompt
+from tests.helpers.project import PYTEST, Project
 
 PASSED = [
     "HOME",
@@ -30,6 +28,9 @@ PASSED = [
     "IS_SANDBOX",
     "XDG_RUNTIME_DIR",
 ]
+TAKES = stage_set.CASSETTE
+OUTPUT = re.compile(r"Write into the folder (/\S+):")
+TESTER = "You are the test-orchestrator (mode: {mode})"
 
 
 @pytest.fixture(scope="module")
@@ -40,54 +41,159 @@ def cli() -> AgentCli:
         pytest.skip(f"Claude Code from npm is missing: {exc}")
 
 
-def script() -> dict:
-    """What the model says: a plan after a look around, and edits through the agent's own tools."""
-    takes = stage_set.CASSETTE
-    plan = (takes / "planner" / "1" / "outputs" / "plan.md").read_text()
-    source = (takes / "developer" / "2" / "files" / "src" / "trading" / "risk.py").read_text()
-    package = (takes / "developer" / "2" / "files" / "src" / "trading" / "__init__.py").read_text()
+def take(name: str) -> str:
+    return (TAKES / name).read_text()
+
+
+def output(name: str, text: str):
+    """The model writes a file into the output folder that its prompt names."""
+
+    def answer(request):
+        (folder,) = OUTPUT.findall(prompt(request))
+        return [Call("Write", file_path=f"{folder}/{name}", content=text)]
+
+    return answer
+
+
+def source(number: int) -> list[Call]:
+    folder = f"developer/{number}/files/src/trading"
+    return [
+        Call("Read", file_path=f"{CWD}/src/trading/__init__.py"),
+        *(
+            Call("Write", file_path=f"{CWD}/src/trading/{name}", content=take(f"{folder}/{name}"))
+            for name in ("risk.py", "__init__.py")
+        ),
+    ]
+
+
+def script(**more):
+    """What the model says in each stage, through the agent's own tools."""
+    plan = output("plan.md", take("planner/1/outputs/plan.md"))
+    tests = take("create_tests/1/files/tests/test_risk.py")
+    findings = [[output("findings.json", '{"findings": []}')], [Say("I found nothing.")]]
+    findings = [turn[0] if callable(turn[0]) else turn for turn in findings]
     return {
-        "You are the planner": [[Call("Read", file_path=f"{CWD}/README.md")], [Say(plan)]],
-        "You are the developer": [
-            [Call("Read", file_path=f"{CWD}/src/trading/__init__.py")],
-            [
-                Call("Write", file_path=f"{CWD}/src/trading/risk.py", content=source),
-                Call("Write", file_path=f"{CWD}/src/trading/__init__.py", content=package),
-            ],
-            [Say("The risk monitor is in src/trading/risk.py.")],
+        "You are the planner": [
+            [Call("Read", file_path=f"{CWD}/README.md")],
+            plan,
+            [Say("The plan is written.")],
         ],
+        TESTER.format(mode="create"): [
+            [Call("Write", file_path=f"{CWD}/tests/test_risk.py", content=tests)],
+            [Say("Twelve tests.")],
+        ],
+        "You are the developer": [
+            source(2)[:1],
+            source(2)[1:],
+            [Call("Bash", command="python -m pytest -q tests/test_risk.py", description="test")],
+            [Say("I decided to keep the limits in one mapping.")],
+        ],
+        "You are the doc-reviewer (mode: final)": findings,
+        "You are the integration-validator (mode: final)": findings,
+        **more,
     }
 
 
-def test_claude_code_plans_and_develops_a_pull_request(tmp_path, cli):
-    project = Project(tmp_path / "p")
-    argv = claude_argv(cli, "--model", "sonnet")
-    for role in ("planner", "developer"):
-        more = f", command: {json.dumps(argv)}, pass_env: {json.dumps(PASSED)}"
-        project.edit_flow(
-            f"{role}: {{prompt: {role}.md.j2", f"{role}: {{prompt: {role}.md.j2{more}"
-        )
+def play(tmp_path, cli, said):
+    project = Project(tmp_path / "p", test=PYTEST)
+    project.use_agent(str(cli.executable))
+    project.edit_flow(
+        "  command: [", f"  backend: claude-code\n  pass_env: {json.dumps(PASSED)}\n  command: ["
+    )
+    project.edit_flow('  pass_env: [HOME, USER, "ANTHROPIC_*", "CLAUDE_CODE_*"]\n', "")
     project.git("push", "-q", "origin", "main")
-    with ModelServer(script()) as server:
+    with ModelServer(said) as server:
         env = scrubbed_env(cli, server.base_url, project.home)
         env["PATH"] = f"{cli.node_bin}{os.pathsep}{project.env['PATH']}"
         process = project.trigger("limit the risk", "--json", **env)
     assert server.faults == ()
+    return project, json.loads(process.stdout or "{}"), process, server
+
+
+def test_claude_code_plays_every_stage_of_a_small_idea(tmp_path, cli):
+    project, result, process, server = play(tmp_path, cli, script())
     assert process.returncode == 0, process.stderr
-    result = json.loads(process.stdout)
-    assert server.played() == [
-        ("You are the planner", 0),
-        ("You are the planner", 1),
-        ("You are the developer", 0),
-        ("You are the developer", 1),
-        ("You are the developer", 2),
+    called = [name for name, stage in result["stages"].items() if stage["usage"]["input_tokens"]]
+    assert called == [
+        "planner",
+        "create_tests",
+        "developer",
+        "doc_review_final",
+        "integration_validator",
     ]
-    assert result["stages"]["developer"]["agent"] == "claude"
-    assert [commit["subject"] for commit in result["commits"]] == [
-        "test: add a risk monitor with position limits (failing)",
-        "feat: add a risk monitor with position limits",
-    ]
-    assert "Agent: claude" in project.git("log", "-1", "--format=%B", result["head"])
+    assert result["cost_usd"] is not None
+    assert result["stages"]["developer"]["agent"].startswith("claude (")
+    ran = [one for one in server.served if one.marker == "You are the developer" and one.turn == 3]
+    assert "12 passed" in json.dumps(ran[0].request), "it may run the target's own command"
     (pull,) = project.pulls()
+    assert "> I decided to keep the limits in one mapping." in pull["body"]
     assert pull["head_commit"] == result["head"]
     assert project.survivors() == []
+
+
+@pytest.mark.slow
+def test_a_reviewer_cannot_write_and_a_writer_runs_no_other_command(tmp_path, cli):
+    validator = "You are the integration-validator (mode: final)"
+    known = script()
+    said = {
+        **known,
+        validator: [
+            [Call("Write", file_path=f"{CWD}/src/trading/risk.py", content="broken = True\n")],
+            *known[validator],
+        ],
+        "You are the developer": [
+            source(2),
+            [Call("Bash", command="curl http://127.0.0.1:9/x", description="fetch")],
+            [Say("done")],
+        ],
+    }
+    _, result, process, _ = play(tmp_path, cli, said)
+    assert process.returncode == 0, process.stderr
+    assert "it was not allowed: Bash: curl" in result["stages"]["developer"]["reason"]
+    assert "it was not allowed: Write: " in result["stages"]["integration_validator"]["reason"]
+
+
+@pytest.mark.slow
+def test_a_large_idea_goes_through_every_stage(tmp_path, cli):
+    scope = json.dumps({"size": "large", "reproduced": "no example", "questions": ["which?"]})
+    known = script()
+    interfaces = take("sdk_analyst/1/files/docs/analysis/interfaces.md")
+    said = {
+        **known,
+        "You are the planner": [
+            output("plan.md", take("planner/1/outputs/plan.md")),
+            output("scope.json", scope),
+            [Say("planned")],
+        ],
+        "You are the coordinator": [
+            output("work_plan.json", take("coordinator/1/outputs/work_plan.json")),
+            [Say("cut")],
+        ],
+        "You are the sdk-analyst": [
+            [
+                Call(
+                    "Write",
+                    file_path=f"{CWD}/docs/analysis/interfaces.md",
+                    content=interfaces,
+                )
+            ],
+            [Say("answered")],
+        ],
+        "You are the doc-reviewer (mode: early)": [[Say("The README promises nothing.")]],
+        "You are the integration-validator (mode: early)": [[Say("Account.apply is called.")]],
+        "You are the developer": [
+            lambda request: source(2 if "What was found" in prompt(request) else 1),
+            [Say("done")],
+        ],
+        TESTER.format(mode="verify"): [[Say("The source is wrong: it compares with <.")]],
+    }
+    _, result, process, server = play(tmp_path, cli, said)
+    assert process.returncode == 0, process.stderr
+    assert result["stages"]["developer"]["attempts"] == 2
+    told = next(
+        prompt(one.request)
+        for one in server.served
+        if one.marker == "You are the developer" and "What was found" in prompt(one.request)
+    )
+    assert "last_round/verify/answer.md" in told
+    assert "doc_reviewer/answer.md" in told

@@ -258,7 +258,9 @@ class StageRunner:
         argv: tuple[str, ...] = ("sh", "-ec", node.command)
         stdin, variables = None, dict[str, str]()
         if backend is not None and request is not None and task.brief is not None and player:
-            prompt = templates.render(self.templates, player.prompt, task.brief)
+            folders = {"input_dir": str(folder / "in"), "output_dir": str(folder / "out")}
+            brief = replace(task.brief, **folders)
+            prompt = templates.render(self.templates, player.prompt, brief)
             atomic.write_text(request.prompt_file, prompt, durable=False)
             asked = backend.command(request)
             argv, stdin, variables = asked.argv, asked.stdin, asked.env
