@@ -24,7 +24,7 @@ _NOT_OURS = frozenset({
     "node_modules", "vendor", "third_party", "site-packages", ".venv", "venv",
     "testdata", "fixtures",
 })  # fmt: skip
-_NOT_TARGETS = frozenset({
+NOT_TARGETS = frozenset({
     "example", "examples", "sample", "samples", "demo", "demos", "doc", "docs",
     "template", "templates", "bench", "benchmark", "benchmarks", "test", "tests",
     "_vendor", "_vendored", "vendored", "external", "website",
@@ -239,7 +239,7 @@ def table(value: object, *keys: str) -> dict[str, Any]:
 def _is_own(folder: str) -> bool:
     parts = folder.split("/")
     return (
-        _NOT_TARGETS.isdisjoint(parts)
+        NOT_TARGETS.isdisjoint(parts)
         and not any(part.startswith(".") for part in parts)
         and globs.why_invalid(folder) is None
         and not {"*", "?"} & set(folder)

@@ -8,6 +8,7 @@ from pipeline.survey.checkout_files import CheckoutFiles, Fact
 _CONVENTIONAL = re.compile(
     r"^(?:feat|fix|docs|test|tests|chore|refactor|perf|build|ci|style|revert)(?:\([^)]+\))?!?: "
 )
+_BOT = re.compile(r"\[bot\]|\bbot\b|dependabot|renovate|github-actions|pre-commit", re.IGNORECASE)
 _INSTRUCTIONS = (
     "AGENTS.md",
     "CLAUDE.md",
@@ -35,6 +36,15 @@ AGENTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ),
 )
 """Agents whose command line is known: program, command, variables (`docs/how-to/agents.md`)."""
+
+
+def of_a_person(message: str) -> str:
+    """Return a commit's message, given with its author's name in the first line.
+
+    Empty for that of a bot: it says nothing about how the people here write.
+    """
+    author, _, text = message.partition("\n")
+    return "" if _BOT.search(author) else text.strip("\n")
 
 
 class History:

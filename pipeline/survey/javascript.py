@@ -171,9 +171,11 @@ def _command(repo: CheckoutFiles, folder: str, package: dict[str, Any]) -> tuple
         words = [*_words(script, "mocha"), "--reporter xunit", "--reporter-option output={report}"]
         return " ".join([f"{_env(script)}{head}mocha", *words]), "", why
     if script and "no test specified" not in script:
-        silent = " --silent" if package_manager(repo, folder) == "npm" else ""
+        manager = package_manager(repo, folder)
+        # `bun test` is bun's own runner, whatever the script says.
+        run = "bun run test" if manager == "bun" else f"{manager} test"
         return (
-            f"{package_manager(repo, folder)} test{silent}",
+            run + (" --silent" if manager == "npm" else ""),
             "exit-code",
             f"{why}; the format of its report is unknown",
         )

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.survey.checkout_files import CheckoutFiles, FoundTarget, cd, table, within
 
 _JAVA_SOURCE = ("**/src/main/**", "**/build.gradle*")
-_JAVA_TESTS = ("**/src/test/**",)
+_JAVA_TESTS = ("**/src/test/**", "**/javatests/**")
 _RUBY_SOURCE = ("lib/**", "app/**", "Gemfile", "Gemfile.lock")
 _C_SOURCE = ("src/**", "include/**", "lib/**", "*.c", "*.cpp", "*.h")
 _CMAKE_TEST = (
@@ -41,6 +41,9 @@ _BY_FILE = (
     ("meson.build", "C or C++", _MESON_TEST, (*_C_SOURCE, "meson.build"), ("test*/**",)),
 )  # fmt: skip
 """Build file, language, test command, and the usual patterns of source and tests; first match."""
+
+_RUST_TESTS = ("tests/**", "src/**/tests.rs", "src/**/tests/**", "src/**/test_*.rs")
+"""Tests of their own, and modules of tests inside the source that are files of their own."""
 
 _MAKE_TEST = re.compile(r"^(?:[\w.-]+ +)*test *:(?!=)", re.MULTILINE)
 _MAKEFILES = ("Makefile", "makefile", "GNUmakefile")
@@ -103,7 +106,7 @@ def find_rust(repo: CheckoutFiles) -> Iterator[FoundTarget]:
                 *(within(folder, glob) for glob in _rust_source(repo, folder, manifest)),
                 *config,
             ),
-            tests=(within(folder, "tests/**"),),
+            tests=tuple(within(folder, glob) for glob in _RUST_TESTS),
             command="cargo test",
             checks=("cargo clippy --quiet -- -D warnings",) if can_check else (),
             format=("cargo fmt",) if can_format else (),

@@ -30,6 +30,10 @@ _CONFIG = (
     "pdm.lock",
     "requirements.txt",
 )
+_DJANGO = ("**/*.py", "**/templates/**", "**/static/**", "**/locale/**")
+_DJANGO_TESTS = ("**/tests/**", "**/tests.py", "**/test_*.py")
+"""New apps of a Django project bring their own folders, with tests inside."""
+
 _TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|tests)\.py$")
 _PYTEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
 _IS_TEST = re.compile(r"^\s*(?:async )?def test|^class \w*(?:Test|Case)", re.MULTILINE)
@@ -57,6 +61,11 @@ def find(repo: CheckoutFiles) -> Iterator[FoundTarget]:
 
 def _target(repo: CheckoutFiles, folder: str, files: list[str], source: list[str]) -> FoundTarget:
     tests = _tests(repo, folder, files)
+    if "django" in repo.text(within(folder, "manage.py")):
+        source, tests = (
+            [*_DJANGO, "requirements*.txt"],
+            list(dict.fromkeys([*tests, *_DJANGO_TESTS])),
+        )
     command, why = _command(repo, folder, files)
     if (
         "-m pytest" in command

@@ -6,7 +6,7 @@ By the tool of its lock file, an existing environment, or pip.
 import ast
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def find_setup(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the set-up commands, and the folders of the checkout that workspaces get a copy of."""
     for at in dict.fromkeys((folder, "")):
-        if command := _locked(repo, folder, at):
+        if command := _locked(repo, folder, at, used):
             return (f"{cd(at)}{command}",), ()
     if _is_active(repo, folder):
         return (), ()
@@ -59,15 +59,19 @@ def find_setup(
     return (f"{cd(folder)}{_pip(repo, folder, used, needs_pytest=needs_pytest)}",), ()
 
 
-def _locked(repo: CheckoutFiles, folder: str, at: str) -> str:
+def _locked(repo: CheckoutFiles, folder: str, at: str, used: PythonChecks) -> str:
     """Return the install command of the tool whose lock file is in the folder `at`.
 
     Empty without a lock file, or when the tool is not installed.
     """
     project = repo.toml(within(folder, "pyproject.toml"))
     if repo.has(at, "uv.lock") and repo.has_program("uv"):
-        extras = _of_tests(table(project, "project", "optional-dependencies"))
-        groups = [name for name in _of_tests(table(project, "dependency-groups")) if name != "dev"]
+        checkers = {one.split()[0] for one in used.checks}
+        all_extras = table(project, "project", "optional-dependencies")
+        all_groups = table(project, "dependency-groups")
+        extras = _with_checkers(_of_tests(all_extras), all_extras, checkers)
+        groups = _with_checkers(_of_tests(all_groups), all_groups, checkers)
+        groups = [name for name in groups if name != "dev"]
         words = [f"--extra {name}" for name in extras] + [f"--group {name}" for name in groups]
         return " ".join(
             ["uv sync --quiet --frozen", *(words if at == folder else ["--all-packages"])]
@@ -100,8 +104,11 @@ def _pip(repo: CheckoutFiles, folder: str, used: PythonChecks, *, needs_pytest: 
     It has the project, its test dependencies, pytest, and the checkers it uses.
     """
     project = repo.toml(within(folder, "pyproject.toml"))
-    extras = _of_tests(table(project, "project", "optional-dependencies"))
-    groups = _of_tests(table(project, "dependency-groups"))
+    checkers = {one.split()[0] for one in used.checks}
+    all_extras = table(project, "project", "optional-dependencies")
+    all_groups = table(project, "dependency-groups")
+    extras = _with_checkers(_of_tests(all_extras), all_extras, checkers)
+    groups = _with_checkers(_of_tests(all_groups), all_groups, checkers)
     wanted = (
         [f"-e '.[{','.join(extras)}]'" if extras else "-e ."]
         if is_installable(repo, folder)
@@ -130,6 +137,17 @@ def _of_tests(names: Iterable[str]) -> list[str]:
     """Return the extras or groups that tests need; those for development if there are no others."""
     known = [name for name in names if name in _TEST_EXTRAS]
     return [name for name in known if not name.startswith("dev")] or known
+
+
+def _with_checkers(names: list[str], lists: dict[str, Any], checkers: Collection[str]) -> list[str]:
+    """Return the extras or groups with those added that bring a checker the others lack."""
+    chosen = list(names)
+    for name, lines in lists.items():
+        here = "\n".join(str(one) for one in lines) if isinstance(lines, list) else ""
+        known = "\n".join(str(one) for each in chosen for one in lists.get(each) or ())
+        if any(_names(here, one) and not _names(known, one) for one in checkers):
+            chosen.append(name)
+    return chosen
 
 
 def requirement_files(repo: CheckoutFiles, folder: str) -> list[str]:

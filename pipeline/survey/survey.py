@@ -10,6 +10,7 @@ from pipeline.language import globs
 from pipeline.repo.user import UserRepo
 from pipeline.survey import conventions, javascript, javascript_setup, others, python, python_setup
 from pipeline.survey.checkout_files import Addition, CheckoutFiles, Fact, FoundTarget, within
+from pipeline.survey.coverage import with_left_out
 from pipeline.survey.surroundings import with_surroundings
 
 _HISTORY = 50
@@ -39,11 +40,11 @@ def survey_repository(user: UserRepo, environ: dict[str, str]) -> Survey:
     """Survey a person's repository. Runs nothing but git, and writes nothing."""
     listed = user.git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     repo = CheckoutFiles(user.root, [path for path in listed if path], environ)
-    messages = user.git("log", f"-{_HISTORY}", "--no-merges", "--format=%B%x00", ok=(0, 128)).split(
-        "\0"
-    )
+    messages = user.git(
+        "log", f"-{_HISTORY}", "--no-merges", "--format=%an%n%B%x00", ok=(0, 128)
+    ).split("\0")
     history = conventions.History(
-        [message.strip("\n") for message in messages if message.strip()],
+        [text for message in messages if (text := conventions.of_a_person(message.strip("\n")))],
         signs=user.config("commit.gpgsign").lower() in {"true", "1", "yes", "on"},
     )
     targets, left_out = find_targets(repo)
@@ -89,7 +90,8 @@ def find_targets(repo: CheckoutFiles) -> tuple[list[FoundTarget], list[Fact]]:
     named = list(_with_unique_names([target for target in candidates if target not in untested]))
     tests = {target.name: _tests_of(repo, target) for target in named}
     whole = [_without_overlap(_with_depends(target, named), named, tests) for target in named]
-    return with_surroundings(repo, whole), facts
+    whole, left_out = with_left_out(repo, whole)
+    return with_surroundings(repo, whole), [*facts, *left_out]
 
 
 def _tests_of(repo: CheckoutFiles, target: FoundTarget) -> list[str]:

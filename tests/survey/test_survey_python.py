@@ -27,7 +27,7 @@ PROJECT = '[project]\nname = "thing"\nversion = "1"\n'
         ({"src/thing/a.py": "", "src/thing/a_test.py": TEST}, ["src/**"], ["src/**/*_test.py"]),
         (
             {"thing/core/a.py": "", "tests/test_a.py": TEST, "other/x.py": ""},
-            ["thing/**"],
+            ["other/**", "thing/**"],
             ["tests/**"],
         ),
         ({"src/thing/__init__.py": ""}, ["src/**"], ["tests/**"]),

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from pipeline.engine.ground.flows import BUILTIN, FLOW, PROMPTS
+from pipeline.engine.ground.flows import BUILTIN, FLOW, PROMPTS, shipped_text
 from pipeline.engine.ground.world import World
-from pipeline.errors import NothingToDo, UsageProblem
+from pipeline.errors import InternalError, NothingToDo, UsageProblem
 from pipeline.files import atomic
 from pipeline.language.flow_schema import flow_schema
 from pipeline.prompts import templates
@@ -167,6 +167,7 @@ def _write(world: World, files: Mapping[str, str]) -> None:
 def _files(world: World, survey: Survey, *, eject_prompts: bool) -> dict[str, str]:
     """Make the text of every file to be written, by name."""
     flow = flow_text(survey)
+    _require_sound(world, flow)
     files = {
         FLOW: flow,
         _kept(FLOW): flow,
@@ -181,6 +182,17 @@ def _files(world: World, survey: Survey, *, eject_prompts: bool) -> dict[str, st
             files[f"{PROMPTS}/{name}"] = text
             files[_kept(f"{PROMPTS}/{name}")] = text
     return files
+
+
+def _require_sound(world: World, text: str) -> None:
+    """Read back the flow before it is written. Raises `InternalError` if it is not sound."""
+    from pipeline.language import flow_file
+
+    _, marks = flow_file.parse(text, FLOW, {BUILTIN: shipped_text(world)})
+    try:
+        marks.raise_errors()
+    except UsageProblem as exc:
+        raise InternalError(f"init would write a flow that is not sound: {exc.what}") from exc
 
 
 def _ignore_rules(world: World) -> str | None:
@@ -243,7 +255,7 @@ def flow_text(survey: Survey) -> str:
 
 def _target(part: FoundTarget) -> list[str]:
     tests = "" if part.is_tested else "; no tests yet"
-    out = [f"  - name: {_value(part.name)}".ljust(31) + f"# {part.language}: {part.why}{tests}"]
+    out = [f"  - name: {_value(part.name)}".ljust(30) + f" # {part.language}: {part.why}{tests}"]
     out += [f"    folder: {_value(part.folder)}"] if part.folder else []
     out += [*_listed("    source", part.source), *_listed("    tests", part.tests)]
     out += _listed("    exclude", part.exclude) if part.exclude else []
