@@ -63,6 +63,7 @@ class FoundTarget(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     source: tuple[str, ...]
     tests: tuple[str, ...]
+    docs: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     command: str
     exit_code_only: bool = False

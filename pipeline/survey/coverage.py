@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from pipeline.language import globs
-from pipeline.survey.checkout_files import NOT_TARGETS, CheckoutFiles, Fact, FoundTarget
+from pipeline.survey.checkout_files import NOT_TARGETS, CheckoutFiles, Fact, FoundTarget, within
 
 _ENDINGS = {
     "Python": {".py", ".pyx"},
@@ -23,6 +23,11 @@ _NOT_CODE = NOT_TARGETS | {
 }  # fmt: skip
 _SOURCE_FOLDERS = ("src", "lib", "app")
 _NAMED_MAX = 8
+_DOCUMENTS = (
+    "docs/**", "doc/**", "documentation/**", "examples/**", "README*", "CHANGELOG*", "CHANGES*",
+    "HISTORY*", "NEWS*", "UPGRADING*", "MIGRATION*", "changelog.d/**", "changes/**", "news/**",
+    "newsfragments/**", ".changeset/**", "releasenotes/**",
+)  # fmt: skip
 
 
 def with_left_out(
@@ -45,6 +50,16 @@ def with_left_out(
         more = tuple(f"{folder}/**" for folder in folders)
         done[done.index(root)] = msgspec.structs.replace(root, source=(*more, *root.source))
     return done, facts
+
+
+def documents(repo: CheckoutFiles, target: FoundTarget) -> tuple[str, ...]:
+    """Return the patterns of the documents that tell of a target: its own, and the root's."""
+    return tuple(
+        glob
+        for folder in dict.fromkeys((target.folder, ""))
+        for glob in (within(folder, name) for name in _DOCUMENTS)
+        if next(repo.matched([glob]), "")
+    )
 
 
 def _uncovered(

@@ -10,7 +10,7 @@ from pipeline.language import globs
 from pipeline.repo.user import UserRepo
 from pipeline.survey import conventions, javascript, javascript_setup, others, python, python_setup
 from pipeline.survey.checkout_files import Addition, CheckoutFiles, Fact, FoundTarget, within
-from pipeline.survey.coverage import with_left_out
+from pipeline.survey.coverage import documents, with_left_out
 from pipeline.survey.surroundings import with_surroundings
 
 _HISTORY = 50
@@ -91,6 +91,7 @@ def find_targets(repo: CheckoutFiles) -> tuple[list[FoundTarget], list[Fact]]:
     tests = {target.name: _tests_of(repo, target) for target in named}
     whole = [_without_overlap(_with_depends(target, named), named, tests) for target in named]
     whole, left_out = with_left_out(repo, whole)
+    whole = [msgspec.structs.replace(one, docs=documents(repo, one)) for one in whole]
     return with_surroundings(repo, whole), [*facts, *left_out]
 
 

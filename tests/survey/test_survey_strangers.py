@@ -154,3 +154,17 @@ def test_test_modules_inside_of_a_rust_packages_source_are_the_testers(tmp_path)
     tree = Tree(tmp_path, files)
     assert globs.matches_any(tree.part.tests, "src/tests.rs")
     tree.flow()
+
+
+def test_documents_are_found_beside_the_target_and_at_the_root(tmp_path):
+    files = {
+        **PYTHON,
+        "README.md": "",
+        "CHANGES.rst": "",
+        "changelog.d/1.feature": "",
+        "docs/index.md": "",
+        "examples/a.py": "",
+    }
+    part = Tree(tmp_path, files).part
+    assert part.docs == ("docs/**", "examples/**", "README*", "CHANGES*", "changelog.d/**")
+    assert "docs: [docs/**" in Tree(tmp_path, files).flow()

@@ -258,6 +258,7 @@ def _target(part: FoundTarget) -> list[str]:
     out = [f"  - name: {_value(part.name)}".ljust(30) + f" # {part.language}: {part.why}{tests}"]
     out += [f"    folder: {_value(part.folder)}"] if part.folder else []
     out += [*_listed("    source", part.source), *_listed("    tests", part.tests)]
+    out += _listed("    docs", part.docs) if part.docs else []
     out += _listed("    exclude", part.exclude) if part.exclude else []
     out += _test(part)
     out += [f"    depends: {_value(list(part.depends))}"] if part.depends else []
