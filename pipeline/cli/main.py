@@ -4,6 +4,7 @@ Sub-commands are imported when they are called; this module imports nothing but 
 library and our errors, so that help and completion stay quick.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -44,7 +45,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "clean": ("pipeline.cli.clean:clean", "Remove folders of runs that ended long ago."),
     "locks": ("pipeline.cli.runs:show_locks", "Which locks are held, by whom, since when."),
-    "pr": ("pipeline.cli.pr:pr", "Pull requests: list, show, diff, merge."),
+    "pr": ("pipeline.cli.pr:pr", "Pull requests: list, show, diff, merge, close."),
     "flow": ("pipeline.cli.flow:flow", "The flow file: check, show, graph, schema."),
 }
 
@@ -78,11 +79,16 @@ class LazyGroup(click.Group):
     cls=LazyGroup, name="pipeline", context_settings={"help_option_names": ["-h", "--help"]}
 )
 @click.version_option(__version__, prog_name="idea-to-pr")
-def group() -> None:
+@click.option(
+    "-C", "folder", type=click.Path(exists=True, file_okay=False), help="Work in this folder."
+)
+def group(folder: str | None) -> None:
     """From an idea to a reviewed pull request, by a declared pipeline of coding agents.
 
     Start one with: trigger_workflow idea_to_feature "add rate limiting to login"
     """
+    if folder is not None:
+        os.chdir(folder)
 
 
 def pipeline() -> None:

@@ -6,7 +6,7 @@ import click
 
 
 @click.command("open")
-@click.argument("run")
+@click.argument("run", required=False, default="")
 @click.option(
     "--mine",
     is_flag=True,
@@ -22,10 +22,13 @@ def open_run(*, run: str, mine: bool, print_path: bool, start: Path) -> int:
     What you edit in it becomes a commit of yours on resume.
     """
     from pipeline import wiring
+    from pipeline.engine.ground.lookup import run_named
     from pipeline.engine.steering.open import open_folder
     from pipeline.ui import text
 
-    folder, said = open_folder(wiring.world(start), run, mine=mine)
+    world = wiring.world(start)
+    run = run_named(world, run)
+    folder, said = open_folder(world, run, mine=mine)
     text.out(wiring.environ()).line(str(folder))
     if not print_path:
         text.err(wiring.environ()).line(f"{said}; edit there, then: pipeline resume {run}")

@@ -1,4 +1,4 @@
-"""`pipeline pr list | show | diff | merge`."""
+"""`pipeline pr list | show | diff | merge | close`."""
 
 from pathlib import Path
 
@@ -9,11 +9,12 @@ _START = click.option(
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 _NUMBER = click.argument("number", type=int)
+_SOME_NUMBER = click.argument("number", type=int, required=False)
 
 
 @click.group()
 def pr() -> None:
-    """Pull requests of the local forge: list, show, diff, merge."""
+    """Pull requests of the local forge: list, show, diff, merge, close."""
 
 
 @pr.command("list")
@@ -40,17 +41,17 @@ def list_pulls(*, as_json: bool, start: Path) -> int:
 
 
 @pr.command()
-@_NUMBER
+@_SOME_NUMBER
 @_JSON
 @_START
-def show(*, number: int, as_json: bool, start: Path) -> int:
-    """Show one pull request: its text and where it stands."""
+def show(*, number: int | None, as_json: bool, start: Path) -> int:
+    """Show one pull request, the newest without NUMBER: its text and where it stands."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine.publishing import pulls
     from pipeline.ui import text
 
-    pull = pulls.forge(wiring.world(start)).get(number)
+    pull = pulls.numbered(pulls.forge(wiring.world(start)), number)
     if as_json:
         print_json(pull)
         return 0
@@ -65,16 +66,17 @@ def show(*, number: int, as_json: bool, start: Path) -> int:
 
 
 @pr.command()
-@_NUMBER
+@_SOME_NUMBER
+@click.option("--stat", is_flag=True, help="Only which files, and how much.")
 @_START
-def diff(*, number: int, start: Path) -> int:
-    """Print the change of one pull request."""
+def diff(*, number: int | None, stat: bool, start: Path) -> int:
+    """Print the change of one pull request, the newest without NUMBER."""
     from pipeline import wiring
     from pipeline.engine.publishing import pulls
     from pipeline.ui import text
 
     world = wiring.world(start)
-    data = pulls.diff(world, pulls.forge(world).get(number))
+    data = pulls.diff(world, pulls.numbered(pulls.forge(world), number), stat=stat)
     text.out(wiring.environ()).line(data.decode("utf-8", "replace").rstrip("\n"))
     return 0
 
@@ -94,4 +96,18 @@ def merge(*, number: int, start: Path) -> int:
     printer = text.out(wiring.environ())
     printer.line(f"merged {pull.head} into {pull.base} as {commit[:12]}")
     printer.line(f"bring it into your checkout: git pull {world.user.remote()} {pull.base}")
+    return 0
+
+
+@pr.command()
+@_NUMBER
+@_START
+def close(*, number: int, start: Path) -> int:
+    """Close one pull request without merging it; its branch stays."""
+    from pipeline import wiring
+    from pipeline.engine.publishing import pulls
+    from pipeline.ui import text
+
+    pull = pulls.close(pulls.forge(wiring.world(start)), number)
+    text.out(wiring.environ()).line(f"closed {pull.number}; its branch {pull.head} stays")
     return 0

@@ -3,14 +3,18 @@
 Looking at runs, and taking them away.
 """
 
+import time
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 import click
 
 from pipeline.errors import NothingToDo, UsageProblem
 
-_RUN = click.argument("run")
+_RUN = click.argument("run", required=False, default="")
+_GIVEN_RUN = click.argument("run")
+_PAUSE_S = 0.5
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 _START = click.option(
     "-C", "start", default=".", type=click.Path(path_type=Path), help="Work in this folder."
@@ -19,20 +23,23 @@ _START = click.option(
 
 @click.command()
 @click.argument("run", required=False)
+@click.option("--watch", is_flag=True, help="Show it anew until nobody works on it any more.")
 @_JSON
 @_START
-def status(*, run: str | None, as_json: bool, start: Path) -> int:
+def status(*, run: str | None, watch: bool, as_json: bool, start: Path) -> int:
     """Show where a run stands; without RUN, the unfinished runs, or else the last one."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine.ground.lookup import run_ids
+    from pipeline.engine.ground.lookup import run_ids, run_named
     from pipeline.engine.looking.result import load_result
     from pipeline.ui import report, text
 
     world = wiring.world(start)
     printer = text.out(wiring.environ())
+    if watch:
+        return _watch(world, run_named(world, run or ""), printer)
     if run is not None:
-        result = load_result(world, run)
+        result = load_result(world, run_named(world, run))
         if as_json:
             print_json(result)
             return 0
@@ -53,6 +60,26 @@ def status(*, run: str | None, as_json: bool, start: Path) -> int:
         report.show(printer, one, stages=bool(open_runs))
         printer.line(f"next: {report.next_steps(one)[0]}")
     return 0
+
+
+def _watch(world: Any, run: str, printer: Any) -> int:
+    """Show a run each time that something has changed, until nobody works on it any more."""
+    from pipeline.engine.ground.lookup import holder
+    from pipeline.engine.looking.result import load_result
+    from pipeline.ui import report
+
+    shown: object = None
+    while True:
+        is_last = holder(world, run) is None
+        result = load_result(world, run)
+        now = (result.state, result.stages)
+        if now != shown:
+            report.show(printer, result)
+            printer.line()
+            shown = now
+        if is_last:
+            return 0
+        time.sleep(_PAUSE_S)  # noqa: TID251 - a journal does not say when it grows
 
 
 @click.command("list")
@@ -95,11 +122,12 @@ def show(*, run: str, as_json: bool, start: Path) -> int:
     """Show everything about one run: stages, gates, tests before and after, change, commits."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine.ground.lookup import load_state
+    from pipeline.engine.ground.lookup import load_state, run_named
     from pipeline.engine.looking.result import load_result
     from pipeline.ui import report, text
 
     world = wiring.world(start)
+    run = run_named(world, run)
     result = load_result(world, run)
     if as_json:
         print_json(result)
@@ -114,17 +142,22 @@ def show(*, run: str, as_json: bool, start: Path) -> int:
 @_RUN
 @click.argument("stage", required=False)
 @click.option("--failed", is_flag=True, help="What the failed stages printed.")
+@click.option("-f", "--follow", is_flag=True, help="Go on printing until the run stops.")
 @_START
-def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
+def logs(*, run: str, stage: str | None, failed: bool, follow: bool, start: Path) -> int:
     """Print a run's log; with STAGE, what its newest attempt printed."""
     from pipeline import wiring
     from pipeline.core.memory import Status
-    from pipeline.engine.ground.lookup import require_run, state_of
+    from pipeline.engine.ground.lookup import require_run, run_named, state_of
     from pipeline.engine.ground.stages import find_stage
     from pipeline.ui import text
 
-    rundir = require_run(wiring.world(start), run)
+    world = wiring.world(start)
+    run = run_named(world, run)
+    rundir = require_run(world, run)
     printer = text.out(wiring.environ())
+    if follow:
+        return _follow(world, run, printer)
     if stage is None and not failed:
         for line in (rundir.folder / "pipeline.log").read_text(errors="replace").splitlines():
             printer.line(line)
@@ -134,23 +167,44 @@ def logs(*, run: str, stage: str | None, failed: bool, start: Path) -> int:
     if stage is not None:
         wanted = [find_stage(state.plan.nodes.values(), stage)[0].id]
     for name in wanted:
-        memory = state.nodes[name]
-        for file in ("stdout.log", "stderr.log"):
-            path = rundir.attempt(name, memory.attempts) / file
-            if path.is_file() and path.stat().st_size:
-                printer.line(f"== {name}, attempt {memory.attempts}, {file}")
-                printer.line(path.read_text(errors="replace").rstrip())
-        if memory.reason:
-            printer.line(f"== {name}: {memory.reason}")
-            for line in memory.feedback:
-                printer.line(indent(line, "   "))
+        _print_stage(printer, rundir, state, name)
     if not wanted:
         raise NothingToDo(f"no stage of run {run} has failed")
     return 0
 
 
+def _print_stage(printer: Any, rundir: Any, state: Any, name: str) -> None:
+    """Print what a stage's newest attempt printed, and why it ended."""
+    memory = state.nodes[name]
+    for file in ("stdout.log", "stderr.log"):
+        path = rundir.attempt(name, memory.attempts) / file
+        if path.is_file() and path.stat().st_size:
+            printer.line(f"== {name}, attempt {memory.attempts}, {file}")
+            printer.line(path.read_text(errors="replace").rstrip())
+    if memory.reason:
+        printer.line(f"== {name}: {memory.reason}")
+        for line in memory.feedback:
+            printer.line(indent(line, "   "))
+
+
+def _follow(world: Any, run: str, printer: Any) -> int:
+    """Print a run's log as it grows, until nobody works on the run any more."""
+    from pipeline.engine.ground.lookup import holder, require_run
+
+    path, printed = require_run(world, run).folder / "pipeline.log", 0
+    while True:
+        is_last = holder(world, run) is None
+        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+        for line in lines[printed:]:
+            printer.line(line)
+        printed = len(lines)
+        if is_last:
+            return 0
+        time.sleep(_PAUSE_S)  # noqa: TID251 - a file does not say when it grows
+
+
 @click.command()
-@click.argument("what", metavar="RUN[/STAGE] | CODE")
+@click.argument("what", metavar="[RUN[/STAGE] | CODE]", required=False, default="")
 @_JSON
 @_START
 def explain(*, what: str, as_json: bool, start: Path) -> int:
@@ -160,7 +214,7 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
     """
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine.ground.lookup import load_state
+    from pipeline.engine.ground.lookup import load_state, run_named
     from pipeline.engine.ground.stages import find_stage
     from pipeline.engine.looking import explain as reasons
     from pipeline.language import codes
@@ -174,9 +228,10 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
             explaining.show_code(printer, code)
         return 0
     world = wiring.world(start)
-    run, _, stage = what.partition("/")
     if codes.looks_like_one(what):
         raise UsageProblem(f"there is no error code {what}", codes.nearest(what))
+    word, _, stage = what.partition("/")
+    run = run_named(world, word)
     if stage:
         stage = find_stage(load_state(world, run).plan.nodes.values(), stage)[0].id
     explanation = reasons.explain(world, run, stage)
@@ -188,7 +243,7 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
 
 
 @click.command()
-@_RUN
+@_GIVEN_RUN
 @_START
 def rollback(*, run: str, start: Path) -> int:
     """Remove what a run made and nobody touched: branch, pull request, workspaces, run folder."""

@@ -21,8 +21,16 @@ _RELOAD = click.option(
 )
 
 
+def _named(start: Path, word: str) -> str:
+    """Return the id of the run that a word means."""
+    from pipeline import wiring
+    from pipeline.engine.ground.lookup import run_named
+
+    return run_named(wiring.world(start), word)
+
+
 @click.command()
-@_RUN
+@click.argument("run", required=False, default="")
 @click.option("--usd", type=click.FloatRange(min=0), help="Another limit in US dollars.")
 @click.option("--tokens", help="Another limit in tokens: 200k, 5M.")
 @click.option("--wall", help="Another limit of time worked on it: 90m, 3h.")
@@ -53,6 +61,7 @@ def resume(
         raise UsageProblem(f"--wall {wall!r} is not a time like 90m or 3h")
     raised = LimitsRaised(at=wiring.now(), usd=usd, tokens=count, wall_s=wall_s)
     some = any(value is not None for value in (usd, count, wall_s))
+    run = _named(start, run)
     return work_on(start, run, as_json=as_json, first=[raised] if some else [], reload=reloaded)
 
 
@@ -85,6 +94,7 @@ def answer(
     from pipeline.engine.steering import answer as answering
     from pipeline.ui import text
 
+    run = _named(start, run)
     world = wiring.world(start)
     said = answering.answer(world, run, Answer(word or "reply"), stage, comment)
     text.err(wiring.environ()).line(said)
@@ -106,6 +116,7 @@ def retry(*, run: str, stage: str, reloaded: bool, as_json: bool, start: Path) -
     from pipeline.engine.steering import retry as retrying
     from pipeline.ui import text
 
+    run = _named(start, run)
     stages = retrying.retry(wiring.world(start), run, stage)
     text.err(wiring.environ()).line(f"again: {', '.join(stages)}")
     return work_on(start, run, as_json=as_json, reload=reloaded)
@@ -132,6 +143,7 @@ def fork(*, run: str, stage: str, reloaded: bool, as_json: bool, start: Path) ->
     from pipeline.engine.steering import fork as forking
     from pipeline.ui import text
 
+    run = _named(start, run)
     name, inherited = forking.fork(wiring.world(start), run, stage, reload=reloaded)
     text.err(wiring.environ()).line(
         f"run {name}: inherits {', '.join(inherited) or 'nothing'} from {run}"
@@ -152,6 +164,7 @@ def cancel(*, run: str, stage: str | None, reason: str, start: Path) -> int:
     from pipeline.engine.steering import cancel as cancelling
     from pipeline.ui import text
 
+    run = _named(start, run)
     world = wiring.world(start)
     if stage:
         done = cancelling.cancel_stage(world, run, stage, reason)

@@ -99,7 +99,7 @@ def test_the_end_of_a_failed_run_names_the_cause_and_what_can_be_done(project):
     for words in (
         f"pipeline open {run}",
         f"pipeline retry {run} developer",
-        f"pipeline fork {run}",
+        f"pipeline fork {run} --from developer",
     ):
         assert words in done.stdout
         assert words in explained

@@ -25,6 +25,30 @@ def require_run(world: World, name: str) -> RunDir:
     return rundir
 
 
+NEWEST = "latest"
+"""The name that stands for the newest run."""
+
+
+def run_named(world: World, word: str) -> str:
+    """Return the id of the run that a word means: its id, a unique beginning, or the newest's name.
+
+    An empty word means the newest, too. Raises `UsageProblem` if there is none, or more than one.
+    """
+    known = run_ids(world)
+    if word in {"", NEWEST}:
+        if not known:
+            raise UsageProblem(
+                "there is no run yet", 'Start one: trigger_workflow idea_to_feature "..."'
+            )
+        return known[0]
+    found = [name for name in known if name.startswith(word)]
+    if len(found) > 1 and word not in found:
+        raise UsageProblem(
+            f"{len(found)} runs begin with {word}", f"The newest is {found[0]}; all: pipeline list"
+        )
+    return word if word in found or not found else found[0]
+
+
 def run_ids(world: World) -> list[str]:
     """List the runs of this checkout, the newest first."""
     folder = world.user.root / RUNS

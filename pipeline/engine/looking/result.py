@@ -205,7 +205,7 @@ def diagnosis_of(state: RunState, run_dir: Path) -> DiagnosisView | None:
                 remedies=(
                     f"pipeline open {run}",
                     f"pipeline retry {run} {_to_retry(state)}",
-                    f"pipeline fork {run} {_to_retry(state)}",
+                    f"pipeline fork {run} --from {_to_retry(state)}",
                 ),
             )
     return None

@@ -6,7 +6,7 @@ import msgspec
 
 from pipeline.engine.ground.world import World
 from pipeline.errors import NothingToDo, UsageProblem
-from pipeline.forges.local import LocalForge, PullRequest, folder_for
+from pipeline.forges.local import LocalForge, PullRequest, folder_for, newest_first
 from pipeline.repo.git import GitError
 from pipeline.repo.store import Store
 
@@ -19,11 +19,32 @@ def forge(world: World) -> LocalForge:
     return LocalForge(folder_for(url, world.user.root, world.repo_state))
 
 
-def diff(world: World, pull: PullRequest) -> bytes:
-    """Return the change of a pull request, from where it left its base."""
+def numbered(known: LocalForge, number: int | None) -> PullRequest:
+    """Return a pull request by its number, the newest without one. Raises `UsageProblem`."""
+    if number is not None:
+        return known.get(number)
+    listed = newest_first(known.list())
+    if not listed:
+        raise UsageProblem("there is no pull request yet", "See the runs: pipeline list")
+    return listed[0]
+
+
+def close(known: LocalForge, number: int) -> PullRequest:
+    """Close a pull request without merging it. Raises `NothingToDo` if it is not open."""
+    pull = known.get(number)
+    if pull.state != "open":
+        raise NothingToDo(f"pull request {number} is {pull.state}")
+    closed = msgspec.structs.replace(pull, state="closed")
+    known.save(closed)
+    return closed
+
+
+def diff(world: World, pull: PullRequest, *, stat: bool = False) -> bytes:
+    """Return the change of a pull request, from where it left its base; with `stat` a summary."""
     store, base, head = _sides(world, pull)
     fork = store.git("merge-base", base, head)
-    return store.git.raw("diff-tree", "-r", "-p", "--no-ext-diff", "--no-textconv", fork, head)
+    form = "--stat=100" if stat else "-p"
+    return store.git.raw("diff-tree", "-r", form, "--no-ext-diff", "--no-textconv", fork, head)
 
 
 def merge(world: World, pull: PullRequest) -> str:
