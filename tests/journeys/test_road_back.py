@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +106,34 @@ def test_the_end_of_a_failed_run_names_the_cause_and_what_can_be_done(project):
         assert words in explained
     folder = project.run_dir() / "triage" / "test_failure_debugger"
     assert (folder / "docs" / "debug" / "diagnosis.md").is_file()
+
+
+@pytest.fixture
+def failed(project):
+    """The id of a run that failed, because the tester left a test that cannot be right."""
+    (project.take("revise_tests") / "answer.md").write_text("The test is right.")
+    assert project.trigger("limit the risk").returncode == 1
+    return project.run_ids()[0]
+
+
+def test_what_a_person_edits_in_a_failed_run_lets_it_go_on(project, failed):
+    folder = project.run("pipeline", "open", failed, "--print-path").stdout.strip()
+    calls = project.calls("developer")
+    (Path(folder) / "tests" / "test_risk.py").write_text(RIGHT.read_text())
+    resumed = project.run("pipeline", "resume", failed)
+    assert resumed.returncode == 0, resumed.stderr
+    assert project.calls("developer") == calls, "what is done is not paid for twice"
+    assert len(project.pulls()) == 1
+
+
+@pytest.mark.parametrize("how", ["retry", "fork"])
+def test_whoever_runs_again_is_told_what_failed_and_what_was_found(project, failed, how):
+    second = project.take("create_tests", 2) / "files" / "tests"
+    second.mkdir(parents=True)
+    (second / "test_risk.py").write_text(RIGHT.read_text())
+    words = [failed, "create_tests"] if how == "retry" else [failed, "--from", "create_tests"]
+    done = project.run("pipeline", how, *words)
+    assert done.returncode == 0, done.stderr
+    told = (project.take("create_tests", 2) / "prompt.md").read_text()
+    assert "test_a_position_is_never_refused" in told
+    assert "triage:test_failure_debugger says: " in told

@@ -16,6 +16,7 @@ from pipeline.engine.ground.world import World
 from pipeline.engine.running import inputs, outputs
 from pipeline.engine.running.formatting import formatted
 from pipeline.engine.running.leaks import leaks, without_secrets
+from pipeline.engine.running.persons_tests import without_taken_away
 from pipeline.engine.running.statements import statement_result
 from pipeline.engine.running.task import AttemptResult, Task
 from pipeline.engine.running.workspaces import Workspaces
@@ -215,8 +216,10 @@ class Acceptance:
 
     def _delivered_tests(self, task: Task, gate: GateName) -> GateResult | None:
         """Return what the red gate saw, with what persons edited since: that is delivered too."""
-        if not task.edits or gate is not GateName.UNTAMPERED:
+        if not task.edits:
             return task.red
+        if gate is not GateName.UNTAMPERED:
+            return task.red and without_taken_away(self._store, task.red, task.edits)
         red = task.red or GateResult(
             gate=GateName.RED, verdict=GateVerdict.PASSED, tree=self._base.tree, detail=""
         )

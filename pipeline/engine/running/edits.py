@@ -12,10 +12,12 @@ from pipeline.core import values
 from pipeline.core.decide import TakeBack
 from pipeline.core.events import PersonEdited
 from pipeline.core.memory import Status
+from pipeline.core.outcomes import RunEnd
 from pipeline.core.state import RunState
 from pipeline.engine.ground.record import Record
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.basis import Bases
+from pipeline.engine.running.handed_on import handed_on
 from pipeline.engine.running.rerun import record_rerun
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
@@ -63,8 +65,23 @@ def take_in_edits(world: World, store: Store, rundir: RunDir, record: Record, ba
     record.add(event)
     reached("person.recorded")
     put_folder_aside(rundir)
-    if state.end is None and (command := _unverified(state, event)) is not None:
+    command = _unverified(state, event) if state.end is None else _failed(state)
+    if command is not None:
         record_rerun(store, record, bases, command, world.clock())
+
+
+def _failed(state: RunState) -> TakeBack | None:
+    """Return what lets a failed run go on with a person's edits: the stages that failed."""
+    failed = [
+        node.id
+        for node in state.plan.leaves()
+        if node.workflow == state.plan.workflow and state.nodes[node.id].status is Status.FAILED
+    ]
+    if state.end is not RunEnd.FAILED or not failed:
+        return None
+    stages = values.closure(state, failed)
+    words = f"{', '.join(failed)} again, on what a person edited"
+    return TakeBack(tuple(stages), handed_on(state, stages), words)
 
 
 def _committed(world: World, store: Store, rundir: RunDir, state: RunState) -> PersonEdited | None:

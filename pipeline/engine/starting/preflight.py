@@ -5,6 +5,7 @@ on the first kind of failure, with all that failed, and notes the rest together 
 runs of the same workflow have cost.
 """
 
+import platform
 import shutil
 import statistics
 from collections.abc import Iterator, Sequence
@@ -105,12 +106,35 @@ def quick(
     world: World, plan: Plan, base: Base, *, agents: bool = True, publish: bool = True
 ) -> Iterator[Check]:
     """Go through the checks that take no test run."""
+    yield _system()
     yield _git(world)
     if agents:
         yield from _agents(world, plan)
     if publish and any(node.kind is Kind.PUBLISH for node in plan.nodes.values()):
         yield _push(world, base)
     yield _disk(world)
+
+
+def _system() -> Check:
+    """Say what the operating system cannot do for runs."""
+    name = platform.system()
+    if name == "Linux":
+        is_wsl = "microsoft" in platform.release().lower()
+        return Check(
+            name="system", status=CheckStatus.OK, text="Linux (WSL)" if is_wsl else "Linux"
+        )
+    if name == "Darwin":
+        text = (
+            "macOS: processes that leave their group are found by their mark alone, and files are "
+            "copied where the file system cannot share them"
+        )
+        return Check(name="system", status=CheckStatus.OK, text=text)
+    return Check(
+        name="system",
+        status=CheckStatus.FAIL,
+        text=f"{name} has none of the process groups and locks that runs stand on",
+        hint="On Windows work inside WSL: wsl --install; then clone there",
+    )
 
 
 def _git(world: World) -> Check:

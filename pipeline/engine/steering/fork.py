@@ -26,6 +26,7 @@ from pipeline.engine.ground.record import create_record
 from pipeline.engine.ground.stages import find_stage
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.commits import recompose
+from pipeline.engine.running.handed_on import handed_on
 from pipeline.files import atomic, journal
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
@@ -63,7 +64,9 @@ def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list
     started = replace(state.started, at=now, run_id=new.run_id, forked_from=name)
     inherits = ", ".join(done) or "nothing"
     note = Noted(at=now, text=f"forked from {name} at {stage}; inherited: {inherits}")
-    with create_record(world, new, plan, started, *kept, replace(composed, stages=()), note):
+    again = tuple(one for one in state.plan.nodes if one in gone and _is_known(plan, one))
+    composed = replace(composed, stages=again, feedback=handed_on(state, again))
+    with create_record(world, new, plan, started, *kept, composed, note):
         reached("run.created")
     return new.run_id, done
 

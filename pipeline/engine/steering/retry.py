@@ -12,6 +12,7 @@ from pipeline.engine.ground.record import exclusive, open_record
 from pipeline.engine.ground.stages import find_stage
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.commits import recompose
+from pipeline.engine.running.handed_on import handed_on
 from pipeline.errors import UsageProblem
 from pipeline.files.rundir import RunDir
 from pipeline.process import launch
@@ -39,7 +40,8 @@ def retry(world: World, name: str, word: str) -> list[str]:
                 f"Type: pipeline retry {name} {others[0]}",
             )
         record.add(*_end_orphans(world, rundir, state, stages))
-        command = TakeBack(tuple(stages), (), f"{stage} again, as a person asked")
+        found = handed_on(state, stages)
+        command = TakeBack(tuple(stages), found, f"{stage} again, as a person asked")
         record.add(recompose(world.store(), record.events, state, command, world.clock()))
         return [one for one in stages if state.plan.nodes[one].is_leaf]
 
