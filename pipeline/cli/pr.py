@@ -24,11 +24,11 @@ def list_pulls(*, as_json: bool, start: Path) -> int:
     """List all pull requests, the newest first."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
-    from pipeline.engine.publishing import pulls
+    from pipeline.engine.ground.forge import forge
     from pipeline.forges.local import newest_first
     from pipeline.ui import text
 
-    listed = newest_first(pulls.forge(wiring.world(start)).list())
+    listed = newest_first(forge(wiring.world(start)).list())
     if as_json:
         print_json({"schema_version": 1, "pull_requests": listed})
         return 0
@@ -48,10 +48,11 @@ def show(*, number: int | None, as_json: bool, start: Path) -> int:
     """Show one pull request, the newest without NUMBER: its text and where it stands."""
     from pipeline import wiring
     from pipeline.cli.working import print_json
+    from pipeline.engine.ground.forge import forge
     from pipeline.engine.publishing import pulls
     from pipeline.ui import text
 
-    pull = pulls.numbered(pulls.forge(wiring.world(start)), number)
+    pull = pulls.numbered(forge(wiring.world(start)), number)
     if as_json:
         print_json(pull)
         return 0
@@ -72,11 +73,12 @@ def show(*, number: int | None, as_json: bool, start: Path) -> int:
 def diff(*, number: int | None, stat: bool, start: Path) -> int:
     """Print the change of one pull request, the newest without NUMBER."""
     from pipeline import wiring
+    from pipeline.engine.ground.forge import forge
     from pipeline.engine.publishing import pulls
     from pipeline.ui import text
 
     world = wiring.world(start)
-    data = pulls.diff(world, pulls.numbered(pulls.forge(world), number), stat=stat)
+    data = pulls.diff(world, pulls.numbered(forge(world), number), stat=stat)
     text.out(wiring.environ()).line(data.decode("utf-8", "replace").rstrip("\n"))
     return 0
 
@@ -87,15 +89,19 @@ def diff(*, number: int | None, stat: bool, start: Path) -> int:
 def merge(*, number: int, start: Path) -> int:
     """Merge one pull request into its base branch, on the remote."""
     from pipeline import wiring
+    from pipeline.engine.ground.forge import forge
     from pipeline.engine.publishing import pulls
     from pipeline.ui import text
 
     world = wiring.world(start)
-    pull = pulls.forge(world).get(number)
+    pull = forge(world).get(number)
     commit = pulls.merge(world, pull)
     printer = text.out(wiring.environ())
     printer.line(f"merged {pull.head} into {pull.base} as {commit[:12]}")
-    printer.line(f"bring it into your checkout: git pull {world.user.remote()} {pull.base}")
+    remote = world.user.remote()
+    printer.line(
+        f"bring it into your checkout: git fetch {remote} && git merge {remote}/{pull.base}"
+    )
     return 0
 
 
@@ -105,9 +111,10 @@ def merge(*, number: int, start: Path) -> int:
 def close(*, number: int, start: Path) -> int:
     """Close one pull request without merging it; its branch stays."""
     from pipeline import wiring
+    from pipeline.engine.ground.forge import forge
     from pipeline.engine.publishing import pulls
     from pipeline.ui import text
 
-    pull = pulls.close(pulls.forge(wiring.world(start)), number)
+    pull = pulls.close(forge(wiring.world(start)), number)
     text.out(wiring.environ()).line(f"closed {pull.number}; its branch {pull.head} stays")
     return 0

@@ -104,7 +104,7 @@ def list_runs(*, as_json: bool, start: Path) -> int:
             one.state.replace("_", " "),
             one.feature,
             text.seconds(one.duration_s),
-            one.pr.url if one.pr else one.reason[:80],
+            f"{one.pr.state}: {one.pr.url}" if one.pr else one.reason[:80],
         ]
         for one in results
     ]

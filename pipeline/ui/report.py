@@ -20,6 +20,8 @@ def show(printer: Printer, result: RunResult, *, stages: bool = True) -> None:
     printer.line(f"{printer.state(result.state)}  {result.feature}  ({about})")
     if result.reason:
         printer.line(f"  {result.reason}")
+    if result.pr is not None and result.pr.state != "open":
+        printer.line(f"  pull request {result.pr.number} is {result.pr.state}")
     for note in result.notes:
         printer.line(f"  note: {note}")
     _show_diagnosis(printer, result)
@@ -127,7 +129,8 @@ def next_steps(result: RunResult) -> list[str]:
     run = result.run_id
     match result.state:
         case "done" if result.pr is not None:
-            return [f"pipeline pr diff {result.pr.number}", f"pipeline pr merge {result.pr.number}"]
+            words = ("diff", "merge") if result.pr.state == "open" else ("show",)
+            return [f"pipeline pr {word} {result.pr.number}" for word in words]
         case "done":
             return (
                 [f"git log -p {result.base[:12]}..{result.branch}"]

@@ -143,6 +143,15 @@ def test_the_pull_request_can_be_shown_and_merged(done):
     assert result["branch"] in project.run("pipeline", "pr", "show", "1").stdout
     merged = project.run("pipeline", "pr", "merge", "1")
     assert merged.returncode == 0, merged.stderr
+    for view in (["list"], ["show", result["run_id"]], ["status", result["run_id"]]):
+        shown = project.run("pipeline", *view).stdout
+        assert "merged" in shown, view
+        assert "pr merge" not in shown, view
+    advice = merged.stdout.partition("checkout: ")[2].strip().split(" && ")
+    project.git("commit", "--quiet", "--allow-empty", "-m", "ahead of the remote")
+    project.git("stash")
+    for command in advice:
+        project.git(*command.split()[1:])
     head = project.remote_refs()["refs/heads/main"]
     parents = subprocess.run(
         ["git", "log", "-1", "--format=%P", head],

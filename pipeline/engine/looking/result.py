@@ -4,12 +4,14 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.core.effects import PublishedCommit, PullRequestEffect
 from pipeline.core.evidence import GateResult
 from pipeline.core.memory import Spent, Status
 from pipeline.core.outcomes import StopReason
 from pipeline.core.state import RunState
+from pipeline.engine.ground.forge import state_now
 from pipeline.engine.ground.lookup import holder, require_run, state_of
 from pipeline.engine.ground.world import World
 from pipeline.ids import stage_folder
@@ -119,14 +121,20 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_result(world: World, name: str) -> RunResult:
-    """Make the result object of a run as it stands now."""
+    """Make the result object of a run as it stands now, its pull request as the forge has it."""
     rundir = require_run(world, name)
-    return result_of(
+    result = result_of(
         state_of(rundir),
         run_dir=rundir.folder,
         workspaces=rundir.workspaces,
         now=world.clock(),
         is_alive=holder(world, name) is not None,
+    )
+    now = state_now(world, result.pr.number) if result.pr is not None else ""
+    if result.pr is None or not now:
+        return result
+    return replace(
+        result, pr=replace(result.pr, state=now, draft=result.pr.draft and now == "open")
     )
 
 

@@ -4,19 +4,14 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.engine.ground.forge import forge
 from pipeline.engine.ground.world import World
 from pipeline.errors import NothingToDo, UsageProblem
-from pipeline.forges.local import LocalForge, PullRequest, folder_for, newest_first
+from pipeline.forges.local import LocalForge, PullRequest, newest_first
 from pipeline.repo.git import GitError
 from pipeline.repo.store import Store
 
 _FETCHED = "refs/pulls"
-
-
-def forge(world: World) -> LocalForge:
-    """Open the forge of the repository's remote."""
-    url = world.user.remote_url(world.user.remote())
-    return LocalForge(folder_for(url, world.user.root, world.repo_state))
 
 
 def numbered(known: LocalForge, number: int | None) -> PullRequest:
