@@ -186,6 +186,16 @@ def test_an_agent_that_changed_nothing_has_not_done_what_must_be_done(made):
     assert (one.outcome, one.kind) == (Outcome.FAILED, FailureKind.NO_CHANGE)
 
 
+def test_a_developer_who_only_objects_has_done_its_work(made):
+    locks = "locks:\n  source: {paths: [src/**]}\n"
+    says = """echo '{"objections": [{"test": "t", "why": "w"}]}' > "$PIPELINE_OUTPUT_DIR/o.json\""""
+    output = {"o": {"file": "o.json", "schema": "objections", "optional": True}}
+    inside = made(agent("a", says, lock="source", outputs=output), more=AGENTS + locks)
+    run, _ = worked(inside)
+    (one,) = finished(inside, run)
+    assert one.outcome is Outcome.DONE, one.reason
+
+
 def test_an_attempt_beyond_its_time_has_timed_out(made):
     inside = made(agent("a", "sleep 60", timeout="1s", retry={"max": 0}))
     run, _ = worked(inside)
