@@ -178,13 +178,12 @@ def _prepare(suite):
 
 
 def _run_tests(original):
-    """Return `TextTestRunner.run` without `--failfast`, and with one suite around Django's own.
+    """Return `TextTestRunner.run` with one suite around Django's own.
 
     Its parallel suite hands its parts to other processes, and tells the result itself.
     """
 
     def run(runner, suite):
-        runner.failfast = False
         whole = unittest.TestSuite([suite]) if hasattr(suite, "subsuites") else suite
         return original(runner, whole)
 
