@@ -145,17 +145,19 @@ class UntriedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultEvidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What single faults showed: `tried` of them, `noticed` by a test, the others by place.
+    """What single faults showed: `tried` of them, `noticed` by a new test, the others by place.
 
-    Whole bodies taken away are counted apart, because almost any test notices them. `broken` could
-    not be built or loaded, which proves nothing; `not_tried` were left out when the limit of number
-    or time was reached. `untested` are functions and hunks of which no fault was noticed. The
-    verdict is `not applicable`, with the reason in words, where no fault could be tried.
+    `noticed_by_old` were noticed by old tests alone, which says nothing of the new ones. Whole
+    bodies taken away are counted apart, because almost any test notices them. `broken` could not be
+    built or loaded, which proves nothing; `not_tried` were left out when the limit of number or
+    time was reached. `untested` are functions and hunks of which no fault was noticed. The verdict
+    is `not applicable`, with the reason in words, where no fault could be tried.
     """
 
     verdict: GateVerdict
     why: str = ""
     noticed: int = 0
+    noticed_by_old: int = 0
     survivors: tuple[Survivor, ...] = ()
     bodies_noticed: int = 0
     bodies_tried: int = 0

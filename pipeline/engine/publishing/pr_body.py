@@ -109,6 +109,8 @@ def _fault_row(gate: GateResult) -> list[str]:
     if faults.bodies_tried:
         detail += f"; of bodies taken away {faults.bodies_noticed} of {faults.bodies_tried}"
     detail = detail if faults.tried or faults.bodies_tried else faults.why
+    if faults.noticed_by_old:
+        detail += f"; {faults.noticed_by_old} noticed by old tests alone"
     detail += f"; not tested: {', '.join(faults.untested)}" if faults.untested else ""
     claim = "Single faults put into the change were tried against its tests"
     return [_row(claim, faults.verdict, detail, gate.tree)]
