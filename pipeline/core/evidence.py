@@ -70,10 +70,15 @@ class NewTests(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RedEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="red"):
-    """The new tests of each target by its name, and what the test stage said of them."""
+    """The new tests of each target by its name, and what the test stage said of them.
+
+    `rewritten` are the names of `kept` tests whose text is another, though they pass before and
+    after.
+    """
 
     targets: dict[str, NewTests] = {}
     delivery: TestDelivery = TestDelivery()
+    rewritten: tuple[str, ...] = ()
 
     def of(self, target: str) -> NewTests:
         """Return what is new in one target; nothing for a target that was not looked at."""

@@ -133,15 +133,16 @@ GATE_WORDS = {
     "proof": (
         "`proof`: the source change is taken out again; then the new tests have to fail again. "
         "After that single faults are put into the change, one at a time, and it is counted how "
-        "many the tests notice; if they notice none, the gate fails."
+        "many the new tests notice; if they notice none, the gate fails, whatever old tests notice."
     ),
     "checks": (
         "`checks`: the repository's own checks (lint, types, style) are run; what they find on the "
         "base already is left aside, what is new fails, wherever it lies."
     ),
     "untampered": (
-        "`untampered`: the test files must be byte for byte what the test stage delivered. "
-        "Settings of tests, coverage and lint may not be loosened, and source does not look "
+        "`untampered`: the test files must be byte for byte what the test stage delivered, and old "
+        "tests that stand in source files, examples and snapshots must stay; new ones may be "
+        "added. Settings of tests, coverage and lint may not be loosened, and source does not look "
         "whether it is being tested."
     ),
     "findings": (

@@ -135,11 +135,16 @@ def _old_tests(state: RunState) -> list[str]:
     lines = []
     red, green = state.newest_gate(GateName.RED, passed=True), state.newest_gate(GateName.GREEN)
     if red is not None and isinstance(red.evidence, RedEvidence):
-        delivery = red.evidence.delivery
+        delivery, rewritten = red.evidence.delivery, red.evidence.rewritten
+        kept = [one for one in delivery.kept if one.name not in rewritten]
         for words, tests in (
             ("**removed**", delivery.removed),
             ("**changed**", delivery.changed),
-            ("renamed or moved", delivery.kept),
+            (
+                "**rewritten, passes before and after**",
+                [one for one in delivery.kept if one.name in rewritten],
+            ),
+            ("renamed or moved", kept),
             ("may be skipped", delivery.skipped),
         ):
             lines += [f"- {words}: `{one.name}`: {without_mentions(one.why)}" for one in tests]

@@ -1,2 +1,0 @@
-def twice(a):
-    return 2 * a
