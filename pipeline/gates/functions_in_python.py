@@ -17,6 +17,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Compound = (
     ast.If | ast.Try | ast.TryStar | ast.With | ast.AsyncWith | ast.For | ast.While | ast.Match
 )
+_NotLoose = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 _SET_UP = {
     "setUp", "asyncSetUp", "setUpClass", "setUpTestData", "setup_method", "setup_class", "setup",
     "run", "debug",
@@ -55,6 +56,36 @@ class _Found(msgspec.Struct):
     nodes: list[tuple[str, ast.stmt]]
 
 
+class _Loose(msgspec.Struct, frozen=True):
+    """A statement of the file itself that may reach into a test, its classes, or what it calls."""
+
+    node: ast.stmt
+    says: frozenset[str]
+    owners: frozenset[str]
+    sets: frozenset[str]
+
+    @classmethod
+    def of(cls, node: ast.stmt) -> "_Loose":
+        """Read a statement once, for all tests of the file."""
+        words = set(_words(node))
+        texts = {
+            one.value
+            for one in ast.walk(node)
+            if isinstance(one, ast.Constant) and isinstance(one.value, str)
+        }
+        targets = {
+            one.attr
+            for one in ast.walk(node)
+            if isinstance(one, ast.Attribute) and not isinstance(one.ctx, ast.Load)
+        }
+        owners = words - set(_bound(node))
+        return cls(node, frozenset(words | texts), frozenset(owners), frozenset(targets))
+
+    def touches(self, own: str, owners: set[str], used: set[str]) -> bool:
+        """Return whether it names the test or a class of it, or sets something that it uses."""
+        return own in self.says or bool(self.owners & owners or self.sets & used)
+
+
 class _Module:
     """The tests of one file, and what else it says."""
 
@@ -62,8 +93,9 @@ class _Module:
         self.found: dict[str, _Found] = {}
         self._is_reported = is_reported
         self._classes = {one.name: one for one in ast.walk(tree) if isinstance(one, ast.ClassDef)}
-        self._loose = [one for one in _flat(tree.body) if not isinstance(one, _Function)]
-        self._imported, self._made = _bindings(self._loose, _flat(tree.body))
+        statements = _flat(tree.body)
+        self._loose = [_Loose.of(one) for one in statements if not isinstance(one, _NotLoose)]
+        self._imported, self._made = _bindings(statements)
 
     def read(self, statements: list[ast.stmt], place: _Place) -> None:
         """Collect the tests of a scope."""
@@ -108,9 +140,9 @@ class _Module:
         owners = {one.name for one in self._line(found.place.classes)}
         own = name.rpartition(".")[2]
         context += [
-            ast.dump(node)
-            for node in self._loose
-            if node not in nodes and _touches(node, own, owners, used)
+            ast.dump(one.node)
+            for one in self._loose
+            if one.node not in nodes and one.touches(own, owners, used)
         ]
         says = [conditions + _says(node) for conditions, node in found.nodes]
         globals_used = {name for node in nodes for name in _globals(node)}
@@ -209,11 +241,9 @@ def _flat(statements: list[ast.stmt]) -> list[ast.stmt]:
     return flat
 
 
-def _bindings(
-    loose: list[ast.stmt], statements: list[ast.stmt]
-) -> tuple[frozenset[str], frozenset[str]]:
+def _bindings(statements: list[ast.stmt]) -> tuple[frozenset[str], frozenset[str]]:
     """Return the names that a file imports, and those that it makes itself."""
-    imports = [one for one in loose if isinstance(one, ast.Import | ast.ImportFrom)]
+    imports = [one for one in statements if isinstance(one, ast.Import | ast.ImportFrom)]
     imported = {
         (alias.asname or alias.name).partition(".")[0] for one in imports for alias in one.names
     }
@@ -235,20 +265,6 @@ def _bound(node: ast.stmt) -> list[str]:
         for one in ast.walk(node)
         if isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load)
     ]
-
-
-def _touches(node: ast.stmt, own: str, owners: set[str], used: set[str]) -> bool:
-    """Return whether a loose statement reaches into a test, its classes, or what it calls."""
-    if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef):
-        return False
-    words = set(_words(node))
-    targets = {
-        one.attr
-        for one in ast.walk(node)
-        if isinstance(one, ast.Attribute) and not isinstance(one.ctx, ast.Load)
-    }
-    texts = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
-    return bool(own in words | texts or owners & words - set(_bound(node)) or targets & used)
 
 
 def _words(node: ast.AST) -> Iterator[str]:
