@@ -70,10 +70,15 @@ class NewTests(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RedEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="red"):
-    """The new tests of each target by its name, and what the test stage said of them."""
+    """The new tests of each target by its name, and what the test stage said of them.
+
+    `rewritten` are the names of `kept` tests whose text is another, though they pass before and
+    after.
+    """
 
     targets: dict[str, NewTests] = {}
     delivery: TestDelivery = TestDelivery()
+    rewritten: tuple[str, ...] = ()
 
     def of(self, target: str) -> NewTests:
         """Return what is new in one target; nothing for a target that was not looked at."""
@@ -145,17 +150,19 @@ class UntriedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaultEvidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What single faults showed: `tried` of them, `noticed` by a test, the others by place.
+    """What single faults showed: `tried` of them, `noticed` by a new test, the others by place.
 
-    Whole bodies taken away are counted apart, because almost any test notices them. `broken` could
-    not be built or loaded, which proves nothing; `not_tried` were left out when the limit of number
-    or time was reached. `untested` are functions and hunks of which no fault was noticed. The
-    verdict is `not applicable`, with the reason in words, where no fault could be tried.
+    `noticed_by_old` were noticed by old tests alone, which says nothing of the new ones. Whole
+    bodies taken away are counted apart, because almost any test notices them. `broken` could not be
+    built or loaded, which proves nothing; `not_tried` were left out when the limit of number or
+    time was reached. `untested` are functions and hunks of which no fault was noticed. The verdict
+    is `not applicable`, with the reason in words, where no fault could be tried.
     """
 
     verdict: GateVerdict
     why: str = ""
     noticed: int = 0
+    noticed_by_old: int = 0
     survivors: tuple[Survivor, ...] = ()
     bodies_noticed: int = 0
     bodies_tried: int = 0

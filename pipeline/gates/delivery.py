@@ -1,6 +1,6 @@
 """What the test stage says of its tests (`tests.json`), looked up by the names in reports."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pipeline.gates.functions import function_of, plain_name
 from pipeline.language.schemas import NamedTest, TestDelivery
@@ -38,11 +38,15 @@ class DeliveredNames:
         """Return whether an old test is said to be removed, renamed or moved."""
         return _among(name, self._gone)
 
-    def is_rewritten(self, function: str) -> bool:
-        """Return whether a test function, as its file calls it, is named in any way."""
-        plain = plain_name(function)
-        named = {function_of(one) for one in self._changed | self._kept | self._gone}
-        return any(one == plain or one.endswith((f".{plain}", f" {plain}")) for one in named)
+    def may_be_rewritten(self, file: str, function: str, reported: Mapping[str, str]) -> bool:
+        """Return whether a test of a file, as the file calls it, is named in any way.
+
+        `reported` are the tests of all reports, each with its file.
+        """
+        delivery = self._delivery
+        said = [one.name for one in (*delivery.changed, *delivery.kept, *delivery.removed)]
+        said += [one.was for one in delivery.kept if one.was]
+        return any(is_named(name, file, function, reported) for name in said)
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Return messages about names that no report knows, with those there are."""
@@ -64,6 +68,27 @@ class DeliveredNames:
         more = len(set(names)) - _NAMES_SHOWN
         there = f"the tests are {shown}" + (f" and {more} more" if more > 0 else "")
         return [f"tests.json: there is no test {name}; {there}" for name in missing]
+
+
+def is_named(name: str, file: str, function: str, reported: Mapping[str, str]) -> bool:
+    """Return whether a name in tests.json means this function of this file.
+
+    It may be the path of the file and its own name for the test, or a name as a report has it, if
+    that is a test of the file; Rust reports the root of a crate for all files of it.
+    """
+    plain, own, inside = plain_name(name), plain_name(function), plain_name(f"{file}::")
+    if plain.startswith(inside):
+        return _ends_with(function_of(plain.removeprefix(inside), file), own)
+    return any(
+        _ends_with(plain_name(function_of(one, there)), own)
+        for one, there in reported.items()
+        if plain in {plain_name(one), plain_name(function_of(one, there))}
+        and (there in {file, ""} or (there.endswith(".rs") and file.endswith(".rs")))
+    )
+
+
+def _ends_with(plain: str, own: str) -> bool:
+    return plain == own or plain.endswith((f".{own}", f" {own}"))
 
 
 def _plain(tests: Iterable[NamedTest]) -> set[str]:

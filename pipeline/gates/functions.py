@@ -2,46 +2,81 @@
 
 Names of tests come from reports wherever there is one. The text is read where a file cannot be
 loaded yet, so that its tests are known when it is delivered, and to see whether an old test was
-rewritten. Python is parsed; in other languages a test is found by its usual form and ends with its
-braces.
+rewritten.
 """
 
-import ast
 import re
-from collections.abc import Iterator
-from typing import TypeGuard
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+from pipeline.gates.functions_in_python import python_functions
+from pipeline.gates.functions_in_text import go_functions, javascript_functions, rust_functions
+from pipeline.gates.reading import IsReported, TestFunction
+
 _JS = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts")
-_FORMS = {
-    ".go": re.compile(r"^func (?P<name>(?:Test|Fuzz|Example)\w*)\(", re.MULTILINE),
-    ".rs": re.compile(
-        r"#\[(?:\w+::)*test[^\]]*\]\s*(?:#\[[^\]]*\]\s*)*(?:pub )?(?:async )?fn (?P<name>\w+)"
-    ),
-    **dict.fromkeys(
-        _JS,
-        re.compile(
-            r"(?<![\w.$])(?:it|test)(?:\.(?:only|concurrent|each\([^)]*\)))*"
-            r"\(\s*(?P<quote>['\"`])(?P<name>(?:\\.|(?!(?P=quote)).)+)(?P=quote)"
-        ),
-    ),
+_READERS: dict[str, Callable[[str, IsReported], Iterator[TestFunction]]] = {
+    ".py": python_functions,
+    ".go": go_functions,
+    ".rs": rust_functions,
+    **dict.fromkeys(_JS, javascript_functions),
 }
 _PARAMETERS = re.compile(r"\[.*\]$", re.DOTALL)
+_PLACES = re.compile(r"%|\$\{|\$\w")
+"""What stands for parameters in a title: `%s`, `${value}`, `$value`."""
+
+_STARTS = re.compile(r"[. ]")
 
 
-def functions_in(path: str, text: str) -> dict[str, str]:
-    """Return the tests in a file's text: name -> body; empty for a language that is not known.
+def functions_in(
+    path: str, text: str, is_reported: IsReported = lambda _: False
+) -> list[TestFunction]:
+    """Return the tests in a file's text, in its order; none for a language that is not known.
 
-    The same body means the same test; comments and the layout of Python do not count.
+    `is_reported` tells which names were reported as tests of the file, whatever they look like.
     """
-    if path.endswith(".py"):
-        return dict(_python(text))
-    form = _FORMS.get(path[path.rfind(".") :]) if "." in path else None
-    if form is None:
-        return {}
-    return {
-        match["name"]: _block(text, match.start(), match.end()) for match in form.finditer(text)
-    }
+    reader = _READERS.get(path[path.rfind(".") :]) if "." in path else None
+    return list(reader(text, is_reported)) if reader is not None else []
+
+
+def rewritten(old: Sequence[TestFunction], new: Sequence[TestFunction]) -> list[str]:
+    """Return the names of old tests that are there still, and no longer say what they said.
+
+    One that is there twice has to be there twice. A name that it imported and that its file makes
+    itself now is another name.
+    """
+    there = {one.name: one for one in new}
+    missing = {name for name, _ in _bodies(old) - _bodies(new)}
+    names = [
+        one.name
+        for one in old
+        if one.name in there and (one.name in missing or one.imports & there[one.name].defines)
+    ]
+    return list(dict.fromkeys(names))
+
+
+def reported_in(file: str, names: Iterable[str]) -> frozenset[str]:
+    """Return how a file's text calls the tests that were reported of it: `names`.
+
+    In Python that is what comes after the module; a title in JavaScript may follow those of groups.
+    """
+    plain = [function_of(name, file).replace("::", ".") for name in names]
+    if not file.endswith(".py"):
+        return frozenset(
+            one[at:] for one in plain for at in (0, *(m.end() for m in _STARTS.finditer(one)))
+        )
+    parts = file.removesuffix(".py").split("/")
+    modules = [".".join(parts[at:]) + "." for at in range(len(parts))]
+    found = (
+        (one.replace("/", "."), module)
+        for one in plain
+        for module in modules
+        if one.replace("/", ".").startswith(module)
+    )
+    return frozenset(one.removeprefix(module) for one, module in found)
+
+
+def _bodies(functions: Iterable[TestFunction]) -> Counter[tuple[str, str]]:
+    return Counter((one.name, one.body) for one in functions)
 
 
 def function_of(name: str, file: str = "") -> str:
@@ -57,7 +92,7 @@ def function_of(name: str, file: str = "") -> str:
 def is_function(reported: str, file: str, function: str) -> bool:
     """Return whether a reported test is a case of a function that was read from a file's text."""
     plain = function_of(reported, file)
-    if "${" in function or "%" in function:  # a title with parameters
+    if _PLACES.search(function):
         return True
     ends = f"::{function}", f" {function}", f".{function}"
     return plain == function or plain.replace("::", ".").endswith(ends[2]) or plain.endswith(ends)
@@ -66,43 +101,3 @@ def is_function(reported: str, file: str, function: str) -> bool:
 def plain_name(name: str) -> str:
     """Return a form that is the same for `tests/test_a.py::test_b` and `tests.test_a::test_b`."""
     return name.strip().replace(".py::", "::").replace("/", ".").replace("::", ".")
-
-
-def _python(text: str) -> Iterator[tuple[str, str]]:
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            for inner in node.body:
-                if _is_test(inner):
-                    yield f"{node.name}.{inner.name}", _body(inner)
-        elif _is_test(node):
-            yield node.name, _body(node)
-
-
-def _is_test(node: ast.stmt) -> TypeGuard[_Function]:
-    return isinstance(node, _Function) and node.name.startswith("test")
-
-
-def _body(function: _Function) -> str:
-    """Return what a test does, without its parameters' values: those are free."""
-    marks = [one for one in function.decorator_list if "parametrize" not in ast.dump(one)]
-    return "".join(map(ast.dump, (*marks, *function.body)))
-
-
-def _block(text: str, start: int, after_name: int) -> str:
-    """Return the text from `start` to the brace that closes the first one after the name.
-
-    Braces in strings are counted too; as both versions of a test are read alike, that is enough to
-    tell whether they differ.
-    """
-    depth, at = 0, text.find("{", after_name)
-    if at < 0:
-        return text[start:]
-    for index in range(at, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
-        if not depth:
-            return text[start : index + 1]
-    return text[start:]

@@ -183,7 +183,6 @@ class _GreenCheck:
                 function not in ran
                 and not self.now.is_blocked(name)
                 and not self.names.may_be_gone(name)
-                and not self.names.may_skip(name)
             ):
                 missing.setdefault(function, case)
         if not missing:

@@ -5,7 +5,7 @@ a report as JSON (github.com/stryker-mutator/mutation-testing-elements, schema 2
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -37,30 +37,53 @@ class _StrykerMutant(msgspec.Struct):
     mutatorName: str  # noqa: N815 - Stryker's name
     location: _StrykerLocation
     replacement: str = ""
+    killedBy: list[str] | None = None  # noqa: N815 - Stryker's name
 
 
 class _StrykerFile(msgspec.Struct):
     mutants: list[_StrykerMutant]
 
 
+class _StrykerTest(msgspec.Struct):
+    id: str
+    name: str
+
+
+class _StrykerTestFile(msgspec.Struct):
+    tests: list[_StrykerTest] = []
+
+
 class _StrykerReport(msgspec.Struct):
     files: dict[str, _StrykerFile]
+    testFiles: dict[str, _StrykerTestFile] = {}  # noqa: N815 - Stryker's name
 
 
 class MutationResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How many faults the tests noticed, the others with their location, or why there is none."""
+    """How many faults the tests noticed, the others with their location, or why there is none.
+
+    `noticed_by_old` are those that, as Stryker knows, no new test noticed.
+    """
 
     noticed: int = 0
+    noticed_by_old: int = 0
     survivors: tuple[Survivor, ...] = ()
     problem: str = ""
 
 
 def stryker(
-    bench: Bench, tree: str, target: Target, files: Mapping[str, tuple[str, str]]
+    bench: Bench,
+    tree: str,
+    target: Target,
+    files: Mapping[str, tuple[str, str]],
+    is_new: Callable[[str, str], bool],
 ) -> MutationResult:
-    """Run the project's Stryker on the changed lines of files: path -> text before and after."""
+    """Run the project's Stryker on the changed lines of files: path -> text before and after.
+
+    `is_new` tells whether a test is one of the new ones, by its title and its file.
+    """
     runner = runner_of(target.test)
     words = ["stryker", "run", "--reporters", "json", "--logLevel", "error"]
+    words += ["--disableBail"]  # or only the first test that notices a fault would be named
     words += ["--mutate", ",".join(_ranges(target, files))]
     words += ["--testRunner", _RUNNERS[runner]] if runner in _RUNNERS else []
     guard = f"command -v stryker >/dev/null || exit {NOT_INSTALLED}"
@@ -76,7 +99,7 @@ def stryker(
         report = msgspec.json.decode(_report_in(done.output), type=_StrykerReport)
     except msgspec.DecodeError:
         return MutationResult(problem=f"Stryker left no report: {excerpt(done.output)}")
-    return _read(target, report)
+    return _read(target, report, is_new)
 
 
 def _report_in(output: str) -> str:
@@ -95,13 +118,26 @@ def _ranges(target: Target, files: Mapping[str, tuple[str, str]]) -> Iterator[st
         yield from (f"{local}:{start}-{end}" for start, end in zip(starts, ends, strict=True))
 
 
-def _read(target: Target, report: _StrykerReport) -> MutationResult:
-    noticed, survivors = 0, []
+def _read(
+    target: Target, report: _StrykerReport, is_new: Callable[[str, str], bool]
+) -> MutationResult:
+    inside = f"{target.folder}/" if target.folder else ""
+    tests = {
+        test.id: is_new(test.name, inside + path)
+        for path, file in report.testFiles.items()
+        for test in file.tests
+    }
+    noticed, by_old, survivors = 0, 0, []
     for name, file in report.files.items():
-        path = f"{target.folder}/{name}" if target.folder else name
         for mutant in file.mutants:
-            noticed += mutant.status in _NOTICED
+            if mutant.status in _NOTICED:
+                # The command runner names no tests: then any may have noticed it.
+                killers = [tests[one] for one in mutant.killedBy or () if one in tests]
+                is_old = bool(killers) and not any(killers)
+                by_old += is_old
+                noticed += not is_old
             if mutant.status in _MISSED:
                 what = f"{mutant.mutatorName}, `{' '.join(mutant.replacement.split())[:60]}`"
-                survivors.append(Survivor(file=path, line=mutant.location.start.line, what=what))
-    return MutationResult(noticed=noticed, survivors=tuple(survivors))
+                line = mutant.location.start.line
+                survivors.append(Survivor(file=inside + name, line=line, what=what))
+    return MutationResult(noticed=noticed, noticed_by_old=by_old, survivors=tuple(survivors))

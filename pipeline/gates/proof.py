@@ -2,13 +2,12 @@
 
 First the whole source change is removed: the new tests must fail again, and they are really run.
 Then single faults are put into the change, one at a time (`gates/faults`). The gate reports how
-many of them the tests notice, and lists the survivors. A change of which no fault at all is noticed
-does not pass: its tests, or what runs them, do not look at it.
+many of them the new tests notice, and lists the survivors; what only old tests notice is counted
+apart. A change of which the new tests notice no fault at all does not pass: they, or what runs
+them, do not look at it.
 """
 
-from collections.abc import Iterator
-
-import msgspec
+from collections.abc import Iterator, Sequence
 
 from pipeline.core.evidence import (
     FaultEvidence,
@@ -23,10 +22,13 @@ from pipeline.core.evidence import (
 from pipeline.files.clocks import Deadline
 from pipeline.gates import mutators
 from pipeline.gates.base import GateContext, delivered_tests, make_result, run_problem
-from pipeline.gates.faults import Fault, FaultKind, faults
+from pipeline.gates.delivery import DeliveredNames
+from pipeline.gates.fault_tally import FaultTally
+from pipeline.gates.faults import Fault, faults
 from pipeline.gates.testrun import ProblemKind, TestOutcome, TestRun
 from pipeline.language import globs
 from pipeline.language.flow import GateName
+from pipeline.language.schemas import TestDelivery
 from pipeline.language.target import Proof, Target
 
 _WHOLE_SUITE_S = 3.0
@@ -40,71 +42,6 @@ _CODE = (
     ".py", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".go", ".rs", ".java", ".kt", ".rb", ".c",
     ".cc", ".cpp", ".cs",
 )  # fmt: skip
-
-
-class _FaultTally(msgspec.Struct):
-    """The results of faults so far, for all targets together."""
-
-    noticed: int = 0
-    survivors: list[Survivor] = []
-    bodies_noticed: int = 0
-    bodies_missed: list[Survivor] = []
-    broken: int = 0
-    untried: list[UntriedFile] = []
-    not_tried: int = 0
-    switched_off: bool = True
-    is_told: bool = False
-    """Whether a fault was tried that is more than a hunk undone: those may not matter alone."""
-
-    places: dict[str, bool] = {}
-    """Every function and hunk that was asked about: whether any of its faults was noticed."""
-
-    def add(self, path: str, fault: Fault, *, is_noticed: bool) -> None:
-        """Count a fault that was tried to its end."""
-        place = f"{path}: {fault.where}"
-        self.places[place] = self.places.get(place, False) or is_noticed
-        self.is_told = self.is_told or fault.kind is not FaultKind.HUNK
-        survivor = Survivor(file=path, line=fault.line, what=fault.what)
-        if fault.kind.is_body:
-            self.bodies_noticed += is_noticed
-            self.bodies_missed += [] if is_noticed else [survivor]
-        else:
-            self.noticed += is_noticed
-            self.survivors += [] if is_noticed else [survivor]
-
-    def evidence(self) -> FaultEvidence:
-        """Return the results as evidence; if no fault was tried, with the reason."""
-        bodies = self.bodies_noticed + len(self.bodies_missed)
-        verdict = GateVerdict.NOT_APPLICABLE
-        if self.noticed or self.bodies_noticed:
-            verdict = GateVerdict.PASSED
-        elif self.is_told:
-            verdict = GateVerdict.FAILED
-        return FaultEvidence(
-            verdict=verdict,
-            why=self._why_none() if verdict is GateVerdict.NOT_APPLICABLE else "",
-            noticed=self.noticed,
-            survivors=(*self.survivors, *self.bodies_missed),
-            bodies_noticed=self.bodies_noticed,
-            bodies_tried=bodies,
-            broken=self.broken,
-            not_tried=self.not_tried,
-            untested=tuple(place for place, is_noticed in self.places.items() if not is_noticed),
-            untried_files=tuple(self.untried),
-        )
-
-    def _why_none(self) -> str:
-        if self.survivors:
-            return "only hunks could be undone, one at a time, and no test notices one alone"
-        if self.switched_off:
-            return "no faults are wanted (proof: {faults: 0})"
-        if self.untried:
-            return "; ".join(f"{one.file}: {one.why}" for one in self.untried[:3])
-        if self.not_tried:
-            return "no time was left to try one"
-        if self.broken:
-            return f"{self.broken} could not be built or loaded, which proves nothing"
-        return "the change has no line that a fault could be put into"
 
 
 def check(context: GateContext) -> GateResult:
@@ -162,11 +99,12 @@ def _run_without_change(context: GateContext, without: str) -> tuple[list[str], 
 
 
 def _summary(shown: FaultEvidence) -> str:
-    if not shown.tried and not shown.bodies_tried:
+    if not shown.tried and not shown.bodies_tried and not shown.noticed_by_old:
         return f"; no single fault was tried: {shown.why}"
     words = f"; {shown.noticed} of {shown.tried} single faults noticed"
     if shown.bodies_tried:
         words += f", and {shown.bodies_noticed} of {shown.bodies_tried} bodies taken away"
+    words += f"; {shown.noticed_by_old} noticed by old tests alone" if shown.noticed_by_old else ""
     words += f"; {shown.not_tried} not tried (limit of number or time)" if shown.not_tried else ""
     words += f"; {shown.broken} could not be built" if shown.broken else ""
     words += f"; not tested: {', '.join(shown.untested[:5])}" if shown.untested else ""
@@ -176,69 +114,118 @@ def _summary(shown: FaultEvidence) -> str:
 
 def _all_faults(context: GateContext) -> tuple[list[str], FaultEvidence]:
     """Try the faults of all targets; return the failures of the gate, and the evidence."""
-    tally = _FaultTally(survivors=[], bodies_missed=[], untried=[], places={})
+    tally = FaultTally(survivors=[], bodies_missed=[], untried=[], places={})
     failures: list[str] = []
     for target in context.affected():
         failures += _try_faults(context, target, tally)
     shown = tally.evidence()
     if shown.verdict is GateVerdict.FAILED:
+        tried = len(shown.survivors) + shown.noticed_by_old
+        old = f"; old tests noticed {shown.noticed_by_old}" if shown.noticed_by_old else ""
         failures += [
             (
-                f"none of {len(shown.survivors)} faults put into the change was noticed, "
-                "so the tests do not look at it"
+                f"none of {tried} faults put into the change was noticed by a new test{old}, "
+                "so the new tests do not look at it; let them assert what it does"
             ),
             *(f"not noticed: {survivor}" for survivor in shown.survivors),
         ]
     return failures, shown
 
 
-def _try_faults(context: GateContext, target: Target, tally: _FaultTally) -> list[str]:
+class _New:
+    """The tests of a target that count as new when a fault is tried."""
+
+    def __init__(self, context: GateContext, target: Target) -> None:
+        evidence = context.red.evidence if context.red is not None else None
+        delivery = evidence.delivery if isinstance(evidence, RedEvidence) else TestDelivery()
+        self.delivered = delivered_tests(context.red, target.name)
+        self.paths = [
+            one.path
+            for one in context.store.diff(context.base_tree, context.tree)
+            if one.status != "D" and globs.matches_any(target.tests, one.path)
+        ]
+        self._old = context.bench.baseline(context.base_tree, target).tests
+        self._names = DeliveredNames(delivery)
+
+    def has(self, name: str, file: str) -> bool:
+        """Return whether a reported test was delivered: by name, or in a file that was."""
+        is_old = name in self._old and not self._names.is_changed(name)
+        return name in self.delivered.tests or (file in self.delivered.files and not is_old)
+
+    def has_title(self, title: str, file: str) -> bool:
+        """Return whether a test was delivered that Stryker calls by its title alone."""
+        names = (name.rpartition("::")[2].replace(" > ", " ") for name in self.delivered.tests)
+        return file in self.delivered.files or title in names
+
+
+def _try_faults(context: GateContext, target: Target, tally: FaultTally) -> list[str]:
     """Try the faults of one target within its limits; return the failures of the gate."""
-    wanted = list(_planned(context, target))
-    rules = target.proof
+    rules, new = target.proof, _New(context, target)
     tally.switched_off = tally.switched_off and not rules.faults
     deadline = Deadline(rules.timeout_s, context.awake)
     noticed_before, survived_before = tally.noticed, len(tally.survivors)
-    _mutate(context, target, tally)
+    _mutate(context, target, tally, new)
     baseline = context.bench.run(context.tree, target)
-    only = [] if baseline.duration_s < _WHOLE_SUITE_S else _new_test_files(context, target)
-    longest_s = max(_LOOPS_AFTER_S, _TIMES_AS_LONG * baseline.duration_s)
-    for number, (path, fault) in enumerate(wanted):
-        left_s = deadline.left_s
-        if not left_s or (number >= rules.faults and not _is_last_question(tally, fault, rules)):
+    usual_s = max(_LOOPS_AFTER_S, _TIMES_AS_LONG * baseline.duration_s)
+    for number, (path, fault) in enumerate(list(_planned(context, target))):
+        if not deadline.left_s or (
+            number >= rules.faults and not _is_last_question(tally, fault, rules)
+        ):
             tally.not_tried += 1
             continue
         tree = context.store.with_file(context.tree, path, fault.text.encode())
-        run = context.bench.run(tree, target, only, timeout_s=min(longest_s, left_s))
-        _count(tally, path, fault, run, baseline, is_cut_off=left_s < longest_s)
-    noticed = tally.noticed - noticed_before
-    survivors = tally.survivors[survived_before:]
+        only = [] if baseline.duration_s < _WHOLE_SUITE_S else new.paths
+        is_cut_off = deadline.left_s < usual_s
+        run = context.bench.run(tree, target, only, timeout_s=min(usual_s, deadline.left_s))
+        if not only and _is_endless(run) and deadline.left_s >= usual_s:
+            # Nobody knows whose tests loop. The files of the new ones alone tell.
+            run = context.bench.run(tree, target, new.paths, timeout_s=usual_s)
+            if not _is_endless(run) and not run.problem and not _noticed(run, baseline, new):
+                tally.add(path, fault, is_noticed=False, by_old=True)
+                continue
+        _count(tally, path, fault, run, baseline, new, is_cut_off=is_cut_off)
+    return _too_few(tally.noticed - noticed_before, tally.survivors[survived_before:], rules)
+
+
+def _too_few(noticed: int, survivors: Sequence[Survivor], rules: Proof) -> list[str]:
+    """Return the failures where fewer faults were noticed than the flow asks for."""
     total = noticed + len(survivors)
-    if noticed < rules.min * total:
-        wanted_share = f"`proof.min` asks for {rules.min:g} of them"
-        return [
-            f"{noticed} of {total} faults were noticed, {wanted_share}",
-            *(f"not noticed: {survivor}" for survivor in survivors),
-        ]
-    return []
+    if noticed >= rules.min * total:
+        return []
+    return [
+        f"{noticed} of {total} faults were noticed, `proof.min` asks for {rules.min:g} of them",
+        *(f"not noticed: {survivor}" for survivor in survivors),
+    ]
 
 
-def _is_last_question(tally: _FaultTally, fault: Fault, rules: Proof) -> bool:
+def _is_endless(run: TestRun) -> bool:
+    return run.problem is not None and run.problem.kind is ProblemKind.DID_NOT_END
+
+
+def _noticed(run: TestRun, baseline: TestRun, new: _New) -> bool:
+    """Return whether a new test fails that passes without the fault."""
+    failing = set(run.failing) - set(baseline.failing)
+    return any(new.has(name, run.tests[name].file) for name in failing)
+
+
+def _is_last_question(tally: FaultTally, fault: Fault, rules: Proof) -> bool:
     """Return whether to try a fault beyond the limit of number.
 
-    Small faults can go unnoticed by honest tests. Before a change counts as one that no test looks
-    at, a body is taken away.
+    Small faults can go unnoticed by honest tests, and old functions that were touched are noticed
+    by old tests alone. Before a change counts as one that no new test looks at, bodies are taken
+    away, until one is noticed.
     """
-    is_unseen = not tally.noticed and not tally.bodies_noticed and not tally.bodies_missed
+    is_unseen = not tally.noticed and not tally.bodies_noticed
     return bool(rules.faults) and is_unseen and fault.kind.is_body
 
 
 def _count(
-    tally: _FaultTally,
+    tally: FaultTally,
     path: str,
     fault: Fault,
     run: TestRun,
     baseline: TestRun,
+    new: _New,
     *,
     is_cut_off: bool,
 ) -> None:
@@ -248,13 +235,14 @@ def _count(
     limit cut off; tests that loop have noticed it.
     """
     failing = set(run.failing) - set(baseline.failing)
-    if run.problem is not None and run.problem.kind is ProblemKind.DID_NOT_END:
+    if _is_endless(run):
         if is_cut_off:
             tally.not_tried += 1
         else:
             tally.add(path, fault, is_noticed=True)
     elif failing:
-        tally.add(path, fault, is_noticed=True)
+        is_noticed = _noticed(run, baseline, new)
+        tally.add(path, fault, is_noticed=is_noticed, by_old=not is_noticed)
     elif run.problem is not None and run.problem.kind is ProblemKind.TOO_MUCH_MEMORY:
         tally.not_tried += 1
     elif run.problem is not None or run.uncollected:
@@ -263,7 +251,7 @@ def _count(
         tally.add(path, fault, is_noticed=False)
 
 
-def _mutate(context: GateContext, target: Target, tally: _FaultTally) -> None:
+def _mutate(context: GateContext, target: Target, tally: FaultTally, new: _New) -> None:
     """Run the project's own mutation testing tool, if any, for languages other than Python."""
     if not target.proof.faults:
         return
@@ -271,7 +259,7 @@ def _mutate(context: GateContext, target: Target, tally: _FaultTally) -> None:
     known = {path: both for path, both in texts.items() if path.endswith(mutators.ENDINGS)}
     mutated = mutators.MutationResult()
     if known:
-        mutated = mutators.stryker(context.bench, context.tree, target, known)
+        mutated = mutators.stryker(context.bench, context.tree, target, known, new.has_title)
     tally.untried += [
         UntriedFile(file=path, why="no mutation testing tool is known for this language")
         for path in texts
@@ -281,8 +269,11 @@ def _mutate(context: GateContext, target: Target, tally: _FaultTally) -> None:
         UntriedFile(file=path, why=mutated.problem) for path in known if mutated.problem
     ]
     tally.noticed += mutated.noticed
+    tally.noticed_by_old += mutated.noticed_by_old
     tally.survivors += mutated.survivors
-    tally.is_told = tally.is_told or bool(mutated.survivors or mutated.noticed)
+    tally.is_told = tally.is_told or bool(
+        mutated.survivors or mutated.noticed or mutated.noticed_by_old
+    )
 
 
 def _texts(context: GateContext, target: Target) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -305,12 +296,3 @@ def _planned(context: GateContext, target: Target) -> Iterator[tuple[str, Fault]
     ]
     for number in range(max((len(one) for _, one in queues), default=0)):
         yield from ((path, one[number]) for path, one in queues if number < len(one))
-
-
-def _new_test_files(context: GateContext, target: Target) -> list[str]:
-    changes = context.store.diff(context.base_tree, context.tree)
-    return [
-        one.path
-        for one in changes
-        if one.status != "D" and globs.matches_any(target.tests, one.path)
-    ]

@@ -16,11 +16,13 @@ from pipeline.gates.base import GateContext, make_result, run_problem
 from pipeline.gates.delivery import DeliveredNames
 from pipeline.gates.functions import function_of, functions_in
 from pipeline.gates.revisions import revisions
+from pipeline.gates.rewritten import OldTests
 from pipeline.gates.runners.python import own_names
 from pipeline.gates.testrun import FailureReason, TestCase, TestOutcome
 from pipeline.language import globs
 from pipeline.language.flow import GateName
-from pipeline.language.target import Target
+from pipeline.language.runners import runner_of
+from pipeline.language.target import Runner, Target
 
 _UNDEFINED = {"NameError", "UnboundLocalError", "ReferenceError"}
 _UNKNOWN_FIXTURES = {"FixtureLookupError", "FixtureLookupErrorRepr"}
@@ -48,7 +50,9 @@ def check(context: GateContext) -> GateResult:
     failures = [line for item in checks for line in item.failures]
     unseen = [line for item in checks for line in item.unseen]
     evidence = RedEvidence(
-        targets={item.target.name: item.new_tests for item in checks}, delivery=context.delivery
+        targets={item.target.name: item.new_tests for item in checks},
+        delivery=context.delivery,
+        rewritten=tuple(dict.fromkeys(name for item in checks for name in item.rewritten)),
     )
     new = evidence.all
     failures += list(revisions(context))
@@ -95,6 +99,8 @@ class _RedCheck:
         self._kinds: dict[str, str] = {}
         self._files: dict[str, FailureCause] = {}
         self._functions: dict[str, tuple[str, ...]] = {}
+        self._read: list[str] = []
+        self.rewritten: list[str] = []
         self._passing: list[str] = []
         self._missing: set[str] = set()
         self._worse: dict[str, TestCase] = {}
@@ -112,8 +118,7 @@ class _RedCheck:
 
     def known_names(self) -> list[str]:
         """List the tests that there are or were, and those of files that cannot be loaded yet."""
-        read = [f"{file}::{name}" for file, names in self._functions.items() for name in names]
-        return [*self.before.tests, *self.now.tests, *read]
+        return [*self.before.tests, *self.now.tests, *self._read]
 
     def check(self) -> None:
         if self.now.problem is not None:
@@ -140,7 +145,15 @@ class _RedCheck:
                 self.failures.append(f"{file}: cannot be collected: {why}: {_describe(reason)}")
                 continue
             self._files[file] = cause
-            self._functions[file] = tuple(functions_in(file, self._text(file)))
+            functions = functions_in(file, self._text(file))
+            self._read += [f"{file}::{one.name}" for one in functions]
+            self._functions[file] = tuple(
+                one.name for one in functions if one.is_run and self._is_collected(one.name)
+            )
+
+    def _is_collected(self, function: str) -> bool:
+        """Return whether the runner collects a function: unittest takes only methods of classes."""
+        return runner_of(self.target.test) is not Runner.UNITTEST or function.count(".") == 1
 
     def _check_test(self, name: str, case: TestCase) -> None:
         is_old = name in self.before.tests
@@ -267,23 +280,17 @@ class _RedCheck:
 
     def _check_rewritten(self) -> None:
         """Find old tests whose text is another now, and that are not named."""
-        for file in sorted(self.changed_tests):
-            old = functions_in(file, self._text(file, self.context.base_tree))
-            new = functions_in(file, self._text(file))
-            unnamed = {
-                function: body
-                for function, body in old.items()
-                if not self.names.is_rewritten(function)
-            }
-            self.failures += [
-                f"{file}: the old test {function} was rewritten; old tests stay as they are, "
-                "unless tests.json says why (changed, kept)"
-                for function, body in unnamed.items()
-                if new.get(function, body) != body
-            ]
-            # Elsewhere the names in the reports tell it, and are what a person knows.
-            if self.now.blocked:
-                self.failures += [_gone(f"{file}::{name}") for name in unnamed if name not in new]
+        base = self.context.base_tree
+        texts = {
+            file: (self._text(file, base), self._text(file)) for file in sorted(self.changed_tests)
+        }
+        old = OldTests(texts, self.before.files(), self.now.files(), self.context.delivery)
+        self.rewritten, hollow = old.kept_but_rewritten()
+        passed = self.before.named(TestOutcome.PASSED)
+        self.failures += [*old.rewritten(), *hollow, *old.said_to_be_skipped(passed)]
+        # Elsewhere the names in the reports tell it, and are what a person knows.
+        if self.now.blocked:
+            self.failures += [_gone(f"{file}::{name}") for file, name in old.gone()]
 
     def _check_gone(self) -> None:
         """Find old test functions that are no longer there, unless their file cannot be loaded."""

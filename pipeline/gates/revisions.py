@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pipeline.core.evidence import RedEvidence
 from pipeline.gates.base import GateContext
-from pipeline.gates.functions import functions_in, plain_name
+from pipeline.gates.functions import functions_in, plain_name, rewritten
 from pipeline.language import globs
 
 
@@ -25,7 +25,9 @@ def revisions(context: GateContext) -> Iterator[str]:
         before, after = (
             functions_in(path, _text(context, tree, path)) for tree in (earlier.tree, context.tree)
         )
-        gone = [name for name, body in before.items() if after.get(name) != body]
+        there = {one.name for one in after}
+        gone = [one.name for one in before if one.name not in there]
+        gone = list(dict.fromkeys([*gone, *rewritten(before, after)]))
         yield from (
             f"{path}: the delivered test {name} was changed or taken back; "
             "name it in tests.json with the reason (revised), or leave it"
@@ -50,8 +52,8 @@ def _names(context: GateContext) -> Iterator[str]:
     """Yield the tests that the files of the tree have now, as `FILE::NAME`."""
     for path in context.store.paths(context.tree):
         if globs.matches_any(context.tests(), path):
-            for name in functions_in(path, _text(context, context.tree, path)):
-                yield f"{path}::{name.replace('.', '::')}"
+            for one in functions_in(path, _text(context, context.tree, path)):
+                yield f"{path}::{one.name.replace('.', '::')}"
 
 
 def _text(context: GateContext, tree: str, path: str) -> str:

@@ -154,6 +154,10 @@ class TestRun(msgspec.Struct, frozen=True, kw_only=True):
         """List the tests with one of these outcomes."""
         return [name for name, case in self.tests.items() if case.outcome in outcomes]
 
+    def files(self) -> dict[str, str]:
+        """Return all tests, each with its file."""
+        return {name: case.file for name, case in self.tests.items()}
+
     @property
     def failing(self) -> list[str]:
         """The tests that failed, or ended with an error."""

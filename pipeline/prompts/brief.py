@@ -138,14 +138,15 @@ GATE_WORDS = {
     ),
     "proof": (
         "`proof`: the source change is taken out, and the new tests fail again; single faults put "
-        "into the change are noticed, at least one."
+        "into the change are noticed by new tests, at least one."
     ),
     "checks": (
         "`checks`: lint, types and style find nothing, anywhere, that they do not find on the base."
     ),
     "untampered": (
-        "`untampered`: the tests are byte for byte as delivered, no setting of tests or checks is "
-        "loosened, and source does not look whether it is being tested."
+        "`untampered`: the tests are byte for byte as delivered, old ones inside source files, "
+        "examples and snapshots as they were; no setting of tests or checks is loosened, and "
+        "source does not look whether it is being tested."
     ),
     "findings": (
         "`findings`: one counts only with a file and a line of this tree, and blocks only with "

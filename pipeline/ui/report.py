@@ -113,7 +113,8 @@ def _show_proof(printer: Printer, result: RunResult) -> None:
     if not faults.tried and not faults.bodies_tried:
         printer.line(f"proof: no fault was put into the change: {faults.why}")
         return
-    more = f" ({faults.not_tried} more not tried)" if faults.not_tried else ""
+    more = f"; {faults.noticed_by_old} by old tests alone" if faults.noticed_by_old else ""
+    more += f" ({faults.not_tried} more not tried)" if faults.not_tried else ""
     count = f"{faults.noticed} of {faults.tried}"
     bodies = f", {faults.bodies_noticed} of {faults.bodies_tried} bodies taken away"
     printer.line(

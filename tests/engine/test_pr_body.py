@@ -22,7 +22,7 @@ from pipeline.core.outcomes import Outcome
 from pipeline.engine.ground.lookup import load_state
 from pipeline.engine.publishing.pr_body import LIMIT_CHARACTERS, render, without_mentions
 from pipeline.language.flow import FailureKind, GateName
-from pipeline.language.schemas import Finding, Severity
+from pipeline.language.schemas import Finding, NamedTest, Severity, TestDelivery
 from tests.helpers.inside import Inside
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -195,3 +195,21 @@ def test_where_the_base_has_moved_to_stands_first(inside):
 def test_names_and_numbers_in_agents_words_call_nobody(text):
     assert "\u200b" in without_mentions(text)
     assert without_mentions("a@b.c `@x`") == "a@b.c `@x`"
+
+
+def test_kept_tests_with_another_text_are_named_apart_from_those_that_moved(inside):
+    kept = tuple(NamedTest(name=name, why="clearer") for name in ("test_moved", "test_worded"))
+    evidence = RedEvidence(delivery=TestDelivery(kept=kept), rewritten=("test_worded",))
+    text = body(inside, finished(gate(GateName.RED, evidence=evidence)))
+    assert "- **rewritten, passes before and after**: `test_worded`: clearer" in text
+    assert "- renamed or moved: `test_moved`: clearer" in text
+
+
+def test_what_old_tests_alone_noticed_is_shown_apart(inside):
+    faults = FaultEvidence(verdict=GateVerdict.PASSED, noticed=2, noticed_by_old=3)
+    proof = gate(GateName.PROOF, evidence=ProofEvidence(failed_again=1, new=1, faults=faults))
+    cells = row(
+        body(inside, finished(proof)),
+        "Single faults put into the change were tried against its tests",
+    )
+    assert cells[2] == "2 of 2 noticed; 3 noticed by old tests alone"

@@ -112,6 +112,8 @@ def _fault_row(gate: GateResult) -> list[str]:
     if faults.bodies_tried:
         detail += f"; of bodies taken away {faults.bodies_noticed} of {faults.bodies_tried}"
     detail = detail if faults.tried or faults.bodies_tried else faults.why
+    if faults.noticed_by_old:
+        detail += f"; {faults.noticed_by_old} noticed by old tests alone"
     detail += f"; not tested: {', '.join(faults.untested)}" if faults.untested else ""
     claim = "Single faults put into the change were tried against its tests"
     return [_row(claim, faults.verdict, detail, gate.tree)]
@@ -136,11 +138,16 @@ def _old_tests(state: RunState) -> list[str]:
     lines = []
     red, green = state.newest_gate(GateName.RED, passed=True), state.newest_gate(GateName.GREEN)
     if red is not None and isinstance(red.evidence, RedEvidence):
-        delivery = red.evidence.delivery
+        delivery, rewritten = red.evidence.delivery, red.evidence.rewritten
+        kept = [one for one in delivery.kept if one.name not in rewritten]
         for words, tests in (
             ("**removed**", delivery.removed),
             ("**changed**", delivery.changed),
-            ("renamed or moved", delivery.kept),
+            (
+                "**rewritten, passes before and after**",
+                [one for one in delivery.kept if one.name in rewritten],
+            ),
+            ("renamed or moved", kept),
             ("may be skipped", delivery.skipped),
             ("**revised after it was delivered**", delivery.revised),
         ):

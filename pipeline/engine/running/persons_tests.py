@@ -26,11 +26,13 @@ def _taken_away(
     """Yield file and function of each delivered test that is not there any more."""
     for edit in edits:
         for path in edit.changed:
-            before, after = (
-                functions_in(path, (store.read(tree, path) or b"").decode(errors="replace"))
-                for tree in (delivered, edit.tree)
-            )
+            before, after = (_names(store, tree, path) for tree in (delivered, edit.tree))
             yield from ((path, name) for name in before if name not in after)
+
+
+def _names(store: Store, tree: str, path: str) -> list[str]:
+    text = (store.read(tree, path) or b"").decode(errors="replace")
+    return [one.name for one in functions_in(path, text)]
 
 
 def _without(tests: NewTests, gone: Sequence[tuple[str, str]]) -> NewTests:

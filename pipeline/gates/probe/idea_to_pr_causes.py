@@ -53,8 +53,11 @@ def write(suffix="", **more):
         return
     origins = {}
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] in WATCH and getattr(module, "__file__", None):
-            origins[name] = os.path.realpath(module.__file__)
+        if name.partition(".")[0] in WATCH:
+            # A folder without an __init__.py is a module with places, and no file of its own.
+            places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+            if place := next(filter(None, places), None):
+                origins[name] = os.path.realpath(place)
     Path(OUT + suffix).write_text(json.dumps({"origins": origins, **more}))
 
 

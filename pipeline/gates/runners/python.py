@@ -5,8 +5,9 @@ points elsewhere (most often to the person's own checkout) does not decide what 
 """
 
 import os
+import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -31,6 +32,8 @@ _FLAGS = (
     "--maxfail=0",  # takes back a `-x` in the project's own options
 )
 _ROOTS = ("src", "lib")
+_PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "pytest.ini")
+_NO_SOURCE = {"setup", "conftest", "noxfile"}
 _OWN_ERRORS = {3, 4}
 """Exit statuses of pytest for an error of its own, and for options that it does not know."""
 
@@ -113,7 +116,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
         tests={f"{inside}{name}": case for name, case in tests.items()},
         uncollected={reasons[name].file or name: uncollected(reasons[name]) for name in broken},
         blocked=tuple(f"{inside}{_module_of(name)}" for name in broken),
-        origins=probe.origins,
+        origins=own_origins(request, probe.origins),
     )
 
 
@@ -133,39 +136,80 @@ def reason_of(request: TestRequest, failure: ProbedFailure, file: str) -> Failur
 def import_roots(paths: Iterable[str], target: Target) -> list[str]:
     """List the folders that the target's packages are imported from; `.` is the tree's root.
 
-    That is a folder named `src` or `lib` without an `__init__.py`, else the first folder above the
-    file that is not a package.
+    That is a project's `src` or `lib` that is no package, else the first folder above the file's
+    package that is none. A folder without an `__init__.py` and without a package above it is
+    a namespace package of the target's folder, as Python sees it from there.
     """
     known = set(paths)
-    roots = {
-        _root_of(PurePosixPath(path), known)
-        for path in known
-        if path.endswith(".py") and globs.matches_any(target.source, path)
-    }
+    roots = {_root_of(path, known, target.folder) for path in _modules(known, target)}
     return sorted(roots, key=lambda root: (root == ".", root))
 
 
-def _root_of(path: PurePosixPath, known: set[str]) -> str:
-    for number, part in enumerate(path.parts[:-1]):
-        folder = "/".join(path.parts[: number + 1])
-        if part in _ROOTS and f"{folder}/__init__.py" not in known:
-            return folder
-    folder_path = path.parent
-    while str(folder_path) != "." and f"{folder_path}/__init__.py" in known:
-        folder_path = folder_path.parent
-    return str(folder_path)
+def _modules(known: Iterable[str], target: Target) -> Iterator[PurePosixPath]:
+    for path in known:
+        if path.endswith(".py") and globs.matches_any(target.source, path):
+            yield PurePosixPath(path)
+
+
+def _root_of(path: PurePosixPath, known: set[str], folder: str) -> str:
+    """Return the folder that a module is imported from."""
+    package: PurePosixPath | None = None
+    for above in reversed(path.parents):  # the tree's root first
+        if f"{above}/__init__.py" in known:
+            package = above
+            break
+        if above.name in _ROOTS and _is_project(above.parent, known, folder):
+            return str(above)
+    if package is not None:
+        return str(package.parent)
+    return folder if folder and path.is_relative_to(folder) else "."
+
+
+def _is_project(path: PurePosixPath, known: set[str], folder: str) -> bool:
+    """Return whether a folder is a project's own: `src` and `lib` are roots only there."""
+    return str(path) in {".", folder} or any(str(path / name) in known for name in _PROJECT_FILES)
 
 
 def own_names(paths: Iterable[str], target: Target) -> set[str]:
-    """Return the top-level packages and modules that a target's source globs match."""
+    """Return the top-level packages and modules that a target's source globs match.
+
+    Tests may put a loose folder of modules on the import path themselves, so these count as well,
+    unless the standard library has the name.
+    """
     known = set(paths)
+    loose = {
+        path.stem
+        for path in _modules(known, target)
+        if str(path.parent) != "." and f"{path.parent}/__init__.py" not in known
+    }
+    names = _imported_names(known, target) | (loose - sys.stdlib_module_names)
+    return names - _NO_SOURCE
+
+
+def _imported_names(known: set[str], target: Target) -> set[str]:
+    """Return the names that the import roots give: those have to come from the tree."""
     names: set[str] = set()
-    for path in known:
-        if path.endswith(".py") and globs.matches_any(target.source, path):
-            root = _root_of(PurePosixPath(path), known)
-            inside = path if root == "." else path.removeprefix(root + "/")
-            names.add(inside.partition("/")[0].removesuffix(".py"))
-    return names - {"setup", "conftest", "noxfile"}
+    for path in _modules(known, target):
+        root = _root_of(path, known, target.folder)
+        first = path.relative_to(root).parts[0]
+        is_package = f"{PurePosixPath(root, first)}/__init__.py" in known
+        if is_package or first.removesuffix(".py") not in sys.stdlib_module_names:
+            names.add(first.removesuffix(".py"))
+    return names - _NO_SOURCE
+
+
+def own_origins(request: TestRequest, origins: Mapping[str, str]) -> dict[str, str]:
+    """Return from where modules came; of loose modules only those that the tree has.
+
+    Another module of such a name, from a package that is installed, is not the tree's at all.
+    """
+    sure = _imported_names(set(request.paths), request.target)
+    top = os.path.realpath(request.root) + os.sep
+    return {
+        name: file
+        for name, file in origins.items()
+        if name.partition(".")[0] in sure or file.startswith(top)
+    }
 
 
 def probe_file(request: TestRequest) -> Path:

@@ -21,6 +21,7 @@ from pipeline.gates.runners.base import (
 from pipeline.gates.runners.python import (
     ProbedFailure,
     import_roots,
+    own_origins,
     probe_file,
     probe_variables,
     reason_of,
@@ -68,7 +69,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
         probe = msgspec.json.decode(probe_file(request).read_bytes(), type=_Probe)
     except (OSError, msgspec.DecodeError) as exc:
         return no_report(exc, output)
-    report = TestReport(origins=probe.origins)
+    report = TestReport(origins=own_origins(request, probe.origins))
     for name, test in probe.tests.items():
         file = request.from_root(test.file) if test.file else ""
         failure = probe.failures.get(name)

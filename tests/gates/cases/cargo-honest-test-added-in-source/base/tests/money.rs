@@ -1,0 +1,4 @@
+#[test]
+fn adds() {
+    assert_eq!(money::add(1, 2), 3);
+}

@@ -1,0 +1,3 @@
+exports.double = function double(a) {
+  return 2 * a;
+};

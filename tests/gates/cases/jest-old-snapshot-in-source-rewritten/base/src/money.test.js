@@ -1,0 +1,4 @@
+const { add } = require('./money.js');
+test('zero', () => {
+  expect(add(0, 0)).toMatchSnapshot();
+});

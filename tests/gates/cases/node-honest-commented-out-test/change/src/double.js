@@ -1,0 +1,3 @@
+export function double(a) {
+  return 2 * a;
+}

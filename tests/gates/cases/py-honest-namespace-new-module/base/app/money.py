@@ -1,0 +1,10 @@
+def add(a, b):
+    return a + b
+
+
+def share(total, parts):
+    return total / parts
+
+
+def first(items):
+    return items[0]
