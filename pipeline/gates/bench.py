@@ -41,7 +41,7 @@ from pipeline.repo.store import PinnedBase, Store
 from pipeline.repo.workspace import Workspace
 
 _LOG_MAX_CHARACTERS = 200_000
-_CACHE_VERSION = 5
+_CACHE_VERSION = 6
 """The version of `TestRun` in the cache of base results; other versions are not read."""
 
 _Cached = TypeVar("_Cached", TestRun, CommandRun)
