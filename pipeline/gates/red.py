@@ -207,8 +207,13 @@ class _RedCheck:
         return None
 
     def _fails_without_it(self, reason: FailureReason | None) -> bool:
-        """Return whether old tests end with the same error: a service that is down, for example."""
+        """Return whether old tests end with the same error: a service that is down, for example.
+
+        An error that the source raised is one that the source can mend.
+        """
         if reason is None or reason.cause in {FailureCause.ASSERTION, FailureCause.MISSING_NAME}:
+            return False
+        if reason.raised is FailureCause.RAISED_IN_SOURCE:
             return False
         old = (self.before.tests[name].reason for name in self.before.failing)
         return any(one is not None and _same(one, reason) for one in old)
@@ -356,9 +361,10 @@ def _is_undefined(reason: FailureReason) -> bool:
 
 
 def _same(one: FailureReason, other: FailureReason) -> bool:
-    """Return whether two failures are the same error, whatever numbers their texts hold."""
-    return (one.cause, one.what, _NUMBER.sub("#", one.text)) == (
+    """Return whether two failures are one error at one place, whatever numbers they hold."""
+    return (one.cause, one.raised, one.what, _NUMBER.sub("#", one.text)) == (
         other.cause,
+        other.raised,
         other.what,
         _NUMBER.sub("#", other.text),
     )
