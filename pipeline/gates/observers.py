@@ -21,9 +21,11 @@ _ASKS = re.compile(
     r"|NODE_TEST_CONTEXT|['\"](?:pytest|_pytest|unittest)(?:\.\w+)*['\"]\s+(?:not\s+)?in\s+sys\.modules"
     r"|testing\.Testing\(\)|NODE_ENV\s*[!=]==?\s*['\"]test|flag\.Lookup\(['\"]test\."
 )
+_PYTHON = r"(?:_?pytest|unittest|django\.test)(?=$|[\s.,;'\"])"
 _REACHES = re.compile(
     # Python: the frameworks, by whatever way they are imported
-    r"^\s*(?:import|from)\s+(?:_?pytest|unittest|django\.test)\b|pytest_plugins|pytest11"
+    rf"(?:^|[;:]|exec\(['\"])\s*(?:import\s+(?:[\w.]+(?:\s+as\s+\w+)?\s*,\s*)*|from\s+){_PYTHON}"
+    r"|pytest_plugins|pytest11"
     r"|sys\.modules\s*(?:\[|\.\w+\()\s*['\"](?:_?pytest|unittest|django\.test)"
     r"|(?:import_module|__import__)\(\s*['\"](?:_?pytest|unittest|django\.test)\b"
     # JavaScript
@@ -40,6 +42,7 @@ _SILENCES = re.compile(
     r"|#\s*isort:\s*skip_file|/\*\s*eslint-disable\s|/\*\s*eslint-disable\*/|@ts-nocheck|biome-ignore-all"
     r"|(?:istanbul|c8|v8)\s+ignore\s+(?:file|start)|#!\[(?:cfg_attr\(.*)?allow\(|#!\[rustfmt::skip"
 )
+_DOCUMENTS = (".md", ".rst", ".txt", ".adoc")
 _GO_NOLINT = re.compile(r"^//\s*nolint\b")
 
 
@@ -69,6 +72,8 @@ class Observer(msgspec.Struct, frozen=True, kw_only=True):
 
 def brought_in(path: str, before: str, after: str) -> Iterator[Observer]:
     """Yield what a changed source file brings into the test process; only added lines count."""
+    if path.endswith(_DOCUMENTS):
+        return
     if after and _FILES.search(path):
         yield Observer(path=path, kind=ObserverKind.RUNS)
         return

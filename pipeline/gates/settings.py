@@ -27,7 +27,8 @@ _HIDES = re.compile(
     r"|--testPathIgnorePatterns|\|\|\s*true|-p\s*no:|--cov-fail-under|--maxfail|-W\s*ignore"
 )
 _ADDED_FREELY = re.compile(
-    r"skip_covered|skip_empty|allow_dirty|overrides\[.*ignore_missing_imports"
+    r"skip_covered|skip_empty|overrides\[.*ignore_missing_imports"
+    r"|allow(?:Js|SyntheticDefaultImports|ImportingTsExtensions|ArbitraryExtensions)$"
 )
 """Switches that are often added and hide no finding in the project's own code."""
 

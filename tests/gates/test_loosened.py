@@ -59,6 +59,7 @@ def test_a_setting_that_looks_at_less_is_found(path, before, after, part):
         ("pyproject.toml", '[project.scripts]\nrun = "a:b"\n', '[project.scripts]\ngo = "a:b"\n'),
         ("pyproject.toml", "", "[tool.coverage.report]\nskip_empty = true\n"),
         ("pyproject.toml", WARNINGS % "default", WARNINGS % "error"),
+        ("tsconfig.json", "{}", '{"compilerOptions": {"allowJs": true}}'),
     ],
 )
 def test_a_setting_that_looks_at_as_much_is_none(path, before, after):

@@ -10,6 +10,8 @@ from pipeline.gates.observers import ObserverKind, brought_in, without_hunks
     [
         ("a.py", "import unittest", ObserverKind.REACHES),
         ("a.py", "from unittest import mock", ObserverKind.REACHES),
+        ("a.py", "import os, unittest.case as case", ObserverKind.REACHES),
+        ("a.py", "x = 1; import _pytest.runner", ObserverKind.REACHES),
         ("a.py", "tested = sys.modules['pytest']", ObserverKind.REACHES),
         ("a.py", 'r = sys.modules.get("_pytest.runner")', ObserverKind.REACHES),
         ("a.py", "importlib.import_module('unittest.case')", ObserverKind.REACHES),
@@ -41,6 +43,7 @@ def test_an_added_line_that_reaches_into_the_tests_is_found(path, line, kind):
     ("path", "line"),
     [
         ("a.py", "import unittestish"),
+        ("docs/a.md", "import unittest"),
         ("a.py", "x = 1  # noqa: E501"),
         ("a.js", "import assert from 'node:assert';"),
         ("a.js", "assert.equal(a, b);"),
