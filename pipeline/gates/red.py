@@ -29,6 +29,8 @@ _SYNTAX = re.compile(
     r"|[Uu]nexpected token|invalid JS syntax|failed to parse"
     r"|: expected .+, found |not terminated$|: illegal "
 )
+# What errors say when a database, a server or the network is not there.
+_SERVICE = re.compile(r"[Cc]onnect|[Rr]efused|[Uu]n(?:reach|avail)able|OperationalError|gaierror")
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 _DECLARATIONS = (
     "pyproject.toml",
@@ -209,11 +211,12 @@ class _RedCheck:
     def _fails_without_it(self, reason: FailureReason | None) -> bool:
         """Return whether old tests end with the same error: a service that is down, for example.
 
-        An error that the source raised is one that the source can mend.
+        An error that the source raised is one that it can mend, unless it is about a service.
         """
         if reason is None or reason.cause in {FailureCause.ASSERTION, FailureCause.MISSING_NAME}:
             return False
-        if reason.raised is FailureCause.RAISED_IN_SOURCE:
+        is_source = reason.raised is FailureCause.RAISED_IN_SOURCE
+        if is_source and not _SERVICE.search(f"{reason.what} {reason.text}"):
             return False
         old = (self.before.tests[name].reason for name in self.before.failing)
         return any(one is not None and _same(one, reason) for one in old)
