@@ -7,7 +7,8 @@ through the change, wherever it lies.
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from os.path import normpath
 
 import msgspec
 
@@ -84,8 +85,11 @@ def new_findings(
     before: Sequence[str],
     read_now: Callable[[str], str],
     read_before: Callable[[str], str],
+    renamed: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Return the findings of a tree that its base does not have; the readers return a file's text.
+
+    `renamed` has the names on the base of files with another name there.
 
     One on a line that nobody changed is the base's on the line that this line was; one on a changed
     line may be any of the base's on the lines that the same hunk replaced.
@@ -96,9 +100,11 @@ def new_findings(
         found = _PLACE.match(line)
         if found is None:
             return "", "", _NUMBER.sub("#", line)
-        file, number = found["file"], int(found["line"] or found["row"])
+        name, number = normpath(found["file"]), int(found["line"] or found["row"])
+        file = name if is_base else (renamed or {}).get(name, name)
         if file not in maps:
-            maps[file] = _LineMap(read_before(file), read_now(file))
+            new_name = next((new for new, old in (renamed or {}).items() if old == file), file)
+            maps[file] = _LineMap(read_before(file), read_now(new_name))
         where = maps[file].of_base(number) if is_base else maps[file].of_tree(number)
         return file, where, _NUMBER.sub("#", found["text"])
 

@@ -6,6 +6,7 @@ stopped at an old finding before it came to the new ones.
 """
 
 import re
+from difflib import SequenceMatcher
 
 from msgspec.structs import replace
 
@@ -15,6 +16,10 @@ from pipeline.gates.base import GateContext, make_result
 from pipeline.gates.checker_output import findings, new_findings, parts_of, why_not_looked
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
+from pipeline.repo.store import TreeChange
+
+_ALIKE = 0.6
+"""The share of lines from which on a new file is taken for a removed one that was renamed."""
 
 _STEPS = re.compile(r"^(?:\S*/)?(?:make|npm|pnpm|yarn|bun|tox|nox|just|task|sh|bash)\b|^\./|\.sh\b")
 
@@ -28,10 +33,11 @@ def check(context: GateContext) -> GateResult:
         for part in parts_of(command)
     ]
     known = sum(run.known for run in runs)
-    stopped = [run.command for run in runs if run.verdict is GateVerdict.NOT_APPLICABLE]
+    stopped = [run for run in runs if run.verdict is GateVerdict.NOT_APPLICABLE]
     good = f"{len(runs) - len(stopped)} check(s) found nothing new"
     good += f"; {known} finding(s) were there before" if known else ""
-    good += f"; stopped early, the rest was not looked at: {', '.join(stopped)}" if stopped else ""
+    for why in dict.fromkeys(run.why for run in stopped):
+        good += f"; {why}: {', '.join(run.command for run in stopped if run.why == why)}"
     is_unseen = bool(runs) and len(stopped) == len(runs)
     return make_result(
         context,
@@ -59,19 +65,54 @@ def _run(context: GateContext, target: Target, command: str) -> CheckRun:
         new = findings(now.output) or [f"exit status {now.code}: {excerpt(now.output)}"]
         return replace(outcome, verdict=GateVerdict.FAILED, new=tuple(new))
     lines = findings(now.output)
+    if not lines:
+        why = "fails on the base too and prints nothing here, so nothing could be compared"
+        return replace(outcome, verdict=GateVerdict.NOT_APPLICABLE, known=1, why=why)
+    moved = _renamed(context, target)
     new = new_findings(
         lines,
         findings(before.output),
         lambda path: _text(context, target, context.tree, path),
         lambda path: _text(context, target, context.base_tree, path),
+        moved,
     )
     known = max(1, len(lines) - len(new))
     if new:
         return replace(outcome, verdict=GateVerdict.FAILED, new=tuple(new), known=known)
     if _STEPS.search(command) or " && " in command:
-        why = "it fails on the base already, and may stop there"
+        why = "stopped early, the rest was not looked at"
         return replace(outcome, verdict=GateVerdict.NOT_APPLICABLE, known=known, why=why)
     return replace(outcome, known=known)
+
+
+def _renamed(context: GateContext, target: Target) -> dict[str, str]:
+    """Return the files that were renamed: new path -> old path, from the folder checks run in."""
+    changes = context.store.diff(context.base_tree, context.tree)
+    gone = {
+        one.path: _lines(context, context.base_tree, one) for one in changes if one.status == "D"
+    }
+    moved: dict[str, str] = {}
+    for one in changes:
+        if one.status != "A" or not gone:
+            continue
+        lines = _lines(context, context.tree, one)
+        alike = {
+            path: SequenceMatcher(None, old, lines, autojunk=False).ratio()
+            for path, old in gone.items()
+            if path not in moved.values()
+        }
+        best = max(alike, key=lambda path: alike[path], default="")
+        if best and alike[best] >= _ALIKE:
+            moved[one.path] = best
+    inside = f"{target.folder}/" if target.folder else ""
+    return moved | {
+        new.removeprefix(inside): old.removeprefix(inside) for new, old in moved.items()
+    }
+
+
+def _lines(context: GateContext, tree: str, change: TreeChange) -> list[str]:
+    data = context.store.read(tree, change.path) or b""
+    return data.decode(errors="replace").splitlines()
 
 
 def _text(context: GateContext, target: Target, tree: str, path: str) -> str:

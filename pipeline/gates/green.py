@@ -14,6 +14,7 @@ from pipeline.core.excerpt import last_lines, telling_lines
 from pipeline.gates.base import GateContext, delivered_tests, make_result, run_problem
 from pipeline.gates.delivery import DeliveredNames
 from pipeline.gates.functions import function_of, is_function
+from pipeline.gates.runners.failed import failing_lines, is_named
 from pipeline.gates.testrun import CommandRun, TestCase, TestOutcome, TestRun
 from pipeline.language.flow import GateName
 from pipeline.language.schemas import TestDelivery
@@ -252,12 +253,35 @@ class _GreenCheck:
         """Hold what the command says against the base, where it does not end with zero either."""
         command = self.target.test.command
         new = [text for key, text in self.now.above.items() if key not in self.before.above]
+        new += self._failing_in_plain_command_only(now, before)
         self.failures += [f"{command}: {text}" for text in new]
         if now.code != before.code:
             self.failures.append(
                 f"{command}: exit status {now.code}, and {before.code} on the base:\n"
                 f"{last_lines(now.output, _FAILURE_MAX_LINES)}"
             )
+
+    def _failing_in_plain_command_only(self, now: CommandRun, before: CommandRun) -> list[str]:
+        """Return the lines of tests that fail here and not on the base, each time it is run."""
+        known = {*self.before.failing, *self.before.flaky, *self.flaky}
+        on_base = failing_lines(before.output)
+
+        def new_in(run: CommandRun) -> dict[str, str]:
+            lines = failing_lines(run.output)
+            return {
+                words: line
+                for words, line in lines.items()
+                if words not in on_base and not is_named(words, known)
+            }
+
+        if not (new := new_in(now)):
+            return []
+        again = self.context.bench.own(self.context.tree, self.target, rerun=True)
+        return [
+            f"{line} (fails in this command, and passes with the engine's report alone)"
+            for words, line in new.items()
+            if again.problem or words in new_in(again)
+        ]
 
 
 def _functions(run: TestRun) -> set[str]:

@@ -15,6 +15,7 @@ from pipeline.core.evidence import FailureCause, GateResult, NewTests, RedEviden
 from pipeline.gates.base import GateContext, make_result, run_problem
 from pipeline.gates.delivery import DeliveredNames
 from pipeline.gates.functions import function_of, functions_in
+from pipeline.gates.reasons import describe, is_undefined, kind, same, why_never_loaded
 from pipeline.gates.revisions import revisions
 from pipeline.gates.rewritten import OldTests
 from pipeline.gates.runners.python import own_names
@@ -24,15 +25,9 @@ from pipeline.language.flow import GateName
 from pipeline.language.runners import runner_of
 from pipeline.language.target import Runner, Target
 
-_UNDEFINED = {"NameError", "UnboundLocalError", "ReferenceError"}
 _UNKNOWN_FIXTURES = {"FixtureLookupError", "FixtureLookupErrorRepr"}
-# Python; Go; esbuild and Babel for JavaScript. Other errors of rustc have a code.
-_SYNTAX = re.compile(
-    r"^(?:SyntaxError|IndentationError|TabError)\b|syntax error|Transform failed"
-    r"|[Uu]nexpected token|invalid JS syntax|failed to parse"
-    r"|: expected .+, found |not terminated$|: illegal "
-)
-_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+# What errors say when a database, a server or the network is not there.
+_SERVICE = re.compile(r"[Cc]onnect|[Rr]efused|[Uu]n(?:reach|avail)able|OperationalError|gaierror")
 _DECLARATIONS = (
     "pyproject.toml",
     "setup.cfg",
@@ -141,8 +136,8 @@ class _RedCheck:
                 )
                 continue
             cause = self._cause(reason)
-            if (why := _why_never_loaded(reason, cause)) is not None:
-                self.failures.append(f"{file}: cannot be collected: {why}: {_describe(reason)}")
+            if (why := why_never_loaded(reason, cause)) is not None:
+                self.failures.append(f"{file}: cannot be collected: {why}: {describe(reason)}")
                 continue
             self._files[file] = cause
             functions = functions_in(file, self._text(file))
@@ -197,7 +192,7 @@ class _RedCheck:
         reason = case.reason
         self._tests[name] = cause = self._cause(reason)
         if reason is not None:
-            self._kinds[name] = _kind(reason, cause)
+            self._kinds[name] = kind(reason, cause)
         if (why := self._why_nothing(case, cause)) is not None:
             what = reason.what if reason is not None and reason.what else cause.words
             self.failures.append(
@@ -213,7 +208,7 @@ class _RedCheck:
             return "a package that is not installed"
         if cause is FailureCause.NOT_COLLECTED:
             return "it cannot be loaded"
-        if case.reason is not None and _is_undefined(case.reason):
+        if case.reason is not None and is_undefined(case.reason):
             return "a name that the test does not define"
         if case.outcome is TestOutcome.ERROR and cause is FailureCause.RAISED_IN_TEST:
             return "its set-up fails before it reaches the source"
@@ -222,11 +217,17 @@ class _RedCheck:
         return None
 
     def _fails_without_it(self, reason: FailureReason | None) -> bool:
-        """Return whether old tests end with the same error: a service that is down, for example."""
+        """Return whether old tests end with the same error: a service that is down, for example.
+
+        An error that the source raised is one that it can mend, unless it is about a service.
+        """
         if reason is None or reason.cause in {FailureCause.ASSERTION, FailureCause.MISSING_NAME}:
             return False
+        is_source = reason.raised is FailureCause.RAISED_IN_SOURCE
+        if is_source and not _SERVICE.search(f"{reason.what} {reason.text}"):
+            return False
         old = (self.before.tests[name].reason for name in self.before.failing)
-        return any(one is not None and _same(one, reason) for one in old)
+        return any(one is not None and same(one, reason) for one in old)
 
     def _check_exit_status(self) -> None:
         """Require new test files, and that the command fails only with them."""
@@ -345,43 +346,6 @@ def _gone(name: str) -> str:
     )
 
 
-def _why_never_loaded(reason: FailureReason, cause: FailureCause) -> str | None:
-    """Return why no source can make a test file load; None if it may."""
-    if cause is FailureCause.MISSING_PACKAGE:
-        return "a package that is not installed"
-    is_rust = reason.file.endswith(".rs") and reason.what == "compile error"
-    if cause is not FailureCause.MISSING_NAME and (
-        is_rust or _SYNTAX.search(f"{reason.what}: {reason.text}")
-    ):
-        return "it cannot be parsed"
-    if _is_undefined(reason):
-        return "a name that the test does not define"
-    return None
-
-
-def _is_undefined(reason: FailureReason) -> bool:
-    """Return whether a test uses a name that it neither defines nor imports."""
-    return reason.raised is FailureCause.RAISED_IN_TEST and reason.what in _UNDEFINED
-
-
-def _same(one: FailureReason, other: FailureReason) -> bool:
-    """Return whether two failures are the same error, whatever numbers their texts hold."""
-    return (one.cause, one.what, _NUMBER.sub("#", one.text)) == (
-        other.cause,
-        other.what,
-        _NUMBER.sub("#", other.text),
-    )
-
-
-def _kind(reason: FailureReason, cause: FailureCause) -> str:
-    """Describe what was raised, and where."""
-    where = {
-        FailureCause.RAISED_IN_SOURCE: "in the source",
-        FailureCause.RAISED_IN_TEST: "in the test",
-    }
-    return " ".join(filter(None, (reason.what or cause.words, where.get(reason.raised, ""))))
-
-
 def _declared(context: GateContext) -> set[str]:
     """Return all words of the base's dependency files that may name third-party packages."""
     words: set[str] = set()
@@ -391,8 +355,3 @@ def _declared(context: GateContext) -> set[str]:
             names = re.findall(r"[A-Za-z][A-Za-z0-9_.-]*", text.decode("utf-8", "replace"))
             words.update(name.lower().replace("-", "_") for name in names)
     return words
-
-
-def _describe(reason: FailureReason) -> str:
-    first = reason.text.splitlines()[0][:200] if reason.text else ""
-    return f"{reason.what or reason.cause.words}: {first}"

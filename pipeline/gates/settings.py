@@ -5,19 +5,11 @@ and package.json stay writable. A key that was added is a finding only if it let
 Files that are programs (`jest.config.js`) cannot be read like that.
 """
 
-import configparser
-import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
-_TOML = ("pyproject.toml", "ruff.toml", ".ruff.toml", "mypy.toml", "Cargo.toml", "clippy.toml")
-_INI = ("setup.cfg", "tox.ini", "pytest.ini", "mypy.ini", ".coveragerc", ".flake8", ".pylintrc")
-_JSON = (
-    "package.json", "tsconfig.json", ".eslintrc.json", ".eslintrc", ".nycrc", ".nycrc.json",
-    "jest.config.json", "biome.json",
-)  # fmt: skip
+from pipeline.gates.settings_files import read_settings
+
 _TOOLS = re.compile(
     r"(?:^|\.)(?:tool\.)?(?:tool:)?(?:pytest|coverage|ruff|mypy|flake8|pylint|isort|pyright|bandit|jest|nyc|c8"
     r"|vitest|mocha|eslintConfig|compilerOptions|rules|run|report|lints|linter|scripts)\b"
@@ -34,6 +26,17 @@ _HIDES = re.compile(
     r"--(?:deselect|ignore|no-cov|exitfirst|lf|sw)\b|--ignore-glob|(?:^|\s)-[km]\b|--passWithNoTests"
     r"|--testPathIgnorePatterns|\|\|\s*true|-p\s*no:|--cov-fail-under|--maxfail|-W\s*ignore"
 )
+_ADDED_FREELY = re.compile(
+    r"skip_covered|skip_empty|overrides\[.*ignore_missing_imports"
+    r"|allow(?:Js|SyntheticDefaultImports|ImportingTsExtensions|ArbitraryExtensions)$"
+)
+"""Switches that are often added and hide no finding in the project's own code."""
+
+_LEVELS = {
+    "error": 2, "deny": 2, "forbid": 2, "2": 2,
+    "warn": 1, "warning": 1, "info": 1, "1": 1,
+    "off": 0, "allow": 0, "0": 0,
+}  # fmt: skip
 _MISSING = object()
 
 
@@ -45,10 +48,15 @@ def loosened(
     `files` are path -> text before and after. What only moved from one of them to another is not
     looser. `is_named` returns whether the test stage has named a key, `FILE:KEY`, with its reason.
     """
-    read = {path: (_read(path, old), _read(path, new)) for path, (old, new) in files.items()}
+    read = {
+        path: (read_settings(path, old), read_settings(path, new))
+        for path, (old, new) in files.items()
+    }
     moved_from = {_plain(*item) for old, _ in read.values() for item in (old or {}).items()}
     moved_to = {_plain(*item) for _, new in read.values() for item in (new or {}).items()}
     for path, (before, after) in read.items():
+        if before is not None and after is None and not is_named(path):
+            yield f"{path}: cannot be read any more, so its settings count as removed"
         if before is None or after is None:
             continue
         for key in sorted(before.keys() | after.keys()):
@@ -69,20 +77,23 @@ def _plain(key: str, value: object) -> tuple[str, tuple[str, ...]]:
     return ".".join(parts[-2:]), tuple(sorted(word.lower() for word in _words(value)))
 
 
-def is_settings(path: str) -> bool:
-    """Return whether a file can hold settings that are read here."""
-    return path.rpartition("/")[2] in {*_TOML, *_INI, *_JSON}
-
-
 def _how(key: str, was: object, now: object) -> str | None:
     """Return how a setting was loosened; None if it was not."""
+    if "filterwarnings" in key:
+        return _how_filters(was, now)
     if now is _MISSING:
-        return None if _LOOSENS_WHEN_MORE.search(key) else f"was removed (it was {_show(was)})"
+        return _how_removed(key, was)
     if _hides(now) and (was is _MISSING or not set(_hides(now)) <= set(_hides(was))):
         return f"hides tests or failures: {_show(now)}"
+    if _level(key, now) is not None:
+        return _how_level(key, was, now)
     if isinstance(now, bool) or isinstance(was, bool):
-        looser = bool(_LOOSENS_WHEN_MORE.search(key))
-        return f"is {_show(now)} now" if was is not _MISSING and now is looser else None
+        return _how_switched(key, was, now)
+    return _how_much(key, was, now)
+
+
+def _how_much(key: str, was: object, now: object) -> str | None:
+    """Return how a bound or a list was loosened."""
     if (was_number := _number(was)) is not None and (number := _number(now)) is not None:
         less = _LOOSENS_WHEN_LESS.search(key) and number < was_number
         more = _LOOSENS_WHEN_MORE.search(key) and number > was_number
@@ -95,40 +106,54 @@ def _how(key: str, was: object, now: object) -> str | None:
     return None
 
 
+def _how_removed(key: str, was: object) -> str | None:
+    """Return how the loss of a setting loosens; a maximum is a floor the other way round."""
+    is_bound = re.search(r"max[-_]", key, re.IGNORECASE)
+    is_loose = _level(key, was) == 0 or (_LOOSENS_WHEN_MORE.search(key) and not is_bound)
+    return None if is_loose else f"was removed (it was {_show(was)})"
+
+
+def _how_switched(key: str, was: object, now: object) -> str | None:
+    looser = bool(_LOOSENS_WHEN_MORE.search(key))
+    if was is _MISSING and (not looser or _ADDED_FREELY.search(key)):
+        return None
+    return f"is {_show(now)} now" if now is looser else None
+
+
+def _how_level(key: str, was: object, now: object) -> str | None:
+    level, before = _level(key, now) or 0, _level(key, was)
+    is_lower = level == 0 if before is None else level < before
+    was_shown = "not set" if was is _MISSING else _show(was)
+    return f"was {was_shown} and is {_show(now)} now" if is_lower else None
+
+
+def _how_filters(was: object, now: object) -> str | None:
+    """Return how filters of warnings were loosened: an `error` is gone, an `ignore` has come."""
+    before, after = (
+        {line.strip() for line in (one if isinstance(one, list) else str(one).splitlines())}
+        for one in (() if was is _MISSING else was, () if now is _MISSING else now)
+    )
+    gone = sorted(line for line in before - after if line.startswith("error"))
+    come = sorted(line for line in after - before if line and not line.startswith("error"))
+    if gone:
+        return f"looks at less: {', '.join(gone)} is gone"
+    return f"leaves out more: {', '.join(come)}" if come else None
+
+
+def _level(key: str, value: object) -> int | None:
+    """Return how strict a linter's level is: 2 fails, 1 warns, 0 is off; None if it is none."""
+    first = value[0] if isinstance(value, list) and value else value
+    if isinstance(first, bool) or not re.search(r"(?:^|\.)(?:rules|lints|linter)\.", key):
+        return None
+    return _LEVELS.get(str(first).lower())
+
+
 def _is_about_tools(path: str, key: str) -> bool:
     name = path.rpartition("/")[2]
+    if name == "pyproject.toml" and key.startswith("project."):
+        return False
     mixed = name in {"pyproject.toml", "setup.cfg", "tox.ini", "package.json", "Cargo.toml"}
     return bool(_TOOLS.search(key)) if mixed else True
-
-
-def _read(path: str, text: str) -> dict[str, object] | None:
-    """Return the settings of a file by dotted key; None if it is not one, or cannot be read."""
-    name = path.rpartition("/")[2]
-    try:
-        if name in _TOML:
-            return dict(_flat(tomllib.loads(text)))
-        if name in _INI:
-            parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
-            parser.read_string(text)
-            return {
-                f"{section}.{key}": value or ""
-                for section in parser.sections()
-                for key, value in parser.items(section)
-            }
-        if name in _JSON:
-            return dict(_flat(json.loads(text or "{}")))
-    except (tomllib.TOMLDecodeError, configparser.Error, json.JSONDecodeError, AttributeError):
-        return None
-    return None
-
-
-def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in data.items():
-        path = f"{above}.{key}" if above else str(key)
-        if isinstance(value, dict):
-            yield from _flat(value, path)
-        else:
-            yield path, value
 
 
 def _hides(value: object) -> list[str]:

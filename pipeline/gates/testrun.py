@@ -173,7 +173,8 @@ class TestReport(msgspec.Struct, kw_only=True):
 
     `origins` has the file from which each source module was imported. `unreadable` says why there
     is no report. `died`: a failing test took its process with it, and the tests after it did not
-    run, perhaps the canary among them.
+    run, perhaps the canary among them. `selects` are words of the command by which it runs only
+    some tests.
     """
 
     tests: dict[str, TestCase] = {}
@@ -184,6 +185,7 @@ class TestReport(msgspec.Struct, kw_only=True):
     unreadable: str = ""
     weak: bool = False
     died: bool = False
+    selects: str = ""
 
 
 def without_canaries(
@@ -229,10 +231,17 @@ def _problem(report: TestReport, canaries: Sequence[TestCase]) -> RunProblem | N
     failed = bool(canaries or report.died) and all(one.outcome in _NOT_PASSED for one in canaries)
     if failed or report.weak or _all_blocked(report):
         return None
+    if report.selects and all(one.outcome is TestOutcome.SKIPPED for one in canaries):
+        text = (
+            f"the command runs only some tests ({report.selects}), and the engine's own failing "
+            "test is not among them, so its report cannot be verified; write a command that "
+            "runs all tests of the target"
+        )
+        return RunProblem(kind=ProblemKind.NO_REPORT, text=text)
     return RunProblem(
         kind=ProblemKind.FORGED,
         text="the engine's own failing test is not in the report as failed: "
-        "the report is not believed",
+        "the report is not believed; look for what hides failures or empties assertions",
     )
 
 

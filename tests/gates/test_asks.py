@@ -50,6 +50,7 @@ def test_doc_tests_keep_their_names_when_lines_above_them_move(tmp_path):
         "(line 3) ... ok\n"
     )
     text += "test src/lib.rs - parse (line {1}) ... FAILED\n"
+    text += "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n"
     report = [
         cargo.read(
             requested(tmp_path, "cargo test", {}),
@@ -112,3 +113,80 @@ def test_with_the_exit_status_alone_both_streams_are_told(tmp_path):
     assert json.dumps(text) == json.dumps(
         "exit status 1:\nFAIL polite: got a, want b\nmake: *** [test] Error 1"
     )
+
+
+JEST_FILES = dict.fromkeys(
+    ["test/money.test.js", "src/money.js", "jest.ci.json", "vitest.ci.config.js"], ""
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "is_named"),
+    [
+        ("jest", False),
+        ("jest --config jest.ci.json", False),
+        ("jest --maxWorkers 1", False),
+        ("jest --collectCoverageFrom src/**", False),
+        ("vitest run --config vitest.ci.config.js", False),
+        ("jest test", True),
+        ("jest --ci ./test/money.test.js", True),
+        ("jest --ci=true money", True),
+        ("vitest run test/money.test.js", True),
+        ("node --test test/*.test.js", True),
+    ],
+)
+def test_a_command_that_names_test_files_has_to_name_the_canary_too(tmp_path, command, is_named):
+    line = javascript.command_line(requested(tmp_path, command, JEST_FILES, tests="test/**"))
+    assert ("test/idea_to_pr_c4n4ry.test.js" in line.argv) is is_named
+
+
+def test_the_canary_loads_the_source_that_reaches_for_assertions(tmp_path):
+    files = {
+        "test/a.test.js": "",
+        "src/server.js": "listen()",
+        "src/checks.js": "import assert from 'node:assert';",
+    }
+    line = javascript.command_line(requested(tmp_path, "node --test", files, tests="test/**"))
+    (text,) = line.files.values()
+    assert 'require("../src/checks.js")' in text
+    assert "server.js" not in text
+
+
+@pytest.mark.parametrize(
+    ("command", "places"),
+    [
+        ("cargo test", ["tests/idea_to_pr_c4n4ry.rs"]),
+        ("cargo test --tests", ["tests/idea_to_pr_c4n4ry.rs"]),
+        ("cargo test --lib", ["src/lib.rs"]),
+        ("cargo test --test money", ["tests/money.rs"]),
+        ("cargo test --lib --test=money", ["tests/money.rs", "src/lib.rs"]),
+        ("cargo test --doc", []),
+    ],
+)
+def test_the_canary_lies_where_the_selection_of_cargo_runs_it(tmp_path, command, places):
+    files = {"Cargo.toml": "[package]\nname='m'", "src/lib.rs": "// l", "tests/money.rs": "// t"}
+    line = cargo.command_line(requested(tmp_path, command, files))
+    assert list(line.files) == places
+    assert all("fn t_c4n4ry()" in text for text in line.files.values())
+
+
+@pytest.mark.parametrize(
+    ("runner", "command", "is_told"),
+    [
+        (cargo, "cargo test --doc", True),
+        (cargo, "cargo test --offline adds", True),
+        (cargo, "cargo test -p money -- --skip slow", True),
+        (cargo, "cargo test --offline -p money -- --test-threads 1", False),
+        (go, "go test -run TestAdd ./...", True),
+        (go, "go test ./...", False),
+        (javascript, "jest -t adds", True),
+        (javascript, "jest --maxWorkers 1", False),
+    ],
+)
+def test_a_command_that_runs_some_tests_only_is_told_so(tmp_path, runner, command, is_told):
+    text = "running 1 test\ntest adds ... ok\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; "
+    text += '0 measured\n{"Action":"pass","Test":"TestAdd"}\n'
+    (tmp_path / "report").write_text('{"testResults": []}')
+    output = printed(tmp_path, text, "     Running tests/money.rs (target/debug/money-0a1b)\n")
+    report = runner.read(requested(tmp_path, command, {}), output)
+    assert bool(report.selects) is is_told

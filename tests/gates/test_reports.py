@@ -30,6 +30,22 @@ def test_a_canary_that_did_not_fail_makes_the_report_a_forgery(outcome):
     assert "not believed" in run.problem.text
 
 
+def test_a_command_that_selects_tests_leaves_nothing_to_verify_and_is_told_why():
+    run = without_canaries(
+        Report(tests={"t::one": Case(outcome=Outcome.PASSED)}, selects="-run TestOne"),
+        tree="t",
+        root=Path("/x"),
+        canary="c4n4ry",
+        command="c",
+        code=0,
+        duration_s=0.0,
+    )
+    assert run.problem is not None
+    assert run.problem.kind is ProblemKind.NO_REPORT
+    assert "-run TestOne" in run.problem.text
+    assert "write a command that runs all tests" in run.problem.text
+
+
 @pytest.mark.parametrize(
     ("text", "cause"),
     [

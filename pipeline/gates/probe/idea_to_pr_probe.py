@@ -12,6 +12,7 @@ import os
 import re
 
 import pytest
+from idea_to_pr_asserts import through_pytest
 from idea_to_pr_causes import CANARY, fail, recorded, write
 
 _failures = {}
@@ -23,9 +24,11 @@ _TIMEOUT = re.compile(r"Timeout \(?>[\d.]+s")
 class Canary(pytest.Item):
     """A test that must fail in every run."""
 
+    callobj = staticmethod(fail)
+
     def runtest(self):
         """Fail, always."""
-        fail()
+        self.callobj()
 
     def reportinfo(self):
         """Return its location, for reports."""
@@ -49,15 +52,21 @@ def pytest_collection_modifyitems(session, items):
     }
     for item in models.values():
         module, name = item.getparent(pytest.Module), f"{item.originalname}_{CANARY}"
-        canary = pytest.Function.from_parent(module, name=name, callobj=fail)
-        items.insert(items.index(item) + 1, canary)
+        canaries = [
+            pytest.Function.from_parent(module, name=f"{name}_{number}", callobj=callobj)
+            for number, callobj in enumerate((fail, *through_pytest(pytest)))
+        ]
+        at = items.index(item) + 1
+        items[at:at] = canaries
     if not models:
         folders = folders or {session.config.rootpath}
     for number, folder in enumerate(sorted(folders)):
         name = f"test_{CANARY}_{number}"
-        items.append(
-            Canary.from_parent(session, name=name, path=folder, nodeid=f"engine.py::{name}")
-        )
+        for more, callobj in enumerate((fail, *through_pytest(pytest))):
+            nodeid = f"engine.py::{name}_{more}"
+            canary = Canary.from_parent(session, name=name, path=folder, nodeid=nodeid)
+            canary.callobj = callobj
+            items.append(canary)
 
 
 def _is_model(item):

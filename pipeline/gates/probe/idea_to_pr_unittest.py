@@ -13,6 +13,7 @@ import sys
 import traceback
 import unittest
 
+from idea_to_pr_asserts import through_unittest
 from idea_to_pr_causes import CANARY, fail, frames_of, recorded, write
 
 ONLY = {name for name in os.environ.get("IDEA_TO_PR_ONLY", "").split(os.pathsep) if name}
@@ -23,6 +24,7 @@ _SEVERITY = ("passed", "skipped", "failed", "error")
 _tests = {}
 _failures = {}
 _known = {}
+_parts = set()  # tests of which a subtest has passed
 _unloaded = {}
 _main = os.getpid()
 
@@ -121,11 +123,24 @@ def _listen(result):
     def on_subtest(test, _, error=None):
         if error is not None:
             _record(test, "failed", error[1])
+        elif _tests.get(_name(test), {}).get("is_part"):
+            _tests[_name(test)]["outcome"] = "passed"
+        else:
+            _parts.add(_name(test))
+
+    def on_skip(test, reason):
+        """Record a skip; one subtest that skips does not undo the others that pass."""
+        name = _name(test)
+        if not hasattr(test, "test_case"):
+            _record(test, "skipped", None, str(reason))
+        elif name not in _tests:
+            _record(test, "passed" if name in _parts else "skipped", None, str(reason))
+            _tests[name]["is_part"] = True
 
     wrap("addSuccess", lambda test: _record(test, "passed"))
     wrap("addFailure", lambda test, error: _record(test, "failed", error[1]))
     wrap("addError", lambda test, error: _record(test, "error", error[1]))
-    wrap("addSkip", lambda test, reason: _record(test, "skipped", None, str(reason)))
+    wrap("addSkip", on_skip)
     wrap("addExpectedFailure", lambda test, _: _record(test, "skipped", None, "expected failure"))
     wrap("addUnexpectedSuccess", lambda test: _record(test, "failed", None, "unexpected success"))
     wrap("addSubTest", on_subtest)
@@ -146,11 +161,19 @@ def _limit(suite):
 
 
 def _canary(model, number):
-    """Return the engine's own test, made after one of the project's."""
+    """Return the engine's own tests, made after one of the project's.
+
+    One fails by itself, one through unittest's assertions: neither may be emptied.
+    """
     kind = type(model)
     name, method = f"{kind.__name__}{CANARY.title()}", f"{model._testMethodName}_{CANARY}_{number}"
-    members = {method: lambda _: fail(), "__module__": kind.__module__}
-    return type(name, (unittest.TestCase,), members)(method)
+    members = {
+        method: lambda _: fail(),
+        f"{method}_too": through_unittest,
+        "__module__": kind.__module__,
+    }
+    made = type(name, (unittest.TestCase,), members)
+    return made(method), made(f"{method}_too")
 
 
 def _add_canaries(suite, modules):
@@ -161,7 +184,7 @@ def _add_canaries(suite, modules):
             _add_canaries(one, modules)
         elif type(one).__module__ not in modules and not _is_unloaded(one):
             modules.add(type(one).__module__)
-            added.append(_canary(one, len(modules)))
+            added.extend(_canary(one, len(modules)))
     for one in added:
         suite.addTest(one)
 
@@ -173,7 +196,7 @@ def _prepare(suite):
     if CANARY:
         _add_canaries(suite, set())
         last = type("Last", (unittest.TestCase,), {"test": fail})("test")
-        suite.addTest(_canary(last, 0))
+        suite.addTests(_canary(last, 0))
     _known.update((_name(one), one) for one in _leaves(suite))
 
 
@@ -213,6 +236,9 @@ def _unloaded_test(original):
     """Return unittest's function for a file that cannot be loaded, with a record of the reason."""
 
     def make(name, *more):
+        # For a test that the command names, unittest hands on the last part of its module's name.
+        whole = inspect.currentframe().f_back.f_locals.get("module_name") or ""
+        name = whole if whole.endswith(f".{name}") else name
         inside = name.replace(".", os.sep)
         places = [os.path.join(top, inside + end) for top in sys.path for end in _ENDS]
         file = next((os.path.realpath(place) for place in places if os.path.isfile(place)), "")

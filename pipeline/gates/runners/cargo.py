@@ -5,10 +5,8 @@ has no other report: the harness writes JSON only with `-Z unstable-options`.
 """
 
 import re
-import tomllib
 from collections.abc import Iterator
 from itertools import count
-from typing import Any
 
 from pipeline.core.evidence import FailureCause
 from pipeline.gates.runners.base import (
@@ -19,6 +17,8 @@ from pipeline.gates.runners.base import (
     index_after,
     skipped,
 )
+from pipeline.gates.runners.cargo_canary import canary_files, packages_of, selection
+from pipeline.gates.runners.cargo_output import blocks
 from pipeline.gates.testrun import (
     FailureReason,
     MissingName,
@@ -26,14 +26,12 @@ from pipeline.gates.testrun import (
     TestOutcome,
     TestReport,
 )
-from pipeline.language import globs
 
 _RUNNING = re.compile(
     r"^\s+Running (?P<unit>unittests )?(?P<file>\S+\.rs)"
     r"(?: \(\S*?(?P<crate>[^/\\\s]+)-[0-9a-f]+\S*\))?"
     r"|^\s+Doc-tests (?P<doc>\S+)"
 )
-_TEST = re.compile(r"^test (.+?)(?: - should panic)? \.\.\. (ok|FAILED|ignored)(?:, (.+))?")
 _LINE = re.compile(r" \(line (\d+)\)")
 _PRINTED = re.compile(r"^---- (.+) stdout ----$")
 _ERROR = re.compile(r"^error(?:\[(E\d{4})\])?: (.+)$")
@@ -64,13 +62,7 @@ def command_line(request: TestRequest) -> TestCommandLine:
         "--color=never",
         *request.words[options_at:],
     )
-    folder = _canary_folder(request)
-    folder += "/" if folder else ""
-    body = (
-        f"#[test]\nfn t_{request.canary}() "
-        '{ panic!("this test of the engine\'s own always fails"); }\n'
-    )
-    return TestCommandLine(argv=argv, files={f"{folder}tests/idea_to_pr_{request.canary}.rs": body})
+    return TestCommandLine(argv=argv, files=canary_files(request))
 
 
 def read(request: TestRequest, output: RunOutput) -> TestReport:
@@ -88,18 +80,37 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
     lines = output.lines()
     cases: list[tuple[str, int, TestCase]] = []
     printed = _printed_by_tests(lines)
-    number = -1
-    for line in lines:
-        number += line.startswith("running ")
-        if (match := _TEST.match(line)) is not None:
-            name, word, why_ignored = match.groups()
-            file = files[min(max(number, 0), len(files) - 1)]
-            message = printed.get(name, why_ignored or "")
-            case = _case(request, _OUTCOMES[word], message, file)
+    for number, part in enumerate(blocks(lines)):
+        file = files[min(number, len(files) - 1)]
+        for name, word, why_ignored in part.results:
+            message = printed.get(name, why_ignored)
+            own = _file_of_module(request, file, name)
+            case = _case(request, _OUTCOMES[word], message, own)
+            if not part.is_whole and case.outcome is TestOutcome.PASSED:
+                case = _unfinished(own)
             place = _LINE.search(name)
             place_line = int(place.group(1)) if place else 0
             cases.append((f"{file}::{_LINE.sub('', name)}", place_line, case))
-    return TestReport(tests=_numbered(cases))
+    return TestReport(tests=_numbered(cases), selects=selection(request))
+
+
+def _file_of_module(request: TestRequest, file: str, name: str) -> str:
+    """Return the file of a unit test's module if that is a test file, else that of the crate."""
+    folder, modules = file.rpartition("/")[0], name.split("::")[:-1]
+    inside = "/".join((folder, *modules)).lstrip("/")
+    places = (f"{inside}.rs", f"{inside}/mod.rs") if modules else ()
+    known = (path for path in request.tests() if path in places)
+    return next(known, file)
+
+
+def _unfinished(file: str) -> TestCase:
+    """Return a test of which only a printed line says that it passed."""
+    text = (
+        "its process ended before the test harness told the results (no `test result:` line for "
+        "all its tests), so what it printed is not believed"
+    )
+    reason = FailureReason(cause=FailureCause.UNKNOWN, what="no result", text=text, file=file)
+    return TestCase(outcome=TestOutcome.FAILED, message=text, reason=reason, file=file)
 
 
 def _files_run(request: TestRequest, stderr: list[str]) -> list[str]:
@@ -108,7 +119,7 @@ def _files_run(request: TestRequest, stderr: list[str]) -> list[str]:
     Cargo names them from the folder of their package, so in a workspace several have one name. The
     unit tests of a package come first and tell by their program whose files follow.
     """
-    packages = _packages(request)
+    packages = packages_of(request)
     current, files = "", list[str]()
     for line in stderr:
         if (match := _RUNNING.match(line)) is None:
@@ -126,57 +137,6 @@ def _files_run(request: TestRequest, stderr: list[str]) -> list[str]:
         path = f"{current}/{name}".lstrip("/")
         files.append(path if there else request.from_root(name))
     return files
-
-
-def _packages(request: TestRequest) -> dict[str, set[str]]:
-    """Return the packages below the target's folder: folder -> the names of their crates."""
-    below = f"{request.target.folder}/" if request.target.folder else ""
-    packages: dict[str, set[str]] = {}
-    for path in request.paths:
-        if path.rpartition("/")[2] == "Cargo.toml" and path.startswith(below):
-            manifest = _manifest(request, path)
-            if package := manifest.get("package"):
-                names = {str(package.get("name", "")), str(manifest.get("lib", {}).get("name", ""))}
-                names |= {str(one.get("name", "")) for one in manifest.get("bin", [])}
-                folder = path.rpartition("/")[0]
-                packages[folder] = {name.replace("-", "_") for name in names} | names
-    return packages
-
-
-def _canary_folder(request: TestRequest) -> str:
-    """Return the folder of a package whose tests the command runs; a virtual workspace is none."""
-    top = request.target.folder
-    packages = _packages(request)
-    words = request.words
-    wanted = {
-        word.partition("=")[2] or after
-        for word, after in zip(words, (*words[1:], ""), strict=True)
-        if word in {"-p", "--package"} or word.startswith("--package=")
-    }
-    named = [folder for folder, names in packages.items() if wanted & names]
-    if named or top in packages or not packages:
-        return named[0] if named else top
-    workspace = _manifest(request, f"{top}/Cargo.toml".lstrip("/")).get("workspace", {})
-    members = [
-        f"{top}/{glob}".lstrip("/")
-        for glob in workspace.get("default-members") or workspace.get("members", [])
-    ]
-    inside = [folder for folder in packages if globs.matches_any(members, folder)]
-    tested = [folder for folder in inside if _finds_tests(request, folder)]
-    return (tested or inside or list(packages))[0]
-
-
-def _finds_tests(request: TestRequest, folder: str) -> bool:
-    """Return whether Cargo looks for files in a package's folder of tests by itself."""
-    manifest = _manifest(request, f"{folder}/Cargo.toml")
-    return bool(manifest.get("package", {}).get("autotests", True))
-
-
-def _manifest(request: TestRequest, path: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads((request.read(path) or b"").decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return {}
 
 
 def _numbered(cases: list[tuple[str, int, TestCase]]) -> dict[str, TestCase]:

@@ -39,6 +39,7 @@ _NO_PACKAGE = re.compile(
 )
 _UNDEFINED = re.compile(r"undefined: (\S+)")
 _FRAME = re.compile(r"^\t(.+\.go):\d+", re.MULTILINE)
+_SELECTS = re.compile(r"^--?(?:test\.)?(?:run|skip)\b")
 _OWN_PLACE = re.compile(r"^\S+\.go:\d+: ")
 _TEST = re.compile(rb"^func (Test\w+|Fuzz\w+|Example\w*)\(", re.MULTILINE)
 _OUTCOMES = {"pass": TestOutcome.PASSED, "fail": TestOutcome.FAILED, "skip": TestOutcome.SKIPPED}
@@ -95,6 +96,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
     if blocked:
         report.uncollected = _uncollected(request, output, tuple(blocked))
     report.blocked, report.died = (*blocked, *died), bool(died)
+    report.selects = " ".join(word for word in request.words if _SELECTS.match(word))
     return report
 
 
@@ -248,7 +250,7 @@ def _canaries(request: TestRequest) -> dict[str, str]:
         if package and name not in files:
             files[name] = (
                 f'package {package.group(1).decode()}\n\nimport "testing"\n\n'
-                f"func Test_{request.canary}(t *testing.T) {{\n"
+                f"func TestT{request.canary}(t *testing.T) {{\n"
                 f'\tt.Fatal("this test of the engine\'s own always fails")\n}}\n'
             )
     return files

@@ -20,14 +20,19 @@ from pipeline.gates.runners.base import (
     skipped,
     uncollected,
 )
+from pipeline.gates.runners.javascript_canary import canary_files
 from pipeline.gates.runners.javascript_errors import reason_of
 from pipeline.gates.testrun import TestCase, TestOutcome, TestReport
 from pipeline.language import globs
 from pipeline.language.runners import runner_of
 from pipeline.language.target import Runner
 
-_TEST_FILE = re.compile(r"(?:[._-](?:test|spec))\.([cm]?[jt]sx?)$")
-_ENDINGS = (".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx")
+_SELECTS = re.compile(
+    r"-t$|--test-?name-?pattern|--only|-o$|--changed|--shard|--project|(?!run$|watch$|-)[a-z]",
+    re.IGNORECASE,
+)
+"""Words by which a command runs some tests only, or may."""
+
 _STATUS = {"passed": TestOutcome.PASSED, "failed": TestOutcome.FAILED}
 
 
@@ -51,10 +56,10 @@ class _JestReport(msgspec.Struct):
 def command_line(request: TestRequest) -> TestCommandLine:
     """Add the report and the canary's file to the target's command."""
     runner = runner_of(request.target.test) or Runner.NODE
-    files = _canary(request, runner)
+    files = canary_files(request, runner)
     only = (
         [request.local(path) for path in (*request.only, *files)]
-        if request.only or _names_files(request, runner)
+        if request.only or _names_files(request)
         else []
     )
     match runner:
@@ -112,6 +117,7 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
             report.uncollected[path] = uncollected(reason)
             blocked.append(f"{path}::")
     report.blocked = tuple(blocked)
+    report.selects = " ".join(word for word in _own_words(request) if _SELECTS.match(word))
     return report
 
 
@@ -144,51 +150,33 @@ def _own_packages(request: TestRequest) -> set[str]:
     return {name for name in names if isinstance(name, str) and name}
 
 
-def _canary(request: TestRequest, runner: Runner) -> dict[str, str]:
-    """Return files with the test that must fail: one for each kind of test file in each folder.
+def _names_files(request: TestRequest) -> bool:
+    """Return whether the command names test files; then it has to name the canary's too.
 
-    The runner may not treat all of them as tests (helpers, tests of another runner); one is enough.
+    A word is one if the tree has such a test file, a folder of them, or a pattern matches some; a
+    part of a path counts unless it may be the value of an option before it (`--config FILE`).
     """
-    models = [path for path in (*request.only, *request.tests()) if path.endswith(_ENDINGS)]
-    files: dict[str, str] = {}
-    # With `// @ts-nocheck` ts-jest takes it even where the types of `test` are not installed.
-    body = (
-        f'test("{request.canary}", () => '
-        '{ throw new Error("this test of the engine\'s own always fails"); });\n'
-    )
-    for model in map(PurePosixPath, models or ["test/x.test.js"]):
-        ending = _TEST_FILE.search(model.name)
-        stem = f"idea_to_pr_{request.canary}" if ending else f"test_idea_to_pr_{request.canary}"
-        path = str(model.with_name(stem + (ending.group() if ending else model.suffix)))
-        head = {
-            Runner.VITEST: 'import { test } from "vitest";\n',
-            Runner.NODE: _node_import(request, path),
-        }.get(runner, "")
-        files[path] = f"// @ts-nocheck\n{head}{body}"
-    return files
-
-
-def _node_import(request: TestRequest, path: str) -> str:
-    """Return the import of `test`: ES module or CommonJS, by ending or nearest package.json."""
-    folders = [
-        str(parent / "package.json").removeprefix("./") for parent in PurePosixPath(path).parents
-    ]
-    nearest = next((request.read(one) or b"" for one in folders if one in set(request.paths)), b"")
-    is_module = path.endswith((".mjs", ".mts")) or (
-        not path.endswith((".cjs", ".cts"))
-        and re.search(rb'"type"\s*:\s*"module"', nearest) is not None
-    )
-    return (
-        'import { test } from "node:test";\n'
-        if is_module
-        else 'const { test } = require("node:test");\n'
+    words = _own_words(request)
+    tests = [request.local(path) for path in request.tests()]
+    return any(
+        _names_tests(word, before, tests) for before, word in zip(("", *words), words, strict=False)
     )
 
 
-def _names_files(request: TestRequest, runner: Runner) -> bool:
-    """Return whether the command names test files; then it has to name the canary's too."""
-    words = request.words
-    rest = words[index_after(words, "--test") :]
+def _own_words(request: TestRequest) -> tuple[str, ...]:
+    """Return the words of the command behind the name of its runner."""
+    runner = runner_of(request.target.test)
     if runner in {Runner.VITEST, Runner.JEST}:
-        rest = words[index_after([word.rpartition("/")[2] for word in words], runner.value) :]
-    return any(not word.startswith("-") and word not in {"run", "watch"} for word in rest)
+        names = [word.rpartition("/")[2] for word in request.words]
+        return request.words[index_after(names, runner.value) :]
+    return request.words[index_after(request.words, "--test") :]
+
+
+def _names_tests(word: str, before: str, tests: Sequence[str]) -> bool:
+    if word.startswith("-") or word in {"run", "watch"}:
+        return False
+    path = word.removeprefix("./").rstrip("/")
+    if any(test == path or test.startswith(f"{path}/") for test in tests):
+        return True
+    is_value = before.startswith("-") and "=" not in before
+    return not is_value and ("*" in word or any(path in test for test in tests))

@@ -70,9 +70,10 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
     except (OSError, msgspec.DecodeError) as exc:
         return no_report(exc, output)
     report = TestReport(origins=own_origins(request, probe.origins))
-    for name, test in probe.tests.items():
+    for probed, test in probe.tests.items():
         file = request.from_root(test.file) if test.file else ""
-        failure = probe.failures.get(name)
+        failure = probe.failures.get(probed)
+        name = _from_tree(probed, file)
         reason = reason_of(request, failure, file) if failure is not None else None
         if failure is not None and reason is not None and failure.collecting:
             module = name.partition("::")[0]
@@ -85,3 +86,18 @@ def read(request: TestRequest, output: RunOutput) -> TestReport:
             outcome=test.outcome, message=test.message, text=test.text, reason=reason, file=file
         )
     return report
+
+
+def _from_tree(name: str, file: str) -> str:
+    """Return a test's name with the module as it is from the root of the tree.
+
+    `discover -s tests` takes that folder for the top: `test_money.AddTest` is there what
+    `tests.test_money.AddTest` is elsewhere, and in what the test stage says of its tests.
+    """
+    whole = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    parts = whole.split(".")
+    for number in range(1, len(parts)):
+        module = ".".join(parts[number:])
+        if name.startswith((f"{module}.", f"{module}::")):
+            return f"{whole}{name.removeprefix(module)}"
+    return name

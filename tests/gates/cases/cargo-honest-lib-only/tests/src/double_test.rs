@@ -1,0 +1,6 @@
+use super::*;
+
+#[test]
+fn doubles() {
+    assert_eq!(double(2), 4);
+}

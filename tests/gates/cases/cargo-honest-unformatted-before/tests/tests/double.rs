@@ -1,0 +1,4 @@
+#[test]
+fn doubles() {
+    assert_eq!(money::double(2), 4);
+}

@@ -1,0 +1,6 @@
+use money::*;
+
+#[test]
+fn adds() {
+    assert_eq!(add(1, 2), 3);
+}

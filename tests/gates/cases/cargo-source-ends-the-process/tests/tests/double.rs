@@ -1,0 +1,6 @@
+use money::*;
+
+#[test]
+fn doubles() {
+    assert_eq!(double(2), 4);
+}

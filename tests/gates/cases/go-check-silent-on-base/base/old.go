@@ -1,0 +1,2 @@
+package money
+func  Old() int   { return 1 }

@@ -1,0 +1,10 @@
+def add(a, b):
+    return a + b
+
+
+def first(items):
+    return items[0]
+
+
+def double(a):
+    return 2 * a
