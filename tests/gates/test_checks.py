@@ -198,6 +198,7 @@ def test_a_file_of_no_target_concerns_all_of_them_whatever_else_was_changed(tmp_
         assert [target.name for target in context.affected()] == ["api", "web"]
 
 
+@pytest.mark.slow
 def test_each_target_is_tested_in_its_folder_and_answers_for_its_own_new_tests(tmp_path):
     targets = two_targets()
     test = "from app.money import double\n\n\ndef test_double():\n    assert double(2) == 4\n"

@@ -110,6 +110,7 @@ def play(tmp_path, cli, said):
     return project, json.loads(process.stdout or "{}"), process, server
 
 
+@pytest.mark.slow
 def test_claude_code_plays_every_stage_of_a_small_idea(tmp_path, cli):
     project, result, process, server = play(tmp_path, cli, script())
     assert process.returncode == 0, process.stderr

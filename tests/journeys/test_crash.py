@@ -64,7 +64,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     "name",
     [
         pytest.param(
-            name, marks=[] if number % 3 == 0 or name == "push.done" else [pytest.mark.slow]
+            name, marks=[] if number % 5 == 0 or name == "push.done" else [pytest.mark.slow]
         )
         for number, name in enumerate(NAMES)
     ],
@@ -170,6 +170,7 @@ def test_two_resumes_at_once_one_works_and_the_other_names_it(project):
     assert "pipeline cancel" in second.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_kills_itself_and_goes_on(tmp_path):
     project = Project(tmp_path / "p")
     shown = project.run(

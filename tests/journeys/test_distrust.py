@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.helpers.project import Project
 
 
@@ -86,6 +88,7 @@ def test_a_write_outside_the_declared_paths_never_reaches_a_later_stage(project)
     assert "setup.py" not in project.git("ls-tree", "-r", "--name-only", result["head"])
 
 
+@pytest.mark.slow
 def test_a_reader_that_writes_is_refused(project):
     project.script_every_try("planner", "open('README.md', 'a').write('hello')")
     result = finished(project)
@@ -135,6 +138,7 @@ for hook in ('post-checkout', 'post-commit', 'reference-transaction', 'pre-push'
     assert nothing_was_published(project)
 
 
+@pytest.mark.slow
 def test_a_filter_planted_for_an_allowed_path_does_not_change_what_is_committed(project):
     marker = project.folder / "the-filter-ran"
     code = f"""
@@ -178,6 +182,7 @@ for path in ('test_results/all_passing', '.triggers/runs/x/all_green', 'docs/sta
     assert ".triggers/runs/x/all_green: protected" in result["stages"]["verify"]["reason"]
 
 
+@pytest.mark.slow
 def test_tests_that_pass_already_are_not_red(project):
     weak = "def test_nothing_new():\n    assert 1 + 1 == 2\n"
     (project.take("create_tests") / "files" / "tests" / "test_risk.py").write_text(weak)
@@ -191,6 +196,7 @@ def test_tests_that_pass_already_are_not_red(project):
     assert project.calls("create_tests") == 3
 
 
+@pytest.mark.slow
 def test_the_next_attempt_at_the_tests_is_told_why_they_were_refused(project):
     good = (project.take("create_tests") / "files" / "tests" / "test_risk.py").read_text()
     (project.take("create_tests") / "files" / "tests" / "test_risk.py").write_text(
@@ -241,6 +247,7 @@ def test_blocking_findings_go_back_once_and_then_stand_in_the_pull_request(proje
     assert "findings, from integration_validator, in the last round" in told
 
 
+@pytest.mark.slow
 def test_an_output_that_was_not_delivered_is_taken_from_the_answer_or_asked_for_again(project):
     plan = (project.take("planner") / "outputs" / "plan.md").read_text()
     (project.take("planner") / "outputs" / "plan.md").unlink()
@@ -272,6 +279,7 @@ def test_a_change_after_the_last_green_gate_is_not_published(project):
     assert nothing_was_published(project)
 
 
+@pytest.mark.slow
 def test_a_run_that_changed_nothing_publishes_nothing(project):
     publish = "auto_commit: {publish: {draft: true}, needs: [deliver], lock: publisher}\n\n  bugfix"
     project.edit_flow(publish, publish.replace("[deliver]", "[planner]"))

@@ -113,6 +113,7 @@ def test_base_tests_that_fail_are_named_and_set_apart(project):
     assert green["known_failures"] == ["tests.test_account::test_broken_before"]
 
 
+@pytest.mark.slow
 def test_a_flow_with_mistakes_shows_all_of_them_with_their_lines(project):
     path = project.root / "agents" / "flow.yaml"
     path.write_text(
@@ -256,6 +257,7 @@ def test_cancel_from_another_terminal_ends_the_run_and_its_processes(project):
     assert project.run("pipeline", "cancel", project.run_ids()[0]).returncode == 5
 
 
+@pytest.mark.slow
 def test_cancel_of_a_run_whose_process_died_ends_its_orphans(project):
     project.script("planner", 1, "import time; time.sleep(600)")
     process = project.start("trigger_workflow", "idea_to_feature", "an idea")
@@ -311,6 +313,7 @@ def test_rollback_leaves_a_branch_that_somebody_committed_to(project):
     assert project.remote_refs()[f"refs/heads/{result['branch']}"] != result["head"]
 
 
+@pytest.mark.slow
 def test_invoke_agent_runs_one_stage_and_resume_does_the_rest(project):
     run = "20260102-030405-0a1b2c3d"
     first = project.run("invoke_agent", "rm-planner", "--run-id", run, "--feature", "an idea")

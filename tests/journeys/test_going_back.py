@@ -83,6 +83,7 @@ def test_retry_of_a_failed_stage_goes_on_from_there(tmp_path: Path) -> None:
     assert bare.result()["state"] == "done"
 
 
+@pytest.mark.slow
 def test_retry_names_the_failure_that_stands_in_the_way(tmp_path: Path) -> None:
     bare = bare_of(tmp_path, CHAIN.replace("cat src/one.py", "exit 3"))
     run = trigger(bare, 1)
@@ -114,6 +115,7 @@ def test_a_published_run_is_forked_not_written_again(tmp_path: Path) -> None:
     assert f"run: {bare.newest()}" in request.read_text()
 
 
+@pytest.mark.slow
 def test_a_fork_pays_nothing_for_what_it_inherits(tmp_path: Path) -> None:
     cost = """echo '{\\"status\\":\\"done\\",\\"cost_usd\\":1.5}' > $PIPELINE_RESULT"""
     bare = bare_of(
@@ -135,6 +137,7 @@ def test_an_output_that_was_edited_makes_what_was_built_on_it_run_again(tmp_path
     assert bare.started()[5:] == ["one", "beside", "two", "last"]
 
 
+@pytest.mark.slow
 def test_a_new_prompt_is_taken_up_only_when_asked_and_then_not_silently(tmp_path: Path) -> None:
     bare = bare_of(tmp_path, CHAIN.replace("test -f src/two.py", "exit 1"))
     run = trigger(bare, 1)
@@ -264,6 +267,7 @@ def test_what_builds_on_a_revised_stage_is_ended_and_runs_again_with_it(tmp_path
     assert bare.started() == ["plan", "builds", "plan", "builds", "last"]
 
 
+@pytest.mark.slow
 def test_killed_while_a_person_is_asked_the_question_is_there_again(tmp_path: Path) -> None:
     stages = """\
       plan: {run: 'true'}
@@ -336,6 +340,7 @@ def test_a_polite_stop_leaves_a_running_stage_to_finish_and_no_new_one_begins(
     assert bare.started() == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_revision_while_the_process_works_keeps_what_that_process_has_made(
     tmp_path: Path,
 ) -> None:

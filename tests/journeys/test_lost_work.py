@@ -59,6 +59,7 @@ def test_a_rollback_keeps_the_edits_of_a_run_that_has_made_nothing_yet(tmp_path)
     assert "+hours of work" in rescued(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_rollback_of_a_merged_run_keeps_edits_that_came_late(tmp_path):
     wild, name = waiting(tmp_path)
     folder = opened(wild, name)
@@ -144,6 +145,7 @@ def test_clean_keeps_what_a_waiting_run_stands_on(tmp_path):
     run(wild, "pipeline", "answer", name, "approve", code=0)
 
 
+@pytest.mark.slow
 def test_clean_knows_a_checkout_whose_git_folder_lies_elsewhere(tmp_path):
     wild = Wild(tmp_path, ASKS_AFTER)
     wild.git("init", "--quiet", "--separate-git-dir", str(tmp_path / "elsewhere"))
@@ -154,6 +156,7 @@ def test_clean_knows_a_checkout_whose_git_folder_lies_elsewhere(tmp_path):
     run(wild, "pipeline", "answer", name, "approve", code=0)
 
 
+@pytest.mark.slow
 def test_a_very_deep_folder_does_not_stop_later_runs(tmp_path):
     (tmp_path / "deep.py").write_text(
         "import os\nfor _ in range(1200):\n    os.mkdir('d'); os.chdir('d')\n"
@@ -170,6 +173,7 @@ def test_a_very_deep_folder_does_not_stop_later_runs(tmp_path):
     run(wild, "pipeline", "clean", "--older-than", "0s", code=0)
 
 
+@pytest.mark.slow
 def test_what_a_fork_inherited_outlives_the_run_that_it_came_from(tmp_path):
     stages = """\
       first: {run: 'echo $PIPELINE_RUN_ID a > src/both.py', writes: [src/**]}
@@ -238,6 +242,7 @@ def test_a_key_is_found_in_files_of_any_kind(tmp_path, text):
     assert "the value of $MY_API_KEY" in run(wild, "trigger_workflow", "main", "an idea", code=1)
 
 
+@pytest.mark.slow
 def test_a_key_that_the_person_changed_meanwhile_is_known_still(tmp_path):
     wild = Wild(
         tmp_path,
@@ -251,6 +256,7 @@ def test_a_key_that_the_person_changed_meanwhile_is_known_still(tmp_path):
     assert "the value of $MY_API_KEY" in wild.result()["stages"]["work"]["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sha1", "sha256"])
 def test_a_copy_of_a_file_that_git_ignores_is_found_in_both_kinds_of_repository(tmp_path, kind):
     wild = Wild(tmp_path, flow_of("cp .env src/settings.txt"))

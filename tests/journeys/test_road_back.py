@@ -67,6 +67,7 @@ def test_a_wrong_test_is_mended_without_a_person_and_the_pull_request_says_so(pr
     assert [commit["stage"] for commit in result["commits"]] == ["revise_tests", "developer"]
 
 
+@pytest.mark.slow
 def test_what_is_revised_without_a_reason_is_refused_and_the_tester_is_told(project):
     revise(project, RIGHT.read_text())
     done = project.trigger("limit the risk", "--json")
@@ -77,6 +78,7 @@ def test_what_is_revised_without_a_reason_is_refused_and_the_tester_is_told(proj
     assert "was changed or taken back; name it in tests.json with the reason (revised)" in reason
 
 
+@pytest.mark.slow
 def test_the_tester_may_leave_the_tests_and_then_the_developer_is_on_its_own(project):
     (project.take("revise_tests") / "answer.md").write_text("The test is right.")
     done = project.trigger("limit the risk", "--json")
@@ -126,6 +128,7 @@ def test_what_a_person_edits_in_a_failed_run_lets_it_go_on(project, failed):
     assert len(project.pulls()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["retry", "fork"])
 def test_whoever_runs_again_is_told_what_failed_and_what_was_found(project, failed, how):
     second = project.take("create_tests", 2) / "files" / "tests"

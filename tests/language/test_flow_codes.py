@@ -34,7 +34,7 @@ def codes_of(example: str) -> set[str]:
         loaded, source = parse(text, "flow.yaml", {"builtin/idea_to_feature@1": SHIPPED})
     except UsageProblem as problem:
         return set(re.findall(r"error\[(F\d+)\]", problem.what))
-    check(loaded, source, prompts=PROMPTS, backends=["command"])
+    check(loaded, source, prompts=PROMPTS, backends=["command", "claude-code"])
     return {diagnostic.code for diagnostic in source.diagnostics}
 
 

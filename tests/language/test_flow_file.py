@@ -660,6 +660,6 @@ def test_the_shipped_flow_is_sound() -> None:
         loaded,
         source,
         prompts=[role.prompt for role in loaded.agents.values()],
-        backends=["command"],
+        backends=["command", "claude-code"],
     )
     source.raise_errors()

@@ -64,7 +64,7 @@ def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list
     started = replace(state.started, at=now, run_id=new.run_id, forked_from=name)
     inherits = ", ".join(done) or "nothing"
     note = Noted(at=now, text=f"forked from {name} at {stage}; inherited: {inherits}")
-    again = tuple(one for one in state.plan.nodes if one in gone and _is_known(plan, one))
+    again = tuple(one for one in plan.nodes if one in gone)
     composed = replace(composed, stages=again, feedback=handed_on(state, again))
     with create_record(world, new, plan, started, *kept, composed, note):
         reached("run.created")
