@@ -6,6 +6,7 @@ that is run in the workspace with `prompt` in its namespace. Every call is count
 `TAKES/STAGE/calls`.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -31,8 +32,10 @@ def main() -> None:
     for name, target in (("files", Path.cwd()), ("outputs", outputs)):
         if (take / name).is_dir():
             shutil.copytree(take / name, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
-    if (take / "answer.md").exists():
-        sys.stdout.write((take / "answer.md").read_text())
+    answer = (take / "answer.md").read_text() if (take / "answer.md").exists() else ""
+    if "stream-json" in sys.argv:  # called as Claude Code is: the answer is the last event
+        answer = json.dumps({"type": "result", "subtype": "success", "result": answer}) + "\n"
+    sys.stdout.write(answer)
 
 
 if __name__ == "__main__":

@@ -272,7 +272,7 @@ def test_cancel_of_a_run_whose_process_died_ends_its_orphans(project):
 
 @pytest.mark.slow
 def test_a_stage_that_takes_too_long_is_ended_and_tried_again(project):
-    project.edit_flow("planner: {agent: planner,", "planner: {agent: planner, timeout: 2s,")
+    project.edit_flow("agent: planner\n", "agent: planner\n        timeout: 2s\n")
     project.script(
         "planner", 1, "import os, time; os.system('setsid sleep 600 &'); time.sleep(600)"
     )
