@@ -226,6 +226,12 @@ class UntamperedEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="untampe
     observers: tuple[str, ...] = ()
 
 
+class DocumentsEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="documents"):
+    """What the changelogs do not tell of, a line for each target."""
+
+    missing: tuple[str, ...] = ()
+
+
 Evidence = (
     RedEvidence
     | GreenEvidence
@@ -233,6 +239,7 @@ Evidence = (
     | ChecksEvidence
     | FindingsEvidence
     | UntamperedEvidence
+    | DocumentsEvidence
 )
 
 

@@ -34,6 +34,7 @@ from pipeline.core.events import (
     TakenBack,
     WorkflowStarted,
 )
+from pipeline.core.evidence import GateVerdict
 from pipeline.core.memory import OPEN, Status
 from pipeline.core.outcomes import ENGINE, Outcome, RunEnd, StopReason
 from pipeline.core.progress import (
@@ -208,6 +209,8 @@ def _failed(run: RunState, node: Node, event: StageFinished) -> None:
     of_gates = tuple(failure for gate in event.gates for failure in gate.failures)
     left_out = tuple(f"{one}, so it is no part of your change" for one in event.ignored)
     state.feedback = (*(of_gates or (event.reason,)), *left_out)
+    failed = (gate for gate in event.gates if gate.verdict is GateVerdict.FAILED)
+    state.refused = state.refused | {gate.gate: gate for gate in failed}
     loop = run.plan.decides_loop(node.id)
     if loop is not None and event.kind is FailureKind.GATE:
         state.status, state.is_sent_back = Status.FAILED, True

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from pipeline.core.events import StageFinished, Usage
+from pipeline.core.evidence import GateResult
 from pipeline.core.outcomes import StopReason
 from pipeline.core.retry import Used
+from pipeline.language.flow import GateName
 
 
 class Status(StrEnum):
@@ -63,7 +65,8 @@ class NodeState(msgspec.Struct):
     stages back; `replies` is all that persons answered it, whatever became of its attempts since.
     `parked` says for whom it waits. `calls` counts the times its agent was really called. `last` is
     its newest attempt, `last_number` the place of that among all attempts that ended, `done_number`
-    the place of its result among all of the run. `runs` counts its results in all rounds.
+    the place of its result among all of the run. `runs` counts its results in all rounds, `refused`
+    has the newest failure of each of its gates in all rounds.
     """
 
     unmet: int
@@ -92,3 +95,4 @@ class NodeState(msgspec.Struct):
     value: Any = None
     done_number: int = 0
     runs: int = 0
+    refused: dict[GateName, GateResult] = {}

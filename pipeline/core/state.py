@@ -182,7 +182,7 @@ class RunState:
         fresh = NodeState(unmet=len(node.needs) + 1, remaining=len(node.children))
         if old is not None:
             fresh.attempts, fresh.calls, fresh.spent = old.attempts, old.calls, old.spent
-            fresh.runs = old.runs
+            fresh.runs, fresh.refused = old.runs, old.refused
             fresh.last, fresh.last_number, fresh.replies = old.last, old.last_number, old.replies
         else:
             for need in node.needs:

@@ -1,6 +1,6 @@
 """What the names in conditions and placeholders stand for while a run goes on."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.core.events import ConditionResult, Item
 from pipeline.core.memory import Status
@@ -9,6 +9,7 @@ from pipeline.core.unfold import items_of
 from pipeline.language import expressions, placeholders
 from pipeline.language.compiler import named
 from pipeline.language.expressions import DottedName, Unanswerable
+from pipeline.language.flow import Schema
 from pipeline.language.plan import Node
 
 _ASKED = {
@@ -77,6 +78,15 @@ def _of_stage(state: RunState, node: Node, name: DottedName) -> object:
     if output is None:
         raise Unanswerable(f"{name[0]} is {status.value} and has put out no {name[1]!r}")
     return expressions.field_of(values[output], name[2:])
+
+
+def of_schema(state: RunState, schema: Schema) -> Iterator[tuple[str, object]]:
+    """Yield each stage that has delivered an output of a shape, with the newest value of it."""
+    for node in state.plan.leaves():
+        for name, output in node.outputs.items():
+            value = state.product.values.get(node.id, {}).get(name)
+            if output.schema is schema and value is not None:
+                yield node.id, value
 
 
 def fill(state: RunState, node: Node, text: str) -> str:

@@ -1,6 +1,6 @@
 """What a gate gets and returns: a function from `GateContext` to `GateResult`, in its own file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     `earlier` the delivery that a later one revises (None for a first one),
     `findings` are the reviewers' files, and `awake` is the clock of deadlines. `is_last_round` is
     true if the loop will not have another round, `has_next_round` if it can have one; outside a
-    loop both are false.
+    loop both are false. `refused` has the newest failure of each gate of this stage, in all rounds.
     """
 
     store: Store
@@ -40,6 +40,7 @@ class GateContext(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Path, ...] = ()
     is_last_round: bool = False
     has_next_round: bool = False
+    refused: Mapping[GateName, GateResult] = {}
     awake: Clock = awake_s
 
     def sources(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 It goes back once; after that the pull request says that the line is missing.
 """
 
-from pipeline.core.evidence import GateResult
+from pipeline.core.evidence import DocumentsEvidence, GateResult
 from pipeline.gates.base import GateContext, make_result
 from pipeline.language import globs
 from pipeline.language.flow import GateName
@@ -27,12 +27,18 @@ def check(context: GateContext) -> GateResult:
         f"{target.name}: the source has changed, and {_shown(context, target)} has no line about it"
         for target in missing
     ]
-    goes_back = failures if context.has_next_round else []
+    is_told = GateName.DOCUMENTS in context.refused
+    goes_back = failures if context.has_next_round and not is_told else []
     why = "" if looked else "no target has a changelog among its `docs`"
     why = why or ("" if touched else "the source has not changed")
     good = "; ".join(failures) or "the changelog has a line about the change"
     return make_result(
-        context, GateName.DOCUMENTS, failures=goes_back, not_applicable=why, good=good
+        context,
+        GateName.DOCUMENTS,
+        failures=goes_back,
+        not_applicable=why,
+        good=good,
+        evidence=DocumentsEvidence(missing=tuple(failures)),
     )
 
 

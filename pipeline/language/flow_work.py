@@ -54,6 +54,13 @@ def _check_paths(flow: Flow, source: Source, stage: Stage, here: Path) -> None:
 
 def _check_gates(source: Source, stage: Stage, kind: Kind, here: Path) -> None:
     path: Path = (*here, "gates")
+    if stage.gates_first and not stage.gates:
+        message = f"{here[-1]} asks its gates first and has none, so its agent is never called"
+        source.error_at_key("F207", (*here, "gates_first"), message, "give it gates: [...]")
+    for name, output in stage.outputs.items() if stage.gates_first else ():
+        if not output.optional:
+            message = f"when the gates are satisfied nobody is called to write {name}"
+            source.error_at_key("F207", (*here, "outputs", name), message, "make it optional: true")
     if _TEST_GATES & set(stage.gates) and kind is Kind.PARALLEL:
         source.error("F207", path, "test gates belong to an agent or run stage")
     sources = (stage, *(stage.parallel or {}).values())

@@ -66,7 +66,7 @@ def _show_diagnosis(printer: Printer, result: RunResult) -> None:
     printer.line(f"  {found.stage} says: {found.cause}")
     if found.next_step:
         printer.line(f"  first step: {found.next_step}")
-    printer.line(f"  all of it: {_relative(found.file)}")
+    printer.line(f"  all of it: {_relative(found.folder)}")
 
 
 def show_outcome(

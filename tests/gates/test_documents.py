@@ -19,9 +19,10 @@ def work(tmp_path):
         yield made
 
 
-def look(work, *, has_next_round=True, **changes):
+def look(work, *, refused=None, **changes):
     tree = work.plus(**changes)
-    return table.check(GateName.DOCUMENTS, work.context(tree, has_next_round=has_next_round))
+    known = {GateName.DOCUMENTS: refused} if refused is not None else {}
+    return table.check(GateName.DOCUMENTS, work.context(tree, has_next_round=True, refused=known))
 
 
 def test_a_missing_line_goes_back_once_and_is_then_said(work):
@@ -29,9 +30,10 @@ def test_a_missing_line_goes_back_once_and_is_then_said(work):
     first = look(work, **source)
     assert first.verdict is GateVerdict.FAILED
     assert "CHANGELOG.md has no line about it" in first.failures[0]
-    last = look(work, has_next_round=False, **source)
-    assert last.verdict is GateVerdict.PASSED
+    last = look(work, refused=first, **source)
+    assert last.verdict is GateVerdict.PASSED, "once, although there is another round"
     assert "has no line about it" in last.detail
+    assert last.evidence.missing == first.failures
 
 
 @pytest.mark.parametrize("path", ["CHANGELOG.md", "changes/7.feature"])

@@ -31,6 +31,7 @@ def store_of(wild: Wild) -> Path:
     return next((wild.root.parent / "state" / "repos").glob("*/store.git"))
 
 
+@pytest.mark.slow
 def test_published_runs_that_are_over_for_long_go_and_the_latest_and_young_stay(
     tmp_path: Path,
 ) -> None:
@@ -100,6 +101,7 @@ def test_work_whose_branch_is_gone_from_the_remote_counts_as_unpublished(tmp_pat
     assert wild.run_ids() == [other]
 
 
+@pytest.mark.slow
 def test_a_run_cleans_up_when_it_starts_and_says_so_in_one_line(tmp_path: Path) -> None:
     wild = Wild(tmp_path)
     first = ran(wild, AGENT_RUN_RETENTION="0s")

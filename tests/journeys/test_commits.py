@@ -72,6 +72,7 @@ def test_signed_commits_are_made_once_whatever_is_killed(tmp_path: Path, name: s
     assert wild.git("log", "--format=%G?", f"main..{head}").split() == ["G"]
 
 
+@pytest.mark.slow
 def test_a_signer_that_fails_stops_the_run_and_loses_nothing(tmp_path: Path) -> None:
     wild = Wild(tmp_path)
     signing(wild, tmp_path)

@@ -21,6 +21,7 @@ def nothing_was_published(project: Project) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_a_developer_who_is_never_right_ends_the_loop_and_leaves_a_diagnosis(project):
     (project.takes / "developer" / "2").rename(project.takes / "never-played")
     result = finished(project)
@@ -113,6 +114,7 @@ def test_a_protected_path_is_refused_although_the_globs_allow_it(project):
     assert ".github/workflows/x.yml: protected" in result["stages"]["developer"]["reason"]
 
 
+@pytest.mark.slow
 def test_a_planted_repository_is_refused_and_its_filter_never_runs(project):
     marker = project.folder / "the-filter-ran"
     code = f"""
@@ -267,6 +269,7 @@ def test_an_output_that_was_not_delivered_is_taken_from_the_answer_or_asked_for_
     assert "Expected `str`" in (project.take("coordinator", 2) / "prompt.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_change_after_the_last_green_gate_is_not_published(project):
     late = 'late: {run: "echo x = 1 > src/trading/late.py", needs: [deliver], lock: src_writer}\n      auto_commit:'
     project.edit_flow(

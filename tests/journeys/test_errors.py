@@ -245,6 +245,7 @@ def test_ctrl_c_twice_ends_it_now_and_nothing_survives(project):
     assert project.run("pipeline", "resume", project.run_ids()[0]).returncode == 0
 
 
+@pytest.mark.slow
 def test_cancel_from_another_terminal_ends_the_run_and_its_processes(project):
     project.script("planner", 1, "import time; time.sleep(600)")
     process = project.start("trigger_workflow", "idea_to_feature", "an idea")
@@ -334,6 +335,7 @@ def test_invoke_agent_runs_one_stage_and_resume_does_the_rest(project):
     assert (wrong.returncode, "did you mean 'planner'?" in wrong.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_failed_stage_is_repeated_and_the_run_goes_on(project):
     project.script("planner", 1, "raise SystemExit(3)")
     assert project.trigger("an idea").returncode == 1

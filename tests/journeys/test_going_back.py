@@ -93,6 +93,7 @@ def test_retry_names_the_failure_that_stands_in_the_way(tmp_path: Path) -> None:
     assert f"pipeline retry {run} two" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_published_run_is_forked_not_written_again(tmp_path: Path) -> None:
     bare = bare_of(tmp_path, CHAIN + "      out: {publish: {}, needs: [last]}\n")
     run = trigger(bare)
@@ -309,6 +310,7 @@ def test_a_cancel_ends_what_a_killed_process_has_left_running(tmp_path: Path, wh
     assert bare.survivors() == []
 
 
+@pytest.mark.slow
 def test_the_time_that_a_run_may_be_worked_on_ends_it_resumable(tmp_path: Path) -> None:
     bare = bare_of(
         tmp_path,

@@ -214,6 +214,7 @@ def test_doctor_is_green_where_a_run_would_start(repo):
     assert 'ready. next: trigger_workflow greet "..."' in said
 
 
+@pytest.mark.slow
 def test_doctor_lists_tests_that_fail_already(repo):
     repo.write({"tests/test_old.py": "def test_old():\n    assert 0\n"})
     repo.flow()
@@ -296,6 +297,7 @@ def refusing() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_remote_that_refuses_the_credentials_is_told_before_a_run(taken, refusing):
     taken.git("remote", "add", "origin", refusing)
     said = taken.says("pipeline", "doctor", "--quick", status=4)

@@ -91,6 +91,7 @@ def test_opening_a_folder_again_removes_nothing_of_the_persons(tmp_path):
     assert list(folder.parent.glob("*/notes.local")), "in the folder, or in the one put aside"
 
 
+@pytest.mark.slow
 def test_edits_that_were_taken_in_before_a_kill_block_nothing(tmp_path):
     wild, name = waiting(
         tmp_path, ASKS_FIRST.replace("out: {publish: {}", "last: {approval: {ask: 'Now?'}")
@@ -103,6 +104,7 @@ def test_edits_that_were_taken_in_before_a_kill_block_nothing(tmp_path):
         run(wild, "pipeline", "answer", name, "approve", code=code)
 
 
+@pytest.mark.slow
 def test_a_link_in_the_place_of_a_folder_is_taken_in(tmp_path):
     wild, name = waiting(tmp_path)
     folder = opened(wild, name)
@@ -127,6 +129,7 @@ def test_a_file_of_the_person_survives_an_agent_that_links_to_its_folder(tmp_pat
     assert (wild.root / "config/x.local.yml").read_text() == "the only copy\n"
 
 
+@pytest.mark.slow
 def test_clean_keeps_what_a_waiting_run_stands_on(tmp_path):
     wild = Wild(tmp_path, ASKS_AFTER)
     wild.git("gc", "--quiet")

@@ -98,6 +98,7 @@ def test_killed_while_edits_are_taken_in_they_are_there_once(tmp_path: Path, nam
     assert [event["event"] for event in wild.events()].count("person_edited") == 1
 
 
+@pytest.mark.slow
 def test_where_the_run_changed_the_same_file_meanwhile_nobody_is_overwritten(
     tmp_path: Path,
 ) -> None:
@@ -159,6 +160,7 @@ def test_who_verified_the_tree_before_an_edit_looks_again(tmp_path: Path) -> Non
     assert wild.started().count("more") == 1
 
 
+@pytest.mark.slow
 def test_a_published_run_says_where_to_edit_instead(tmp_path: Path) -> None:
     wild, run = waiting(tmp_path)
     folder = opened(wild, run)

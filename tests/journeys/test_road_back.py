@@ -118,6 +118,7 @@ def failed(project):
     return project.run_ids()[0]
 
 
+@pytest.mark.slow
 def test_what_a_person_edits_in_a_failed_run_lets_it_go_on(project, failed):
     folder = project.run("pipeline", "open", failed, "--print-path").stdout.strip()
     calls = project.calls("developer")

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.project import Project
 
 KEY = "sk-ant-canary-5e1f0c9b7a"
@@ -52,6 +54,7 @@ def test_agents_see_no_credential_but_the_key_that_the_flow_names(project):
     assert environ["PIPELINE_RUN_ID"] == project.run_ids()[0]
 
 
+@pytest.mark.slow
 def test_a_key_that_an_agent_prints_is_in_no_log_and_no_pull_request(project):
     with_key(project)
     for stage in ("planner", "developer", "verify"):
@@ -66,6 +69,7 @@ def test_a_key_that_an_agent_prints_is_in_no_log_and_no_pull_request(project):
     assert KEY.encode() not in written(project)
 
 
+@pytest.mark.slow
 def test_a_key_that_an_agent_writes_into_its_result_is_taken_out(project):
     with_key(project)
     code = "import json, os; json.dump({'status': 'done', 'summary': 'used ' + os.environ['MODEL_API_KEY'], 'model': 'm'}, "

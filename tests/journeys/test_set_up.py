@@ -29,6 +29,7 @@ workflows:
 """
 
 
+@pytest.mark.slow
 def test_a_change_of_what_set_up_depends_on_is_tested_with_a_set_up_of_its_own(tmp_path):
     """And the next run takes the same workspaces and the same set-up."""
     bare = Bare(tmp_path, HEAD + f"workspace: {{setup: {json.dumps(MAKE)}}}\n" + STAGES)

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.core import values
 from pipeline.core.effects import PublishedCommit, PullRequestEffect
 from pipeline.core.evidence import GateResult
 from pipeline.core.memory import Spent, Status
@@ -73,13 +74,13 @@ class TestsView(msgspec.Struct, frozen=True, kw_only=True):
 class DiagnosisView(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent found to be the cause of the failure; its words, not checked by the engine.
 
-    `file` is the long form, if there is one; `remedies` are the commands that fit, as text.
+    `folder` has all that it wrote; `remedies` are the commands that fit, as text.
     """
 
     stage: str
     cause: str
     next_step: str
-    file: str
+    folder: str
     remedies: tuple[str, ...]
 
 
@@ -199,31 +200,23 @@ def run_state(state: RunState, *, is_alive: bool) -> str:
 def diagnosis_of(state: RunState, run_dir: Path) -> DiagnosisView | None:
     """Return what a follow-up workflow found; None without one, or if nothing failed."""
     failure, run = state.course.failure, state.started.run_id
-    for node in state.plan.leaves() if failure is not None else ():
-        for name, output in node.outputs.items():
-            value = state.product.values.get(node.id, {}).get(name)
-            if output.schema is not Schema.DIAGNOSIS or value is None:
-                continue
-            found = msgspec.convert(value, Diagnosis)
-            return DiagnosisView(
-                stage=node.id,
-                cause=found.cause,
-                next_step=next(iter(found.next_steps), ""),
-                file=str(run_dir / stage_folder(node.id) / output.file),
-                remedies=(
-                    f"pipeline open {run}",
-                    f"pipeline retry {run} {_to_retry(state)}",
-                    f"pipeline fork {run} --from {_to_retry(state)}",
-                ),
-            )
-    return None
-
-
-def _to_retry(state: RunState) -> str:
-    """Return the stage from which to go on: the first inside the group that failed."""
-    failed = state.course.failure.node if state.course.failure is not None else ""
-    inside = [one.id for one in state.plan.below(failed) if one.is_leaf] if failed else []
-    return next(iter(inside), failed)
+    stage, value = next(values.of_schema(state, Schema.DIAGNOSIS), ("", None))
+    if failure is None or value is None:
+        return None
+    found = msgspec.convert(value, Diagnosis)
+    inside = (one.id for one in state.plan.below(failure.node) if one.is_leaf)
+    first = next(inside, failure.node)
+    return DiagnosisView(
+        stage=stage,
+        cause=found.cause,
+        next_step=next(iter(found.next_steps), ""),
+        folder=str(run_dir / stage_folder(stage)),
+        remedies=(
+            f"pipeline open {run}",
+            f"pipeline retry {run} {first}",
+            f"pipeline fork {run} --from {first}",
+        ),
+    )
 
 
 def _decided_by(state: RunState) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.core import values
 from pipeline.core.state import RunState
 from pipeline.files.rundir import ANSWER
 from pipeline.language.flow import Schema
-from pipeline.language.plan import Node
 from pipeline.language.schemas import Objections
 
 _ANSWER_CHARACTERS = 3_000
@@ -32,14 +32,6 @@ def answers(state: RunState, accepted: Callable[[str], Path]) -> Iterator[tuple[
 
 def objections(state: RunState) -> Iterator[tuple[str, str, str]]:
     """Yield each objection that was raised last: the stage, the test, and why."""
-    for node in state.plan.leaves():
-        for name in _of_schema(node, Schema.OBJECTIONS):
-            value = state.product.values.get(node.id, {}).get(name)
-            if value is None:
-                continue
-            for one in msgspec.convert(value, Objections).objections:
-                yield node.id, one.test, one.why
-
-
-def _of_schema(node: Node, schema: Schema) -> list[str]:
-    return [name for name, output in node.outputs.items() if output.schema is schema]
+    for stage, value in values.of_schema(state, Schema.OBJECTIONS):
+        for one in msgspec.convert(value, Objections).objections:
+            yield stage, one.test, one.why

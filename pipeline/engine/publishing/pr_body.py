@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.core.evidence import (
+    DocumentsEvidence,
     FindingsEvidence,
     GateResult,
     GateVerdict,
@@ -89,7 +90,10 @@ def _evidence(state: RunState) -> str:
     for name, claim in _CLAIMS:
         gate = state.newest_gate(name)
         if gate is not None:
-            rows.append(_row(claim, gate.verdict, gate.detail, gate.tree))
+            evidence = gate.evidence
+            is_missing = isinstance(evidence, DocumentsEvidence) and evidence.missing
+            verdict = GateVerdict.FAILED if is_missing else gate.verdict
+            rows.append(_row(claim, verdict, gate.detail, gate.tree))
             rows += _fault_row(gate)
     if not rows:
         return "## Evidence\n\nNo gate was run.\n"

@@ -170,6 +170,7 @@ class Acceptance:
                 red=None if is_red else self._delivered_tests(task, gate),
                 delivery=self._delivery(task, result),
                 earlier=task.earlier,
+                refused=task.refused,
                 findings=findings,
                 is_last_round=task.is_last_round,
                 has_next_round=task.has_next_round,

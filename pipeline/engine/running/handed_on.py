@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from pipeline.core import values
 from pipeline.core.memory import Status
 from pipeline.core.state import RunState
 from pipeline.language.flow import Schema
@@ -21,10 +22,7 @@ def handed_on(state: RunState, stages: Iterable[str]) -> tuple[str, ...]:
 
 
 def _diagnosis(state: RunState) -> Iterator[str]:
-    for node in state.plan.leaves():
-        for name, output in node.outputs.items():
-            value = state.product.values.get(node.id, {}).get(name)
-            if output.schema is Schema.DIAGNOSIS and value is not None:
-                found = msgspec.convert(value, Diagnosis)
-                yield f"{node.id} says: {found.cause}"
-                yield from (f"next step, as {node.id} says: {step}" for step in found.next_steps)
+    for stage, value in values.of_schema(state, Schema.DIAGNOSIS):
+        found = msgspec.convert(value, Diagnosis)
+        yield f"{stage} says: {found.cause}"
+        yield from (f"next step, as {stage} says: {step}" for step in found.next_steps)

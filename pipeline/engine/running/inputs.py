@@ -54,7 +54,10 @@ def _is_follow_up(plan: Plan, node: Node) -> bool:
 
 
 def last_rounds(state: RunState, rundir: RunDir, node: Node) -> Iterator[Path]:
-    """Yield the folders with what this stage, or a loop around it, was sent back with."""
+    """Yield the folders with what this stage, or a loop around it, was sent back with.
+
+    The innermost comes first, and of the same file counts.
+    """
     for one in (node, *state.plan.around(node.id)):
         if (folder := rundir.last_round(one.id)).is_dir():
             yield folder
@@ -69,11 +72,12 @@ def input_files(state: RunState, rundir: RunDir, node: Node) -> Iterator[InputFi
         yield InputFile(file=CHANGE, about="the change so far, against the base")
     if _new_tests(state):
         yield InputFile(file=NEW_TESTS, about="the delivered tests, and why each failed first")
-    for folder in last_rounds(state, rundir, node):
-        yield from files_of_round(state.plan, folder)
-        refused = refused_tree(folder)
-        if refused and refused != state.product.tree:
-            yield InputFile(file=f"{LAST_ROUND}/{SINCE}", about=_OF_ROUND[SINCE])
+    folders = list(last_rounds(state, rundir, node))
+    known = {str(one): one for folder in folders for one in files_of_round(state.plan, folder)}
+    yield from known.values()
+    refused = refused_tree(folders[0]) if folders else ""
+    if refused and refused != state.product.tree:
+        yield InputFile(file=f"{LAST_ROUND}/{SINCE}", about=_OF_ROUND[SINCE])
 
 
 def files_of_round(plan: Plan, folder: Path) -> Iterator[InputFile]:
@@ -110,7 +114,7 @@ def lay_out(
     """
     for stage in stages:
         copy_outputs(rundir.accepted(stage), folder / stage)
-    for last in rounds:
+    for last in reversed(rounds):
         copy_outputs(last, folder / LAST_ROUND)
         remove(folder / LAST_ROUND / _REFUSED)
 

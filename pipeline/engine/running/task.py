@@ -26,6 +26,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     It sees `start_tree`, and its change is held against `tree`; `commit` is the run's newest.
     `inputs` are the stages whose outputs it is given, `tests_text` lists the delivered tests,
+    `refused` is what its gates refused before, by gate,
     `earlier` is the delivery of tests that it revises, `brief` is what its prompt can name (None:
     no agent plays it), `findings` are the stages with the files that its gate asks. `edits`
     is what persons changed since tests were delivered. With a `problem` it cannot even start.
@@ -43,6 +44,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     has_next_round: bool
     red: GateResult | None
     earlier: GateResult | None = None
+    refused: dict[GateName, GateResult] = {}
     inputs: tuple[str, ...] = ()
     tests_text: str = ""
     last_rounds: tuple[Path, ...] = ()
@@ -109,6 +111,7 @@ def task_of(
         is_last_round=is_last_round,
         has_next_round=has_next_round,
         red=red if node.gates else None,
+        refused=state.nodes[node.id].refused,
         earlier=red if _revises(state, node) else None,
         inputs=tuple(given_stages(state, rundir, node)),
         tests_text=tests_text(state),
