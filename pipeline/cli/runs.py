@@ -248,11 +248,12 @@ def explain(*, what: str, as_json: bool, start: Path) -> int:
 def rollback(*, run: str, start: Path) -> int:
     """Remove what a run made and nobody touched: branch, pull request, workspaces, run folder."""
     from pipeline import wiring
+    from pipeline.engine.ground.lookup import run_named
     from pipeline.engine.steering.rollback import roll_back
     from pipeline.ui import text
 
-    printer = text.err(wiring.environ())
-    for line in roll_back(wiring.world(start), run):
+    printer, world = text.err(wiring.environ()), wiring.world(start)
+    for line in roll_back(world, run_named(world, run)):
         printer.line(line)
     return 0
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from pipeline.engine.ground.flows import BUILTIN, FLOW, PROMPTS, shipped_text
+from pipeline.engine.ground.flows import BUILTIN, FLOW, PROMPTS, FlowSource, check
 from pipeline.engine.ground.world import World
 from pipeline.errors import InternalError, NothingToDo, UsageProblem
 from pipeline.files import atomic
@@ -185,12 +185,10 @@ def _files(world: World, survey: Survey, *, eject_prompts: bool) -> dict[str, st
 
 
 def _require_sound(world: World, text: str) -> None:
-    """Read back the flow before it is written. Raises `InternalError` if it is not sound."""
-    from pipeline.language import flow_file
-
-    _, marks = flow_file.parse(text, FLOW, {BUILTIN: shipped_text(world)})
+    """Prove the flow before it is written. Raises `InternalError` if it is not sound."""
+    shipped = templates.read_all(world.shipped / PROMPTS)
     try:
-        marks.raise_errors()
+        check(world, FlowSource(text=text, templates=shipped, origin="what init writes"))
     except UsageProblem as exc:
         raise InternalError(f"init would write a flow that is not sound: {exc.what}") from exc
 
