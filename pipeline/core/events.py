@@ -100,11 +100,12 @@ class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
     """An attempt ended. `tree` and `commit` are the run's newest after a done writer.
 
     `values` holds the outputs that the flow gives a shape, for conditions; `formatted` names the
-    changed files that the repository's formatter changed once more, `dropped` new files outside the
-    stage's paths, `ignored` new ones inside that git ignores, each with the rule. `inherited` names
-    the run that did the work, in a fork. `awake_s` is how long this process has been awake with the
-    run. A parked attempt says by `stop` for whom it waits, and any by `hint` what a person can
-    type.
+    changed files that the repository's formatter changed once more, `partly_formatted` those that
+    were not formatted before the stage, so that only its own lines are now. `dropped` are new files
+    outside the stage's paths, `ignored` new ones inside that git ignores, each with the rule.
+    `inherited` names the run that did the work, in a fork. `awake_s` is how long this process has
+    been awake with the run. A parked attempt says by `stop` for whom it waits, and any by `hint`
+    what a person can type.
     """
 
     stage: str
@@ -119,6 +120,7 @@ class StageFinished(_Event, tag="stage_finished", frozen=True, kw_only=True):
     commit: str = ""
     changed: tuple[str, ...] = ()
     formatted: tuple[str, ...] = ()
+    partly_formatted: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     gates: tuple[GateResult, ...] = ()

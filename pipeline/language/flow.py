@@ -367,7 +367,13 @@ class Flow(File, frozen=True, kw_only=True):
             "merged by key, `~` removes a key, everything else is replaced."
         ),
     ] = ""
-    targets: Annotated[tuple[Target, ...], describe("What is built and tested.")]
+    targets: Annotated[
+        tuple[Target, ...],
+        describe(
+            "What is built and tested; a flow of commands alone, without agents and gates, "
+            "needs none."
+        ),
+    ] = ()
     workflows: Annotated[dict[str, Workflow], describe("The workflows, by name.")]
     defaults: Annotated[Defaults, describe("What applies to stages that do not set it.")] = (
         Defaults()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.language import flow_references, flow_stages
 from pipeline.language.compiler import glob_words
-from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Workflow
+from pipeline.language.flow import CONTINUE, FAIL, Flow, Input, Stage
 from pipeline.language.flow_names import BUILTIN_INPUTS, check_globs
 from pipeline.language.flow_order import StageOrder, check_calls, check_cycles, check_writers
 from pipeline.language.flow_source import Path, Source
@@ -45,20 +45,15 @@ def check(
             source.error("F111", path, f"the workflow {name} has no stage", missing="stages")
         flow_stages.check_all(flow, source, workflow.stages, (*path, "stages"))
         sound = check_cycles(source, workflow.stages, (*path, "stages")) and sound
-    if sound:
-        for name, workflow in flow.workflows.items():
-            _check_order(flow, source, name, workflow)
+    for name in flow.workflows:
+        order = StageOrder(flow, name)
+        if sound:
+            flow_references.check_names(flow, source, order, name)
+        check_writers(source, order)
     for name, trigger in flow.triggers.items():
         source.require_known(
             ("triggers", name, "workflow"), trigger.workflow, flow.workflows, "workflow"
         )
-
-
-def _check_order(flow: Flow, source: Source, name: str, workflow: Workflow) -> None:
-    order = StageOrder(flow, name)
-    flow_references.check_names(flow, source, order, name)
-    if not flow_references.has_duplicate_names(workflow.stages):
-        check_writers(source, order)
 
 
 def _check_inputs(source: Source, path: Path, inputs: Mapping[str, Input]) -> None:
@@ -75,13 +70,15 @@ def _check_inputs(source: Source, path: Path, inputs: Mapping[str, Input]) -> No
 def _check_words(
     flow: Flow, source: Source, prompts: Collection[str], backends: Collection[str]
 ) -> None:
-    if not flow.targets and not source.has_key_error(("targets",)):
+    stages = [one.stages for one in flow.workflows.values()]
+    needs_target = not source.is_incomplete and (not stages or any(map(_needs_target, stages)))
+    if needs_target and not flow.targets and not source.has_key_error(("targets",)):
         hint = (
             "write one: "
-            "- {name: app, source: [src/**], tests: [tests/**], test: python -m pytest -q}"
+            "targets: [{name: app, source: [src/**], tests: [tests/**], test: python -m pytest -q}]"
         )
         message = "no target: the flow does not define what is tested, or how"
-        source.error("F111", ("targets",), message, hint)
+        source.error("F111", (), message, hint, missing="targets")
     source.require_known(("defaults", "backend"), flow.defaults.backend, backends, "back end")
     _check_pass_env(source, ("defaults", "pass_env"), flow.defaults.pass_env)
     for name, role in flow.agents.items():
@@ -103,6 +100,16 @@ def _check_words(
         check_globs(source, ("targets", index, "tests"), target.tests, ())
     for name, lock in flow.locks.items():
         check_globs(source, ("locks", name, "paths"), lock.paths, glob_words(flow.targets))
+
+
+def _needs_target(stages: Mapping[str, Stage]) -> bool:
+    """Return whether a stage has an agent or gates, which work on what targets declare."""
+    return any(
+        stage.agent is not None
+        or stage.gates
+        or _needs_target(stage.parallel or stage.stages or {})
+        for stage in stages.values()
+    )
 
 
 def _check_target(flow: Flow, source: Source, index: int, target: Target) -> None:

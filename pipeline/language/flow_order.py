@@ -38,19 +38,22 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     before: int = 0
     each: tuple[str, ...] = ()
     loops: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
 
 
 class StageOrder:
     """The order of one workflow's stages, including those of called workflows.
 
-    The flow must not have cycles.
+    Of stages that wait for each other, one does not wait; a workflow that starts itself again does
+    not. Of stages with one name, `steps` has the last.
     """
 
     def __init__(self, flow: Flow, workflow: str) -> None:
         """Walk the workflow once."""
         self.steps: dict[str, OrderedStage] = {}
+        self._all: list[OrderedStage] = []
         self._flow = flow
-        place = _Place(path=("workflows", workflow, "stages"))
+        place = _Place(path=("workflows", workflow, "stages"), calls=(workflow,))
         self._add_all(flow.workflows[workflow].stages, place)
 
     def is_before(self, one: str, other: str) -> bool:
@@ -62,14 +65,14 @@ class StageOrder:
         if not one.writes or not other.writes or set(one.stage.lock) & set(other.stage.lock):
             return None
         same_items = bool(set(one.each) & set(other.each))
-        ordered = self.is_before(one.id, other.id) or self.is_before(other.id, one.id)
+        ordered = bool(other.before >> one.index & 1 or one.before >> other.index & 1)
         if (ordered or one is other) and not same_items:
             return None
         return globs.overlap(one.writes, other.writes)
 
     def conflicts(self) -> Iterator[tuple[OrderedStage, OrderedStage, str]]:
         """Yield all pairs of stages that may write a path at once, with an example path."""
-        writers = [step for step in self.steps.values() if step.writes]
+        writers = [step for step in self._all if step.writes]
         for place, step in enumerate(writers):
             for other in writers[: place + 1]:
                 if example := self.conflict(other, step):
@@ -82,10 +85,10 @@ class StageOrder:
         }
         done: dict[str, int] = {}
         everything = 0
-        for name in TopologicalSorter(graph).static_order():
+        for name in _order(graph):
             first = place.before
             for need in graph[name]:
-                first |= done[need]
+                first |= done.get(need, 0)
             own = self._add(name, stages[name], replace(place, before=first))
             done[name] = own | first
             everything |= own
@@ -93,17 +96,20 @@ class StageOrder:
 
     def _add(self, name: str, stage: Stage, place: _Place) -> int:
         prefix = place.prefix
-        step_id, index = prefix + name, len(self.steps)
+        step_id, index = prefix + name, len(self._all)
         is_called = prefix.endswith(":") and not prefix.endswith(f":{STAR}:")
         here = place.path if is_called else (*place.path, name)
         self.steps[step_id] = OrderedStage(
             id=step_id, index=index, path=here, stage=stage, before=place.before,
             each=place.each, loops=place.loops, writes=writes_of(self._flow, stage),
         )  # fmt: skip
+        self._all.append(self.steps[step_id])
         own = 1 << index
-        if stage.workflow is not None and stage.workflow in self._flow.workflows:
-            called = self._flow.workflows[stage.workflow].stages
-            inside = replace(place, path=here, prefix=f"{step_id}:", loops=())
+        called_name = stage.workflow or ""
+        if called_name in self._flow.workflows and called_name not in place.calls:
+            called = self._flow.workflows[called_name].stages
+            calls = (*place.calls, called_name)
+            inside = replace(place, path=here, prefix=f"{step_id}:", loops=(), calls=calls)
             return own | self._add_all(called, inside)
         if inner := body_of(stage):
             key, stages = inner
@@ -116,6 +122,21 @@ class StageOrder:
             )
             return own | self._add_all(stages, inside)
         return own
+
+
+def _order(graph: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield the names in an order in which each comes after its needs, where there is one."""
+    remaining = {name: list(needs) for name, needs in graph.items()}
+    while True:
+        try:
+            order = list(TopologicalSorter(remaining).static_order())
+        except CycleError as exc:
+            # The ring says each one's successor: [a, b, a] means that b needs a.
+            first, second = exc.args[1][:2]
+            remaining[second].remove(first)
+        else:
+            yield from order
+            return
 
 
 def check_cycles(source: Source, stages: Mapping[str, Stage], path: Path) -> bool:
@@ -166,27 +187,28 @@ def check_calls(flow: Flow, source: Source) -> bool:
         name: [
             word
             for word in (
-                *_calls(workflow.stages),
+                *(called for _, called in _calls(workflow.stages)),
                 *(other for _, other in follow_ups(workflow.stages)),
             )
             if word in flow.workflows
         ]
         for name, workflow in flow.workflows.items()
     }
-    followers = {
+    places = {
         (name, word): ("workflows", name, "stages", *path)
         for name, workflow in flow.workflows.items()
-        for path, word in follow_ups(workflow.stages)
+        for path, word in (*follow_ups(workflow.stages), *_calls(workflow.stages))
     }
-    return _is_sound(source, graph, "these workflows start each other in a cycle", (), followers)
+    return _is_sound(source, graph, "these workflows start each other in a cycle", (), places)
 
 
-def _calls(stages: Mapping[str, Stage]) -> Iterator[str]:
-    for stage in stages.values():
+def _calls(stages: Mapping[str, Stage]) -> Iterator[tuple[Path, str]]:
+    """Yield the workflows that stages are, each with the path of its name."""
+    for name, stage in stages.items():
         if stage.workflow is not None:
-            yield stage.workflow
+            yield (name, "workflow"), stage.workflow
         if inner := body_of(stage):
-            yield from _calls(inner[1])
+            yield from (((name, inner[0], *path), word) for path, word in _calls(inner[1]))
 
 
 def check_writers(source: Source, order: StageOrder) -> None:

@@ -1,6 +1,5 @@
 """Check what the conditions, templates and approvals of a workflow refer to."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from pipeline.language.compiler import body_of, ids_of
@@ -14,14 +13,6 @@ from pipeline.language.flow_names import (
 )
 from pipeline.language.flow_order import StageOrder
 from pipeline.language.flow_source import Path, Source
-
-
-def has_duplicate_names(stages: Mapping[str, Stage]) -> bool:
-    """Return whether two stages of a workflow have the same name.
-
-    If so, nothing can be said about their order.
-    """
-    return max(Counter(name for name, _, _ in _walk(stages, ())).values(), default=0) > 1
 
 
 def check_names(flow: Flow, source: Source, order: StageOrder, workflow: str) -> None:

@@ -127,17 +127,12 @@ def test_the_formatter_is_applied_to_what_a_stage_changed_and_to_nothing_else(tm
     )
     with trees(tmp_path, {**BASE, "src/app/old.py": UGLY}, targets) as work:
         tree = work.plus(src__app__new="def new( a ):\n    return   a\n", **{"notes.txt": "a  b\n"})
-        styled, files = formatted(
-            work.store, work.bench, targets, tree, ["src/app/new.py", "notes.txt"]
-        )
+        styled, files = styled_by(work, targets, tree, ["src/app/new.py", "notes.txt"])
         assert files == ("src/app/new.py",)
         assert work.store.read(styled, "src/app/new.py") == b"def new(a):\n    return a\n"
         assert [change.path for change in work.store.diff(tree, styled)] == ["src/app/new.py"]
         broken = work.plus(src__app__new="def new( a :\n")
-        assert formatted(work.store, work.bench, targets, broken, ["src/app/new.py"]) == (
-            broken,
-            (),
-        )
+        assert styled_by(work, targets, broken, ["src/app/new.py"]) == (broken, ())
 
 
 def test_a_file_that_the_formatter_cannot_read_keeps_it_from_no_other(tmp_path):
@@ -146,11 +141,49 @@ def test_a_file_that_the_formatter_cannot_read_keeps_it_from_no_other(tmp_path):
     )
     with trees(tmp_path, BASE, with_checks(style=(fails_on_data,))) as work:
         tree = work.plus(src__app__new="ugly = 1\n", **{"src/app/x.dat": "ugly\n"})
-        styled, files = formatted(
-            work.store, work.bench, work.targets, tree, ["src/app/new.py", "src/app/x.dat"]
-        )
+        styled, files = styled_by(work, work.targets, tree, ["src/app/new.py", "src/app/x.dat"])
         assert files == ("src/app/new.py",)
         assert work.store.read(styled, "src/app/new.py") == b"fine = 1\n"
+
+
+MESSY = "import os\n\n\ndef old( a ):\n    return   a\n\n\ndef other( b ):\n    return b\n"
+RUFF_FORMAT = "ruff format --no-cache -q {files}"
+
+
+def test_a_file_that_was_not_formatted_is_formatted_only_where_it_changed(tmp_path):
+    base = {**BASE, "src/app/old.py": MESSY, "src/app/fine.py": "def fine(a):\n    return a\n"}
+    with trees(tmp_path, base, with_checks(style=(RUFF_FORMAT,))) as work:
+        changed = MESSY.replace("return b", "return   [b,b]")
+        fine = "def fine(a):\n    return   a + 1\n"
+        tree = work.plus(src__app__old=changed, src__app__fine=fine)
+        paths = ["src/app/old.py", "src/app/fine.py"]
+        done = style(work, work.targets, tree, paths)
+        assert done.partly == ("src/app/old.py",)
+        assert done.files == ("src/app/fine.py", "src/app/old.py")
+        now = (work.store.read(done.tree, "src/app/old.py") or b"").decode()
+        assert now == MESSY.replace("return b", "return [b, b]")
+        assert work.store.read(done.tree, "src/app/fine.py") == b"def fine(a):\n    return a + 1\n"
+
+
+def test_a_part_of_the_formatting_that_means_something_else_is_left_out(tmp_path):
+    # It puts a bracket round the file: one half of that is no program.
+    brackets = "sh -c 'for f; do grep -q [[] $f || { sed -i \"1s/^/[/;\\$s/\\$/]/\" $f; }; done' sh {files}"
+    with trees(
+        tmp_path, {**BASE, "src/app/old.py": "1,\n2,\n3\n"}, with_checks(style=(brackets,))
+    ) as work:
+        tree = work.plus(src__app__old="5,\n2,\n3\n")
+        done = style(work, work.targets, tree, ["src/app/old.py"])
+        assert (done.tree, done.files, done.partly) == (tree, (), ("src/app/old.py",))
+
+
+def style(work, targets, tree, paths):
+    return formatted(work.store, work.bench, targets, since=work.base, tree=tree, changed=paths)
+
+
+def styled_by(work, targets, tree, paths):
+    done = style(work, targets, tree, paths)
+    assert done.partly == ()
+    return done.tree, done.files
 
 
 def two_targets(**more) -> tuple[Target, ...]:

@@ -532,7 +532,7 @@ def test_other_variables_may_be_passed() -> None:
 
 
 def test_a_flow_without_a_target_is_refused() -> None:
-    text = "version: 1\n§targets: []\nworkflows: {main: {stages: {a: {run: x}}}}\n"
+    text = "§version: 1\ntargets: []\nworkflows: {main: {stages: {a: {run: x, gates: [green]}}}}\n"
     (one,) = points_at(text, "F111")
     assert one.message == "no target: the flow does not define what is tested, or how"
 

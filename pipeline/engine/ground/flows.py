@@ -78,6 +78,12 @@ def read(world: World) -> FlowSource:
     )
 
 
+def of_text(world: World, text: str) -> FlowSource:
+    """Return a text as a flow with the shipped prompts, as `init` means it."""
+    shipped = templates.read_all(world.shipped / PROMPTS)
+    return FlowSource(text=text, templates=shipped, origin="a text")
+
+
 def read_commit(world: World, commit: str) -> FlowSource | None:
     """Read the flow of a commit, or None when that has none."""
     git = world.user.git

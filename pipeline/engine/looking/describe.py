@@ -122,12 +122,14 @@ def _limits(event: LimitsRaised) -> list[str]:
 def _outcome(event: StageFinished) -> str:
     left_out = f"left out: {_names(event.dropped)}" if event.dropped else ""
     ignored = "; ".join(event.ignored[:_NAMED_MAX])
+    style = "formatted only in its own lines, as the rest was not before: "
+    style = style + _names(event.partly_formatted) if event.partly_formatted else ""
     if event.outcome is not Outcome.DONE:
         said = f"{event.outcome.value}: {event.reason}"
         return "; ".join(part for part in (said, left_out, ignored) if part)
     took = f"done in {event.duration_s:.1f} s" if event.duration_s else "done"
     gates = ", ".join(map(_gate, event.gates))
-    return "; ".join(part for part in (took, gates, event.reason, left_out, ignored) if part)
+    return "; ".join(part for part in (took, gates, event.reason, left_out, ignored, style) if part)
 
 
 def _names(paths: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.core.violations import Violation, ViolationKind
 from pipeline.engine.ground.world import World
 from pipeline.engine.running import inputs, outputs
-from pipeline.engine.running.formatting import formatted
+from pipeline.engine.running.formatting import Formatting, formatted
 from pipeline.engine.running.leaks import leaks, without_secrets
 from pipeline.engine.running.persons_tests import without_taken_away
 from pipeline.engine.running.statements import statement_result
@@ -104,14 +104,19 @@ class Acceptance:
         reached("stage.harvested", task.node.id)
         changed = tuple(change.path for change in harvest.changes)
         tree = self._on_top(task, since, harvest.tree)
-        styled: tuple[str, ...] = ()
+        styled = Formatting(tree=tree)
         if changed and not harvest.violations:
-            tree, styled = formatted(self._store, self._bench, self._plan.targets, tree, changed)
+            targets = self._plan.targets
+            styled = formatted(
+                self._store, self._bench, targets, since=task.tree, tree=tree, changed=changed
+            )
+            tree = styled.tree
         result = AttemptResult(
             outcome=Outcome.DONE,
             tree=tree,
             changed=changed,
-            formatted=styled,
+            formatted=styled.files,
+            partly_formatted=styled.partly,
             dropped=harvest.dropped[:_NAMED_MAX],
             ignored=tuple(map(str, harvest.ignored[:_NAMED_MAX])),
             usage=reply.usage,

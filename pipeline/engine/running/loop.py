@@ -271,6 +271,7 @@ class RunLoop:
             commit=commit,
             changed=result.changed,
             formatted=result.formatted,
+            partly_formatted=result.partly_formatted,
             dropped=result.dropped,
             ignored=result.ignored,
             gates=result.gates,

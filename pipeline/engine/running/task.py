@@ -74,6 +74,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     tree: str = ""
     changed: tuple[str, ...] = ()
     formatted: tuple[str, ...] = ()
+    partly_formatted: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     gates: tuple[GateResult, ...] = ()

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from pipeline.engine.ground.flows import BUILTIN, FLOW, PROMPTS, FlowSource, check
+from pipeline.engine.ground.flows import BUILTIN, FLOW, PROMPTS, check, of_text
 from pipeline.engine.ground.world import World
 from pipeline.errors import InternalError, NothingToDo, UsageProblem
 from pipeline.files import atomic
@@ -186,9 +186,8 @@ def _files(world: World, survey: Survey, *, eject_prompts: bool) -> dict[str, st
 
 def _require_sound(world: World, text: str) -> None:
     """Prove the flow before it is written. Raises `InternalError` if it is not sound."""
-    shipped = templates.read_all(world.shipped / PROMPTS)
     try:
-        check(world, FlowSource(text=text, templates=shipped, origin="what init writes"))
+        check(world, of_text(world, text))
     except UsageProblem as exc:
         raise InternalError(f"init would write a flow that is not sound: {exc.what}") from exc
 
