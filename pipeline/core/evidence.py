@@ -176,6 +176,16 @@ class FaultEvidence(msgspec.Struct, frozen=True, kw_only=True):
         """How many faults were tried to their end, without bodies taken away."""
         return self.noticed + len(self.survivors) - (self.bodies_tried - self.bodies_noticed)
 
+    @property
+    def all_tried(self) -> int:
+        """How many faults were tried to their end, with bodies taken away."""
+        return self.tried + self.bodies_tried
+
+    @property
+    def all_noticed(self) -> int:
+        """How many of those were noticed."""
+        return self.noticed + self.bodies_noticed
+
 
 class ProofEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="proof"):
     """How many of the new tests (or files) fail again without the source change, and the faults.
@@ -186,6 +196,13 @@ class ProofEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="proof"):
     failed_again: int = 0
     new: int = 0
     faults: FaultEvidence | None = None
+
+
+class NoticedEvidence(msgspec.Struct, frozen=True, kw_only=True, tag="noticed"):
+    """The faults that all tests notice in the changed lines, on the base and now."""
+
+    before: FaultEvidence
+    now: FaultEvidence
 
 
 class CheckRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +253,7 @@ Evidence = (
     RedEvidence
     | GreenEvidence
     | ProofEvidence
+    | NoticedEvidence
     | ChecksEvidence
     | FindingsEvidence
     | UntamperedEvidence

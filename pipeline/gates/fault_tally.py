@@ -76,3 +76,18 @@ class FaultTally(msgspec.Struct):
         if self.broken:
             return f"{self.broken} could not be built or loaded, which proves nothing"
         return "the change has no line that a fault could be put into"
+
+
+def faults_in_words(shown: FaultEvidence) -> str:
+    """Say what single faults showed, as the rest of a sentence: it begins with `; `."""
+    if not shown.tried and not shown.bodies_tried and not shown.noticed_by_old:
+        return f"; no single fault was tried: {shown.why}"
+    words = f"; {shown.noticed} of {shown.tried} single faults noticed"
+    if shown.bodies_tried:
+        words += f", and {shown.bodies_noticed} of {shown.bodies_tried} bodies taken away"
+    words += f"; {shown.noticed_by_old} noticed by old tests alone" if shown.noticed_by_old else ""
+    words += f"; {shown.not_tried} not tried (limit of number or time)" if shown.not_tried else ""
+    words += f"; {shown.broken} could not be built" if shown.broken else ""
+    words += f"; not tested: {', '.join(shown.untested[:5])}" if shown.untested else ""
+    names = ", ".join(f"{one.file} ({one.why})" for one in shown.untried_files[:3])
+    return words + (f"; only hunks were undone in {names}" if names else "")

@@ -11,6 +11,7 @@ TABLE = {
     GateName.RED: "pipeline.gates.red:check",
     GateName.GREEN: "pipeline.gates.green:check",
     GateName.PROOF: "pipeline.gates.proof:check",
+    GateName.NOTICED: "pipeline.gates.noticed:check",
     GateName.CHECKS: "pipeline.gates.checks:check",
     GateName.UNTAMPERED: "pipeline.gates.untampered:check",
     GateName.DOCUMENTS: "pipeline.gates.documents:check",

@@ -58,6 +58,7 @@ class GateName(StrEnum):
     UNTAMPERED = "untampered"
     FINDINGS = "findings"
     DOCUMENTS = "documents"
+    NOTICED = "noticed"
 
 
 class May(StrEnum):

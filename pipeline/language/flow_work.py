@@ -9,7 +9,7 @@ from pipeline.language.flow_names import STATES, check_globs
 from pipeline.language.flow_source import Path, Source
 from pipeline.language.plan import Kind
 
-_TEST_GATES = {GateName.RED, GateName.GREEN, GateName.PROOF}
+_TEST_GATES = {GateName.RED, GateName.GREEN, GateName.PROOF, GateName.NOTICED}
 _TYPES = [kind.value for kind in FieldType]
 
 

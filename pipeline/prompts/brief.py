@@ -140,6 +140,10 @@ GATE_WORDS = {
         "`proof`: the source change is taken out, and the new tests fail again; single faults put "
         "into the change are noticed by new tests, at least one."
     ),
+    "noticed": (
+        "`noticed`: single faults are put into the lines you touched, before and after; the tests "
+        "notice as many as before, and leave no function untested that was tested."
+    ),
     "checks": (
         "`checks`: lint, types and style find nothing, anywhere, that they do not find on the base."
     ),

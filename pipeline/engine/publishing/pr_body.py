@@ -38,6 +38,7 @@ _CLAIMS = (
     (GateName.RED, "New tests fail without the change"),
     (GateName.GREEN, "All tests pass on exactly this tree"),
     (GateName.PROOF, "With the source taken out, the new tests fail again"),
+    (GateName.NOTICED, "The tests notice as many faults in what was changed as before"),
     (GateName.DOCUMENTS, "The changelog has a line about it"),
     (GateName.CHECKS, "The repository's own checks find nothing new"),
     (GateName.UNTAMPERED, "Tests and their settings are as the test stage delivered them"),

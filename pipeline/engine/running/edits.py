@@ -29,7 +29,7 @@ from pipeline.repo.store import Store
 from pipeline.repo.workspace import Workspace
 
 NAME = "person"
-_VERIFYING = {GateName.GREEN, GateName.PROOF, GateName.UNTAMPERED}
+_VERIFYING = {GateName.GREEN, GateName.PROOF, GateName.NOTICED, GateName.UNTAMPERED}
 _NAMED_MAX = 8
 
 

@@ -18,7 +18,7 @@ from pipeline.gates.testrun import TestRun
 from pipeline.language.flow import GateName
 from pipeline.language.target import Target
 
-_TESTING_GATES = {GateName.RED, GateName.GREEN, GateName.PROOF}
+_TESTING_GATES = {GateName.RED, GateName.GREEN, GateName.PROOF, GateName.NOTICED}
 _NAMED_MAX = 5
 _FOUND_MAX_CHARACTERS = 300
 _KNOWN_FAILURES = "on the base already"
