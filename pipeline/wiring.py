@@ -13,6 +13,7 @@ from pipeline.engine.ground.world import ListenerMaker, World
 from pipeline.engine.looking.views import Views
 from pipeline.files import failpoints
 from pipeline.files.clocks import awake_s, utc_now
+from pipeline.files.doing import SILENT, Doing
 from pipeline.repo.store import repo_id
 from pipeline.repo.user import UserRepo
 
@@ -57,10 +58,15 @@ def shipped() -> Path:
     return inside if inside.is_dir() else package.parent
 
 
-def world(start: Path, *listeners: ListenerMaker, extra: Mapping[str, str] | None = None) -> World:
+def world(
+    start: Path,
+    *listeners: ListenerMaker,
+    extra: Mapping[str, str] | None = None,
+    doing: Doing | None = None,
+) -> World:
     """Look at the repository around `start` and get everything ready.
 
-    Raises `UsageProblem` when there is none.
+    `doing` is shown what takes long. Raises `UsageProblem` when there is none.
     """
     current = settings()
     env = {**environ(), **(extra or {})}
@@ -73,5 +79,6 @@ def world(start: Path, *listeners: ListenerMaker, extra: Mapping[str, str] | Non
         clock=utc_now,
         randomness=os.urandom,  # noqa: TID251 - the one place
         shipped=shipped(),
+        doing=doing or SILENT,
         listeners=(lambda rundir: Views(rundir, utc_now, awake_s), *listeners),
     )

@@ -62,14 +62,18 @@ def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
     from pipeline.cli.working import print_json
     from pipeline.engine.starting import doctor as examination
     from pipeline.ui import setup, text
+    from pipeline.ui.board import Board
 
-    world = wiring.world(start)
     printer = text.out(wiring.environ())
     checks = []
-    for check in examination.examine(world, quick=quick, base_branch=base_branch):
-        checks.append(check)
-        if not as_json:
-            setup.show_check(printer, check)
+    # Steps are no data: piped, they go to stderr.
+    is_one = printer.is_terminal and not as_json
+    with Board(printer if is_one else text.err(wiring.environ())) as board:
+        world = wiring.world(start, doing=board)
+        for check in examination.examine(world, quick=quick, base_branch=base_branch):
+            checks.append(check)
+            for line in () if as_json else setup.check_lines(printer, check):
+                (board.print if is_one else printer.line)(line)
     status = examination.exit_code(checks)
     if as_json:
         rows = [

@@ -37,7 +37,7 @@ def work_on(
     stop = Stop()
     invoked = next((event for event in first if isinstance(event, Invoked)), None)
     with _signals(stop, name, printer), Board(printer) as board:
-        world = wiring.world(start, lambda _: board, extra=extra)
+        world = wiring.world(start, lambda _: board, extra=extra, doing=board)
         state = work(world, name, stop, first, reload=reload)
     result = load_result(world, name)
     if as_json:

@@ -16,6 +16,7 @@ import msgspec
 from pipeline.core.excerpt import excerpt
 from pipeline.errors import Interrupted
 from pipeline.files import atomic
+from pipeline.files.doing import SILENT, Doing
 from pipeline.files.trees import remove
 from pipeline.gates.runners import table as runners
 from pipeline.gates.runners.above import failures_above
@@ -61,6 +62,7 @@ class Bench:
         checkout: Workspace,
         base: PinnedBase,
         randomness: Callable[[int], bytes],
+        doing: Doing = SILENT,
     ) -> None:
         """`folder` is the bench's own; `cache` keeps the results of base trees across runs.
 
@@ -75,6 +77,7 @@ class Bench:
         self._workspace = checkout
         self._base = base
         self._randomness = randomness
+        self.doing = doing
         self._mutex = threading.Lock()
         self._test_runs: dict[tuple[str, str], TestRun] = {}
         self._own_runs: dict[tuple[str, str], CommandRun] = {}

@@ -67,7 +67,8 @@ def try_faults(trial: Trial, tally: FaultTally) -> None:
     _mutate(trial, tally)
     baseline = bench.run(trial.tree, target)
     usual_s = max(_LOOPS_AFTER_S, _TIMES_AS_LONG * baseline.duration_s)
-    for number, (path, fault) in enumerate(list(_planned(trial))):
+    planned = list(_planned(trial))
+    for number, (path, fault) in enumerate(planned):
         if not deadline.left_s or (
             number >= rules.faults and not _is_last_question(tally, fault, rules)
         ):
@@ -75,6 +76,7 @@ def try_faults(trial: Trial, tally: FaultTally) -> None:
             continue
         tree = trial.context.store.with_file(trial.tree, path, fault.text.encode())
         only = [] if baseline.duration_s < _WHOLE_SUITE_S else trial.files
+        bench.doing.detail(f"fault {number + 1} of {min(len(planned), rules.faults)}")
         is_cut_off = deadline.left_s < usual_s
         run = bench.run(tree, target, only, timeout_s=min(usual_s, deadline.left_s))
         if trial.files and not only and _is_endless(run) and deadline.left_s >= usual_s:

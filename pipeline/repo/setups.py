@@ -18,6 +18,7 @@ import msgspec
 
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic, locks
+from pipeline.files.doing import SILENT, Doing
 from pipeline.files.trees import remove
 from pipeline.language import globs
 from pipeline.language.target import WorkspaceNeeds
@@ -90,6 +91,7 @@ class Setups:
         *,
         base: PinnedBase,
         make_room: Callable[[], None] = lambda: None,
+        doing: Doing = SILENT,
     ) -> None:
         """`user` is the person's checkout with its git, for `workspace.link`.
 
@@ -110,6 +112,7 @@ class Setups:
         self._linked: tuple[str, Scan] | None = None
         self._base = base
         self._make_room = make_room
+        self._doing = doing
 
     @property
     def is_wanted(self) -> bool:
@@ -238,10 +241,12 @@ class Setups:
             cloner = Cloner(self._root, root, self.needs.clone)
             cloner.sync(links, self._scan_links()[1], EMPTY_SCAN)
         for command in self.needs.setup:
+            self._doing.step(f"set-up: {command}")
             if (problem := self._run(command, root, digest)) is not None:
                 remove(folder)
                 self._failed[digest] = SetupFailed(command, problem)
                 raise self._failed[digest]
+        self._doing.step("")
         products = tuple(sorted(_products(root, before)))
         made = SetUp(
             digest=digest,

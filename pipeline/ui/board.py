@@ -31,15 +31,16 @@ from pipeline.core.events import (
 from pipeline.core.outcomes import Outcome
 from pipeline.core.state import RunState
 from pipeline.engine.looking.describe import describe, describe_in_parts
-from pipeline.files.clocks import awake_s
+from pipeline.files.clocks import awake_s, utc_now
 from pipeline.ui.text import Colour, Printer, seconds
 
 _REFRESH_PER_S = 5
 _IDEA_CHARACTERS = 100
+_STEP_CHARACTERS = 80
 
 
 class Board:
-    """Shows events as they come: a listener of the record, to be used in a `with` block.
+    """Shows events and steps as they come: a listener of the record, used in a `with` block.
 
     The only user of rich, which is loaded only for a terminal.
     """
@@ -48,6 +49,8 @@ class Board:
         """Draw on this printer, in place if it is a terminal."""
         self.printer = printer
         self._running: dict[str, tuple[float, str]] = {}
+        self._step: tuple[float, str] | None = None
+        self._detail = ""
         self._lock = threading.Lock()
         self._live: Any = None
         self._stack = ExitStack()
@@ -89,7 +92,7 @@ class Board:
                 case _:
                     pass
         if line := self._line(event):
-            self._print(line)
+            self.print(line)
 
     def close(self, state: RunState) -> None:
         """Stop showing what ran: this process lets the run go."""
@@ -97,13 +100,29 @@ class Board:
             for stage in state.nodes:
                 self._running.pop(stage, None)
 
-    def _print(self, line: str) -> None:
+    def step(self, text: str) -> None:
+        """Show which step has begun: as a line, or in the block of a terminal."""
+        with self._lock:
+            self._step, self._detail = (awake_s(), text) if text else None, ""
+        if self._live is not None:
+            self._live.refresh()
+        elif text:
+            self.printer.line(f"{utc_now():%H:%M:%S} {self._dot()} {text}")
+
+    def detail(self, text: str) -> None:
+        """Show in the block of a terminal what the step is at."""
+        with self._lock:
+            self._detail = text
+
+    def print(self, line: str) -> None:
+        """Print a line above the block."""
         if self._live is None:
             self.printer.line(line)
             return
         from rich.text import Text
 
-        self._live.console.print(Text.from_ansi(self.printer.clean(line)))
+        # Soft wrap: a path or a command that is copied from here has no line break of ours in it.
+        self._live.console.print(Text.from_ansi(self.printer.clean(line)), soft_wrap=True)
 
     def _block(self) -> Any:
         """Draw what runs now, one line a stage."""
@@ -111,12 +130,19 @@ class Board:
 
         now_s = awake_s()
         with self._lock:
-            running = dict(self._running)
+            running, step, detail = dict(self._running), self._step, self._detail
         lines = [
             f"{self.printer.mark('running')} {stage:<22} {seconds(now_s - since_s)}{more}"
             for stage, (since_s, more) in running.items()
         ]
+        if step is not None:
+            since_s, text = step
+            more = f"  {detail}" if detail else ""
+            lines.append(f"  {text[:_STEP_CHARACTERS]}  {seconds(now_s - since_s)}{more}")
         return Text.from_ansi(self.printer.clean("\n".join(lines)))
+
+    def _dot(self) -> str:
+        return self.printer.paint("·" if self.printer.unicode else "-", Colour.DIM)
 
     def _line(self, event: Event) -> str:
         printer = self.printer
@@ -149,10 +175,7 @@ class Board:
                 | LoopFinished() | ItemsFound() | Answered()
                 | PersonEdited() | TakenBack() | StageCancelled() | LimitsRaised()
             ):  # fmt: skip
-                return (
-                    f"{stamp}{printer.paint('·' if printer.unicode else '-', Colour.DIM)} "
-                    f"{describe(event)}"
-                )
+                return f"{stamp}{self._dot()} {describe(event)}"
             case _:
                 return ""
 

@@ -1,6 +1,6 @@
 """What `init` found and wrote, and what `doctor` checked, as text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pipeline.engine.ground.flows import FLOW
 from pipeline.engine.starting.adopt import InitResult
@@ -74,16 +74,14 @@ def _short(text: str) -> str:
     return text if len(text) <= _WIDTH else text[: _WIDTH - 4] + " ..."
 
 
-def show_check(printer: Printer, check: Check) -> None:
-    """Print one answer with its hint."""
+def check_lines(printer: Printer, check: Check) -> Iterator[str]:
+    """Yield the lines that show one answer with its hint."""
     sign, colour = _SIGNS[check.status]
     first, *more = check.text.splitlines() or [""]
-    printer.line(f"{printer.paint(sign, colour)} {check.name:<22} {first}")
-    for line in more:
-        printer.line(f"  {'':<22} {line}" if line else "")
+    yield f"{printer.paint(sign, colour)} {check.name:<22} {first}"
+    yield from (f"  {'':<22} {line}" if line else "" for line in more)
     if check.status is not CheckStatus.OK:
-        for line in check.hint.splitlines():
-            printer.line(f"  {'':<22} {line}")
+        yield from (f"  {'':<22} {line}" for line in check.hint.splitlines())
 
 
 def show_end(printer: Printer, checks: Sequence[Check]) -> None:

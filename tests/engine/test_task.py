@@ -189,3 +189,12 @@ def test_an_output_that_does_not_have_its_shape_is_not_accepted(tmp_path, monkey
     inside.work(run)
     (one,) = [one for one in inside.heard.events[run] if isinstance(one, StageFinished)]
     assert (one.outcome, one.kind) == (Outcome.FAILED, FailureKind.PROTOCOL)
+
+
+def test_the_answer_is_taken_for_the_one_output_that_is_missing(tmp_path, monkeypatch):
+    line = agent("a", "echo the whole plan", outputs={"plan": {"file": "plan.md"}})
+    inside = Inside(tmp_path, monkeypatch, line, AGENTS)
+    run = inside.start()
+    inside.work(run)
+    (one,) = [one for one in inside.heard.events[run] if isinstance(one, StageFinished)]
+    assert (one.outcome, one.outputs) == (Outcome.DONE, {"plan": "plan.md"})

@@ -210,6 +210,8 @@ def test_doctor_is_green_where_a_run_would_start(repo):
     repo.flow()
     said = repo.says("pipeline", "doctor")
     assert "1 test(s) pass" in said
+    assert "· tests of app: python -m pytest -q\n" in said
+    assert "· check of app: true\n" in said
     assert "no earlier run of greet" in said
     assert 'ready. next: trigger_workflow greet "..."' in said
 

@@ -26,6 +26,8 @@ def test_a_small_idea_takes_five_calls_and_few_words(tmp_path):
         "integration_validator",
         "planner",
     ]
+    promised = [stage for stage, path in prompts.items() if "`change.diff`:" in path.read_text()]
+    assert sorted(promised) == ["developer", "doc_review_final", "integration_validator"]
     words = {stage: len(path.read_text().split()) for stage, path in prompts.items()}
     assert sum(words.values()) <= WORDS_MAX, words
     stages = json.loads(done.stdout)["stages"]

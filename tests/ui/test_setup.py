@@ -82,7 +82,8 @@ def checked(*verdicts: CheckStatus) -> str:
         Check(name="flow", status=CheckStatus.OK, text="can be run", hint="trigger_workflow main")
     )
     for check in checks:
-        setup.show_check(printer, check)
+        for line in setup.check_lines(printer, check):
+            printer.line(line)
     setup.show_end(printer, checks)
     return stream.getvalue()
 

@@ -10,6 +10,7 @@ from pipeline.core.events import Event
 from pipeline.core.settings import Settings
 from pipeline.core.state import RunState
 from pipeline.files.clocks import Clock, WallClock, awake_s
+from pipeline.files.doing import SILENT, Doing
 from pipeline.files.rundir import RunDir
 from pipeline.repo.store import Store
 from pipeline.repo.user import UserRepo
@@ -33,7 +34,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     """The user's repository, our folders, clocks, randomness; `environ` is read by name only.
 
     `clock` is the time on the wall, `awake` that of deadlines: it stands still while the machine
-    sleeps.
+    sleeps. `doing` shows what takes long.
     """
 
     user: UserRepo
@@ -45,6 +46,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     shipped: Path
     listeners: tuple[ListenerMaker, ...] = ()
     awake: Clock = awake_s
+    doing: Doing = SILENT
 
     def store(self) -> Store:
         """Open the repository's trusted store."""

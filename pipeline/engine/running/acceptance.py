@@ -181,9 +181,11 @@ class Acceptance:
                 has_next_round=task.has_next_round,
                 awake=self._world.awake,
             )
+            self._world.doing.step(f"{task.node.id}: gate {gate.value}")
             results.append(table.check(gate, context))
             if results[-1].verdict.blocks:
                 break
+        self._world.doing.step("")
         reached("gates.done", task.node.id)
         checked = replace(result, gates=tuple(results))
         if not results or not results[-1].verdict.blocks:

@@ -80,6 +80,7 @@ class Workspaces:
             self._run,
             base=base,
             make_room=self._make_room,
+            doing=self._world.doing,
         )
 
     def _make_bench(self) -> Bench:
@@ -92,6 +93,7 @@ class Workspaces:
             checkout=self._have(_GATE, GATES),
             base=self._base,
             randomness=self._world.randomness,
+            doing=self._world.doing,
         )
 
     def workspace(self, slot: int) -> Workspace:

@@ -79,13 +79,16 @@ def examine(
     """
     for target in targets:
         if tests:
+            bench.doing.step(f"tests of {target.name}: {target.test.command}")
             run = bench.baseline(tree, target)
             yield _tests(target, run)
             if names and run.tests and run.problem is None and not run.weak:
                 yield from _unstable(target, run, bench.run(tree, target, rerun=True))
         for command in target.checks if checks else ():
             for part in parts_of(command):
+                bench.doing.step(f"check of {target.name}: {part}")
                 yield _check(bench, target, tree, part)
+        bench.doing.step("")
 
 
 def _tests(target: Target, run: TestRun) -> Check:
