@@ -11,13 +11,14 @@ from pathlib import Path
 from pipeline.core.settings import Settings, from_environ
 from pipeline.engine.ground.world import ListenerMaker, World
 from pipeline.engine.looking.views import Views
-from pipeline.files import failpoints
+from pipeline.files import failpoints, rundir
 from pipeline.files.clocks import awake_s, utc_now
 from pipeline.files.doing import SILENT, Doing
 from pipeline.repo.store import repo_id
 from pipeline.repo.user import UserRepo
 
 APP = "idea-to-pr"
+_RUNS_LOOKED_AT = 20
 STATE_KEY = "idea-to-pr.stateDir"
 
 
@@ -51,6 +52,24 @@ def state_folder(current: Settings, user: UserRepo) -> Path:
     return user_state_path(APP)
 
 
+def repo_state(repos: Path, user: UserRepo) -> Path:
+    """Return a repository's part of the state folder, also after its checkout was moved.
+
+    It is named after the path of the repository. One that lies elsewhere now is recognised by a run
+    in it, whose working folder names a checkout that is gone: a copy of a checkout is no move.
+    """
+    folder = repos / repo_id(user.common_dir)
+    if folder.exists() or not repos.is_dir():
+        return folder
+    for run in rundir.runs_in(user.root)[:_RUNS_LOOKED_AT]:
+        for old in repos.glob(f"*/runs/{run}"):
+            if not old.parent.parent.is_symlink() and rundir.has_moved(old, user.root):
+                # A link and no new name: set-ups hold the path that they were made at.
+                folder.symlink_to(old.parent.parent.name)
+                return folder
+    return folder
+
+
 def shipped() -> Path:
     """Return the folder that holds the shipped `agents/flow.yaml` and `agent_prompts/`."""
     package = Path(__file__).parent
@@ -73,7 +92,7 @@ def world(
     user = UserRepo(start, env)
     return World(
         user=user,
-        repo_state=state_folder(current, user) / "repos" / repo_id(user.common_dir),
+        repo_state=repo_state(state_folder(current, user) / "repos", user),
         settings=current,
         environ=env,
         clock=utc_now,

@@ -31,7 +31,7 @@ def status(*, run: str | None, watch: bool, as_json: bool, start: Path) -> int:
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine.ground.lookup import run_ids, run_named
-    from pipeline.engine.looking.result import load_result
+    from pipeline.engine.looking.result import load_result, load_results
     from pipeline.ui import report, text
 
     world = wiring.world(start)
@@ -48,17 +48,19 @@ def status(*, run: str | None, watch: bool, as_json: bool, start: Path) -> int:
             printer.line(f"next: {hint}")
         return 0
     names = run_ids(world)
-    shown = [load_result(world, name) for name in names[:20]]
+    shown, unreadable = load_results(world, names[:20])
     open_runs = [one for one in shown if one.state in {"running", "waiting", "interrupted"}]
     picked = open_runs or shown[:1]
     if as_json:
-        print_json({"schema_version": 1, "runs": picked})
+        print_json({"schema_version": 1, "runs": picked, "unreadable": unreadable})
         return 0
     if not names:
         printer.line('no run yet. Start one: trigger_workflow idea_to_feature "..."')
     for one in picked:
         report.show(printer, one, stages=bool(open_runs))
         printer.line(f"next: {report.next_steps(one)[0]}")
+    for bad in unreadable:
+        printer.line(f"{printer.state('unreadable')} {bad.run_id}: {bad.reason}")
     return 0
 
 
@@ -90,13 +92,13 @@ def list_runs(*, as_json: bool, start: Path) -> int:
     from pipeline import wiring
     from pipeline.cli.working import print_json
     from pipeline.engine.ground.lookup import run_ids
-    from pipeline.engine.looking.result import load_result
+    from pipeline.engine.looking.result import load_results
     from pipeline.ui import text
 
     world = wiring.world(start)
-    results = [load_result(world, name) for name in run_ids(world)]
+    results, unreadable = load_results(world, run_ids(world))
     if as_json:
-        print_json({"schema_version": 1, "runs": results})
+        print_json({"schema_version": 1, "runs": results, "unreadable": unreadable})
         return 0
     rows = [
         [
@@ -108,6 +110,8 @@ def list_runs(*, as_json: bool, start: Path) -> int:
         ]
         for one in results
     ]
+    rows += [[bad.run_id, "unreadable", "", "", bad.reason] for bad in unreadable]
+    rows.sort(key=lambda row: row[0], reverse=True)
     text.out(wiring.environ()).table(
         ["run", "state", "feature", "took", "pull request or reason"], rows
     )

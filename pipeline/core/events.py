@@ -67,7 +67,10 @@ class _Event(msgspec.Struct, frozen=True, tag_field="event", omit_defaults=True)
 
 
 class RunStarted(_Event, tag="run_started", frozen=True, kw_only=True):
-    """A run is born: everything it needs to know later is pinned here."""
+    """A run is born: everything it needs to know later is pinned here.
+
+    `state_folder` is the repository's part of the state folder, where its working folder lies.
+    """
 
     run_id: str
     workflow: str
@@ -83,6 +86,13 @@ class RunStarted(_Event, tag="run_started", frozen=True, kw_only=True):
     tools: dict[str, str] = {}
     inputs: dict[str, str] = {}
     forked_from: str = ""
+    state_folder: str = ""
+
+    @property
+    def request(self) -> str:
+        """What was asked for, as the file of the run folder says it."""
+        head = f"- run: {self.run_id}\n- base branch: {self.base_branch}"
+        return f"# {self.feature}\n\n{head}\n\n{self.idea}\n"
 
 
 class StageStarted(_Event, tag="stage_started", frozen=True, kw_only=True):

@@ -1,8 +1,10 @@
 """Where the files of a run are: its run folder in the checkout, its working folder in our state.
 
-The run folder (`docs/status/runs/<run_id>/`) is for people, but its journal is the source of truth.
-The working folder has what agents touch: attempts, and outputs as they were accepted. Workspaces
-are apart from both, because runs use them in turn.
+The run folder (`docs/status/runs/<run_id>/`) is for people. The working folder has what agents
+touch: attempts, and outputs as they were accepted. Workspaces are apart from both, because runs use
+them in turn. The journal, the source of truth, is one file with a name in each of the two folders,
+and the plan has a copy in each: either folder can be lost, by `git clean -fdx` or because the state
+lies elsewhere, and the run can still be told.
 """
 
 import os
@@ -13,12 +15,15 @@ from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.journal import NAME as JOURNAL
 from pipeline.files.trees import files_below, remove
-from pipeline.ids import lock_file_name, stage_folder
+from pipeline.ids import is_run_id, lock_file_name, stage_folder
 from pipeline.language.flow import LockScope
 
 RUNS = "docs/status/runs"
 LATEST = "docs/status/latest"
 PLANS = "docs/plans/runs"
+REQUEST = "feature_request.md"
+"""The file in a run folder with what was asked for; a person may prepare it."""
+
 LOCKS = ".locks"
 TRIGGERS = ".triggers"
 ANSWER = "answer.md"
@@ -26,6 +31,10 @@ ANSWER = "answer.md"
 
 LAST_ROUND = "last_round"
 """The folder, among a stage's inputs, with what it was sent back with."""
+
+_PLAN = "plan.json"
+_CHECKOUT = "checkout"
+"""The file in a working folder with the path of the checkout that the run was started in."""
 
 _RECORD_FOLDERS = ("docs/status", PLANS, LOCKS, TRIGGERS)
 _COPY_MAX_BYTES = 16 * 1024 * 1024
@@ -40,26 +49,59 @@ class RunDir:
         self.run_id = run_id
         self.folder = root / RUNS / run_id
         self.work = repo_state / "runs" / run_id
-        self.journal = self.folder / JOURNAL
-        self.plan = self.work / "plan.json"
+        self.shown_journal = self.folder / JOURNAL
+        self.kept_journal = self.work / JOURNAL
+        self.shown_plan = self.folder / _PLAN
+        self.kept_plan = self.work / _PLAN
+        self.lock_folder = repo_state / "locks"
         self.flow = self.work / "flow"
         self.workspaces = repo_state / "workspaces"
 
     @property
     def exists(self) -> bool:
         """Whether the run has been started."""
-        return self.journal.exists()
+        return self.kept_journal.exists() or self.shown_journal.exists()
+
+    @property
+    def journal(self) -> Path:
+        """The journal: in the working folder, or in the run folder when that is all there is."""
+        return self.kept_journal if self.kept_journal.exists() else self.shown_journal
+
+    @property
+    def plan(self) -> Path:
+        """The compiled plan: in the working folder, or the copy in the run folder."""
+        return self.kept_plan if self.kept_plan.exists() else self.shown_plan
 
     def create(self) -> None:
         """Create both folders, and keep the record folders out of the user's `git status`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.work.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(self.work / _CHECKOUT, f"{self.root}\n", durable=False)
+        self.show()
+
+    def show(self) -> None:
+        """Create the run folder, with the journal and the plan as far as they are there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         for name in _RECORD_FOLDERS:
             folder = self.root / name
             folder.mkdir(parents=True, exist_ok=True)
             ignore = folder / ".gitignore"
             if not ignore.exists() and not _is_ours(folder):
                 atomic.write_text(ignore, "*\n")
+        if self.kept_plan.exists() and not self.shown_plan.exists():
+            shutil.copyfile(self.kept_plan, self.shown_plan)
+        for one, other in (
+            (self.kept_journal, self.shown_journal),
+            (self.shown_journal, self.kept_journal),
+        ):
+            if one.exists() and not other.exists() and other.parent.is_dir():
+                _same_file(one, other)
+        atomic.sync_folder(self.folder)
+
+    @property
+    def checkout(self) -> Path:
+        """The checkout that the run was started in, by its working folder."""
+        known = self.work / _CHECKOUT
+        return Path(known.read_text(errors="replace").strip()) if known.is_file() else self.root
 
     def attempt(self, stage: str, number: int) -> Path:
         """Return the folder of one attempt: prompt, logs, exit record, outputs."""
@@ -82,15 +124,19 @@ class RunDir:
         """Return a stage's folder for people."""
         return self.folder / stage_folder(stage)
 
-    def lock(self, name: str, scope: LockScope) -> Path:
-        """Return the file of a lock that the flow declares, for this run or for all runs."""
-        own = self.run_id if scope is LockScope.RUN else None
-        return self.root / LOCKS / lock_file_name(name, own)
+    def locks(self, name: str, scope: LockScope) -> tuple[Path, Path]:
+        """Return the files of a lock that the flow declares, for this run or for all runs.
+
+        Both are held together. People look at the one in `.locks/`; that can be deleted while it is
+        held, and then keeps nobody out, so the one in our state does.
+        """
+        file = lock_file_name(name, self.run_id if scope is LockScope.RUN else None)
+        return self.lock_folder / file, self.root / LOCKS / file
 
     @property
-    def run_lock(self) -> Path:
+    def run_locks(self) -> tuple[Path, Path]:
         """The lock of the process that works on the run."""
-        return self.lock("run", LockScope.RUN)
+        return self.locks("run", LockScope.RUN)
 
     def switch_latest(self) -> None:
         """Point `docs/status/latest` at this run."""
@@ -101,6 +147,45 @@ class RunDir:
                 f"Move it away: mv {link} {link}.old",
             )
         atomic.switch_link(link, f"runs/{self.run_id}")
+
+
+def runs_in(root: Path) -> list[str]:
+    """List the runs that have a run folder in a checkout, the newest first."""
+    names = (path.parent.name for path in (root / RUNS).glob(f"*/{JOURNAL}"))
+    return sorted((name for name in names if is_run_id(name)), reverse=True)
+
+
+def has_moved(work: Path, root: Path) -> bool:
+    """Return whether a working folder is of a checkout that was moved to `root`.
+
+    It and all others of that checkout are told where it is now.
+    """
+    known = work / _CHECKOUT
+    old = known.read_text(errors="replace") if known.is_file() else ""
+    if not old.strip() or Path(old.strip()).exists():
+        return False
+    for path in work.parent.glob(f"*/{_CHECKOUT}"):
+        if path.read_text(errors="replace") == old:
+            atomic.write_text(path, f"{root}\n", durable=False)
+    return True
+
+
+def started_in(repo_state: Path, root: Path) -> set[str]:
+    """List the runs of a checkout by their working folders, whose run folder may be gone."""
+    return {
+        path.parent.name
+        for path in (repo_state / "runs").glob(f"*/{_CHECKOUT}")
+        if path.read_text(errors="replace").strip() == str(root)
+        and (path.parent / JOURNAL).exists()
+    }
+
+
+def _same_file(there: Path, new: Path) -> None:
+    """Give a file a second name; a copy where the two folders share no file system."""
+    try:
+        os.link(there, new)
+    except OSError:
+        shutil.copyfile(there, new)
 
 
 def _is_ours(folder: Path) -> bool:

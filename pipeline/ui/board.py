@@ -5,6 +5,7 @@ scrolls up as one line each. Elsewhere every event is one line, with the time.
 """
 
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -93,6 +94,9 @@ class Board:
                     pass
         if line := self._line(event):
             self.print(line)
+
+    def show_again(self, events: Sequence[Event], state: RunState) -> None:
+        """Change nothing: a terminal keeps what it has shown."""
 
     def close(self, state: RunState) -> None:
         """Stop showing what ran: this process lets the run go."""

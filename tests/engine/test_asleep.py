@@ -2,6 +2,7 @@
 the calendar.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -38,6 +39,9 @@ class Nap:
         self.laptop = laptop
         self.slept_s = slept_s
         self.worked_s = worked_s
+
+    def show_again(self, events: Sequence[Event], state: RunState) -> None:
+        pass
 
     def hear(self, event: Event, _: RunState) -> None:
         if isinstance(event, StageFinished) and event.stage == "a":

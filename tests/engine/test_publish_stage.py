@@ -39,8 +39,8 @@ def published(inside, publish, run=""):
 
 def held(inside, run, name):
     """Hold one of the locks for another stage of that run."""
-    path = inside.world.rundir(run).lock(name, SCOPES[name])
-    return locks.hold([path], run_id=run, agent="other", stage="else", timeout_s=0.2, now=utc_now)
+    paths = inside.world.rundir(run).locks(name, SCOPES[name])
+    return locks.hold(paths, run_id=run, agent="other", stage="else", timeout_s=0.2, now=utc_now)
 
 
 @pytest.mark.parametrize("name", list(SCOPES))

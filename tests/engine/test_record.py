@@ -112,6 +112,9 @@ def test_an_event_is_told_after_it_was_written_and_folded(tmp_path, monkeypatch)
     seen: list[object] = []
 
     class Reader:
+        def show_again(self, events, state):
+            pass
+
         def hear(self, event, state):
             last = journal.read(rundir.journal)[-1]
             seen.append((last == event, state.notes[-1:] == [event.text]))

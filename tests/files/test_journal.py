@@ -112,7 +112,8 @@ def test_damage_is_told_with_its_place_and_the_way_to_mend_it(path: Path) -> Non
     assert (
         caught.value.what == f"{path} is damaged at byte {second} (event 2): its checksum is wrong"
     )
-    assert caught.value.hint.endswith(f"truncate -s {second} {path}")
+    assert "truncate" not in caught.value.hint, "what is cut off may have been paid for"
+    assert caught.value.hint.endswith("pipeline rollback RUN")
     assert caught.value.exit_code == 101
 
 

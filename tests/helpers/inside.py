@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,9 @@ class _Ear:
     def __init__(self, heard: Heard, run_id: str) -> None:
         self._heard = heard
         self._run_id = run_id
+
+    def show_again(self, events: Sequence[Event], state: RunState) -> None:
+        pass
 
     def hear(self, event: Event, _: RunState) -> None:
         self._heard.events.setdefault(self._run_id, []).append(event)

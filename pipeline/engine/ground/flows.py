@@ -189,7 +189,7 @@ def pin(source: FlowSource, rundir: RunDir, plan: Plan) -> None:
     for name, template in source.templates.items():
         atomic.write_text(rundir.flow / PROMPTS / name, template, durable=False)
     atomic.write_text(rundir.flow / "flow.yaml", source.text)
-    atomic.write_bytes(rundir.plan, msgspec.json.encode(plan))
+    atomic.write_bytes(rundir.kept_plan, msgspec.json.encode(plan))
 
 
 def _keep(world: World, folder: Path, flow: Flow) -> None:

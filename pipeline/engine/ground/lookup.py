@@ -6,10 +6,11 @@ import msgspec
 
 from pipeline.core.fold import fold
 from pipeline.core.state import RunState
+from pipeline.core.traces import Traces, traces
 from pipeline.engine.ground.world import World
 from pipeline.errors import UsageProblem
 from pipeline.files import journal, locks
-from pipeline.files.rundir import RUNS, RunDir
+from pipeline.files.rundir import RunDir, runs_in, started_in
 from pipeline.ids import is_run_id
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.plan import Plan
@@ -51,10 +52,9 @@ def run_named(world: World, word: str) -> str:
 
 def run_ids(world: World) -> list[str]:
     """List the runs of this checkout, the newest first."""
-    folder = world.user.root / RUNS
-    journals = folder.glob(f"*/{journal.NAME}") if folder.is_dir() else ()
-    names = [path.parent.name for path in journals]
-    return sorted((name for name in names if is_run_id(name)), reverse=True)
+    root = world.user.root
+    names = {*runs_in(root), *started_in(world.repo_state, root)}
+    return sorted(names, reverse=True)
 
 
 def load_state(world: World, name: str) -> RunState:
@@ -67,13 +67,58 @@ def state_of(rundir: RunDir) -> RunState:
     return fold(load_plan(rundir.plan), journal.read(rundir.journal))
 
 
+def load_traces(rundir: RunDir) -> Traces:
+    """Tell what a run has made by its journal, as far as it can be read; its plan is not needed.
+
+    Raises `UsageProblem` if not even its first event is there.
+    """
+    found = traces(journal.read_sound(rundir.journal))
+    if found is None:
+        raise UsageProblem(
+            f"nothing in {rundir.journal} can be read",
+            f"Look at it; then remove the folder yourself: rm -r {rundir.folder}",
+        )
+    return found
+
+
+def state_elsewhere(world: World, rundir: RunDir) -> Path | None:
+    """Return the folder with the state of a run if that is not this process's; else None.
+
+    Raises `UsageProblem` for a run of another checkout, of which this one is a copy.
+    """
+    if rundir.work.exists():
+        return None
+    where = Path(load_traces(rundir).started.state_folder or world.repo_state)
+    other = RunDir(rundir.root, where, rundir.run_id)
+    if not other.work.exists():
+        return None
+    if (home := other.checkout) != rundir.root and home.exists():
+        raise UsageProblem(
+            f"run {rundir.run_id} belongs to the checkout {home}, of which this is a copy",
+            f"Work on it there: cd {home}; or take the copy away: rm -r {rundir.folder}",
+        )
+    return where
+
+
+def no_state(world: World, rundir: RunDir) -> UsageProblem:
+    """Return the problem of a run whose working folder is not where this process looks."""
+    name = rundir.run_id
+    if (where := state_elsewhere(world, rundir)) is not None:
+        return UsageProblem(
+            f"the state of run {name} lies in {where}, and this process looks in "
+            f"{world.repo_state}",
+            f"Take that one: PIPELINE_STATE_DIR={where.parent.parent} pipeline resume {name}",
+        )
+    return UsageProblem(
+        f"the working folder {rundir.work} of run {name} is gone",
+        f"Remove the run, which keeps what is left of its work: pipeline rollback {name}",
+    )
+
+
 def holder(world: World, name: str) -> locks.LockHolder | None:
     """Return which process works on a run, or None."""
-    path = world.rundir(name).run_lock
-    if not path.exists():
-        return None
-    view = locks.inspect(path)
-    return view.holder if view.held else None
+    views = [locks.inspect(path) for path in world.rundir(name).run_locks if path.exists()]
+    return next((view.holder for view in views if view.held), None)
 
 
 def load_plan(path: Path) -> Plan:
@@ -83,6 +128,5 @@ def load_plan(path: Path) -> Plan:
     except (OSError, msgspec.DecodeError) as exc:
         raise UsageProblem(
             f"the run's plan {path} cannot be read: {exc}",
-            "Its working folder is gone or damaged; "
-            "start anew, or remove it: pipeline rollback RUN",
+            "Start anew, or remove it, which keeps its work: pipeline rollback RUN",
         ) from exc

@@ -7,10 +7,10 @@ hear each event after it was written and folded, in the journal's order.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from pipeline.core.events import Event, RunStarted
+from pipeline.core.events import Event, Noted, RunStarted
 from pipeline.core.fold import apply, begin, fold
 from pipeline.core.state import RunState
-from pipeline.engine.ground.lookup import holder, load_plan
+from pipeline.engine.ground.lookup import holder, load_plan, no_state
 from pipeline.engine.ground.world import Listener, World
 from pipeline.errors import Busy
 from pipeline.files import locks
@@ -25,9 +25,12 @@ _RUN_LOCK_TIMEOUT_S = 0.5
 class Record:
     """A run's journal open for writing, its state, and those who listen. Used by one thread."""
 
-    def __init__(self, journal: Journal, state: RunState, listeners: Sequence[Listener]) -> None:
+    def __init__(
+        self, rundir: RunDir, journal: Journal, state: RunState, listeners: Sequence[Listener]
+    ) -> None:
         """Made by `open_record` and `create_record`; `state` is the fold of the journal."""
         self.state = state
+        self._rundir = rundir
         self._journal = journal
         self._listeners = listeners
         self._is_synced = True
@@ -44,6 +47,14 @@ class Record:
         """
         self._journal.append(events, durable=durable)
         self._is_synced = durable
+        if not self._journal.is_shown:
+            # `git clean -fdx`, most often. The working folder has the journal still.
+            self._rundir.show()
+            self._show_again(self._journal.events[: -len(events)])
+            text = f"{self._rundir.folder} was removed while the run went on, and is made again"
+            note = Noted(at=events[-1].at, text=text)
+            self._journal.append([note], durable=durable)
+            events = (*events, note)
         self.replay(*events)
 
     def replay(self, *events: Event) -> None:
@@ -53,6 +64,14 @@ class Record:
                 apply(self.state, event)
             for listener in self._listeners:
                 listener.hear(event, self.state)
+
+    def show_again(self) -> None:
+        """Make the files of the run folder again, which is new."""
+        self._show_again(self._journal.events)
+
+    def _show_again(self, events: Sequence[Event]) -> None:
+        for listener in self._listeners:
+            listener.show_again(events, self.state)
 
     def sync(self) -> None:
         """Make durable what was added: before anything is started or waited for."""
@@ -76,8 +95,9 @@ def create_record(
 
     They are told as they are folded, one by one, as all later ones are.
     """
-    journal = Journal.create(rundir.journal, [started, *others])
-    record = Record(journal, begin(plan, started), _listeners(world, rundir))
+    journal = Journal.create(rundir.kept_journal, [started, *others], rundir.shown_journal)
+    rundir.show()
+    record = Record(rundir, journal, begin(plan, started), _listeners(world, rundir))
     try:
         record.replay(started, *others)
         yield record
@@ -89,12 +109,19 @@ def create_record(
 def open_record(world: World, rundir: RunDir) -> Iterator[Record]:
     """Open the record of a run for writing; only under `exclusive`.
 
-    Raises `UsageProblem` when the run's plan is gone, `InternalError` when its journal is damaged.
+    Raises `UsageProblem` when the run's state is elsewhere or gone, and `InternalError` when its
+    journal is damaged.
     """
+    if not rundir.kept_plan.exists():
+        raise no_state(world, rundir)
     plan = load_plan(rundir.plan)
-    journal = Journal(rundir.journal)
-    record = Record(journal, fold(plan, journal.events), _listeners(world, rundir))
+    is_shown = rundir.shown_journal.exists()
+    rundir.show()
+    journal = Journal(rundir.journal, rundir.shown_journal)
+    record = Record(rundir, journal, fold(plan, journal.events), _listeners(world, rundir))
     try:
+        if not is_shown:
+            record.show_again()
         yield record
     finally:
         record.close()
@@ -107,10 +134,10 @@ def _listeners(world: World, rundir: RunDir) -> list[Listener]:
 @contextmanager
 def exclusive(world: World, rundir: RunDir) -> Iterator[None]:
     """Be the one process that works on a run. Raises `Busy`, which names the other one."""
-    path = rundir.run_lock
+    paths = rundir.run_locks
     try:
         with locks.hold(
-            [path],
+            paths,
             run_id=rundir.run_id,
             agent="engine",
             stage="",
@@ -119,7 +146,7 @@ def exclusive(world: World, rundir: RunDir) -> Iterator[None]:
         ):
             yield
     except LockBusy as busy:
-        if busy.wait.path != str(path):  # a lock that was wanted inside the block
+        if busy.wait.path not in map(str, paths):  # a lock that was wanted inside the block
             raise
         who = holder(world, rundir.run_id) or busy.wait.holder
         pid = f" (process {who.pid}, since {who.timestamp})" if who else ""

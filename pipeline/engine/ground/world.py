@@ -1,6 +1,6 @@
 """What a run needs from outside, made once by the wiring and handed in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,9 @@ class Listener(Protocol):
 
     def hear(self, event: Event, state: RunState) -> None:
         """Take in one event, right after it was written down; `state` is that after it."""
+
+    def show_again(self, events: Sequence[Event], state: RunState) -> None:
+        """Show all that was heard so far once more: the run folder was lost, and is made anew."""
 
     def close(self, state: RunState) -> None:
         """Take note that this process lets the run go; called once, whatever the reason."""

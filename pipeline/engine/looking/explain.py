@@ -200,7 +200,7 @@ class _Looker:
 
     def _holder(self, lock: str) -> StatusReason | None:
         """Return the reason of a lock that another run holds."""
-        path = self.rundir.lock(lock, self.state.plan.locks[lock].scope)
+        path, _ = self.rundir.locks(lock, self.state.plan.locks[lock].scope)
         view = locks.inspect(path) if path.exists() else None
         if view is None or not view.held or view.holder is None:
             return None

@@ -1,5 +1,6 @@
 """The result of a run as one object: what `--json` prints, and `pipeline_status.json` holds."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pipeline.core.state import RunState
 from pipeline.engine.ground.forge import state_now
 from pipeline.engine.ground.lookup import holder, require_run, state_of
 from pipeline.engine.ground.world import World
+from pipeline.errors import Problem
 from pipeline.ids import stage_folder
 from pipeline.language.flow import GateName, Schema
 from pipeline.language.plan import Node
@@ -121,6 +123,14 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
 
 
+class UnreadableRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run whose journal or plan cannot be read, and why; its name is all that is known."""
+
+    run_id: str
+    reason: str
+    hint: str
+
+
 def load_result(world: World, name: str) -> RunResult:
     """Make the result object of a run as it stands now, its pull request as the forge has it."""
     rundir = require_run(world, name)
@@ -137,6 +147,18 @@ def load_result(world: World, name: str) -> RunResult:
     return replace(
         result, pr=replace(result.pr, state=now, draft=result.pr.draft and now == "open")
     )
+
+
+def load_results(world: World, names: Iterable[str]) -> tuple[list[RunResult], list[UnreadableRun]]:
+    """Make the result objects of several runs, and name those that cannot be read."""
+    results: list[RunResult] = []
+    unreadable: list[UnreadableRun] = []
+    for name in names:
+        try:
+            results.append(load_result(world, name))
+        except Problem as exc:
+            unreadable.append(UnreadableRun(run_id=name, reason=exc.what, hint=exc.hint))
+    return results, unreadable
 
 
 def result_of(

@@ -6,6 +6,7 @@ there is much to write.
 """
 
 import os
+from collections.abc import Sequence
 
 import msgspec
 
@@ -16,10 +17,11 @@ from pipeline.engine.looking.describe import describe
 from pipeline.engine.looking.result import result_of
 from pipeline.files import atomic
 from pipeline.files.clocks import Clock, WallClock
-from pipeline.files.rundir import RunDir
+from pipeline.files.rundir import REQUEST, RunDir, copy_outputs
 from pipeline.language.flow import GateName
 
 _STATUS_EVERY_S = 0.25
+_LOG = "pipeline.log"
 _STATUS_SHARE = 50
 """Writing the status takes at most this fraction (1/n) of the time, however many stages."""
 
@@ -47,8 +49,7 @@ class Views:
 
     def hear(self, event: Event, state: RunState) -> None:
         """Take one event into the log, and into the status file if it is time."""
-        if line := describe(event):
-            self._write_line(f"{event.at:%Y-%m-%dT%H:%M:%SZ} {line}\n")
+        self._log_event(event)
         if self._awake() >= self._next_status_at_s:
             began_s = self._awake()
             self._write_status(state, is_alive=True)
@@ -56,6 +57,22 @@ class Views:
             self._next_status_at_s = began_s + max(_STATUS_EVERY_S, _STATUS_SHARE * took_s)
         if isinstance(event, StageFinished) and event.gates:
             self._write_tests(state)
+
+    def show_again(self, events: Sequence[Event], state: RunState) -> None:
+        """Write the log, the request and what stages put out once more, into a new run folder."""
+        if self._log >= 0:
+            os.close(self._log)
+            self._log = -1
+        (self._rundir.folder / _LOG).unlink(missing_ok=True)
+        for event in events:
+            self._log_event(event)
+        request = self._rundir.folder / REQUEST
+        if not request.exists():
+            atomic.write_text(request, state.started.request, durable=False)
+        for stage in state.nodes:
+            if self._rundir.accepted(stage).is_dir():
+                copy_outputs(self._rundir.accepted(stage), self._rundir.stage(stage))
+        self._write_status(state, is_alive=True)
 
     def close(self, state: RunState) -> None:
         """Write what must be there when the process lets the run go, for whatever reason."""
@@ -65,9 +82,13 @@ class Views:
             os.close(self._log)
             self._log = -1
 
+    def _log_event(self, event: Event) -> None:
+        if line := describe(event):
+            self._write_line(f"{event.at:%Y-%m-%dT%H:%M:%SZ} {line}\n")
+
     def _write_line(self, line: str) -> None:
         if self._log < 0:
-            path = self._rundir.folder / "pipeline.log"
+            path = self._rundir.folder / _LOG
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._log = os.open(path, flags, 0o644)
         os.write(self._log, line.encode("utf-8", "replace"))

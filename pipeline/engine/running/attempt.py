@@ -276,7 +276,11 @@ class StageRunner:
             variables={**variables, **self._stage_variables(task, folder), **task.env},
             programs=workspace.program_folders(),
             port_base=workspace.port_base,
-            locks=tuple(self.rundir.lock(name, self.plan.locks[name].scope) for name in node.locks),
+            locks=tuple(
+                path
+                for name in node.locks
+                for path in self.rundir.locks(name, self.plan.locks[name].scope)
+            ),
             agent=player.role if player is not None else node.id,
             stage=node.id,
         )

@@ -21,7 +21,8 @@ def publish_stage(
     world: World, rundir: RunDir, state: RunState, node: Node, publish: Publish
 ) -> AttemptResult:
     """Publish while the stage's locks are held; what others can remove parks the stage."""
-    paths = [rundir.lock(name, state.plan.locks[name].scope) for name in node.locks]
+    declared = state.plan.locks
+    paths = [one for name in node.locks for one in rundir.locks(name, declared[name].scope)]
     try:
         with locks.hold(
             paths,

@@ -178,7 +178,7 @@ class Workspaces:
             return True
         with contextlib.suppress(Problem, OSError):
             return state_of(rundir).end is not None
-        return True
+        return False  # what cannot be read may still be wanted
 
 
 def _excerpt(path: Path) -> str:

@@ -254,7 +254,7 @@ def price(world: World, plan: Plan) -> str:
     for name in run_ids(world)[:_RUNS_LOOKED_AT]:
         try:
             state = load_state(world, name)
-        except UsageProblem:
+        except Problem:  # it cannot be read, and tells nothing of the price
             continue
         if state.end is not RunEnd.DONE or state.started.workflow != plan.workflow:
             continue

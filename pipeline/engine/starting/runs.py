@@ -1,18 +1,19 @@
 """Beginning a run: the order, checked against flow and repository, put on record."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from pipeline.core.events import Noted, RunStarted
+from pipeline.core.events import Event, Noted, RunStarted
 from pipeline.engine.ground import flows
 from pipeline.engine.ground.flows import FLOW, FlowSource
-from pipeline.engine.ground.record import create_record
+from pipeline.engine.ground.record import create_record, exclusive
 from pipeline.engine.ground.world import World
 from pipeline.engine.starting import preflight
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
+from pipeline.files.rundir import REQUEST, RunDir
 from pipeline.ids import branch_name, run_id, slug
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.flow_names import BUILTIN_INPUTS
@@ -38,29 +39,37 @@ class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
 def start(world: World, flow: FlowSource, order: RunOrder) -> str:
     """Make a run of a flow, ready to be worked on; return its id.
 
-    Raises `UsageProblem` before anything is left behind.
+    A run of the ordered id that somebody else began meanwhile is left as it is. Raises
+    `UsageProblem` before anything is left behind, and `Busy` while somebody works on that run.
     """
     plan = flows.compiled(world, flow, order.workflow)
     started, base = prepared(world, flow, plan, order)
     doubts = preflight.require(world, plan, base, agents=not order.cassette, publish=order.publish)
-    rundir = world.rundir(started.run_id)
-    if rundir.exists:
-        raise UsageProblem(
-            f"the run {started.run_id} exists already",
-            f"Go on with it: pipeline resume {started.run_id}",
-        )
     _require_publishable(world, plan, started)
-    rundir.create()
-    flows.pin(flow, rundir, plan)
-    head = f"- run: {started.run_id}\n- base branch: {base.branch}"
-    request = f"# {started.feature}\n\n{head}\n\n{started.idea}\n"
-    atomic.write_text(rundir.folder / "feature_request.md", request)
     notes = [*base.notes, *doubts, *_differences(world, base.commit, flow)]
     events = [Noted(at=started.at, text=note) for note in notes]
+    rundir = world.rundir(started.run_id)
+    with exclusive(world, rundir):
+        if not rundir.exists:  # else somebody else began it just now, and it is gone on with
+            _begin(world, rundir, flow, plan, started, events)
+    return started.run_id
+
+
+def _begin(
+    world: World,
+    rundir: RunDir,
+    flow: FlowSource,
+    plan: Plan,
+    started: RunStarted,
+    events: Sequence[Event],
+) -> None:
+    """Put a run on record; only under `exclusive`."""
+    rundir.create()
+    flows.pin(flow, rundir, plan)
+    atomic.write_text(rundir.folder / REQUEST, started.request)
     with create_record(world, rundir, plan, started, *events):
         atomic.sync_folder(rundir.folder.parent)
         reached("run.created")
-    return started.run_id
 
 
 def prepared(
@@ -88,6 +97,7 @@ def prepared(
         flow_digest=flow.digest,
         tools={name: world.environ[name] for name in TOOL_VARIABLES if name in world.environ},
         inputs=inputs,
+        state_folder=str(world.repo_state),
     )
     return started, base
 
@@ -112,7 +122,7 @@ def _checked_inputs(plan: Plan, order: RunOrder) -> dict[str, str]:
 
 def prepared_idea(world: World, name: str) -> str:
     """Return the idea a person prepared for a run id in `feature_request.md`, or an empty text."""
-    path = world.rundir(name).folder / "feature_request.md"
+    path = world.rundir(name).folder / REQUEST
     is_prepared = path.is_file() and not world.rundir(name).exists
     return path.read_text(errors="replace") if is_prepared else ""
 

@@ -1,17 +1,17 @@
 """Taking away runs that are over for longer than they are kept, and nothing that anyone needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
 from pipeline.core.state import RunState
-from pipeline.engine.ground.lookup import holder, load_state, run_ids
+from pipeline.engine.ground.lookup import holder, load_state, load_traces, no_state, run_ids
 from pipeline.engine.ground.record import exclusive
 from pipeline.engine.ground.world import World
 from pipeline.engine.running import edits
-from pipeline.engine.steering.rescue import RescuedRun, exists_elsewhere, rescue, work_of
+from pipeline.engine.steering.rescue import RescuedRun, exists_elsewhere, rescue
 from pipeline.errors import Problem
 from pipeline.files.rundir import LATEST, LOCKS, PLANS, RUNS, RunDir
 from pipeline.files.trees import files_below, remove
@@ -89,7 +89,9 @@ def _clean_run(world: World, name: str, older_than_s: float, *, dry: bool) -> Re
     rundir = world.rundir(name)
     if why := _is_young(world, rundir.journal, older_than_s):
         return KeptRun(run_id=name, reason=why)
-    state = load_state(world, name)
+    if not rundir.kept_plan.exists():
+        return KeptRun(run_id=name, reason=no_state(world, rundir).what)
+    state, run = load_state(world, name), load_traces(rundir)
     if why := _stays(world, rundir, state, older_than_s):
         return KeptRun(run_id=name, reason=why)
     size_bytes = _size_bytes(rundir.folder) + _size_bytes(rundir.work)
@@ -97,21 +99,19 @@ def _clean_run(world: World, name: str, older_than_s: float, *, dry: bool) -> Re
         return RemovedRun(run_id=name, size_bytes=size_bytes)
     with exclusive(world, rundir):
         store = world.store()
-        made = bool(work_of(state))
-        rescued = (
-            None if made and exists_elsewhere(world, state) else rescue(world, store, rundir, state)
-        )
-        remove_run(world, store, rundir, state)
+        is_safe = bool(run.work) and exists_elsewhere(world, run)
+        rescued = None if is_safe else rescue(world, store, rundir, run)
+        remove_run(world, store, rundir, run.effects.branches)
     remove_locks(world, name)
     return RemovedRun(run_id=name, size_bytes=size_bytes, rescued=rescued)
 
 
-def remove_run(world: World, store: Store, rundir: RunDir, state: RunState) -> None:
-    """Remove a run's refs and folders; what it published stays."""
+def remove_run(world: World, store: Store, rundir: RunDir, branches: Iterable[str]) -> None:
+    """Remove a run's refs and folders, and its branches in the store; what it published stays."""
     name = rundir.run_id
     for ref in store.refs_below(f"refs/runs/{name}/"):
         store.delete_ref(ref)
-    for branch in state.effects.branches:
+    for branch in branches:
         store.delete_ref(f"refs/heads/{branch}")
     for folder in (world.user.root / PLANS / name, rundir.work, rundir.folder):
         remove(folder)
@@ -119,8 +119,9 @@ def remove_run(world: World, store: Store, rundir: RunDir, state: RunState) -> N
 
 def remove_locks(world: World, name: str) -> None:
     """Remove the lock files of a run that is gone."""
-    for path in (world.user.root / LOCKS).glob(f"*.{name}.lock"):
-        path.unlink(missing_ok=True)
+    for folder in (world.user.root / LOCKS, world.rundir(name).lock_folder):
+        for path in folder.glob(f"*.{name}.lock"):
+            path.unlink(missing_ok=True)
 
 
 def _is_young(world: World, journal: Path, older_than_s: float) -> str:

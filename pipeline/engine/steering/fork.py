@@ -29,7 +29,7 @@ from pipeline.engine.running.commits import recompose
 from pipeline.engine.running.handed_on import handed_on
 from pipeline.files import atomic, journal
 from pipeline.files.failpoints import reached
-from pipeline.files.rundir import RunDir
+from pipeline.files.rundir import REQUEST, RunDir
 from pipeline.ids import run_id
 from pipeline.language.plan import Plan
 
@@ -61,7 +61,13 @@ def fork(world: World, name: str, word: str, *, reload: bool) -> tuple[str, list
         if isinstance(event, StageFinished | PersonEdited) and event.commit:
             store.set_ref(f"refs/runs/{new.run_id}/from/{event.commit}", event.commit, "")
     _copy_request(rundir, new)
-    started = replace(state.started, at=now, run_id=new.run_id, forked_from=name)
+    started = replace(
+        state.started,
+        at=now,
+        run_id=new.run_id,
+        forked_from=name,
+        state_folder=str(world.repo_state),
+    )
     inherits = ", ".join(done) or "nothing"
     note = Noted(at=now, text=f"forked from {name} at {stage}; inherited: {inherits}")
     again = tuple(one for one in plan.nodes if one in gone)
@@ -82,15 +88,15 @@ def _pin_flow(world: World, rundir: RunDir, new: RunDir, state: RunState, *, rel
     plan = load_plan(rundir.plan)
     new.create()
     shutil.copytree(rundir.flow, new.flow, dirs_exist_ok=True)
-    atomic.write_bytes(new.plan, json.encode(plan))
+    atomic.write_bytes(new.kept_plan, json.encode(plan))
     return plan
 
 
 def _copy_request(rundir: RunDir, new: RunDir) -> None:
-    request = rundir.folder / "feature_request.md"
+    request = rundir.folder / REQUEST
     if request.is_file():
         text = request.read_text(errors="replace").replace(rundir.run_id, new.run_id)
-        atomic.write_text(new.folder / "feature_request.md", text)
+        atomic.write_text(new.folder / REQUEST, text)
 
 
 def _inherited(

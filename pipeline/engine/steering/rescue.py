@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.core.state import RunState
+from pipeline.core.traces import Traces
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.edits import keep_edits
 from pipeline.files import atomic
@@ -27,18 +27,12 @@ class RescuedRun(msgspec.Struct, frozen=True, kw_only=True):
         return f"its work is kept in {self.folder}; get it back: {self.restore}"
 
 
-def work_of(state: RunState) -> str:
-    """Return the commit that holds what a run made; empty when it made nothing."""
-    branch = state.effects.branch
-    return branch.head if branch is not None else state.product.commit
-
-
-def exists_elsewhere(world: World, state: RunState) -> bool:
+def exists_elsewhere(world: World, run: Traces) -> bool:
     """Return whether the person has a run's work: on the remote, merged, or in a branch here.
 
     Looks at what is known here, without a network; when that does not say, the answer is no.
     """
-    started, head, branch = state.started, work_of(state), state.effects.branch
+    started, head, branch = run.started, run.work, run.effects.branch
     if not head:
         return True
     if branch is None:
@@ -50,9 +44,9 @@ def exists_elsewhere(world: World, state: RunState) -> bool:
     )
 
 
-def rescue(world: World, store: Store, rundir: RunDir, state: RunState) -> RescuedRun | None:
+def rescue(world: World, store: Store, rundir: RunDir, run: Traces) -> RescuedRun | None:
     """Keep a run's work; None when it made nothing, or what it stands on is gone."""
-    head, started, name = work_of(state), state.started, rundir.run_id
+    head, started, name = run.work, run.started, rundir.run_id
     folder = world.repo_state / "rescued" / name
     if (rundir.folder / _PATCHES).is_dir():
         shutil.copytree(rundir.folder / _PATCHES, folder / _PATCHES, dirs_exist_ok=True)
