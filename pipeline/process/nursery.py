@@ -7,13 +7,14 @@ is a length and a spec as JSON, with the shim's end of the attempt's socket atta
 
 import gc
 import os
+import selectors
 import signal
 import socket
 import sys
 
 import msgspec
 
-from pipeline.process import shim
+from pipeline.process import shim, tree
 from pipeline.process.spec import HEADER_BYTES, LaunchSpec
 
 
@@ -24,13 +25,37 @@ def main(control_fd: int) -> None:
     gc.disable()
     # A collection writes to the header of every object, so a forked shim would copy all pages.
     gc.freeze()
+    # What a killed shim leaves behind becomes a child of this process, whatever it hides.
+    is_subreaper = tree.become_subreaper()
     control = socket.socket(fileno=control_fd)
-    while request := _receive(control):
-        data, lifeline = request
-        if os.fork() == 0:
-            control.close()
-            _be_shim(data, lifeline)
-        lifeline.close()
+    with selectors.DefaultSelector() as selector:
+        selector.register(control, selectors.EVENT_READ)
+        shims: dict[int, int] = {}
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is control:
+                    request = _receive(control)
+                    if request is None:
+                        return
+                    pid = _fork_shim(control, *request)
+                    pidfd = tree.open_pidfd(pid) if is_subreaper else None
+                    if pidfd is not None:
+                        shims[pidfd] = pid
+                        selector.register(pidfd, selectors.EVENT_READ)
+                else:
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    del shims[key.fd]
+                    tree.end_strangers(shims.values())
+
+
+def _fork_shim(control: socket.socket, data: bytes, lifeline: socket.socket) -> int:
+    pid = os.fork()
+    if pid == 0:
+        control.close()
+        _be_shim(data, lifeline)
+    lifeline.close()
+    return pid
 
 
 def _be_shim(data: bytes, lifeline: socket.socket) -> None:

@@ -29,6 +29,7 @@ from pipeline.process.spec import (
     ABANDONED_FILE,
     ALIVE_LOCK_FILE,
     RECORD_FILE,
+    SESSION_FILE,
     STDERR,
     STDOUT,
     CommandEnding,
@@ -165,6 +166,8 @@ class _Command:
                 code=127,
                 reason=f"cannot run {missing}: {exc.strerror}",
             )
+        session = f"{process.pid} {tree.start_time(process.pid)}"
+        (Path(self.spec.folder) / SESSION_FILE).write_text(session)
         with contextlib.ExitStack() as stack:
             self._register(process, stack)
             self._pump(process, started_s)

@@ -9,6 +9,9 @@ from pipeline.files.locks import LockWait
 RECORD_FILE = "exit.json"
 ALIVE_LOCK_FILE = "shim.lock"
 ABANDONED_FILE = "abandoned"
+SESSION_FILE = "session"
+"""The command's process, which leads its session: its id, and when it was started by the kernel."""
+
 STDOUT = "stdout.log"
 STDERR = "stderr.log"
 ATTEMPT_ID_VARIABLE = "PIPELINE_ATTEMPT_ID"

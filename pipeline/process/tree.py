@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.files.clocks import Deadline
@@ -74,6 +75,92 @@ def sweep(group: int, *, subreaper: bool) -> int:
     return ended
 
 
+def start_time(pid: int) -> int:
+    """Return when a process was started, in the kernel's ticks since boot; 0 if it is not there."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else 0
+
+
+def end_left(folder: Path, session: str, cwd: str) -> list[str]:
+    """Kill what is left of a command whose shim died; return what cannot be ended, in words.
+
+    A process is of the command if its environment names the command's `folder`, or it is in the
+    command's `session` (its leader's id and start time). One that hides both, and works below
+    `cwd` since the command was started, is not killed, because it could be a person's; it is named.
+    """
+    leader, _, since = session.partition(" ")
+    sid, begun = int(leader or 0), int(since or 0)
+    if not Path("/proc/self/environ").exists():
+        if sid:
+            signal_group(sid, signal.SIGKILL)
+        return []
+    deadline = Deadline(_SWEEP_S)
+    while True:
+        left = [pid for pid in _processes() if _is_member(pid, os.fsencode(folder), sid, begun)]
+        if not left or not deadline.left_s:
+            break
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)  # noqa: TID251 - these are not our children: nothing signals their end
+    left += [pid for pid in _processes() if _works_below(pid, cwd, begun)] if cwd and begun else []
+    return [f"{pid} ({_name(pid)})" for pid in left]
+
+
+def _processes() -> list[int]:
+    mine = os.getpid()
+    found = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - names
+    return [pid for pid in found if pid != mine and _stat(pid)[:1] not in ([], ["Z"], ["X"])]
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of a process after its name: state first; nothing if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return []
+
+
+def _is_member(pid: int, folder: bytes, sid: int, begun: int) -> bool:
+    fields = _stat(pid)
+    if sid and fields[3:4] == [str(sid)] and start_time(pid) >= begun:
+        # The id may have a new owner by now, who then leads another session.
+        return start_time(sid) in {0, begun}
+    try:
+        return folder + b"/" in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+def _works_below(pid: int, cwd: str, begun: int) -> bool:
+    with contextlib.suppress(OSError):
+        where = Path(f"/proc/{pid}/cwd").readlink()
+        return f"{where}/".startswith(f"{cwd}/") and start_time(pid) >= begun
+    return False
+
+
+def _name(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return "?"
+
+
+def end_strangers(shims: Collection[int]) -> None:
+    """Kill every child of this process that is not one of its shims, with all below it.
+
+    As a subreaper it has no other children than shims and what a killed shim left behind.
+    """
+    deadline = Deadline(_SWEEP_S)
+    while deadline.left_s:
+        children = [pid for pid in _children(os.getpid()) if pid not in shims]
+        if not children:
+            return
+        for pid in [one for child in children for one in (child, *_descendants(child))]:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)  # noqa: TID251 - nothing signals that a grandchild was re-parented
+
+
 def _reap() -> bool:
     """Reap ended children; return whether any child is left."""
     try:
@@ -89,10 +176,15 @@ def _descendants(pid: int) -> list[int]:
     descendants: list[int] = []
     waiting = [pid]
     while waiting:
-        current = waiting.pop()
-        for children in Path(f"/proc/{current}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                below = [int(word) for word in children.read_text().split()]
-                descendants += below
-                waiting += below
+        below = _children(waiting.pop())
+        descendants += below
+        waiting += below
     return descendants
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(word) for word in children.read_text().split()]
+    return found

@@ -37,7 +37,7 @@ from pipeline.files.rundir import LAST_ROUND, RunDir
 from pipeline.language.flow import FailureKind
 from pipeline.language.plan import Kind, Node, Plan
 from pipeline.process.commands import CommandRequest, Purpose
-from pipeline.process.launch import Attempt, Launcher, ask_orphan_to_end, wait_for_orphan
+from pipeline.process.launch import Attempt, Launcher, ask_orphan_to_end, longest_s, wait_for_orphan
 from pipeline.process.spec import ATTEMPT_ID_VARIABLE, STDERR, STDOUT, CommandEnding, ExitRecord
 from pipeline.prompts import templates
 from pipeline.repo.store import PinnedBase
@@ -288,7 +288,9 @@ class StageRunner:
     def _take_up(self, task: Task, folder: Path, workspace: Workspace) -> ExitRecord | None:
         """Wait for the shim of an earlier process."""
         self._adopted[task.node.id] = folder
-        record = wait_for_orphan(folder, self._stopping)
+        longest = longest_s(task.node.timeout_s, self.world.settings.lock_timeout_s)
+        cwd = str(workspace.folder)
+        record = wait_for_orphan(folder, self._stopping, cwd=cwd, longest_s=longest)
         del self._adopted[task.node.id]
         if self._stopping.is_set():
             raise Interrupted("stopped while waiting for a stage that an earlier process started")
