@@ -5,7 +5,7 @@ hear each event after it was written and folded, in the journal's order.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pipeline.core.events import Event, Noted, RunStarted
 from pipeline.core.fold import apply, begin, fold
@@ -86,11 +86,13 @@ class Record:
             self._is_synced = True
 
     def close(self) -> None:
-        """Let the run go."""
-        self.sync()
+        """Let the run go; a disk that takes nothing more does not hide why."""
+        with suppress(OSError):
+            self.sync()
         self._journal.close()
         for listener in self._listeners:
-            listener.close(self.state)
+            with suppress(OSError):
+                listener.close(self.state)
 
 
 @contextmanager
