@@ -21,7 +21,7 @@ def package(name="thing", test="", **more):
     [
         ("vitest", "vitest run"),
         ("vitest --config unit.config.ts --coverage", "vitest run --config unit.config.ts"),
-        ("tsc && jest --coverage --runInBand", "jest --runInBand"),
+        ("tsc --noEmit && jest --coverage --runInBand", "jest --runInBand"),
         (
             "NODE_OPTIONS=--experimental-vm-modules jest",
             "env NODE_OPTIONS=--experimental-vm-modules jest",
