@@ -26,7 +26,8 @@ _CHECKERS = frozenset({
     "eslint", "prettier", "standard", "semistandard", "ts-standard", "xo", "biome", "oxlint",
     "stylelint", "tslint", "jshint", "jscs", "tsd", "dtslint", "attw", "publint", "knip",
     "depcheck", "dependency-check", "madge", "cspell", "commitlint", "markdownlint", "remark",
-    "size-limit", "type-coverage", "vue-tsc", "echo", "true", ":", "exit", "installed-check", "lockfile-lint",
+    "size-limit", "type-coverage", "vue-tsc", "echo", "true", ":", "exit", "installed-check",
+    "lockfile-lint",
 })  # fmt: skip
 _CHECKING_NAME = re.compile(
     r"(?:pre|post)?(?:lint|format|fmt|style|prettier|eslint|standard|type-?check|types?:check|check"
