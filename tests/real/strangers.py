@@ -30,7 +30,7 @@ from tests.helpers.project import BIN
 LIST = Path(__file__).with_suffix(".toml")
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "strangers.md"
 INIT_MAX_S = 120
-DOCTOR_MAX_S = 420
+DOCTOR_MAX_S = 300
 _CELL_MAX_CHARACTERS = 260
 _COMMANDS_MAX = 3
 _HEAD = """\
