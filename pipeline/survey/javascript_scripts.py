@@ -62,15 +62,17 @@ def read_test_script(scripts: Mapping[str, object], *, has_hooks: bool) -> Scrip
 
 
 def with_builds(command: str, builds: Sequence[str], head: str = "") -> str:
-    """Return a command line that builds, and then starts a runner if that went well.
+    """Return a command line that builds, and then starts a runner.
 
     The runner's words stay words of the command line, and its last ones: it is recognised by them,
-    and options about its report can be put at the end. `head` starts programs of packages.
+    and options about its report can be put at the end. It is started after a failed build, too, as
+    a new test for what is not there yet may not compile and still has to be seen to fail; the
+    command then fails in any case. `head` starts programs of packages.
     """
     if not builds:
         return command
     steps = [one if _CALL.fullmatch(one) or not head else f"{head}{one}" for one in builds]
-    script = " && ".join([*steps, 'exec "$@"'])
+    script = f'{" && ".join(steps)}; built=$?; "$@" && exit $built'
     return f"sh -c {shlex.quote(script)} sh {command}"
 
 

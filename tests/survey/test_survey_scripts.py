@@ -21,7 +21,7 @@ def looked_at(folder, scripts, files=(), **more):
 
 
 def after(build, command):
-    return f"""sh -c '{build} && exec "$@"' sh {command}"""
+    return f"""sh -c '{build}; built=$?; "$@" && exit $built' sh {command}"""
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ def test_the_runner_behind_a_build_is_recognised_and_gets_its_options(
     assert any(word.startswith(report) for word in argv[5:])
 
 
-def test_a_build_that_fails_keeps_the_runner_from_starting(tmp_path):
-    command = looked_at(tmp_path, {"test": "cat one >> log && vitest"}).part.command
-    argv = [word.replace("vitest", "echo") for word in words_of(command)]
-    assert subprocess.run(argv, cwd=tmp_path, check=False, capture_output=True).returncode != 0
-    (tmp_path / "one").write_text("built\n")
-    done = subprocess.run(
-        [*argv, "--json"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    assert (done.stdout, (tmp_path / "log").read_text()) == ("run --json\n", "built\n")
+@pytest.mark.parametrize(("build", "tests"), [(0, 0), (0, 3), (2, 0), (2, 3)])
+def test_tests_run_after_a_failed_build_and_pass_only_after_a_good_one(tmp_path, build, tests):
+    command = looked_at(tmp_path, {"test": f"sh -c 'exit {build}' && vitest"}).part.command
+    program = tmp_path / "vitest"
+    program.write_text(f'#!/bin/sh\necho "$@"\nexit {tests}\n')
+    program.chmod(0o755)
+    argv = [word.replace("vitest", str(program)) for word in words_of(command)]
+    done = subprocess.run([*argv, "--json"], check=False, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("run --json\n", tests or build)
 
 
 @pytest.mark.parametrize(
