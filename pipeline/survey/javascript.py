@@ -149,18 +149,23 @@ def _command(repo: CheckoutFiles, folder: str, package: dict[str, Any]) -> tuple
     read = read_test_script(table(package, "scripts"), has_hooks=not is_berry(repo, folder))
     head = "yarn " if is_pnp(repo, folder) else ""
     command, runner, why = _runner(repo, folder, package, read.text, head)
-    if command:
+    if command and not read.has_several:
         built = f"; it builds first: {'; '.join(read.builds)}" if read.builds else ""
         return with_builds(command, read.builds, head), runner, f"{why}{built}"
     script = str(table(package, "scripts").get("test") or "")
     if script and "no test specified" not in script:
         manager = package_manager(repo, folder)
         # `bun test` is bun's own runner, whatever the script says.
+        unknown = (
+            "it starts several test runners"
+            if read.has_several
+            else "the format of its report is unknown"
+        )
         run = "bun run test" if manager == "bun" else f"{manager} test"
         return (
             run + (" --silent" if manager == "npm" else ""),
             "exit-code",
-            f"the script `test` of {where}; the format of its report is unknown",
+            f"the script `test` of {where}; {unknown}",
         )
     return "", "", ""
 

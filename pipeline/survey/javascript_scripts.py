@@ -7,7 +7,7 @@ of the test command. Steps that only check (lint, types, style) are the target's
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -18,6 +18,10 @@ _OWN_COMMANDS = frozenset({"install", "i", "ci", "audit", "outdated", "exec", "d
 _RUNNER = re.compile(
     r"(?:^|[\s/])(?:vitest|jest|mocha)(?=\s|$)|\breact-scripts test\b|\bnode\b.*--test(?=\s|$)"
 )
+_OTHER_RUNNERS = frozenset({
+    "ava", "borp", "brittle", "jasmine", "karma", "lab", "qunit", "tap", "tape", "ts-mocha", "uvu",
+})  # fmt: skip
+_WRAPPERS = frozenset({"c8", "nyc", "cross-env", "dotenv", "--"})
 _VARIABLES = re.compile(r"^(?:cross-env\s+)?(?:[A-Za-z_]\w*=\S*\s+)*")
 _STARTERS = re.compile(
     r"^(?:(?:npx|pnpx|bunx)(?: -y| --yes| --no(?:-install)?)*|(?:pnpm|yarn)(?: exec| dlx)?) "
@@ -42,18 +46,22 @@ _AND = re.compile(r"&&(?=(?:[^\"']|\"[^\"]*\"|'[^']*')*$)")
 class Script(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the script `test` that starts the runner, and the steps that build before it.
 
-    Without a runner that is known, `text` is the script, or the one that it calls last.
+    Without a runner that is known, `text` is the script, or the one that it calls last. With
+    `has_several` the script starts more than one, and no single one has all tests.
     """
 
     text: str
     builds: tuple[str, ...] = ()
+    has_several: bool = False
 
 
 def read_test_script(scripts: Mapping[str, object], *, has_hooks: bool) -> Script:
     """Read the script `test`; with `has_hooks`, scripts named `pre...` run before others."""
     known = {name: text for name, text in scripts.items() if isinstance(text, str)}
-    found = _Reader(known, has_hooks=has_hooks).read("test")
-    if found is not None:
+    reader = _Reader(known, has_hooks=has_hooks)
+    if sum(map(_tests, reader.leaves("test"))) > 1:
+        return Script(text=known["test"], has_several=True)
+    if (found := reader.read("test")) is not None:
         return msgspec.structs.replace(found, builds=_worth_it(found.builds))
     text = known.get("test", "")
     other = _CALL.fullmatch("".join(_steps(text)[-1:]))
@@ -97,6 +105,17 @@ class _Reader:
             builds += [] if self._only_checks(step) else [step]
         return None
 
+    def leaves(self, name: str, above: tuple[str, ...] = ()) -> Iterator[str]:
+        """Yield the steps of a script, and those of the scripts that it calls in their place."""
+        if name in above:
+            return
+        before = self._scripts.get(f"pre{name}", "") if self._has_hooks else ""
+        for step in (*_steps(before), *_steps(self._scripts.get(name, ""))):
+            if called := self._called(step):
+                yield from self.leaves(called, (*above, name))
+            else:
+                yield step
+
     def builds_before(self, name: str) -> tuple[str, ...]:
         """Return what builds in the script that runs before another by its name."""
         steps = _steps(self._scripts.get(f"pre{name}", "")) if self._has_hooks else []
@@ -121,6 +140,15 @@ class _Reader:
         program = words[0].rpartition("/")[2] if words else ""
         checks_types = program == "tsc" and bool({"--noEmit", "--no-emit"} & set(words))
         return program in _CHECKERS or checks_types or bool(_RUNNER.search(step))
+
+
+def _tests(step: str) -> bool:
+    """Return whether a step starts a test runner."""
+    words = _STARTERS.sub("", _VARIABLES.sub("", step)).split()
+    programs = [word.rpartition("/")[2] for word in words if word not in _WRAPPERS]
+    program = programs[0] if programs else ""
+    is_known = program not in _CHECKERS | _CLEANERS and bool(_RUNNER.search(step))
+    return is_known or program in _OTHER_RUNNERS
 
 
 def _steps(script: str) -> list[str]:

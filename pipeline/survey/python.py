@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.survey.checkout_files import CheckoutFiles, FoundTarget, table, within
 from pipeline.survey.python_pytest import testpaths
+from pipeline.survey.python_scripts import own_script
 from pipeline.survey.python_setup import VENV, find_setup, interpreter, is_installable
 from pipeline.survey.python_tools import find_checks
 
@@ -88,6 +89,7 @@ def _target(repo: CheckoutFiles, folder: str, files: list[str], source: list[str
         source=tuple(within(folder, glob) for glob in (*source, *own)),
         tests=tuple(within(folder, glob) for glob in tests or ["tests/**"]),
         command=command,
+        exit_code_only=not re.search(r"-m (?:pytest|unittest)|manage\.py test", command),
         checks=tuple(checks),
         format=tuple(one for one in used.format if one.split()[0] not in left_out),
         setup=setup,
@@ -189,6 +191,8 @@ def _command(repo: CheckoutFiles, folder: str, files: list[str]) -> tuple[str, s
     """Return the test command, and the evidence for it."""
     python = interpreter(repo)
     pytest = f"{python} -m pytest -q"
+    if own := own_script(repo, folder, python):
+        return own, f"{within(folder, 'tox.ini')} runs a test script of the project's own"
     names = (
         "pytest.ini",
         "pyproject.toml",

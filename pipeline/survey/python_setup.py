@@ -19,6 +19,7 @@ _TEST_EXTRAS = ("test", "tests", "testing", "dev", "develop")
 _REQUIREMENTS = re.compile(
     r"(?:requirements/)?(?:(?:requirements|reqs?)[-_])?"
     r"(?:requirements|base|tests?|dev|develop\w*|testing)\.txt"
+    r"|(?:tests?|dev|develop\w*|testing)[-_](?:requirements|reqs?)\.txt"
 )
 _REQUIREMENT = re.compile(r"[A-Za-z][\w.-]*(?:\[[\w,-]+\])?(?:[<>=!~]=?[\w.*,<>=!~]+)?")
 _OF_TOOLS_MAX = 20

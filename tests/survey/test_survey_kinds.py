@@ -1,0 +1,110 @@
+"""Kinds of repositories that the list of strangers brought to light; each was read wrongly once."""
+
+import json
+
+import pytest
+
+from pipeline.language import globs
+from tests.helpers.looks import PYTHON, Tree
+
+SETUP = {"setup.py": 'from setuptools import setup\nsetup(name="thing")\n', "thing/__init__.py": ""}
+CASE = "import unittest\n\n\nclass ThingTest(unittest.TestCase):\n    def test_it(self):\n        pass\n"
+
+
+def covers(patterns, path):
+    return globs.matches_any(patterns, path)
+
+
+@pytest.mark.parametrize("name", ["configure.ac", "configure.in"])
+def test_a_project_of_the_autotools_is_configured_and_checked(tmp_path, name):
+    files = {name: "", "Makefile.am": "", "src/main.c": "", "tests/run.test": "", "util.h": ""}
+    tree = Tree(tmp_path, files)
+    part = tree.part
+    assert part.command == "sh -c 'autoreconf -fi && ./configure && make check'"
+    assert part.exit_code_only
+    assert covers(part.source, "src/main.c")
+    assert covers(part.source, "util.h")
+    assert covers(part.source, "Makefile.am")
+    assert covers(part.tests, "tests/run.test")
+    tree.flow()
+
+
+def test_code_of_any_language_in_the_root_of_a_make_project_is_source_and_its_tests_are_tests(
+    tmp_path,
+):
+    files = {"Makefile": "test:\n\tgo test x\n", "errors.go": "", "errors_test.go": "", "x.rb": ""}
+    part = Tree(tmp_path, files).part
+    assert covers(part.source, "errors.go")
+    assert covers(part.source, "x.rb")
+    assert covers(part.tests, "errors_test.go")
+    assert part.is_tested
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dev_requirements.txt",
+        "test-requirements.txt",
+        "tests-requirements.txt",
+        "testing_requirements.txt",
+    ],
+)
+def test_requirements_that_are_named_the_other_way_round_are_installed(tmp_path, name):
+    part = Tree(tmp_path, {**PYTHON, name: "mock\n"}).part
+    assert f"-r {name}" in part.setup[0]
+
+
+def test_requirements_of_documents_are_not_installed(tmp_path):
+    part = Tree(tmp_path, {**PYTHON, "docs-requirements.txt": "sphinx\n"}).part
+    assert "docs-requirements" not in part.setup[0]
+
+
+@pytest.mark.parametrize(
+    ("tox", "script", "command"),
+    [
+        (
+            "[testenv]\nchangedir = tests\ncommands =\n    {envpython} runtests.py {posargs}\n",
+            "tests/runtests.py",
+            "sh -c 'cd tests && python3 runtests.py'",
+        ),
+        ("[testenv]\ncommands = python run.py -v {posargs:x}\n", "run.py", "python3 run.py -v"),
+    ],
+)
+def test_a_test_script_of_the_projects_own_is_run_where_tox_runs_it(tmp_path, tox, script, command):
+    files = {**SETUP, "tox.ini": tox, script: "", "tests/test_it.py": CASE}
+    tree = Tree(tmp_path, files)
+    assert (tree.part.command, tree.part.exit_code_only) == (command, True)
+    assert "pytest" not in tree.part.setup[0]
+    assert "report: exit-code" in tree.flow()
+
+
+@pytest.mark.parametrize(
+    "commands",
+    ["python -m pytest run.py", "python setup.py test", "python away.py", "python -m unittest", ""],
+)
+def test_other_commands_of_tox_leave_the_tests_to_pytest(tmp_path, commands):
+    files = {**SETUP, "tox.ini": f"[testenv]\ncommands = {commands}\n", "tests/test_it.py": CASE}
+    assert Tree(tmp_path, {**files, "run.py": ""}).part.command == "python3 -m pytest -q"
+
+
+@pytest.mark.parametrize(
+    "scripts",
+    [
+        {"test": "npm run build && npm run borp && jest test/jest", "borp": "borp"},
+        {"test": "jest && npm run node", "node": "node --test more"},
+        {"test": "mocha && ava"},
+        {
+            "test": "npm run unit && npm run more",
+            "unit": "vitest run",
+            "more": "vitest run -c b.ts",
+        },
+        {"pretest": "tape 'old/*.js'", "test": "vitest run"},
+    ],
+    ids=["one inside", "one behind", "other", "twice", "before"],
+)
+def test_tests_of_several_runners_count_together(tmp_path, scripts):
+    package = json.dumps({"name": "thing", "scripts": scripts, "devDependencies": {"jest": "30"}})
+    files = {"package.json": package, "src/a.js": "", "test/a.test.js": ""}
+    part = Tree(tmp_path, files).part
+    assert (part.command, part.exit_code_only) == ("npm test --silent", True)
+    assert "starts several test runners" in part.why
