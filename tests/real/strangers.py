@@ -135,13 +135,15 @@ def _take_up(one: Stranger, outcome: Outcome, root: Path, env: dict[str, str]) -
     ]
     ready = "ready" if one.run else "looked at"
     outcome.state = "not ready" if said["exit_code"] else ready
-    outcome.said = _said(outcome.checks)
+    outcome.said = _said(outcome.checks) or "the flow is sound; its tests were not run"
 
 
 def _found(survey: dict[str, Any]) -> str:
     parts = survey["parts"]
     commands = list(dict.fromkeys(f"`{part['command']}`" for part in parts))
-    checks = list(dict.fromkeys(check.split()[0] for part in parts for check in part["checks"]))
+    words = [check.split() for part in parts for check in part["checks"]]
+    names = (" ".join(each[:2]) if each[0] in {"go", "cargo"} else each[0] for each in words)
+    checks = list(dict.fromkeys(names))
     head = f"{len(parts)} targets: " if len(parts) > 1 else ""
     shown = ", ".join(commands[:_COMMANDS_MAX]) + (", ..." if len(commands) > _COMMANDS_MAX else "")
     return head + shown + (f"; checks: {', '.join(checks)}" if checks else "")
@@ -165,6 +167,8 @@ def _plain(text: str, root: Path, length: int = _CELL_MAX_CHARACTERS) -> str:
     """Return a text on one line, without the places of this machine."""
     text = text.replace(str(root), ".").replace(str(root.parent), "HOME")
     text = re.sub(r"\b(?:https?|file)://[^\s'\")]+", "(address)", text)
+    text = re.sub(r"\blookup \S+ on [\d.:]+", "lookup (host)", text)
+    text = re.sub(r"\b(?:[\w-]+\.)+(?:io|org|net)\b(?![/\w])", "(host)", text)
     text = re.sub(r"(?<![\w.])/(?:root|home|tmp|opt|usr|work|var)/[^\s:'\",)]*", "(path)", text)
     text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
     return text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " ..."
@@ -192,6 +196,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "CARGO_HOME": str(home / ".cargo"),
         "RUSTUP_HOME": str(home / ".rustup"),
         "GOFLAGS": "-modcacherw",
+        "PIP_CACHE_DIR": str(cache_folder(os.environ) / "pip"),
     }
 
 

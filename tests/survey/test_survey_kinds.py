@@ -108,3 +108,39 @@ def test_tests_of_several_runners_count_together(tmp_path, scripts):
     part = Tree(tmp_path, files).part
     assert (part.command, part.exit_code_only) == ("npm test --silent", True)
     assert "starts several test runners" in part.why
+
+
+LOCK = """version = 1
+[[package]]
+name = "pytest"
+version = "8.3.0"
+[[package]]
+name = "pytest-xdist"
+version = "3.1"
+[[package]]
+name = "ruff"
+version = "0.9.1"
+[[package]]
+name = "twice"
+version = "1"
+[[package]]
+name = "twice"
+version = "2"
+"""
+GROUPS = '[dependency-groups]\ntests = ["pytest", "pytest-xdist>=3", "twice"]\n[tool.ruff]\n'
+
+
+@pytest.mark.parametrize("lock", ["uv.lock", "poetry.lock", "pdm.lock"])
+def test_without_the_tool_of_a_lock_file_its_test_runner_and_checkers_are_installed(tmp_path, lock):
+    project = PYTHON["pyproject.toml"] + GROUPS
+    part = Tree(tmp_path, {**PYTHON, "pyproject.toml": project, lock: LOCK}).part
+    install = part.setup[0].rpartition("install -q ")[2]
+    assert install == "pytest==8.3.0 ruff==0.9.1 pytest-xdist==3.1 -e . --group tests"
+    assert part.checks == ("ruff check",)
+
+
+def test_a_version_of_pre_commit_comes_before_that_of_a_lock_file(tmp_path):
+    hooks = "repos:\n- repo: https://example.org/ruff-pre-commit\n  rev: v0.8.0\n  hooks: [{id: ruff}]\n"
+    project = PYTHON["pyproject.toml"] + GROUPS
+    files = {**PYTHON, "pyproject.toml": project, "uv.lock": LOCK, ".pre-commit-config.yaml": hooks}
+    assert "ruff==0.8.0" in Tree(tmp_path, files).part.setup[0]
