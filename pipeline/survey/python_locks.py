@@ -43,11 +43,14 @@ def is_named(lines: str, package: str) -> bool:
 
 
 def _versions(repo: CheckoutFiles, folder: str) -> dict[str, str]:
-    """Return the packages that the lock file pins to one version."""
+    """Return the version of each package in the lock file.
+
+    Of several, for different versions of Python, it is the last, which is for the newest.
+    """
     at = next((one for one in (folder, "") if repo.has(one, *_LOCKS)), None)
     packages = repo.toml(within(at, repo.has(at, *_LOCKS))).get("package") if at is not None else ()
-    versions: dict[str, set[str]] = {}
-    for one in packages if isinstance(packages, list) else ():
-        if isinstance(one, dict) and isinstance(version := one.get("version"), str):
-            versions.setdefault(str(one.get("name")), set()).add(version)
-    return {name: next(iter(found)) for name, found in versions.items() if len(found) == 1}
+    return {
+        str(one.get("name")): version
+        for one in (packages if isinstance(packages, list) else ())
+        if isinstance(one, dict) and isinstance(version := one.get("version"), str)
+    }

@@ -121,13 +121,13 @@ version = "3.1"
 name = "ruff"
 version = "0.9.1"
 [[package]]
-name = "twice"
-version = "1"
+name = "pytest-cov"
+version = "6.0"
 [[package]]
-name = "twice"
-version = "2"
+name = "pytest-cov"
+version = "7.0"
 """
-GROUPS = '[dependency-groups]\ntests = ["pytest", "pytest-xdist>=3", "twice"]\n[tool.ruff]\n'
+GROUPS = '[dependency-groups]\ntests = ["pytest", "pytest-xdist>=3", "pytest-cov"]\n[tool.ruff]\n'
 
 
 @pytest.mark.parametrize("lock", ["uv.lock", "poetry.lock", "pdm.lock"])
@@ -135,7 +135,9 @@ def test_without_the_tool_of_a_lock_file_its_test_runner_and_checkers_are_instal
     project = PYTHON["pyproject.toml"] + GROUPS
     part = Tree(tmp_path, {**PYTHON, "pyproject.toml": project, lock: LOCK}).part
     install = part.setup[0].rpartition("install -q ")[2]
-    assert install == "pytest==8.3.0 ruff==0.9.1 pytest-xdist==3.1 -e . --group tests"
+    assert (
+        install == "pytest==8.3.0 ruff==0.9.1 pytest-xdist==3.1 pytest-cov==7.0 -e . --group tests"
+    )
     assert part.checks == ("ruff check",)
 
 
