@@ -111,6 +111,7 @@ class CheckoutFiles:
         self.files = frozenset(
             path for path in tracked if _NOT_OURS.isdisjoint(path.split("/")[:-1])
         )
+        self._tracked = frozenset(tracked)
         self.environ = environ
         self.broken: dict[str, str] = {}
         self._known: dict[str, dict[str, Any]] = {}
@@ -188,6 +189,10 @@ class CheckoutFiles:
     def has(self, folder: str, *names: str) -> str:
         """Return the first of these files that is in the folder, or an empty text."""
         return next((name for name in names if within(folder, name) in self.files), "")
+
+    def is_tracked(self, path: str) -> bool:
+        """Return whether git knows this very path, in a vendored folder or not."""
+        return path in self._tracked
 
     def holds(self, folder: str, path: str) -> bool:
         """Return whether a path exists in a folder of the checkout, known to git or not."""

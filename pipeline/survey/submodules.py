@@ -58,7 +58,8 @@ def _find(repo: CheckoutFiles, remote: str) -> list[_Submodule]:
     for section, values in repo.ini(_FILE).items():
         match = _SECTION.fullmatch(section)
         path, url = values.get("path", ""), values.get("url", "")
-        if match and path and url and values.get("update") != "none":
+        # What an import has turned into files of the repository's own is no submodule any more.
+        if match and repo.is_tracked(path) and url and values.get("update") != "none":
             is_relative = url.startswith(("./", "../"))
             address = _resolved(url, remote) if is_relative else url
             found.append(_Submodule(match.group(1), path, address, is_relative))

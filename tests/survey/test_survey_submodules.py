@@ -22,7 +22,7 @@ def modules(*entries):
 
 
 def found_with(folder, text, remote=""):
-    tree = Tree(folder, {**PYTHON, ".gitmodules": text})
+    tree = Tree(folder, {**PYTHON, ".gitmodules": text, "lib": "", "a": "", "b": ""})
     (part,), facts = with_submodules(tree.repo, Tree(folder / "plain", PYTHON).parts, remote)
     return part, {fact.value: fact.why for fact in facts}
 
@@ -30,7 +30,7 @@ def found_with(folder, text, remote=""):
 def test_setup_begins_with_the_submodules_and_runs_again_for_another_commit(tmp_path):
     url = "https://example.org/lib.git"
     text = modules(("lib", "vendor/lib", url), ("b", "my libs/b", url))
-    tree = Tree(tmp_path, {**PYTHON, ".gitmodules": text})
+    tree = Tree(tmp_path, {**PYTHON, ".gitmodules": text, "vendor/lib": "", "my libs/b": ""})
     first, *others = tree.part.setup
     assert first == f"{CLONE} && find vendor/lib 'my libs/b' {FIND}"
     assert others
@@ -65,6 +65,13 @@ def test_a_submodule_that_nobody_can_place_is_named_and_not_cloned(tmp_path, rem
     assert part.setup[0] == f"{CLONE} -- b && find b {FIND}"
     assert "workspaces lack it" in facts["a"]
     assert "workspaces lack it" not in facts["b"]
+
+
+def test_files_in_the_place_of_a_submodule_are_files(tmp_path):
+    text = modules(("lib", "vendor/lib", "https://example.org/lib.git"))
+    tree = Tree(tmp_path, {**PYTHON, ".gitmodules": text, "vendor/lib/x.c": ""})
+    assert not tree.part.inputs
+    assert "submodule" not in tree.part.setup[0]
 
 
 @pytest.fixture
