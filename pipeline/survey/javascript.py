@@ -37,6 +37,9 @@ _WITH_MANY = re.compile(r"--reporters|--coverage(?:\.\w+|[A-Z]\w*)")
 
 `--reporters` and the options about coverage take any number of values, the others one.
 """
+_BAIL = re.compile(r"(?<!\S)(?:--bail(?:=\S+|\s+\d+)?|-b)(?!\S)")
+"""Options by which no test runs after the first failure: gates need to see all of them."""
+
 _NOT_KEPT = re.compile(
     r"^(?:--coverage|--watch|--ui|--reporter|--json|--outputFile|--ci$|--silent$|-w$|--passWithNoTests$)"
 )
@@ -217,7 +220,7 @@ def _words(script: str, program: str) -> list[str]:
     Empty when only a shell could parse them.
     """
     match = re.search(rf"(?:^|[\s/]){program}((?:\s+[^&|;]*)?)(?:$|[&|;])", script)
-    text = match.group(1) if match else ""
+    text = _BAIL.sub("", match.group(1)) if match else ""
     try:
         words = [] if re.search(r"[`$<>(){}\\]", text) else shlex.split(text)
     except ValueError:  # for example a quoted argument with a `&`, cut off by the pattern above
