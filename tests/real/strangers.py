@@ -1,11 +1,12 @@
 """Take fifty strangers' repositories into use, unaided, and write down what came of each.
 
-    python -m tests.real.strangers [NAME ...] [--write] [--left]
+    python -m tests.real.strangers [NAME ...] [--write] [--left] [--quick]
 
 Each is laid out from its source archive as a repository with one commit; then `pipeline init` and
 `pipeline doctor` run in it as for a person. What came of it is kept in the cache folder, so that a
 table can be written from runs made one after the other. `--left` runs what has no result yet,
-`--write` alone writes docs/reference/strangers.md from what is there.
+`--quick` leaves out set-up, tests and checks, and `--write` alone writes
+docs/reference/strangers.md from what is there.
 """
 
 import argparse
@@ -40,7 +41,8 @@ _HEAD = """\
 
 Fifty popular repositories, each laid out from its source archive as a repository with one commit, and
 taken into use as a person would: `pipeline init`, then `pipeline doctor` on what it wrote. *Ready* means
-that doctor ends with exit status 0: a run would start. An archive is not the repository: it can lack
+that doctor ends with exit status 0: a run would start. *Looked at*: `pipeline doctor --quick`, which
+leaves out set-up, tests and checks. An archive is not the repository: it can lack
 tests, lock files or submodules that its authors have.
 
 """
@@ -85,7 +87,7 @@ def strangers() -> list[Stranger]:
     ]
 
 
-def look_at(one: Stranger, folder: Path) -> Outcome:
+def look_at(one: Stranger, folder: Path, *, quick: bool) -> Outcome:
     """Lay a repository out below a folder, and take it into use."""
     outcome = Outcome(one.name, one.archive.version, "not obtainable here")
     outcome.day = f"{datetime.now(UTC):%Y-%m-%d}"
@@ -97,7 +99,9 @@ def look_at(one: Stranger, folder: Path) -> Outcome:
         return outcome
     env = _environment(folder)
     _lay_out(root, env)
-    _take_up(one, outcome, root, env)
+    if one.archive.kind == "pypi":  # as the repository has it: many take their version from it
+        _git(root, env, "tag", one.archive.version)
+    _take_up(outcome, root, env, quick=quick or not one.run)
     outcome.took_s = round(time.monotonic() - began, 1)
     return outcome
 
@@ -116,15 +120,15 @@ def _lay_out(root: Path, env: dict[str, str]) -> None:
     _commit(root, env, "Import")
 
 
-def _take_up(one: Stranger, outcome: Outcome, root: Path, env: dict[str, str]) -> None:
+def _take_up(outcome: Outcome, root: Path, env: dict[str, str], *, quick: bool) -> None:
     code, out = _run(root, env, INIT_MAX_S, "pipeline", "init", "--json")
     if code != 0:
         outcome.state, outcome.found = "not ready", f"init: {_plain(out, root)}"
         return
     outcome.found = _found(json.loads(out[out.index("{") :])["survey"])
     _commit(root, env, "Take up the pipeline")
-    quick = () if one.run else ("--quick",)
-    code, out = _run(root, env, DOCTOR_MAX_S, "pipeline", "doctor", "--json", *quick)
+    doctor = ("pipeline", "doctor", "--json", *(("--quick",) if quick else ()))
+    code, out = _run(root, env, DOCTOR_MAX_S, *doctor)
     _, brace, rest = out.partition("{")
     if not brace:
         outcome.state, outcome.said = "not ready", _plain(out, root)
@@ -133,8 +137,8 @@ def _take_up(one: Stranger, outcome: Outcome, root: Path, env: dict[str, str]) -
     outcome.checks = [
         {key: _plain(text, root, 2000) for key, text in each.items()} for each in said["checks"]
     ]
-    ready = "ready" if one.run else "looked at"
-    outcome.state = "not ready" if said["exit_code"] else ready
+    outcome.state = "looked at" if quick else "ready"
+    outcome.state = "not ready" if said["exit_code"] else outcome.state
     outcome.said = _said(outcome.checks) or "the flow is sound; its tests were not run"
 
 
@@ -166,12 +170,18 @@ def _said(checks: list[dict[str, str]]) -> str:
 def _plain(text: str, root: Path, length: int = _CELL_MAX_CHARACTERS) -> str:
     """Return a text on one line, without the places of this machine."""
     text = text.replace(str(root), ".").replace(str(root.parent), "HOME")
+    text = _placeless(text)
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
+    return text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " ..."
+
+
+def _placeless(text: str) -> str:
+    """Return a text without addresses, hosts and folders of this machine."""
+    text = re.sub(r"HOME/state/repos/\S*?/tree/", "", text)
     text = re.sub(r"\b(?:https?|file)://[^\s'\")]+", "(address)", text)
     text = re.sub(r"\blookup \S+ on [\d.:]+", "lookup (host)", text)
     text = re.sub(r"\b(?:[\w-]+\.)+(?:io|org|net)\b(?![/\w])", "(host)", text)
-    text = re.sub(r"(?<![\w.])/(?:root|home|tmp|opt|usr|work|var)/[^\s:'\",)]*", "(path)", text)
-    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", text).split())
-    return text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " ..."
+    return re.sub(r"(?<![\w.])/(?:root|home|tmp|opt|usr|work|var)/[^\s:'\",)]*", "(path)", text)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -252,6 +262,7 @@ def page(found: dict[str, Outcome]) -> str:
         states.append(outcome.state)
         days |= {outcome.day} - {""}
         said = "; ".join(filter(None, (_cut(outcome.said), one.note)))
+        changed = one.changed or ("nothing" if outcome.state == "ready" else "")
         cells = (
             one.name,
             one.archive.version,
@@ -260,11 +271,13 @@ def page(found: dict[str, Outcome]) -> str:
             outcome.state,
             said,
         )
-        rows.append(" | ".join(_cell(text) for text in (*cells, one.changed or "nothing")))
+        rows.append(" | ".join(_cell(text) for text in (*cells, changed)))
     ran = f"run on {' and '.join(sorted(days))}" if days else "not run yet"
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
+    others = sorted(set(states) - {"ready"})
+    counts = ", ".join(f"{states.count(state)} {state}" for state in others)
+    unaided = f"{states.count('ready')} ready unaided"
     out = [
-        f"{_HEAD}Of {len(rows)}: {counts} ({ran}, by `python -m tests.real.strangers --write`).",
+        f"{_HEAD}Of {len(rows)}: {unaided}, {counts}; {ran}, by `python -m tests.real.strangers`.",
         "",
         "| repository | version of the archive | language | what init found | outcome | what doctor said | changed by hand |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -274,6 +287,7 @@ def page(found: dict[str, Outcome]) -> str:
 
 
 def _cut(text: str) -> str:
+    text = _placeless(text)
     if len(text) <= _CELL_MAX_CHARACTERS:
         return text
     short = text[:_CELL_MAX_CHARACTERS].rsplit(" ", 1)[0]
@@ -290,6 +304,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--write", action="store_true", help="write the page")
     parser.add_argument("--left", action="store_true", help="run what has no result yet")
+    parser.add_argument("--quick", action="store_true", help="leave out set-up, tests, checks")
     options = parser.parse_args()
     known = outcomes()
     chosen = [one for one in strangers() if one.name in options.names]
@@ -297,7 +312,7 @@ def main() -> int:
         chosen += [one for one in strangers() if not (options.left and one.name in known)]
     for one in chosen:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-            outcome = look_at(one, Path(name))
+            outcome = look_at(one, Path(name), quick=options.quick)
         _kept(one).write_text(json.dumps(asdict(outcome), indent=1))
         print(f"{one.name}: {outcome.state} ({outcome.took_s:.0f} s)", flush=True)
         print(f"    {outcome.found}\n    {outcome.said[:600]}", flush=True)
