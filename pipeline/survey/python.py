@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.survey.checkout_files import CheckoutFiles, FoundTarget, table, within
 from pipeline.survey.python_pytest import testpaths
-from pipeline.survey.python_scripts import own_script
+from pipeline.survey.python_scripts import own_script, unittest_command
 from pipeline.survey.python_setup import VENV, find_setup, interpreter, is_installable
 from pipeline.survey.python_tools import find_checks
 
@@ -219,19 +219,31 @@ def _command(repo: CheckoutFiles, folder: str, files: list[str]) -> tuple[str, s
         )
     if unittest and "django" in repo.text(within(folder, "manage.py")):
         return f"{python} manage.py test", f"{within(folder, 'manage.py')} is Django's"
-    if unittest and repo.holds(folder, VENV) and not repo.holds(folder, f"{VENV}/bin/pytest"):
-        return (
-            f"{python} -m unittest",
-            f"{unittest} is written for unittest, and {VENV} has no pytest",
-        )
-    if unittest and not any(_PYTEST_NAME.search(path) for path in tests):
-        return (
-            f"{python} -m unittest",
-            f"{unittest} is written for unittest, and pytest does not collect files of that name",
-        )
     if unittest:
-        return pytest, f"{unittest} is written for unittest, which pytest runs as well"
+        return _of_unittest(repo, folder, tests, unittest)
     return pytest, "the usual test runner; no file names another"
+
+
+def _of_unittest(
+    repo: CheckoutFiles, folder: str, tests: list[str], example: str
+) -> tuple[str, str]:
+    """Return the command for tests that are written for unittest, as `example` is."""
+    python = interpreter(repo)
+    own, where = unittest_command(repo, folder, python)
+    if own:
+        return own, f"{where} runs unittest"
+    if repo.holds(folder, VENV) and not repo.holds(folder, f"{VENV}/bin/pytest"):
+        return (
+            f"{python} -m unittest",
+            f"{example} is written for unittest, and {VENV} has no pytest",
+        )
+    if not any(_PYTEST_NAME.search(path) for path in tests):
+        return (
+            f"{python} -m unittest",
+            f"{example} is written for unittest, and pytest does not collect files of that name",
+        )
+    why = f"{example} is written for unittest, which pytest runs as well"
+    return f"{python} -m pytest -q", why
 
 
 def _will_be_installed(

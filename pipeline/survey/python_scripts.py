@@ -1,4 +1,4 @@
-"""A test script of a Python project's own, as tox runs it."""
+"""How a Python project runs its tests itself: a script as tox runs it, or unittest."""
 
 import re
 import shlex
@@ -6,6 +6,10 @@ import shlex
 from pipeline.survey.checkout_files import CheckoutFiles, table, within
 
 _SCRIPT = re.compile(r"(?:\{envpython\}|python3?)((?: -\w+)* [\w./-]+\.py(?: [^{}]*)?)")
+_UNITTEST = re.compile(r"-m unittest((?: [\w./*-]+)*)(?=[ \t]*(?:$|[\"'#;&|]))", re.MULTILINE)
+_QUIET = frozenset(
+    {"-v", "-vv", "-q", "-b", "-f", "--verbose", "--quiet", "--buffer", "--failfast"}
+)
 _NOT_ITS_OWN = frozenset({"setup.py", "manage.py"})
 
 
@@ -26,3 +30,15 @@ def own_script(repo: CheckoutFiles, folder: str, python: str) -> str:
         return ""
     command = " ".join([python, *words])
     return f"sh -c {shlex.quote(f'cd {at} && {command}')}" if at else command
+
+
+def unittest_command(repo: CheckoutFiles, folder: str, python: str) -> tuple[str, str]:
+    """Return the command by which a project runs unittest itself, and the file that has it."""
+    for name in ("tox.ini", "pyproject.toml", "noxfile.py", "Makefile"):
+        text = re.sub(
+            r"\{(?:args|posargs):?([^}]*)\}", r"\1", repo.text(within(folder, name))
+        ).replace("{toxinidir}/", "")
+        if match := _UNITTEST.search(text):
+            words = [word for word in match.group(1).split() if word not in _QUIET]
+            return " ".join([python, "-m", "unittest", *words]), within(folder, name)
+    return "", ""

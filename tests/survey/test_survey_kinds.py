@@ -80,7 +80,7 @@ def test_a_test_script_of_the_projects_own_is_run_where_tox_runs_it(tmp_path, to
 
 @pytest.mark.parametrize(
     "commands",
-    ["python -m pytest run.py", "python setup.py test", "python away.py", "python -m unittest", ""],
+    ["python -m pytest run.py", "python setup.py test", "python away.py", ""],
 )
 def test_other_commands_of_tox_leave_the_tests_to_pytest(tmp_path, commands):
     files = {**SETUP, "tox.ini": f"[testenv]\ncommands = {commands}\n", "tests/test_it.py": CASE}
@@ -146,3 +146,19 @@ def test_a_version_of_pre_commit_comes_before_that_of_a_lock_file(tmp_path):
     project = PYTHON["pyproject.toml"] + GROUPS
     files = {**PYTHON, "pyproject.toml": project, "uv.lock": LOCK, ".pre-commit-config.yaml": hooks}
     assert "ruff==0.8.0" in Tree(tmp_path, files).part.setup[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "command"),
+    [
+        ("tox.ini", "commands = coverage run -m unittest discover {toxinidir}/tests {posargs}\n", "discover tests"),
+        ("pyproject.toml", "test = 'coverage run -m unittest discover {args:tests}'\n", "discover tests"),
+        ("Makefile", "test:\n\tpython -m unittest -v && echo done\n", ""),
+    ],
+)  # fmt: skip
+def test_a_project_that_runs_unittest_itself_is_tested_by_it(tmp_path, name, text, command):
+    files = {**SETUP, name: f"[x]\n{text}", "tests/test_it.py": CASE}
+    part = Tree(tmp_path, files).part
+    assert part.command == f"python3 -m unittest {command}".strip()
+    assert f"{name} runs unittest" in part.why
+    assert not part.exit_code_only
