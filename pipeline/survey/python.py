@@ -35,7 +35,7 @@ _DJANGO = ("**/*.py", "**/templates/**", "**/static/**", "**/locale/**")
 _DJANGO_TESTS = ("**/tests/**", "**/tests.py", "**/test_*.py")
 """New apps of a Django project bring their own folders, with tests inside."""
 
-_TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|tests)\.py$")
+_TEST_NAME = re.compile(r"(?:^|/)(?:tests?_[^/]*|[^/]*_test|tests)\.py$")
 _PYTEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
 _IS_TEST = re.compile(r"^\s*(?:async )?def test|^class \w*(?:Test|Case)", re.MULTILINE)
 _FOLDERS = ("tests", "test", "testing")

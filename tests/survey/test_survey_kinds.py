@@ -162,3 +162,10 @@ def test_a_project_that_runs_unittest_itself_is_tested_by_it(tmp_path, name, tex
     assert part.command == f"python3 -m unittest {command}".strip()
     assert f"{name} runs unittest" in part.why
     assert not part.exit_code_only
+
+
+def test_files_that_pytest_is_told_to_take_for_tests_by_a_plural_are_tests(tmp_path):
+    files = {**PYTHON, "tests/tests_core.py": PYTHON["tests/test_thing.py"]}
+    del files["tests/test_thing.py"]
+    part = Tree(tmp_path, files).part
+    assert (part.is_tested, part.tests) == (True, ("tests/**",))
