@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.engine.ground import flows
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.workspaces import Workspaces
-from pipeline.engine.starting import precheck, preflight
+from pipeline.engine.starting import places, precheck, preflight
 from pipeline.engine.starting.preflight import Check, CheckStatus
 from pipeline.errors import Problem, UsageProblem
 from pipeline.files.trees import remove
@@ -49,6 +49,7 @@ def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Che
     targets = ", ".join(target.name for target in plan.targets)
     text = f"{len(workflows)} workflow(s), target(s): {targets}"
     yield Check(name="flow", status=CheckStatus.OK, text=text)
+    yield places.check(world)
     yield from preflight.quick(world, plan, base)
     if not quick:
         yield from _base(world, plan, base)

@@ -9,7 +9,7 @@ from pipeline.engine.ground import flows
 from pipeline.engine.ground.flows import FLOW, FlowSource
 from pipeline.engine.ground.record import create_record, exclusive
 from pipeline.engine.ground.world import World
-from pipeline.engine.starting import preflight
+from pipeline.engine.starting import places, preflight
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
@@ -44,6 +44,8 @@ def start(world: World, flow: FlowSource, order: RunOrder) -> str:
     """
     plan = flows.compiled(world, flow, order.workflow)
     started, base = prepared(world, flow, plan, order)
+    if (checked := places.check(world)).status is preflight.CheckStatus.FAIL:
+        raise preflight.refusal([checked])
     doubts = preflight.require(world, plan, base, agents=not order.cassette, publish=order.publish)
     _require_publishable(world, plan, started)
     notes = [*base.notes, *doubts, *_differences(world, base.commit, flow)]
