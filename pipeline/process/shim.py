@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +29,7 @@ from pipeline.process import tree
 from pipeline.process.spec import (
     ABANDONED_FILE,
     ALIVE_LOCK_FILE,
+    FULL,
     RECORD_FILE,
     SESSION_FILE,
     STDERR,
@@ -46,7 +47,7 @@ _LONGEST_WAIT_S = 3600.0
 """The kernel takes the time of a wait as milliseconds in 31 bits."""
 
 _DRAIN_S = 1.0
-_ROOM_S = 600.0
+_ROOM_S = 3600.0
 _RECORD_BYTES = 16_384
 _LOCK_SLICE_S = 0.2
 
@@ -125,6 +126,11 @@ class _Lifeline:
 
     def cancel(self) -> None:
         self.cancelled = True
+
+    def tell_full(self) -> None:
+        """Tell the orchestrator that the command is over, and the disk takes no more of it."""
+        with contextlib.suppress(OSError):
+            self.sock.send(FULL)
 
     def poll(self) -> None:
         if self.orphaned:
@@ -232,7 +238,8 @@ class _Command:
                 continue
             os.set_blocking(pipe.fileno(), False)
             file = stack.enter_context((Path(self.spec.folder) / name).open("ab", 0))
-            log = _Log(file, self.spec.output_cap_bytes, redact.RedactingStream(self.spec.secrets))
+            stream = redact.RedactingStream(self.spec.secrets)
+            log = _Log(file, self.spec.output_cap_bytes, stream, self.line.tell_full)
             stack.callback(log.end)
             self.selector.register(pipe, selectors.EVENT_READ, log)
             stack.callback(pipe.close)
@@ -339,8 +346,15 @@ class _Command:
 class _Log:
     """A log file without secrets, with a size cap; output beyond it is counted and dropped."""
 
-    def __init__(self, file: BinaryIO, cap_bytes: int, stream: redact.RedactingStream) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        cap_bytes: int,
+        stream: redact.RedactingStream,
+        tell_full: Callable[[], None],
+    ) -> None:
         self.file = file
+        self.tell_full = tell_full
         self.left_bytes = cap_bytes
         self.stream = stream
         self.held = b""
@@ -355,6 +369,8 @@ class _Log:
         Waits for room, a bounded time: an answer that is only here is paid for.
         """
         self._write_within_cap(self.stream.end())
+        if self.held:
+            self.tell_full()
         deadline = Deadline(_ROOM_S)
         while self.held and deadline.left_s:
             time.sleep(_TICK_S)  # noqa: TID251 - a disk does not say when it has room again
