@@ -144,13 +144,17 @@ def guarded(command: Callable[..., Any]) -> None:
 
 def _say_problem(problem: Problem) -> None:
     _say(problem.what)
+    from pipeline.core.plain_text import shown
+
     for line in problem.hint.splitlines():
-        click.echo(f"  {line}", err=True)
+        click.echo(f"  {shown(line)}", err=True)
 
 
 def _say(text: str) -> None:
+    from pipeline.core.plain_text import shown
+
     prefix = "" if text.startswith("error[") else "error: "
-    click.echo(f"{prefix}{text}", err=True)
+    click.echo(f"{prefix}{shown(text)}", err=True)
 
 
 def _fault(exc: Exception) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TextIO
 
+from pipeline.core.plain_text import shown
+
 
 class Colour(StrEnum):
     """The few colours there are, as terminal codes."""
@@ -58,13 +60,13 @@ class Printer:
     def clean(self, text: str) -> str:
         """Escape whatever could steer the terminal, except for the colours that we put in."""
         if not self.colour:
-            return visible(text)
+            return shown(text)
         parts = _COLOUR_CODES.split(text)
-        return "".join(part if index % 2 else visible(part) for index, part in enumerate(parts))
+        return "".join(part if index % 2 else shown(part) for index, part in enumerate(parts))
 
     def paint(self, text: str, colour: Colour) -> str:
         """Colour a text, if colour is wanted."""
-        clean = visible(text)
+        clean = shown(text)
         return f"\x1b[{colour.value}m{clean}\x1b[0m" if self.colour else clean
 
     def state(self, state: str) -> str:
@@ -78,7 +80,7 @@ class Printer:
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print columns, as wide as they need to be."""
-        clean = [[visible(str(cell)) for cell in row] for row in (head, *rows)]
+        clean = [[shown(str(cell)) for cell in row] for row in (head, *rows)]
         widths = [max(_width(row[column]) for row in clean) for column in range(len(head))]
         for index, row in enumerate(clean):
             cells = (
@@ -87,16 +89,6 @@ class Printer:
             line = "  ".join(cells).rstrip()
             print(self.paint(line, Colour.DIM) if index == 0 else line, file=self.stream)
         self.stream.flush()
-
-
-def visible(text: str) -> str:
-    """Show control and direction-changing characters as escapes."""
-    return "".join(
-        char
-        if char in "\n\t" or not unicodedata.category(char).startswith(("Cc", "Cf", "Cs", "Zl"))
-        else ascii(char)[1:-1]
-        for char in text
-    )
 
 
 def _width(text: str) -> int:
