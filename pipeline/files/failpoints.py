@@ -1,11 +1,15 @@
 """Named places where a crash test can kill the process; they do nothing in a real run.
 
 `reached("push.done")` is called after every step that has an effect. `arm` is called only by the
-wiring, from `PIPELINE_FAILPOINT=name[@stage][#count]`, and by `pipeline demo --crash-after`.
+wiring, from `PIPELINE_FAILPOINT=name[@stage][#count][:mode]`, and by `pipeline demo --crash-after`.
+The mode is `kill`, or `raise` for an error of our own, or `hang` for a process that goes no further
+until somebody kills it.
 """
 
 import os
 import signal
+import threading
+from pathlib import Path
 from typing import Final
 
 from pipeline.errors import UsageProblem
@@ -39,15 +43,21 @@ NAMES: Final = (
     "latest.switched",
 )
 
+_MODES = ("kill", "raise", "hang")
 _armed: dict[str, int] = {}
+_mode: dict[str, str] = {}
 
 
 def arm(spec: str) -> None:
-    """Arm a failpoint: `NAME`, `NAME@STAGE`, and `#N` for the N-th time it is reached."""
-    name, _, count = spec.partition("#")
+    """Arm a failpoint: `NAME`, `NAME@STAGE`, `#N` for the N-th time it is reached, `:MODE`."""
+    place, _, mode = spec.partition(":")
+    name, _, count = place.partition("#")
+    if mode not in ("", *_MODES):
+        raise UsageProblem(f"there is no mode {mode!r}", "There are: " + ", ".join(_MODES))
     if name.partition("@")[0] not in NAMES:
         raise UsageProblem(f"there is no failpoint {name!r}", "There are: " + ", ".join(NAMES))
     _armed[name] = int(count or 1)
+    _mode[name] = mode
 
 
 def reached(name: str, stage: str = "") -> None:
@@ -58,5 +68,15 @@ def reached(name: str, stage: str = "") -> None:
         if key in _armed:
             _armed[key] -= 1
             if _armed[key] == 0:
-                # SIGKILL, so that no `finally` and no exit handler runs, as in a real crash.
-                os.kill(os.getpid(), signal.SIGKILL)
+                _crash(key)
+
+
+def _crash(key: str) -> None:
+    if _mode[key] == "raise":
+        raise RuntimeError(f"the failpoint {key}")
+    if _mode[key] == "hang":
+        # Whoever waits for it sees this file, and kills what it wants to kill.
+        Path(os.environ["PIPELINE_FAILPOINT_FILE"]).touch()  # noqa: TID251 - for tests alone
+        threading.Event().wait()
+    # SIGKILL, so that no `finally` and no exit handler runs, as in a real crash.
+    os.kill(os.getpid(), signal.SIGKILL)

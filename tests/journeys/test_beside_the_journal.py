@@ -205,3 +205,30 @@ def test_a_pull_request_with_commits_of_a_person_is_left(tmp_path, where):
     assert "left pull request 1: its branch has commits of somebody else" in done.stderr
     assert [pull["state"] for pull in project.pulls()] == ["open"]
     assert f"refs/heads/{branch}" in project.remote_refs()
+
+
+ORDERS = """\
+version: 1
+workflows:
+  main:
+    inputs: {idea: {required: false}}
+    stages:
+      both:
+        parallel:
+          left: {run: "mkdir -p l; i=0; while [ $i -lt 3000 ]; do echo $i > l/$i; i=$((i+1)); done", writes: ["l/**"]}
+          right: {run: "while ! [ -e GO ]; do sleep 0.05; done; echo right > r.txt", writes: [r.txt]}
+"""
+
+
+def test_a_commit_that_was_not_recorded_gives_way_when_another_stage_comes_first(tmp_path):
+    bare = Bare(tmp_path, ORDERS.replace("GO", str(tmp_path / "go")))
+    killed = bare.run("trigger_workflow", "main", ID, "f", PIPELINE_FAILPOINT="stage.ref_set@left")
+    assert killed.returncode == -9
+    (tmp_path / "go").touch()
+    record = "state/repos/*/runs/*/attempts/right/1/exit.json"
+    wait_for(lambda: bool(list(tmp_path.glob(record))), "the end of the other stage")
+    done = bare.run("pipeline", "resume", ID)
+    assert done.returncode == 0, done.stderr
+    ends = [one["stage"] for one in bare.events() if one["event"] == "stage_finished"]
+    assert ends[:2] == ["right", "left"], "the other one was not first: this shows nothing"
+    assert bare.started() == ["left", "right"]

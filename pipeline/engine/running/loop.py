@@ -325,7 +325,11 @@ class RunLoop:
         started, parent = self.state.started, self.state.product.commit
         commit = stage_commit(self.store, started, task, result.agent, tree, parent)
         reached("stage.committed", task.node.id)
-        self.store.set_ref(stage_ref(started.run_id, task), commit, NO_COMMIT)
+        name = stage_ref(started.run_id, task)
+        # One that is there is of a process that died before it recorded this attempt. Meanwhile
+        # another stage may have come first, and then the commit has another parent.
+        old = self.store.ref(name) if task.is_resumed else ""
+        self.store.set_ref(name, commit, old or NO_COMMIT)
         reached("stage.ref_set", task.node.id)
         return tree, commit
 
