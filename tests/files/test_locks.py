@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import Popen
@@ -283,3 +283,56 @@ def test_all_locks_of_a_folder_are_seen_by_name(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_has_no_locks(tmp_path: Path) -> None:
     assert inspect_all(tmp_path / "none") == []
+
+
+MANY = """
+import os, sys, time
+from pathlib import Path
+from pipeline.files.locks import hold
+
+path, book, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+file = os.open(book, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(times):
+    os.write(file, f"ask {os.getpid()}\\n".encode())
+    with hold([path], run_id="20260102-030405-0a1b2c3d", agent="a", stage="s", timeout_s=300):
+        os.write(file, f"in {os.getpid()}\\n".encode())
+        time.sleep(0.005)
+        os.write(file, f"out {os.getpid()}\\n".encode())
+print("done", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_of_sixty_four_that_want_one_lock_none_meets_another_and_none_is_passed_over(
+    lock: Path, tmp_path: Path
+) -> None:
+    book, count, times = tmp_path / "book", 64, 3
+    with ExitStack() as stack:
+        children = [stack.enter_context(python(MANY, lock, book, times)) for _ in range(count)]
+        assert {line(child) for child in children} == {"ready"}
+        for child in children:
+            tell(child, "go")
+        children.pop().kill()  # one that waits, or holds, may die
+        assert {line(child) for child in children} == {"done"}
+    events = [entry.split() for entry in book.read_text().splitlines()]
+    turns = [(word, pid) for word, pid in events if word != "ask"]
+    ins = [pid for word, pid in turns if word == "in"]
+    inside = ""
+    for word, pid in turns:
+        killed = (
+            inside and word == "in" and ("out", inside) not in turns[turns.index((word, pid)) :]
+        )
+        assert word == "out" or not inside or killed, f"{pid} is in beside {inside}"
+        inside = pid if word == "in" else ""
+    assert len(ins) >= (count - 1) * times
+    asked: dict[str, int] = {}
+    longest = taken = 0
+    for word, pid in events:
+        taken += word == "in"
+        if word == "ask":
+            asked[pid] = taken
+        elif word == "in":
+            longest = max(longest, taken - asked[pid])
+    assert longest <= 4 * count, "somebody was passed over: so many turns of others came first"
