@@ -9,7 +9,7 @@ from pipeline.survey.checkout_files import CheckoutFiles, table, within
 
 _FORMATS = {
     "ruff format --check{args}": "ruff format --quiet{args} {files}",
-    "black --check --quiet{args} .": "black --quiet{args} {files}",
+    "black --check{args} .": "black --quiet{args} {files}",
     "isort --check-only{args} .": "isort --quiet{args} {files}",
 }
 _OF_HOOKS = frozenset({
@@ -49,7 +49,7 @@ def find_checks(repo: CheckoutFiles, folder: str, source: list[str]) -> PythonCh
     wanted: list[tuple[str, bool, tuple[str, ...]]] = [
         ("ruff check{args}", ruff, ("ruff-check", "ruff")),
         ("ruff format --check{args}", "format" in table(tool, "ruff"), ("ruff-format",)),
-        ("black --check --quiet{args} .", "black" in tool, ("black", "black-jupyter")),
+        ("black --check{args} .", "black" in tool, ("black", "black-jupyter")),
         ("isort --check-only{args} .", "isort" in tool, ("isort",)),
         (f"flake8 {roots}", bool(repo.has(folder, ".flake8")) or "[flake8]" in texts, ()),
         ("mypy" if named else f"mypy {roots}", "mypy" in tool or mypy, ()),

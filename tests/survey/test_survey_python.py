@@ -198,7 +198,7 @@ def test_checks_take_the_versions_and_words_of_pre_commit(tmp_path):
     part = Tree(tmp_path, {**PYTHON, **project, ".pre-commit-config.yaml": HOOKS}).part
     assert part.checks == (
         "ruff check --select=I",
-        "black --check --quiet --line-length=100 .",
+        "black --check --line-length=100 .",
         "isort --check-only .",
         "mypy",
     )
