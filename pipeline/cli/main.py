@@ -127,7 +127,7 @@ def guarded(command: Callable[..., Any]) -> None:
     except Problem as exc:
         _say(exc.what)
         for line in exc.hint.splitlines():
-            click.echo(f"  {line}", err=True)
+            click.echo(_without_secrets(f"  {line}"), err=True)
         sys.exit(exc.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -141,13 +141,20 @@ def guarded(command: Callable[..., Any]) -> None:
 
 def _say(text: str) -> None:
     prefix = "" if text.startswith("error[") else "error: "
-    click.echo(f"{prefix}{text}", err=True)
+    click.echo(_without_secrets(f"{prefix}{text}"), err=True)
+
+
+def _without_secrets(text: str) -> str:
+    from pipeline import wiring
+    from pipeline.ui.text import err
+
+    return err(wiring.environ()).without_secrets(text)
 
 
 def _fault(exc: Exception) -> int:
     import traceback
 
     _say(f"an error in the pipeline itself: {type(exc).__name__}: {exc}")
-    click.echo("".join(traceback.format_exception(exc)), err=True)
+    click.echo(_without_secrets("".join(traceback.format_exception(exc))), err=True)
     click.echo("  What was done is kept. Please report this with the lines above.", err=True)
     return 101
