@@ -127,6 +127,7 @@ SECRET = 'k"y/canary+5e1f0c9b7a d2'
 """With characters that URLs and JSON escape."""
 
 NAME = "canary-5e1f0c9b7ad2"
+TOKEN = "ghp_" + "q7Zr2Lm9Xc4V" * 3
 READ = "import base64, json, os, sys, urllib.parse; key = os.environ['MODEL_API_KEY']; "
 RESULT = "json.dump({0}, open(os.environ['PIPELINE_RESULT'], 'w'))"
 SOURCE = "open('src/trading/key.py', 'w').write({0})"
@@ -224,3 +225,26 @@ def test_a_secret_that_the_base_holds_anyway_is_none(project):
     assert done.returncode == 0, done.stderr
     log = next((project.folder / "state").rglob("attempts/developer/1/stdout.log")).read_text()
     assert "test-key-for-all" in log
+
+
+def test_what_looks_like_a_token_waits_for_a_person_before_it_is_published(project):
+    made_up = "ghp_" + "x" * 36
+    code = f"open('src/trading/key.py', 'w').write('# {made_up}\\n# {TOKEN}\\n')"
+    project.script("developer", 1, code)
+    done = project.trigger("an idea")
+    assert done.returncode == 3, done.stderr
+    run = project.run_ids()[0]
+    assert "src/trading/key.py:2 looks like a GitHub token" in done.stderr
+    assert f"pipeline answer {run} allow src/trading/key.py" in done.stderr
+    assert TOKEN not in done.stderr + (project.run_dir() / "pipeline.log").read_text()
+    assert list(project.remote_refs()) == ["refs/heads/main"]
+    again = project.run("pipeline", "resume", run)
+    assert again.returncode == 3, again.stderr
+    wrong = project.run("pipeline", "answer", run, "allow", "src/trading/other.py")
+    assert wrong.returncode == 2
+    assert f"pipeline answer {run} allow src/trading/key.py" in wrong.stderr
+    allowed = project.run("pipeline", "answer", run, "allow", "src/trading/key.py")
+    assert allowed.returncode == 0, allowed.stderr
+    assert len(project.remote_refs()) == 2
+    assert "src/trading/key.py may be published" in (project.run_dir() / "pipeline.log").read_text()
+    assert "token_allowed" in (project.run_dir() / "journal.jsonl").read_text()
