@@ -99,12 +99,12 @@ def test_a_password_in_an_address_and_a_token_by_its_shape_are_secrets_of_any_va
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SSH_KEY_FILE", "/home/me/.ssh/id_rsa"),
+        ("SSH_KEY_FILE", "/srv/me/.ssh/id_rsa"),
         ("SSH_AUTH_SOCK", "/tmp/agent.1234"),
         ("KEYCLOAK_KEY", "https://login.example.org/"),
         ("MAX_TOKENS", "100000000"),
         ("DB_PASSWORD", "localhost"),
-        ("PWD", "/home/me/work"),
+        ("PWD", "/srv/me/work"),
     ],
 )
 def test_paths_addresses_and_common_words_are_no_secrets(name, value):

@@ -151,7 +151,7 @@ def test_nothing_that_a_person_or_an_agent_says_or_prints_keeps_a_secret(project
     )
     for stage in ("coordinator", "developer"):
         project.script(stage, 1, f"unpassed = {unpassed!r}; {code}")
-    idea = f"limit the risk with {SECRET} and {NAME} by {unpassed}"
+    idea = f"{NAME} limits {SECRET} by {unpassed}"
     env = {"MODEL_API_KEY": SECRET, "OTHER_TOKEN": unpassed, "MORE_PASSWORD": NAME}
     done = project.trigger(idea, **env)
     assert done.returncode == 0, done.stderr
