@@ -248,3 +248,37 @@ def test_what_looks_like_a_token_waits_for_a_person_before_it_is_published(proje
     assert len(project.remote_refs()) == 2
     assert "src/trading/key.py may be published" in (project.run_dir() / "pipeline.log").read_text()
     assert "token_allowed" in (project.run_dir() / "journal.jsonl").read_text()
+
+
+@pytest.mark.slow
+def test_what_was_allowed_in_one_tree_is_asked_again_in_another(project):
+    write = f"open('src/trading/key.py', 'w').write('# {TOKEN}\\n')"
+    project.script("developer", 1, write)
+    assert project.trigger("an idea").returncode == 3
+    run = project.run_ids()[0]
+    words = ("answer", run, "allow", "src/trading/key.py", "--later")
+    assert project.run("pipeline", *words).returncode == 0
+    folder = Path(project.run("pipeline", "open", run).stdout.strip())
+    (folder / "src" / "trading" / "key.py").write_text(f"# edited\n# {TOKEN}\n")
+    again = project.run("pipeline", "resume", run)
+    assert again.returncode == 3, again.stderr
+    assert "src/trading/key.py:2 looks like a GitHub token" in again.stderr
+    assert list(project.remote_refs()) == ["refs/heads/main"]
+    folder = Path(project.run("pipeline", "open", run).stdout.strip())
+    (folder / "src" / "trading" / "key.py").write_text("# taken out\n")
+    done = project.run("pipeline", "resume", run)
+    assert done.returncode == 0, done.stderr
+    assert len(project.remote_refs()) == 2
+
+
+def test_a_secret_that_a_person_edited_in_is_named_and_not_taken_in(project):
+    project.script("developer", 1, f"open('src/trading/key.py', 'w').write('# {TOKEN}\\n')")
+    assert project.trigger("an idea").returncode == 3
+    run = project.run_ids()[0]
+    folder = Path(project.run("pipeline", "open", run).stdout.strip())
+    (folder / "src" / "trading" / "key.py").write_text(f"# {NAME}\n")
+    done = project.run("pipeline", "resume", run, MODEL_API_KEY=NAME)
+    assert done.returncode == 2, done.stderr
+    assert "the value of $MODEL_API_KEY stands in src/trading/key.py" in done.stderr
+    assert canary.places(NAME, project.root, project.remote) == []
+    assert not [one for one in canary.places(NAME, project.folder / "state") if "objects" in one]
