@@ -241,9 +241,11 @@ def _exit_codes() -> str:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, errors.Problem)
     ]
-    named = {
-        kind.exit_code: (kind.__doc__ or "").strip() for kind in kinds if kind is not errors.Problem
-    }
+    named: dict[int, str] = {}
+    for kind in kinds:
+        if kind is not errors.Problem:
+            said = named.get(kind.exit_code, "")
+            named[kind.exit_code] = f"{said} {(kind.__doc__ or '').strip()}".strip()
     rows = ["| 0 | Done. |", *(f"| {code} | {says} |" for code, says in sorted(named.items()))]
     return "\n".join(
         ["# Exit codes", "", _NOTE.strip(), "", "| code | meaning |", "| --- | --- |", *rows, ""]

@@ -8,6 +8,8 @@ from pipeline.errors import UsageProblem
 
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9A-Za-z]{4,16}")
 SLUG_MAX_CHARACTERS = 48
+BRANCH_MAX_CHARACTERS = 244
+_RUN_ID_MAX_CHARACTERS = 32
 _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
 
 
@@ -58,6 +60,13 @@ def why_invalid_branch(template: str) -> str:
         return "only {feature} and {run_id} can be used in braces"
     if not _BRANCH.fullmatch(name) or any(part in name for part in ("..", "//", "/.", "./", "/-")):
         return "git or a forge would reject this name"
+    longest = branch_name(template, "x" * SLUG_MAX_CHARACTERS, "x" * _RUN_ID_MAX_CHARACTERS)
+    # A ref is a file beside its lock, and forges keep names of refs in 255 bytes.
+    if len(longest) > BRANCH_MAX_CHARACTERS:
+        return (
+            f"with a long feature it has {len(longest)} characters, and git and forges keep at "
+            f"most {BRANCH_MAX_CHARACTERS}"
+        )
     # Git stores a ref as a file, and takes `.lock` for the lock of another one.
     return (
         "" if not name.endswith((".lock", ".", "/")) else "git would reject a name with this ending"

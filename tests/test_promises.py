@@ -59,6 +59,7 @@ PROMISES = {
     "Name tests as reports do, or as FILE::NAME": "case go-old-test-changed-by-name",
     "The tests were delivered, and now somebody says": f"{ROAD}::test_a_wrong_test_is_mended_without_a_person_and_the_pull_request_says_so",
     "under `revised`, with the reason": f"{ROAD}::test_what_is_revised_without_a_reason_is_refused_and_the_tester_is_told",
+    "what it does not name stays as delivered": "tests/gates/test_revisions.py::test_a_test_that_was_taken_back_without_a_word_is_named",
     "has to fail without the change to the source": "case py-red-passes-already",
     "No item of the plan may be left without a test": "tests/gates/test_revisions.py::test_an_item_that_loses_its_last_test_is_named",
     "leave the tests and say why": f"{ROAD}::test_the_tester_may_leave_the_tests_and_then_the_developer_is_on_its_own",

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from pipeline import __version__
-from pipeline.errors import Problem
+from pipeline.errors import Problem, of_system
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": (
@@ -125,23 +125,36 @@ def guarded(command: Callable[..., Any]) -> None:
         exc.show()
         sys.exit(exc.exit_code)
     except Problem as exc:
-        _say(exc.what)
-        for line in exc.hint.splitlines():
-            click.echo(_without_secrets(f"  {line}"), err=True)
+        _say_problem(exc)
         sys.exit(exc.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as exc:
+        if (problem := of_system(exc)) is None:
+            sys.exit(_fault(exc))
+        _say_problem(problem)
+        sys.exit(problem.exit_code)
     except Exception as exc:  # noqa: BLE001 - the one place where a fault of ours leaves
         sys.exit(_fault(exc))
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _say_problem(problem: Problem) -> None:
+    _say(problem.what)
+    from pipeline.core.plain_text import shown
+
+    for line in problem.hint.splitlines():
+        click.echo(_without_secrets(f"  {shown(line)}"), err=True)
+
+
 def _say(text: str) -> None:
+    from pipeline.core.plain_text import shown
+
     prefix = "" if text.startswith("error[") else "error: "
-    click.echo(_without_secrets(f"{prefix}{text}"), err=True)
+    click.echo(_without_secrets(f"{prefix}{shown(text)}"), err=True)
 
 
 def _without_secrets(text: str) -> str:

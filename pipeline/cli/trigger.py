@@ -172,6 +172,7 @@ def _ask(
 
     `prepared` reads a run's prepared request.
     """
+    from pipeline.engine.starting import ideas
     from pipeline.ids import is_run_id
 
     run_id = words[0] if words and is_run_id(words[0]) else ""
@@ -180,20 +181,13 @@ def _ask(
         raise UsageProblem(
             f"{len(rest)} words where one idea was expected", "Put the idea in quotes"
         )
-    typed = rest[0] if rest else ""
+    typed = ideas.of_words(rest[0]) if rest else ""
     if typed == "-":
-        return run_id, sys.stdin.read(), feature
+        return run_id, ideas.decode(sys.stdin.buffer.read(), "standard input"), feature
     if idea_file is not None:
         if typed and not run_id:
             raise UsageProblem("an idea and --idea-file", "Give one of them")
-        try:
-            return (
-                run_id,
-                idea_file.read_text(errors="replace"),
-                feature or (typed if run_id else ""),
-            )
-        except OSError as exc:
-            raise UsageProblem(f"{idea_file} cannot be read: {exc.strerror}") from exc
+        return run_id, ideas.read_file(idea_file), feature or (typed if run_id else "")
     if run_id:
         return run_id, prepared(run_id) or typed, feature or typed
     return run_id, typed, feature

@@ -13,6 +13,9 @@ class ViolationKind(StrEnum):
     NESTED_REPOSITORY = "nested_repository"
     SPECIAL_FILE = "special_file"
     UNPRINTABLE_NAME = "unprintable_name"
+    NOT_IN_GIT = "not_in_git"
+    CASE_COLLISION = "case_collision"
+    PATH_TOO_LONG = "path_too_long"
     TOO_LARGE = "too_large"
     FILTER_FAILED = "filter_failed"
     SUBMODULE = "submodule"
@@ -28,6 +31,9 @@ _WORDS = {
     ViolationKind.NESTED_REPOSITORY: "a git repository inside the workspace",
     ViolationKind.SPECIAL_FILE: "neither a file nor a folder nor a link",
     ViolationKind.UNPRINTABLE_NAME: "a name that is not plain text",
+    ViolationKind.NOT_IN_GIT: "a name that git cannot hold",
+    ViolationKind.CASE_COLLISION: "differs only in case",
+    ViolationKind.PATH_TOO_LONG: "a path that is too long to be read",
     ViolationKind.TOO_LARGE: "too large",
     ViolationKind.FILTER_FAILED: "its filter cannot store it",
     ViolationKind.SUBMODULE: "a submodule",
@@ -36,6 +42,9 @@ _WORDS = {
     ViolationKind.COPY_OF_IGNORED_FILE: "a copy of a file that git ignores",
     ViolationKind.SECRET_WRITTEN: "the value of a secret stands in what the stage wrote",
 }
+
+
+_NAME_MAX_CHARACTERS = 240
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +63,10 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
         words = _WORDS[self.kind]
         if self.kind is ViolationKind.SECRET_WRITTEN:
             return f"{_secret(self.detail or self.path)} stands in {self._where}"
-        name = self.path if self.path.isprintable() and _encodes(self.path) else ascii(self.path)
+        path = self.path
+        if len(path) > _NAME_MAX_CHARACTERS:
+            path = f"{path[:_NAME_MAX_CHARACTERS]}... ({len(path)} characters)"
+        name = path if path.isprintable() and _encodes(path) else ascii(path)
         detail = f" ({self.detail})" if self.detail else ""
         return f"{name}: {words}{detail}" if self.path else f"{words}{detail}"
 

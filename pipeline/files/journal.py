@@ -16,7 +16,7 @@ import msgspec
 
 from pipeline.core import events
 from pipeline.core.events import Event
-from pipeline.errors import InternalError
+from pipeline.errors import InternalError, NoStorage
 from pipeline.files import atomic
 
 NAME = "journal.jsonl"
@@ -52,7 +52,7 @@ class Journal:
     def append(self, new: Iterable[Event], *, durable: bool) -> None:
         """Write events; with `durable` they are on the disk when this returns (one sync for all).
 
-        Raises `InternalError` if the disk does not accept them; the file then ends where it did.
+        Raises `NoStorage` if the disk does not accept them; the file then ends where it did.
         """
         added = list(new)
         lines = [_line(seq, events.encode(event)) for seq, event in enumerate(added, self._seq + 1)]
@@ -67,9 +67,9 @@ class Journal:
         except OSError as exc:
             os.ftruncate(self._file, self._size_bytes)
             os.lseek(self._file, self._size_bytes, os.SEEK_SET)
-            raise InternalError(
+            raise NoStorage(
                 f"{self.path} cannot be written: {exc.strerror}",
-                "Earlier events are intact. Free some space, then continue: pipeline resume RUN",
+                "Earlier events are intact. Make room or mend the disk, then: pipeline resume",
             ) from exc
         self._size_bytes += len(data)
         self._copy_out(self._size_bytes - len(data))

@@ -36,7 +36,9 @@ _PLAN = "plan.json"
 _CHECKOUT = "checkout"
 """The file in a working folder with the path of the checkout that the run was started in."""
 
-_RECORD_FOLDERS = ("docs/status", PLANS, LOCKS, TRIGGERS)
+RECORD_FOLDERS = ("docs/status", PLANS, LOCKS, TRIGGERS)
+"""The folders of a checkout that runs write into."""
+
 _COPY_MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -81,7 +83,7 @@ class RunDir:
     def show(self) -> None:
         """Create the run folder, with the journal and the plan as far as they are there."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in _RECORD_FOLDERS:
+        for name in RECORD_FOLDERS:
             folder = self.root / name
             folder.mkdir(parents=True, exist_ok=True)
             ignore = folder / ".gitignore"

@@ -30,6 +30,7 @@ from pipeline.gates.testrun import (
     TestRun,
     name_of_canary,
     without_canaries,
+    without_canary,
     without_flaky,
 )
 from pipeline.language.runners import PLACE, runner_of
@@ -248,12 +249,13 @@ class Bench:
         variables = test_variables(target, port_base)
         return self._services.why_down(target, cwd, variables, port_base)
 
-    def _output(self, folder: Path, command: str, code: int) -> str:
+    def _output(self, folder: Path, command: str, code: int, canary: str = "") -> str:
         """Return what a command printed, with paths relative to the checkout, and log it.
 
         Paths are as the person knows them, and the same for every checkout, to be compared.
         """
         text = self.relative(_read_text(folder / STDOUT) + _read_text(folder / STDERR))
+        text = without_canary(text, canary) if canary else text
         shown = text if len(text) <= _LOG_MAX_CHARACTERS else text[-_LOG_MAX_CHARACTERS:]
         self._log.append(f"$ {command}\n{shown}\n(exit status {code})\n")
         return text
@@ -305,7 +307,8 @@ class Bench:
         output = RunOutput(code=record.code, stdout=stdout, stderr=stderr, excerpt=printed)
         report = runner.read(request, output)
         report.above = failures_above((*output.lines(), *output.errors()))
-        text = self._output(folder, f"{command}  # with a test of the engine's own", record.code)
+        canary = request.canary
+        text = self._output(folder, f"{command}  # without our own", record.code, canary)
         if not only and at_most_s is None and runner_of(target.test) in {None, Runner.JUNIT}:
             self._own_runs[tree, target.name] = CommandRun(code=record.code, output=text)
         products = self._new_files(tree, command_line.files) if tree == self._base.tree else ()
@@ -314,7 +317,7 @@ class Bench:
             report,
             tree=tree,
             root=root,
-            canary=request.canary,
+            canary=canary,
             command=command,
             code=record.code,
             duration_s=record.duration_s,

@@ -27,7 +27,7 @@ def check(gate: GateName, context: GateContext) -> GateResult:
     module, _, function = TABLE[gate].partition(":")
     try:
         result: GateResult = getattr(import_module(module), function)(context)
-    except (Busy, Interrupted):
+    except (Busy, Interrupted):  # a disk that is full is no finding of a gate either
         raise
     except Problem as exc:
         return GateResult(

@@ -6,6 +6,7 @@ canary is not believed.
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +25,7 @@ class TestOutcome(StrEnum):
     SKIPPED = "skipped"
 
 
+_HEADING = re.compile(r"(?:_{3,}|={3,}) ?\S")
 _CONSONANTS, _VOWELS = "bdfgklmnprstvwzj", "aeio"
 _NOT_PASSED = {TestOutcome.FAILED, TestOutcome.ERROR}
 
@@ -255,6 +257,20 @@ def _all_blocked(report: TestReport) -> bool:
 def name_of_canary(data: bytes) -> str:
     """Return a name that no pattern tells from other names: a consonant and a vowel a byte."""
     return "".join(_CONSONANTS[byte % 16] + _VOWELS[byte // 16 % 4] for byte in data)
+
+
+def without_canary(text: str, canary: str) -> str:
+    """Return what a runner printed without what it says of the engine's own failing tests.
+
+    Those are what follows a heading of pytest's with the canary's name, and lines that name it.
+    """
+    kept, is_ours = [], False
+    for line in text.splitlines(keepends=True):
+        if _HEADING.match(line):
+            is_ours = canary in line
+        if not is_ours and canary not in line:
+            kept.append(line)
+    return "".join(kept)
 
 
 def without_flaky(first: TestRun, again: TestRun) -> TestRun:

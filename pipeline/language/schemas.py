@@ -142,7 +142,8 @@ _EXAMPLES: dict[Schema, str] = {
     Schema.TESTS: '{"tests": [{"name": "tests/test_limits.py::test_the_sixth_attempt_is_refused", '
     '"holds": "1. five attempts in a minute"}], '
     '"changed": [{"name": "tests/test_login.py::test_attempts", "why": "six were allowed"}], '
-    '"removed": [], "kept": [], "guards": [], "skipped": [], "settings": [], "revised": []}',
+    '"removed": [], "kept": [], "guards": [], "skipped": [], "settings": [], '
+    '"revised": [{"name": "tests/test_limits.py::test_the_fifth", "why": "five are allowed"}]}',
     Schema.OBJECTIONS: '{"objections": [{"test": "tests/test_limits.py::test_the_fifth", '
     '"why": "the plan allows five attempts, the test refuses the fifth", '
     '"evidence": "plan.md, item 1"}]}',
@@ -210,6 +211,16 @@ def empty_values(output: Output) -> dict[str, Any]:
     return {name: empty[field.kind or FieldType.TEXT] for name, field in fields_of(output).items()}
 
 
+def values_of(output: Output, data: bytes) -> Any:
+    """Return what a file of a declared shape holds; lists that were left out are empty."""
+    value = msgspec.json.decode(data)
+    if isinstance(value, dict):
+        for name, field in fields_of(output).items():
+            if field.kind is FieldType.LIST:
+                value.setdefault(name, [])
+    return value
+
+
 def why_invalid(output: Output, data: bytes) -> str | None:
     """Return how a file deviates from its declared shape, or None when it does not."""
     try:
@@ -226,6 +237,8 @@ def why_invalid(output: Output, data: bytes) -> str | None:
 
 
 def _why_field_invalid(name: str, field: Type, values: dict[str, Any]) -> str | None:
+    if name not in values and field.kind is FieldType.LIST:
+        return None  # nothing to list
     if name not in values:
         return f"it has no field {name!r}"
     value = values[name]

@@ -14,12 +14,13 @@ from typing import Self
 
 import msgspec
 
-from pipeline.errors import Busy, InternalError
+from pipeline.errors import Busy, InternalError, NoStorage
 from pipeline.files.clocks import Deadline
 from pipeline.process import tree
 from pipeline.process.spec import (
     ABANDONED_FILE,
     ALIVE_LOCK_FILE,
+    FULL,
     HEADER_BYTES,
     RECORD_FILE,
     SESSION_FILE,
@@ -55,17 +56,24 @@ class Attempt:
     def wait(self) -> ExitRecord | None:
         """Block until the shim has ended; return its record, or None if it died without one.
 
-        After None nothing of the command is alive. Raises `Busy` for what cannot be ended.
+        After None nothing of the command is alive. Raises `Busy` for what cannot be ended, and
+        `NoStorage` while the shim waits for room on the disk.
         """
         deadline = Deadline(self._longest_s)
         with self._lifeline:
             while True:
                 self._lifeline.settimeout(min(_LOOK_S, max(_ADOPT_POLL_S, deadline.left_s)))
                 try:
-                    # The shim never sends anything: the end of the stream is the end of the shim,
-                    # also of one that was killed, and no pid is needed that might be reused.
-                    if not self._lifeline.recv(64):
+                    # The end of the stream is the end of the shim, also of one that was killed,
+                    # and no pid is needed that might be reused.
+                    if not (data := self._lifeline.recv(64)):
                         break
+                    if FULL in data:
+                        raise NoStorage(
+                            f"{self.folder} cannot be written: No space left on device",
+                            "What the command printed is kept in memory for an hour. Make room, "
+                            "then: pipeline resume",
+                        )
                 except TimeoutError:
                     if not deadline.left_s:
                         _wake_or_kill(self.folder)

@@ -14,7 +14,8 @@ import selectors
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,7 @@ from pipeline.process import tree
 from pipeline.process.spec import (
     ABANDONED_FILE,
     ALIVE_LOCK_FILE,
+    FULL,
     RECORD_FILE,
     SESSION_FILE,
     STDERR,
@@ -45,6 +47,8 @@ _LONGEST_WAIT_S = 3600.0
 """The kernel takes the time of a wait as milliseconds in 31 bits."""
 
 _DRAIN_S = 1.0
+_ROOM_S = 3600.0
+_RECORD_BYTES = 16_384
 _LOCK_SLICE_S = 0.2
 
 
@@ -70,8 +74,29 @@ def run(spec: LaunchSpec, lifeline: socket.socket, clock: Clock = awake_s) -> No
             return
         line = _Lifeline(lifeline, wakeup)
         signal.signal(signal.SIGTERM, lambda *_: line.cancel())
+        reserved = _reserve(folder)
         record = _under_locks(spec, line, clock)
-        atomic.write_bytes(folder / RECORD_FILE, msgspec.json.encode(record))
+        _write_record(folder, reserved, record)
+
+
+def _reserve(folder: Path) -> Path:
+    """Take the room for the record before anything is paid for. Raises `OSError` without it."""
+    path = folder / f".{RECORD_FILE}.reserved"
+    atomic.write_bytes(path, b" " * _RECORD_BYTES, durable=False)
+    return path
+
+
+def _write_record(folder: Path, reserved: Path, record: ExitRecord) -> None:
+    """Write the record into the room that was reserved, and give it its name."""
+    data = msgspec.json.encode(record)
+    if len(data) > _RECORD_BYTES:
+        reason = record.reason[: _RECORD_BYTES // 8]
+        data = msgspec.json.encode(msgspec.structs.replace(record, reason=reason, lock=None))
+    with reserved.open("r+b", 0) as file:
+        file.write(data.ljust(_RECORD_BYTES))
+        os.fsync(file.fileno())
+    reserved.replace(folder / RECORD_FILE)
+    atomic.sync_folder(folder)
 
 
 @contextlib.contextmanager
@@ -101,6 +126,11 @@ class _Lifeline:
 
     def cancel(self) -> None:
         self.cancelled = True
+
+    def tell_full(self) -> None:
+        """Tell the orchestrator that the command is over, and the disk takes no more of it."""
+        with contextlib.suppress(OSError):
+            self.sock.send(FULL)
 
     def poll(self) -> None:
         if self.orphaned:
@@ -167,7 +197,8 @@ class _Command:
                 reason=f"cannot run {missing}: {exc.strerror}",
             )
         session = f"{process.pid} {tree.start_time(process.pid)}"
-        (Path(self.spec.folder) / SESSION_FILE).write_text(session)
+        with contextlib.suppress(OSError):
+            (Path(self.spec.folder) / SESSION_FILE).write_text(session)
         with contextlib.ExitStack() as stack:
             self._register(process, stack)
             self._pump(process, started_s)
@@ -207,7 +238,8 @@ class _Command:
                 continue
             os.set_blocking(pipe.fileno(), False)
             file = stack.enter_context((Path(self.spec.folder) / name).open("ab", 0))
-            log = _Log(file, self.spec.output_cap_bytes, redact.RedactingStream(self.spec.secrets))
+            stream = redact.RedactingStream(self.spec.secrets)
+            log = _Log(file, self.spec.output_cap_bytes, stream, self.line.tell_full)
             stack.callback(log.end)
             self.selector.register(pipe, selectors.EVENT_READ, log)
             stack.callback(pipe.close)
@@ -314,24 +346,48 @@ class _Command:
 class _Log:
     """A log file without secrets, with a size cap; output beyond it is counted and dropped."""
 
-    def __init__(self, file: BinaryIO, cap_bytes: int, stream: redact.RedactingStream) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        cap_bytes: int,
+        stream: redact.RedactingStream,
+        tell_full: Callable[[], None],
+    ) -> None:
         self.file = file
+        self.tell_full = tell_full
         self.left_bytes = cap_bytes
         self.stream = stream
+        self.held = b""
 
     def write(self, data: bytes) -> int:
         """Write what fits; return how many bytes were dropped."""
         return self._write_within_cap(self.stream.feed(data))
 
     def end(self) -> None:
-        """Write what was held back as a possible beginning of a secret."""
+        """Write what was held back: a possible beginning of a secret, and what a full disk refused.
+
+        Waits for room, a bounded time: an answer that is only here is paid for.
+        """
         self._write_within_cap(self.stream.end())
+        if self.held:
+            self.tell_full()
+        deadline = Deadline(_ROOM_S)
+        while self.held and deadline.left_s:
+            time.sleep(_TICK_S)  # noqa: TID251 - a disk does not say when it has room again
+            self._flush()
 
     def _write_within_cap(self, data: bytes) -> int:
         kept = data[: self.left_bytes]
         if kept:
-            self.file.write(kept)
+            self.held += kept
             self.left_bytes -= len(kept)
             if self.left_bytes == 0:
-                self.file.write(b"\n[output beyond the cap was dropped]\n")
+                self.held += b"\n[output beyond the cap was dropped]\n"
+            self._flush()
         return len(data) - len(kept)
+
+    def _flush(self) -> None:
+        """Write what is held, as far as the disk takes it."""
+        with contextlib.suppress(OSError):
+            while self.held:
+                self.held = self.held[self.file.write(self.held) :]

@@ -16,6 +16,8 @@ STDOUT = "stdout.log"
 STDERR = "stderr.log"
 ATTEMPT_ID_VARIABLE = "PIPELINE_ATTEMPT_ID"
 HEADER_BYTES = 8
+FULL = b"f"
+"""What a shim sends whose command is over while the disk takes no more of its output."""
 
 
 class OnOrphan(StrEnum):

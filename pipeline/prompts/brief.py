@@ -1,12 +1,14 @@
 """What a prompt is given: one value, made here for real stages and dry runs alike."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import msgspec
 
-from pipeline.core import values
+from pipeline.core import plain_text, values
 from pipeline.core.events import StageStarted
 from pipeline.core.state import RunState
+from pipeline.language.flow import GateName
 from pipeline.language.plan import Node, Plan
 from pipeline.language.schemas import example_of
 
@@ -37,10 +39,12 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
     `inputs` are the files in the input folder, `given` the inputs of the workflow, `item` that of
     the foreach around the stage. `planned` tells whether a plan comes before it, `in_loop` whether
     it is repeated. `input_dir` and `output_dir` are its folders, empty in a dry run. `feedback` is
-    what failed before, `replies` what persons answered.
+    what failed before, `replies` what persons answered. `fence` marks where the idea begins and
+    ends: nobody who wrote it could know it.
     """
 
     idea: str
+    fence: str
     feature: str
     run_id: str
     base_branch: str
@@ -86,7 +90,8 @@ def brief_of(
     of_loops = [line for loop in loops for line in state.nodes[loop.id].feedback]
     item = state.nodes[node.item].value if node.item else None
     return Brief(
-        idea=started.idea,
+        idea=plain_text.shown(started.idea),
+        fence=blake2b(started.run_id.encode(), digest_size=6).hexdigest(),
         feature=started.feature,
         run_id=started.run_id,
         base_branch=started.base_branch,
@@ -177,4 +182,8 @@ def _later_gates(plan: Plan, node: Node) -> list[str]:
         for sibling in siblings
         if node.id in plan.nodes[sibling].needs and not plan.nodes[sibling].when
     ]
-    return [GATE_WORDS[gate.value] for other in later for gate in other.gates]
+    # Whoever delivers tests is not told to leave them as they were delivered.
+    left_out = {GateName.UNTAMPERED} if GateName.RED in node.gates else set()
+    return [
+        GATE_WORDS[gate.value] for other in later for gate in other.gates if gate not in left_out
+    ]

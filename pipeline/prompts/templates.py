@@ -6,14 +6,14 @@ is never rendered again: an idea that says `{{ 7 * 7 }}` stays that text.
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from pipeline.errors import UsageProblem
 from pipeline.prompts.brief import Brief
 
-CHARACTERS_MAX = 400_000
+_OF_TEMPLATES = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What a template raises that calculates with the wrong things."""
 
 
 def read_all(folder: Path) -> dict[str, str]:
@@ -28,7 +28,9 @@ def problems(templates: Mapping[str, str], name: str, known: Collection[str]) ->
     """
     from jinja2 import TemplateError, meta, nodes
 
-    environment = _environment(templates)
+    from pipeline.prompts.bounds import BoundedEnvironment
+
+    environment = BoundedEnvironment(templates)
     waiting, seen = [name], set()
     while waiting:
         one = waiting.pop()
@@ -37,6 +39,7 @@ def problems(templates: Mapping[str, str], name: str, known: Collection[str]) ->
         seen.add(one)
         try:
             tree = environment.parse(templates[one], one)
+            environment.compile(templates[one], one)
         except TemplateError as exc:
             yield f"agent_prompts/{one}:{getattr(exc, 'lineno', 1)}: {exc.message}"
             continue
@@ -54,36 +57,32 @@ def problems(templates: Mapping[str, str], name: str, known: Collection[str]) ->
         waiting += [other for other in meta.find_referenced_templates(tree) if other]
 
 
-def _environment(templates: Mapping[str, str]) -> Any:
-    from jinja2 import DictLoader, StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    return ImmutableSandboxedEnvironment(
-        loader=DictLoader(dict(templates)),
-        undefined=StrictUndefined,
-        autoescape=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
 def render(templates: Mapping[str, str], name: str, brief: Brief) -> str:
     """Fill in one template. Raises `UsageProblem` with template and line when it cannot be."""
     from jinja2 import TemplateError
 
-    environment = _environment(templates)
+    from pipeline.prompts.bounds import BoundedEnvironment, TooMuch, bounded
+
+    mend = "Fix the template, then type the same command again"
     try:
-        text: str = environment.get_template(name).render(msgspec.structs.asdict(brief))
+        template = BoundedEnvironment(templates).get_template(name)
+        return bounded(template, msgspec.structs.asdict(brief))
+    except TooMuch as exc:
+        raise UsageProblem(
+            f"the prompt from agent_prompts/{name} is too much: {exc.message}",
+            "Shorten the idea or the template",
+        ) from exc
     except TemplateError as exc:
         line = getattr(exc, "lineno", None)
         where = f"agent_prompts/{getattr(exc, 'name', None) or name}" + (f":{line}" if line else "")
-        raise UsageProblem(
-            f"{where}: {exc.message or exc}", "Fix the template, then type the same command again"
-        ) from exc
-    if len(text) > CHARACTERS_MAX:
-        raise UsageProblem(
-            f"the prompt from {name} is longer than {CHARACTERS_MAX} characters",
-            "Shorten the idea or the template",
-        )
-    return text
+        raise UsageProblem(f"{where}: {exc.message or exc}", mend) from exc
+    except (
+        ArithmeticError,
+        LookupError,
+        MemoryError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as exc:
+        what = f"{type(exc).__name__}: {exc}"
+        raise UsageProblem(f"agent_prompts/{name} cannot be filled in: {what}", mend) from exc

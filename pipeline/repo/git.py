@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.core.excerpt import excerpt
-from pipeline.errors import Problem, UsageProblem
+from pipeline.errors import Problem, UsageProblem, of_git
 
 TIMEOUT_S = 300.0
 _SAFE_OPTIONS = (
@@ -115,7 +115,8 @@ class Git:
         except FileNotFoundError as exc:
             raise UsageProblem("git is not on the PATH", "Install git 2.39 or newer") from exc
         if done.returncode not in ok:
-            raise GitError(arguments, done.returncode, done.stderr.decode("utf-8", "replace"))
+            stderr = done.stderr.decode("utf-8", "replace")
+            raise of_git(stderr) or GitError(arguments, done.returncode, stderr)
         return done
 
 

@@ -4,11 +4,13 @@
 compares kind, mode, size, times of change and inode does not miss them. Links are never followed.
 """
 
+import errno
 import os
 import stat
 import tempfile
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -30,13 +32,15 @@ class Scan(msgspec.Struct, frozen=True):
     """What a walk found.
 
     `files` has the fingerprint of every file and link, `folders` the mode of every folder.
-    `nested_repositories` and `special_files` (sockets, pipes, devices) may not be in a workspace.
+    `nested_repositories` and `special_files` (sockets, pipes, devices) may not be in a workspace;
+    `too_long` are folders that no call can open.
     """
 
     files: dict[str, Fingerprint]
     nested_repositories: tuple[str, ...]
     special_files: tuple[str, ...]
     folders: dict[str, int] = {}
+    too_long: tuple[str, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -63,6 +67,7 @@ def scan(root: Path, *, without: Collection[str] = (), only: Iterable[str] | Non
         tuple(sorted(walk.nested_repositories)),
         tuple(sorted(walk.special_files)),
         walk.folders,
+        tuple(sorted(walk.too_long)),
     )
 
 
@@ -77,6 +82,7 @@ class _Walk:
         self.folders: dict[str, int] = {}
         self.nested_repositories: list[str] = []
         self.special_files: list[str] = []
+        self.too_long: list[str] = []
 
     def below(self, waiting: list[str]) -> None:
         """Visit everything below these folders, each given with a `/` at its end."""
@@ -88,7 +94,7 @@ class _Walk:
             # the change is still noticed.
             if folders.get(folder[:-1], _READABLE) & _READABLE != _READABLE:
                 os.chmod(f"{self.root}/{folder}", 0o700)  # noqa: PTH101 - strings, for speed
-            with os.scandir(f"{self.root}/{folder}") as entries:
+            with self._entries(folder) as entries:
                 for entry in entries:
                     path = folder + entry.name
                     if path in without:
@@ -97,7 +103,11 @@ class _Walk:
                         if folder:
                             self.nested_repositories.append(path)
                         continue
-                    info = entry.stat(follow_symlinks=False)
+                    try:
+                        info = entry.stat(follow_symlinks=False)
+                    except OSError as exc:
+                        self._too_long(path, exc)
+                        continue
                     kind = info.st_mode & _KIND
                     if kind in _FILES:
                         files[path] = (
@@ -112,6 +122,19 @@ class _Walk:
                         waiting.append(path + "/")
                     else:
                         self.special_files.append(path)
+
+    def _entries(self, folder: str) -> "AbstractContextManager[Iterator[os.DirEntry[str]]]":
+        """Open a folder to be read; one whose path no call takes any more counts as empty."""
+        try:
+            return os.scandir(f"{self.root}/{folder}")
+        except OSError as exc:
+            self._too_long(folder[:-1], exc)
+            return nullcontext(iter(()))
+
+    def _too_long(self, path: str, exc: OSError) -> None:
+        if exc.errno != errno.ENAMETOOLONG:
+            raise exc
+        self.too_long.append(path)
 
     def is_folder(self, path: str) -> bool:
         """Visit one path itself; return whether it is a folder, with more below it."""

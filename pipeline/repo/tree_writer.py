@@ -7,7 +7,7 @@ folder would run filters and hooks that an agent can put there.
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,9 @@ from pipeline.repo.filters import FilterAttributes
 from pipeline.repo.git import Git, GitError
 from pipeline.repo.scan import Scan
 from pipeline.repo.store import Store
+
+_PATH_MAX_BYTES = 4000
+"""A little less than the kernel takes: tools put something behind it."""
 
 EMPTY_CONFIG = "[gc]\n\tauto = 0\n[core]\n\trepositoryformatversion = 0\n\tbare = false\n"
 
@@ -79,13 +82,9 @@ class TreeWriter:
             ignored = self._ignored(new)
             known = tuple(one for one in ignored.values() if one.is_by_repository)
             accepted = [path for path in touched if path not in ignored]
-            unprintable = [
-                path for path in accepted if path not in tracked and not is_plain_name(path)
-            ]
-            violations = [
-                Violation(kind=ViolationKind.UNPRINTABLE_NAME, path=path) for path in unprintable
-            ]
-            accepted = [path for path in accepted if path not in unprintable]
+            violations = list(self._misnamed([one for one in new if one not in ignored], tracked))
+            misnamed = {one.path for one in violations}
+            accepted = [path for path in accepted if path not in misnamed]
             leaks = self._leaks([path for path in accepted if path in now.files], now)
             violations += leaks
             held = {one.path for one in leaks}
@@ -97,7 +96,33 @@ class TreeWriter:
             self._add([path for path in unfiltered if path not in huge], now, hidden, env)
             for path, attributes in filtered.items():
                 violations += self._clean(path, attributes, now, env)
-            return self._git("write-tree", env=env), violations, known
+            tree = self._git("write-tree", env=env)
+            added = [path for path in new if path in now.files and path in set(accepted)]
+            violations += self._not_in(tree, [path for path in added if path not in huge])
+            return tree, violations, known
+
+    def _misnamed(self, new: Sequence[str], tracked: Collection[str]) -> Iterator[Violation]:
+        """Yield the new files whose names cannot be told, opened, or kept apart everywhere."""
+        spellings = {path.casefold(): path for path in tracked} if new else {}
+        for path in new:
+            other = spellings.setdefault(path.casefold(), path)
+            if not is_plain_name(path):
+                yield Violation(kind=ViolationKind.UNPRINTABLE_NAME, path=path)
+            elif len(f"{self._folder}/{path}".encode()) > _PATH_MAX_BYTES:
+                yield Violation(kind=ViolationKind.PATH_TOO_LONG, path=path)
+            elif other != path:
+                detail = f"from {other}; macOS and Windows hold one of them"
+                yield Violation(kind=ViolationKind.CASE_COLLISION, path=path, detail=detail)
+
+    def _not_in(self, tree: str, added: Sequence[str]) -> Iterator[Violation]:
+        """Yield the new files that git has left out of a tree, such as `.GIT/x` and `git~1`."""
+        if not added:
+            return
+        wanted = "".join(f"{tree}:{path}\n" for path in added).encode("utf-8", "surrogateescape")
+        answers = self._git("cat-file", "--batch-check", stdin=wanted).splitlines()
+        for path, answer in zip(added, answers, strict=True):
+            if answer.endswith(" missing"):
+                yield Violation(kind=ViolationKind.NOT_IN_GIT, path=path)
 
     def _leaks(self, paths: Sequence[str], now: Scan) -> list[Violation]:
         """Find the files with a secret in them or in their name, one for each secret of each."""

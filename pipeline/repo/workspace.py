@@ -135,9 +135,8 @@ class Workspace:
         needed = self._set_up(setup_tree or tree) if self._set_up is not None else None
         if self._seen is None:
             self._load_state()
-        try:
-            now = scan(self.folder, without=self._linker.top_paths)
-        except OSError:  # a path is longer than the system allows, so it cannot be visited
+        now = scan(self.folder, without=self._linker.top_paths)
+        if now.too_long:  # what cannot be visited is removed with all the rest
             self._seen, now = None, EMPTY_SCAN
         stale = self._seen is None or self.tree != tree or now != self._seen
         if stale or self._linker.is_stale(needed):
@@ -345,6 +344,7 @@ class Workspace:
                 for path in now.nested_repositories
             ),
             *(Violation(kind=ViolationKind.SPECIAL_FILE, path=path) for path in now.special_files),
+            *(Violation(kind=ViolationKind.PATH_TOO_LONG, path=path) for path in now.too_long),
         ]
         touched = [
             path

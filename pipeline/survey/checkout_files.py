@@ -51,11 +51,12 @@ class FoundService(msgspec.Struct, frozen=True, kw_only=True):
 class FoundTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the repository that is built and tested on its own: a target of the flow file.
 
-    `setup` installs its dependencies, run in the root of a workspace; `missing` are checks that the
-    repository has, but whose program is not installed. `package` is the name that others depend
-    on, `wants` the packages that it depends on, both as its language names them; `depends` are
-    the targets among those. `env` and `services` are what its tests need beside its files, found in
-    the file that `surroundings` names. The names of the fields are keys of `pipeline init --json`.
+    `setup` installs its dependencies, run in the root of a workspace, and again when one of
+    `inputs` changes; `missing` are checks that the repository has, but whose program is not
+    installed. `package` is the name that others depend on, `wants` the packages that it depends
+    on, both as its language names them; `depends` are the targets among those. `env` and
+    `services` are what its tests need beside its files, found in the file that `surroundings`
+    names. The names of the fields are keys of `pipeline init --json`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class FoundTarget(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[str, ...] = ()
     format: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     link: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     package: str = ""
@@ -109,6 +111,7 @@ class CheckoutFiles:
         self.files = frozenset(
             path for path in tracked if _NOT_OURS.isdisjoint(path.split("/")[:-1])
         )
+        self._tracked = frozenset(tracked)
         self.environ = environ
         self.broken: dict[str, str] = {}
         self._known: dict[str, dict[str, Any]] = {}
@@ -186,6 +189,10 @@ class CheckoutFiles:
     def has(self, folder: str, *names: str) -> str:
         """Return the first of these files that is in the folder, or an empty text."""
         return next((name for name in names if within(folder, name) in self.files), "")
+
+    def is_tracked(self, path: str) -> bool:
+        """Return whether git knows this very path, in a vendored folder or not."""
+        return path in self._tracked
 
     def holds(self, folder: str, path: str) -> bool:
         """Return whether a path exists in a folder of the checkout, known to git or not."""

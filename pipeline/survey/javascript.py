@@ -10,9 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 from pipeline.survey.checkout_files import CheckoutFiles, FoundTarget, table, within
+from pipeline.survey.javascript_scripts import read_test_script, with_builds
 from pipeline.survey.javascript_setup import (
     dependencies,
     find_checks,
+    is_berry,
     is_pnp,
     package_manager,
     setup,
@@ -29,13 +31,15 @@ _CONFIG = (
     "package.json", "package-lock.json", "pnpm-lock.yaml", "yarn.lock", "npm-shrinkwrap.json",
     "bun.lock", "tsconfig.json",
 )  # fmt: skip
-_OTHER_SCRIPT = re.compile(r"(?:npm|pnpm|yarn|bun)(?: run)? ([\w:.-]+)")
 _WITH_ONE = ("--reporter", "-R", "--outputFile")
 _WITH_MANY = re.compile(r"--reporters|--coverage(?:\.\w+|[A-Z]\w*)")
 """Options that are dropped together with the values in the words after them.
 
 `--reporters` and the options about coverage take any number of values, the others one.
 """
+_BAIL = re.compile(r"(?<!\S)(?:--bail(?:=\S+|\s+\d+)?|-b)(?!\S)")
+"""Options by which no test runs after the first failure: gates need to see all of them."""
+
 _NOT_KEPT = re.compile(
     r"^(?:--coverage|--watch|--ui|--reporter|--json|--outputFile|--ci$|--silent$|-w$|--passWithNoTests$)"
 )
@@ -144,41 +148,53 @@ def _is_in(path: str, folders: list[str]) -> bool:
 
 def _command(repo: CheckoutFiles, folder: str, package: dict[str, Any]) -> tuple[str, str, str]:
     """Return the test command, its runner (if the command does not show it), and the evidence."""
-    script = _script(package)
+    where = within(folder, "package.json")
+    read = read_test_script(table(package, "scripts"), has_hooks=not is_berry(repo, folder))
+    head = "yarn " if is_pnp(repo, folder) else ""
+    command, runner, why = _runner(repo, folder, package, read.text, head)
+    if command and not read.has_several:
+        built = f"; it builds first: {'; '.join(read.builds)}" if read.builds else ""
+        return with_builds(command, read.builds, head), runner, f"{why}{built}"
+    script = str(table(package, "scripts").get("test") or "")
+    if script and "no test specified" not in script:
+        manager = package_manager(repo, folder)
+        # `bun test` is bun's own runner, whatever the script says.
+        unknown = (
+            "it starts several test runners"
+            if read.has_several
+            else "the format of its report is unknown"
+        )
+        run = "bun run test" if manager == "bun" else f"{manager} test"
+        return (
+            run + (" --silent" if manager == "npm" else ""),
+            "exit-code",
+            f"the script `test` of {where}; {unknown}",
+        )
+    return "", "", ""
+
+
+def _runner(
+    repo: CheckoutFiles, folder: str, package: dict[str, Any], script: str, head: str
+) -> tuple[str, str, str]:
+    """Return the command of a runner whose report is known, as `_command` does; or empty texts."""
     where = within(folder, "package.json")
     why = f"the script `test` of {where}"
     wanted = {**dependencies(repo.json("package.json")), **dependencies(package)}
-    head = "yarn " if is_pnp(repo, folder) else ""
-    if "vitest" in script or (
-        "vitest" in wanted
-        and "jest" not in script
-        and not re.search(r"\b(?:mocha|--test)\b", script)
-    ):
+    names_other = re.search(r"\b(?:mocha|--test)\b", script)
+    if "vitest" in script or ("vitest" in wanted and "jest" not in script and not names_other):
         words = [word for word in _words(script, "vitest") if word not in {"run", "watch", "dev"}]
         return " ".join([f"{_env(script)}{head}vitest run", *words]), "", f"{where} names vitest"
     if "react-scripts test" in script:
         return "env CI=true react-scripts test", "jest", why
-    if "jest" in script or ("jest" in wanted and not re.search(r"\b(?:mocha|--test)\b", script)):
-        return (
-            " ".join([f"{_env(script)}{head}jest", *_words(script, "jest")]),
-            "",
-            f"{where} names jest",
-        )
+    if "jest" in script or ("jest" in wanted and not names_other):
+        words = _words(script, "jest")
+        return " ".join([f"{_env(script)}{head}jest", *words]), "", f"{where} names jest"
     if re.search(r"\bnode\b.*--test\b", script) and not _is_built(repo, folder, script):
         plain = re.search(r"node\s[^&|;]*--test[^&|;]*", script)
         return f"{_env(script)}{head}{plain.group().strip() if plain else 'node --test'}", "", why
     if re.search(r"(?:^|[\s/])mocha\b", script):
         words = [*_words(script, "mocha"), "--reporter xunit", "--reporter-option output={report}"]
         return " ".join([f"{_env(script)}{head}mocha", *words]), "", why
-    if script and "no test specified" not in script:
-        manager = package_manager(repo, folder)
-        # `bun test` is bun's own runner, whatever the script says.
-        run = "bun run test" if manager == "bun" else f"{manager} test"
-        return (
-            run + (" --silent" if manager == "npm" else ""),
-            "exit-code",
-            f"{why}; the format of its report is unknown",
-        )
     return "", "", ""
 
 
@@ -198,21 +214,13 @@ def _is_built(repo: CheckoutFiles, folder: str, script: str) -> bool:
     )
 
 
-def _script(package: dict[str, Any]) -> str:
-    """Return the script `test`, or the script that it calls as its only or last command."""
-    scripts = table(package, "scripts")
-    script = str(scripts.get("test") or "")
-    other = _OTHER_SCRIPT.fullmatch(script.rpartition("&&")[2].strip())
-    return str(scripts.get(other.group(1)) or script) if other else script
-
-
 def _words(script: str, program: str) -> list[str]:
     """Return the arguments that a script gives a program, without those about its report.
 
     Empty when only a shell could parse them.
     """
     match = re.search(rf"(?:^|[\s/]){program}((?:\s+[^&|;]*)?)(?:$|[&|;])", script)
-    text = match.group(1) if match else ""
+    text = _BAIL.sub("", match.group(1)) if match else ""
     try:
         words = [] if re.search(r"[`$<>(){}\\]", text) else shlex.split(text)
     except ValueError:  # for example a quoted argument with a `&`, cut off by the pattern above

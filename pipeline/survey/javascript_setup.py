@@ -57,15 +57,21 @@ def is_pnp(repo: CheckoutFiles, folder: str) -> bool:
 
     Programs of packages must then be started through `yarn`.
     """
-    at = next((at for at in (folder, "") if repo.has(at, "yarn.lock")), None)
-    if at is None:
+    if not is_berry(repo, folder):
         return False
+    at = folder if repo.has(folder, "yarn.lock") else ""
     text = repo.text(within(at, ".yarnrc.yml"))
-    # Yarn 1 leaves neither sign and uses `node_modules`; since yarn 2 Plug'n'Play is the default.
-    is_berry = bool(repo.has(at, ".yarnrc.yml")) or "__metadata:" in repo.text(
-        within(at, "yarn.lock")
+    # Since yarn 2 Plug'n'Play is the default.
+    return "nodeLinker: node-modules" not in text and "nodeLinker: pnpm" not in text
+
+
+def is_berry(repo: CheckoutFiles, folder: str) -> bool:
+    """Return whether yarn is at least version 2, which runs no scripts named `pre...`."""
+    at = next((at for at in (folder, "") if repo.has(at, "yarn.lock")), None)
+    # Yarn 1 leaves neither sign.
+    return at is not None and (
+        bool(repo.has(at, ".yarnrc.yml")) or "__metadata:" in repo.text(within(at, "yarn.lock"))
     )
-    return is_berry and "nodeLinker: node-modules" not in text and "nodeLinker: pnpm" not in text
 
 
 def setup(repo: CheckoutFiles, folder: str) -> tuple[str, ...]:

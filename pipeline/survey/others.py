@@ -20,6 +20,8 @@ _CMAKE_TEST = (
     "ctest --test-dir build --output-on-failure'"
 )
 _MESON_TEST = "sh -c 'meson setup build && meson test -C build'"
+_AUTOTOOLS_TEST = "sh -c 'autoreconf -fi && ./configure && make check'"
+_AUTOTOOLS = (*_C_SOURCE, "*.ac", "*.in", "**/*.am", "m4/**")
 _BY_FILE = (
     ("pom.xml", "Java", "mvn -q -B test", ("**/src/main/**", "**/pom.xml"), _JAVA_TESTS),
     ("gradlew", "Java", "./gradlew test", _JAVA_SOURCE, _JAVA_TESTS),
@@ -39,6 +41,8 @@ _BY_FILE = (
         (*_C_SOURCE, "*.hpp", "CMakeLists.txt"), ("test*/**",),
     ),
     ("meson.build", "C or C++", _MESON_TEST, (*_C_SOURCE, "meson.build"), ("test*/**",)),
+    ("configure.ac", "C or C++", _AUTOTOOLS_TEST, _AUTOTOOLS, ("test*/**",)),
+    ("configure.in", "C or C++", _AUTOTOOLS_TEST, _AUTOTOOLS, ("test*/**",)),
 )  # fmt: skip
 """Build file, language, test command, and the usual patterns of source and tests; first match."""
 
@@ -50,7 +54,9 @@ _MAKEFILES = ("Makefile", "makefile", "GNUmakefile")
 _NOT_CODE = frozenset({"docs", "doc", "agents", "examples", "example"})
 _CODE = frozenset(
     {".c", ".cc", ".cpp", ".h", ".hpp", ".sh", ".pl", ".lua", ".py", ".js", ".zig", ".el", ".awk"}
+    | {".go", ".rs", ".rb", ".php", ".java", ".kt", ".swift", ".hs", ".ml", ".nim", ".d", ".tcl"}
 )
+_TEST_FILE = re.compile(r"(test)_[^/]*|[^/]*_(test|spec)\.\w+")
 
 
 def find_go(repo: CheckoutFiles) -> Iterator[FoundTarget]:
@@ -194,6 +200,17 @@ def _make_globs(repo: CheckoutFiles, makefile: str) -> tuple[tuple[str, ...], tu
     tests = [f"{top}/**" for top in tops if top.startswith(("test", "spec")) or top == "t"]
     folders = [f"{top}/**" for top in tops if f"{top}/**" not in tests and top not in _NOT_CODE]
     in_root = [path for path in repo.files if "/" not in path]
+    named = (
+        (match, PurePosixPath(path).suffix)
+        for path in in_root
+        if (match := _TEST_FILE.fullmatch(path)) and PurePosixPath(path).suffix in _CODE
+    )
+    tests += sorted(
+        {
+            f"test_*{suffix}" if match.group(1) else f"*_{match.group(2)}{suffix}"
+            for match, suffix in named
+        }
+    )
     suffixes = {PurePosixPath(path).suffix for path in in_root} & _CODE
     scripts = sorted(
         path

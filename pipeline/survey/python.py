@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.survey.checkout_files import CheckoutFiles, FoundTarget, table, within
 from pipeline.survey.python_pytest import testpaths
+from pipeline.survey.python_scripts import own_script, unittest_command
 from pipeline.survey.python_setup import VENV, find_setup, interpreter, is_installable
 from pipeline.survey.python_tools import find_checks
 
@@ -34,7 +35,7 @@ _DJANGO = ("**/*.py", "**/templates/**", "**/static/**", "**/locale/**")
 _DJANGO_TESTS = ("**/tests/**", "**/tests.py", "**/test_*.py")
 """New apps of a Django project bring their own folders, with tests inside."""
 
-_TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test|tests)\.py$")
+_TEST_NAME = re.compile(r"(?:^|/)(?:tests?_[^/]*|[^/]*_test|tests)\.py$")
 _PYTEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
 _IS_TEST = re.compile(r"^\s*(?:async )?def test|^class \w*(?:Test|Case)", re.MULTILINE)
 _FOLDERS = ("tests", "test", "testing")
@@ -88,6 +89,7 @@ def _target(repo: CheckoutFiles, folder: str, files: list[str], source: list[str
         source=tuple(within(folder, glob) for glob in (*source, *own)),
         tests=tuple(within(folder, glob) for glob in tests or ["tests/**"]),
         command=command,
+        exit_code_only=not re.search(r"-m (?:pytest|unittest)|manage\.py test", command),
         checks=tuple(checks),
         format=tuple(one for one in used.format if one.split()[0] not in left_out),
         setup=setup,
@@ -189,6 +191,8 @@ def _command(repo: CheckoutFiles, folder: str, files: list[str]) -> tuple[str, s
     """Return the test command, and the evidence for it."""
     python = interpreter(repo)
     pytest = f"{python} -m pytest -q"
+    if own := own_script(repo, folder, python):
+        return own, f"{within(folder, 'tox.ini')} runs a test script of the project's own"
     names = (
         "pytest.ini",
         "pyproject.toml",
@@ -215,19 +219,31 @@ def _command(repo: CheckoutFiles, folder: str, files: list[str]) -> tuple[str, s
         )
     if unittest and "django" in repo.text(within(folder, "manage.py")):
         return f"{python} manage.py test", f"{within(folder, 'manage.py')} is Django's"
-    if unittest and repo.holds(folder, VENV) and not repo.holds(folder, f"{VENV}/bin/pytest"):
-        return (
-            f"{python} -m unittest",
-            f"{unittest} is written for unittest, and {VENV} has no pytest",
-        )
-    if unittest and not any(_PYTEST_NAME.search(path) for path in tests):
-        return (
-            f"{python} -m unittest",
-            f"{unittest} is written for unittest, and pytest does not collect files of that name",
-        )
     if unittest:
-        return pytest, f"{unittest} is written for unittest, which pytest runs as well"
+        return _of_unittest(repo, folder, tests, unittest)
     return pytest, "the usual test runner; no file names another"
+
+
+def _of_unittest(
+    repo: CheckoutFiles, folder: str, tests: list[str], example: str
+) -> tuple[str, str]:
+    """Return the command for tests that are written for unittest, as `example` is."""
+    python = interpreter(repo)
+    own, where = unittest_command(repo, folder, python)
+    if own:
+        return own, f"{where} runs unittest"
+    if repo.holds(folder, VENV) and not repo.holds(folder, f"{VENV}/bin/pytest"):
+        return (
+            f"{python} -m unittest",
+            f"{example} is written for unittest, and {VENV} has no pytest",
+        )
+    if not any(_PYTEST_NAME.search(path) for path in tests):
+        return (
+            f"{python} -m unittest",
+            f"{example} is written for unittest, and pytest does not collect files of that name",
+        )
+    why = f"{example} is written for unittest, which pytest runs as well"
+    return f"{python} -m pytest -q", why
 
 
 def _will_be_installed(

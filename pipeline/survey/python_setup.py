@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.survey.checkout_files import Addition, CheckoutFiles, cd, table, within
+from pipeline.survey.python_locks import is_named, with_locked
 from pipeline.survey.python_pytest import plugins
 from pipeline.survey.python_tools import PythonChecks
 
@@ -19,6 +20,7 @@ _TEST_EXTRAS = ("test", "tests", "testing", "dev", "develop")
 _REQUIREMENTS = re.compile(
     r"(?:requirements/)?(?:(?:requirements|reqs?)[-_])?"
     r"(?:requirements|base|tests?|dev|develop\w*|testing)\.txt"
+    r"|(?:tests?|dev|develop\w*|testing)[-_](?:requirements|reqs?)\.txt"
 )
 _REQUIREMENT = re.compile(r"[A-Za-z][\w.-]*(?:\[[\w,-]+\])?(?:[<>=!~]=?[\w.*,<>=!~]+)?")
 _OF_TOOLS_MAX = 20
@@ -120,17 +122,12 @@ def _pip(repo: CheckoutFiles, folder: str, used: PythonChecks, *, needs_pytest: 
     brought = "\n".join([_declared(repo, folder, project), *others])
     first = ["pytest", *plugins(repo, folder)] if needs_pytest else []
     first += [pin for name, pin in used.pins.items()]
-    first = [pin for pin in first if not _names(brought, re.split("[<>=]", pin)[0])]
+    first = with_locked(repo, folder, first, brought)
     python = f"{VENV}/bin/python"
     upgrade = f"{python} -m pip install -q -U 'pip>=25.1' && " if groups else ""
     words = " ".join([*map(shlex.quote, [*first, *others]), *wanted])
     install = f" && {upgrade}{python} -m pip install -q {words}" if words else ""
     return f"{interpreter(repo)} -m venv {VENV}{install}"
-
-
-def _names(lines: str, package: str) -> bool:
-    """Return whether one of the requirements, one per line, is for this package."""
-    return bool(re.search(rf"^\W*{re.escape(package)}(?![\w.-])", lines, re.MULTILINE))
 
 
 def _of_tests(names: Iterable[str]) -> list[str]:
@@ -145,7 +142,7 @@ def _with_checkers(names: list[str], lists: dict[str, Any], checkers: Collection
     for name, lines in lists.items():
         here = "\n".join(str(one) for one in lines) if isinstance(lines, list) else ""
         known = "\n".join(str(one) for each in chosen for one in lists.get(each) or ())
-        if any(_names(here, one) and not _names(known, one) for one in checkers):
+        if any(is_named(here, one) and not is_named(known, one) for one in checkers):
             chosen.append(name)
     return chosen
 

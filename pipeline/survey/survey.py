@@ -11,6 +11,7 @@ from pipeline.repo.user import UserRepo
 from pipeline.survey import conventions, javascript, javascript_setup, others, python, python_setup
 from pipeline.survey.checkout_files import Addition, CheckoutFiles, Fact, FoundTarget, within
 from pipeline.survey.coverage import documents, with_left_out
+from pipeline.survey.submodules import with_submodules
 from pipeline.survey.surroundings import with_surroundings
 
 _HISTORY = 50
@@ -47,9 +48,9 @@ def survey_repository(user: UserRepo, environ: dict[str, str]) -> Survey:
         [text for message in messages if (text := conventions.of_a_person(message.strip("\n")))],
         signs=user.config("commit.gpgsign").lower() in {"true", "1", "yes", "on"},
     )
-    targets, left_out = find_targets(repo)
-    known = conventions.agent(repo)
     remote = user.remote_url(user.remote())
+    targets, left_out = find_targets(repo, remote)
+    known = conventions.agent(repo)
     return Survey(
         parts=tuple(targets),
         facts=(*left_out, *conventions.facts(repo, remote, _branch(user)), *history.facts()),
@@ -69,8 +70,11 @@ def _branch(user: UserRepo) -> str:
         return ""
 
 
-def find_targets(repo: CheckoutFiles) -> tuple[list[FoundTarget], list[Fact]]:
-    """Return the targets, and facts about what was left out or could not be read."""
+def find_targets(repo: CheckoutFiles, remote: str = "") -> tuple[list[FoundTarget], list[Fact]]:
+    """Return the targets, and facts about what was left out or could not be read.
+
+    The addresses of submodules may start from that of the remote.
+    """
     candidates = [
         *python.find(repo),
         *javascript.find(repo),
@@ -92,7 +96,8 @@ def find_targets(repo: CheckoutFiles) -> tuple[list[FoundTarget], list[Fact]]:
     whole = [_without_overlap(_with_depends(target, named), named, tests) for target in named]
     whole, left_out = with_left_out(repo, whole)
     whole = [msgspec.structs.replace(one, docs=documents(repo, one)) for one in whole]
-    return with_surroundings(repo, whole), [*facts, *left_out]
+    whole, submodules = with_submodules(repo, with_surroundings(repo, whole), remote)
+    return whole, [*facts, *left_out, *submodules]
 
 
 def _tests_of(repo: CheckoutFiles, target: FoundTarget) -> list[str]:

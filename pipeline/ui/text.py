@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TextIO
 
+from pipeline.core.plain_text import shown
 from pipeline.core.redact import Redactor, without_url_passwords
 from pipeline.process.logins import known_secrets
 
@@ -66,9 +67,9 @@ class Printer:
         """Escape whatever could steer the terminal, except for the colours that we put in."""
         text = self.without_secrets(text)
         if not self.colour:
-            return visible(text)
+            return shown(text)
         parts = _COLOUR_CODES.split(text)
-        return "".join(part if index % 2 else visible(part) for index, part in enumerate(parts))
+        return "".join(part if index % 2 else shown(part) for index, part in enumerate(parts))
 
     def without_secrets(self, text: str) -> str:
         """Take out the secrets of the person, and the passwords of URLs."""
@@ -80,7 +81,7 @@ class Printer:
 
     def paint(self, text: str, colour: Colour) -> str:
         """Colour a text, if colour is wanted."""
-        clean = visible(text)
+        clean = shown(text)
         return f"\x1b[{colour.value}m{clean}\x1b[0m" if self.colour else clean
 
     def state(self, state: str) -> str:
@@ -94,9 +95,7 @@ class Printer:
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print columns, as wide as they need to be."""
-        clean = [
-            [visible(self.without_secrets(str(cell))) for cell in row] for row in (head, *rows)
-        ]
+        clean = [[shown(self.without_secrets(str(cell))) for cell in row] for row in (head, *rows)]
         widths = [max(_width(row[column]) for row in clean) for column in range(len(head))]
         for index, row in enumerate(clean):
             cells = (
@@ -105,16 +104,6 @@ class Printer:
             line = "  ".join(cells).rstrip()
             print(self.paint(line, Colour.DIM) if index == 0 else line, file=self.stream)
         self.stream.flush()
-
-
-def visible(text: str) -> str:
-    """Show control and direction-changing characters as escapes."""
-    return "".join(
-        char
-        if char in "\n\t" or not unicodedata.category(char).startswith(("Cc", "Cf", "Cs", "Zl"))
-        else ascii(char)[1:-1]
-        for char in text
-    )
 
 
 def _width(text: str) -> int:

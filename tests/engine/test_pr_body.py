@@ -19,8 +19,9 @@ from pipeline.core.evidence import (
 )
 from pipeline.core.fold import apply
 from pipeline.core.outcomes import Outcome
+from pipeline.core.plain_text import for_forge
 from pipeline.engine.ground.lookup import load_state
-from pipeline.engine.publishing.pr_body import LIMIT_CHARACTERS, render, without_mentions
+from pipeline.engine.publishing.pr_body import LIMIT_CHARACTERS, render
 from pipeline.language.flow import FailureKind, GateName
 from pipeline.language.schemas import Finding, NamedTest, Severity, TestDelivery
 from tests.helpers.inside import Inside
@@ -174,11 +175,21 @@ def test_a_stage_costs_what_all_its_attempts_cost(inside):
     assert row(text, "a")[2::2] == ["2", "1.75 USD"]
 
 
-def test_a_long_body_is_cut_and_still_names_its_run(inside):
-    text = body(inside, finished(), idea="word " * LIMIT_CHARACTERS)
-    assert len(text) < LIMIT_CHARACTERS + 200
-    assert "(shortened; the run folder has it all)" in text
+def test_a_long_idea_is_cut_in_its_own_section_and_the_evidence_stays(inside):
+    text = body(inside, finished(gate(GateName.GREEN)), idea="word " * LIMIT_CHARACTERS)
+    assert len(text) < 10_000
+    assert "(cut here, at " in text
+    assert "feature_request.md in the run folder" in text
+    assert CLAIMS[GateName.GREEN] in text
     assert text.rstrip().splitlines()[-1].startswith("<!-- idea-to-pr run ")
+
+
+def test_what_is_needed_least_is_left_out_first_and_that_is_said(inside, monkeypatch):
+    monkeypatch.setattr("pipeline.engine.publishing.pr_body.LIMIT_CHARACTERS", 700)
+    text = body(inside, finished(gate(GateName.GREEN)))
+    assert CLAIMS[GateName.GREEN] in text
+    assert "Left out because it is too long: stages" in text
+    assert "<summary>Stages</summary>" not in text
 
 
 def test_an_idea_cannot_leave_its_fence(inside):
@@ -193,8 +204,8 @@ def test_where_the_base_has_moved_to_stands_first(inside):
 
 @pytest.mark.parametrize("text", ["ask @boss", "see #12", "(@a/b)"])
 def test_names_and_numbers_in_agents_words_call_nobody(text):
-    assert "\u200b" in without_mentions(text)
-    assert without_mentions("a@b.c `@x`") == "a@b.c `@x`"
+    assert "\u2060" in for_forge(text)
+    assert for_forge("a@b.c `@x`") == "a@b.c `@x`"
 
 
 def test_kept_tests_with_another_text_are_named_apart_from_those_that_moved(inside):

@@ -156,3 +156,12 @@ def test_what_was_proven_is_what_is_pinned_whatever_is_edited_meanwhile(tmp_path
     pinned = inside.world.rundir(run).flow
     assert (pinned / "flow.yaml").read_text() == proven[0]
     assert (pinned / "agent_prompts" / "plain.md.j2").read_text() == proven[1]
+
+
+def test_a_run_that_was_begun_meanwhile_is_not_begun_again(tmp_path, monkeypatch):
+    inside = Inside(tmp_path, monkeypatch, "      a: {run: 'true'}")
+    run = inside.start(run_id="20260102-030405-0a1b2c3d")
+    inside.work(run)
+    before = heard(inside, run)
+    assert inside.start(run_id=run, idea="another") == run
+    assert heard(inside, run) == before

@@ -198,3 +198,14 @@ def test_the_answer_is_taken_for_the_one_output_that_is_missing(tmp_path, monkey
     inside.work(run)
     (one,) = [one for one in inside.heard.events[run] if isinstance(one, StageFinished)]
     assert (one.outcome, one.outputs) == (Outcome.DONE, {"plan": "plan.md"})
+
+
+def test_a_list_that_was_left_out_is_empty(tmp_path, monkeypatch):
+    output = {"f": {"file": "f.json", "fields": {"n": "number", "more": "list"}}}
+    does = """echo '{"n": 3}' > "$PIPELINE_OUTPUT_DIR/f.json\""""
+    line = agent("a", does, outputs=output, retry={"max": 0})
+    inside = Inside(tmp_path, monkeypatch, line, AGENTS)
+    run = inside.start()
+    inside.work(run)
+    (one,) = [one for one in inside.heard.events[run] if isinstance(one, StageFinished)]
+    assert (one.outcome, one.values) == (Outcome.DONE, {"f": {"n": 3, "more": []}})

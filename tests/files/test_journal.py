@@ -163,7 +163,7 @@ import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from pipeline.core.events import Noted
-from pipeline.errors import InternalError
+from pipeline.errors import NoStorage
 from pipeline.files.journal import Journal
 
 path, room = Path(sys.argv[1]), int(sys.argv[2])
@@ -175,7 +175,7 @@ try:
     while True:
         journal.append([Noted(at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), text=f"event {number + 1}")], durable=True)
         number += 1
-except InternalError as exc:
+except NoStorage as exc:
     print(number, exc.what, exc.hint, sep="\\n")
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 if sys.argv[3] == "go on":
@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_what_was_acknowledged_and_nothing_half(path: Path) -
     assert read(path) == notes(1, int(acknowledged))
     assert path.read_bytes().endswith(b"\n")
     assert what.startswith(f"{path} cannot be written: ")
-    assert "Free some space" in hint
+    assert "Make room" in hint
 
 
 def test_a_journal_goes_on_when_the_disk_has_room_again(path: Path) -> None:

@@ -46,3 +46,17 @@ def test_without_a_change_of_the_source_or_a_changelog_there_is_nothing_to_look_
     with trees(tmp_path / "b", BASE) as bare:
         found = look(bare, **{"src/app/money.py": "x = 1\n"})
     assert found.verdict is GateVerdict.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["Version History\n===", "# What's New\n", ".. _log:\n\nChange log\n---", "# History\n"],
+)
+def test_a_changelog_is_known_by_its_title_too(tmp_path, title):
+    target = replace(TARGET, docs=(Glob("docs/**"),))
+    base = {**BASE, "docs/versions.rst": title, "docs/guide.md": "# How history is kept\n"}
+    with trees(tmp_path, base, (target,)) as work:
+        source = {"src/app/money.py": "x = 1\n"}
+        assert look(work, **source).verdict is GateVerdict.FAILED
+        assert look(work, **source, **{"docs/guide.md": "more\n"}).verdict is GateVerdict.FAILED
+        assert look(work, **source, **{"docs/versions.rst": title + "\nmore\n"}).passed

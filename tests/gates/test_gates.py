@@ -296,3 +296,13 @@ def test_every_gate_has_its_words_for_prompts_and_its_function():
     assert (
         set(GATE_WORDS) == {gate.value for gate in GateName} == {gate.value for gate in table.TABLE}
     )
+
+
+def test_the_log_of_a_run_says_nothing_of_the_engines_own_tests(work):
+    run = work.bench.run(
+        work.plus(src__app__money="def add(a, b):\n    return 1\n"), work.targets[0]
+    )
+    assert run.failing
+    log = work.bench.take_log()
+    assert "this test of the engine's own" not in log
+    assert "assert 1 ==" in log

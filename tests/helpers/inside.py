@@ -12,6 +12,7 @@ from pipeline import wiring
 from pipeline.core.events import Event
 from pipeline.core.state import RunState
 from pipeline.engine.ground import flows
+from pipeline.engine.ground.lookup import load_state
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.loop import Stop
 from pipeline.engine.starting import runs
@@ -78,6 +79,10 @@ class Inside:
 
     def work(self, run: str) -> RunState:
         return work(self.world, run, Stop())
+
+    def state(self, run: str) -> RunState:
+        """Where a run stands, by its journal."""
+        return load_state(self.world, run)
 
     def run(self) -> RunState:
         """A run from its beginning to where it stops."""

@@ -21,7 +21,7 @@ def package(name="thing", test="", **more):
     [
         ("vitest", "vitest run"),
         ("vitest --config unit.config.ts --coverage", "vitest run --config unit.config.ts"),
-        ("tsc && jest --coverage --runInBand", "jest --runInBand"),
+        ("tsc --noEmit && jest --coverage --runInBand", "jest --runInBand"),
         (
             "NODE_OPTIONS=--experimental-vm-modules jest",
             "env NODE_OPTIONS=--experimental-vm-modules jest",
@@ -35,7 +35,13 @@ def package(name="thing", test="", **more):
         ("npm run lint && npm run unit", "jest"),
         ("node --test --import tsx test && echo done", "node --test --import tsx test"),
         ('jest -t "this & that" --bail', "jest"),
-        ('jest -t "this one" --bail', "jest -t 'this one' --bail"),
+        ('jest -t "this one" --ci', "jest -t 'this one'"),
+        ("jest --bail 2 --runInBand", "jest --runInBand"),
+        ("vitest run --bail=1 --dir b", "vitest run --dir b"),
+        (
+            "mocha -b --check-leaks test --bail",
+            "mocha --check-leaks test --reporter xunit --reporter-option output={report}",
+        ),
         ("jest --coverage --coverageDirectory reports", "jest"),
         ("jest --coverageReporters text lcov --runInBand", "jest --runInBand"),
         ("vitest run --coverage --coverage.reporter text --dir src", "vitest run --dir src"),

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.core.memory import Status
 from pipeline.core.outcomes import RunEnd
-from pipeline.ui.text import Colour, Printer, seconds, visible
+from pipeline.core.plain_text import shown
+from pipeline.ui.text import Colour, Printer, seconds
 
 
 class Terminal(io.StringIO):
@@ -20,8 +21,7 @@ class Terminal(io.StringIO):
 
 @given(st.text())
 def test_control_and_direction_characters_are_shown_not_sent(text):
-    shown = visible(text)
-    assert not any(char in shown for char in "\x1b\x07\x9b\u202e\u2066\u200b\r\x00")
+    assert not any(char in shown(text) for char in "\x1b\x07\x9b\u202e\u2066\u200b\r\x00")
 
 
 @pytest.mark.parametrize("environ", [{}, {"NO_COLOR": "1"}], ids=["colour", "none"])

@@ -5,7 +5,7 @@ hear each event after it was written and folded, in the journal's order.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pipeline.core.events import Event, Noted, RunStarted
 from pipeline.core.fold import apply, fold
@@ -49,15 +49,21 @@ class Record:
         events = tuple(known.redacted(self._world, event) for event in events)
         self._journal.append(events, durable=durable)
         self._is_synced = durable
-        if not self._journal.is_shown:
-            # `git clean -fdx`, most often. The working folder has the journal still.
-            self._rundir.show()
-            self._show_again(self._journal.events[: -len(events)])
-            text = f"{self._rundir.folder} was removed while the run went on, and is made again"
-            note = Noted(at=events[-1].at, text=text)
-            self._journal.append([note], durable=durable)
-            events = (*events, note)
-        self.replay(*events)
+        self.replay(*events, *self._shown_again(events))
+
+    def _shown_again(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Make the run folder again if it is gone, as it was before these events; note that.
+
+        `git clean -fdx` takes it, most often. The working folder has the journal still.
+        """
+        if self._journal.is_shown:
+            return ()
+        self._rundir.show()
+        self._show_again(self._journal.events[: -len(events)])
+        text = f"{self._rundir.folder} was removed while the run went on, and is made again"
+        note = Noted(at=events[-1].at, text=text)
+        self._journal.append([note], durable=False)
+        return (note,)
 
     def replay(self, *events: Event) -> None:
         """Fold events that the journal holds and tell each; a run's first is folded already."""
@@ -82,11 +88,13 @@ class Record:
             self._is_synced = True
 
     def close(self) -> None:
-        """Let the run go."""
-        self.sync()
+        """Let the run go; a disk that takes nothing more does not hide why."""
+        with suppress(OSError):
+            self.sync()
         self._journal.close()
         for listener in self._listeners:
-            listener.close(self.state)
+            with suppress(OSError):
+                listener.close(self.state)
 
 
 @contextmanager

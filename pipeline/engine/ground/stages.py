@@ -52,4 +52,13 @@ def find_invoked(state: RunState, word: str, mode: str, *, retry: bool) -> str:
     not_done = [node for node in matches if state.nodes[node.id].status is not Status.DONE]
     if not not_done and not retry:
         raise NothingToDo(f"{matches[0].id} is done", "Do it again: add --retry true")
-    return (not_done or matches)[0].id
+    found = (not_done or matches)[0]
+    open_needs = [need for need in found.needs if not state.nodes[need].is_over]
+    if found.kind is Kind.PUBLISH and open_needs:
+        run = state.started.run_id
+        raise UsageProblem(
+            f"{found.id} publishes what {', '.join(found.needs)} have passed, and "
+            f"{open_needs[0]} is {state.nodes[open_needs[0]].status.value}",
+            f"Let the run come to it: pipeline resume {run}",
+        )
+    return found.id

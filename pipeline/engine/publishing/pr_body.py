@@ -1,9 +1,9 @@
 """The text of a pull request, from the run's record alone: nothing is claimed that was not seen."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.core import plain_text
 from pipeline.core.evidence import (
     DocumentsEvidence,
     FindingsEvidence,
@@ -17,6 +17,7 @@ from pipeline.core.evidence import (
 from pipeline.core.state import RunState
 from pipeline.engine.publishing.agents_words import answers, objections
 from pipeline.engine.publishing.owners import owners
+from pipeline.files.rundir import REQUEST
 from pipeline.language import globs
 from pipeline.language.flow import GateName
 from pipeline.language.plan import Plan
@@ -26,7 +27,10 @@ from pipeline.repo.store import Store
 LIMIT_CHARACTERS = 60_000
 _CELL_CHARACTERS = 300
 _PLAN_CHARACTERS = 8_000
-_MENTION = re.compile(r"(?<![\w`/])([@#])(?=\w)")
+_IDEA_CHARACTERS = 4_000
+_LESS_NEEDED = ("stages", "plan", "words", "changes", "findings")
+"""Sections in the order in which they are left out of a text that is too long."""
+
 _LIST_MAX = 40
 _SEEN_WORDS = {
     GateVerdict.PASSED: "yes",
@@ -60,30 +64,30 @@ def render(
     cassette = (
         "> Played from a cassette: no model was called. Edits, tests, commits and push are real.\n"
     )
-    parts = [
-        cassette if started.cassette else "",
-        f"> {without_mentions(moved)}\n" if moved else "",
-        f"## What was asked\n\n{_fence(started.idea)}\n",
-        _evidence(state),
-        _findings(state),
-        _changes(state, store, tree),
-        _review(store, started.base, tree),
-        _words(state, accepted),
-        _plan(state, accepted),
-        _stages(state),
-        _provenance(state, tree),
-        f"<!-- idea-to-pr run {started.run_id} -->",
-    ]
-    body = "\n".join(part for part in parts if part)
-    if len(body) > LIMIT_CHARACTERS:
-        body = body[:LIMIT_CHARACTERS].rpartition("\n")[0]
-        body += "\n\n(shortened; the run folder has it all)\n" + parts[-1]
-    return body + "\n"
-
-
-def without_mentions(text: str) -> str:
-    """Keep agents' text from notifying people: `@name` and `#1` lose their meaning."""
-    return _MENTION.sub("\\1\u200b", text)
+    asked = plain_text.cut(started.idea, _IDEA_CHARACTERS, f"{REQUEST} in the run folder")
+    sections = {
+        "": cassette if started.cassette else "",
+        "base": f"> {plain_text.for_forge(moved)}\n" if moved else "",
+        "idea": f"## What was asked\n\n{plain_text.fenced(asked)}\n",
+        "evidence": _evidence(state),
+        "findings": _findings(state),
+        "changes": _changes(state, store, tree),
+        "review": _review(store, started.base, tree),
+        "words": _words(state, accepted),
+        "plan": _plan(state, accepted),
+        "stages": _stages(state),
+        "run": _provenance(state, tree),
+    }
+    left_out = []
+    for name in _LESS_NEEDED:
+        if sum(map(len, sections.values())) > LIMIT_CHARACTERS and sections[name]:
+            sections[name] = ""
+            left_out.append(name)
+    if left_out:
+        names = ", ".join(left_out)
+        sections["left out"] = f"Left out because it is too long: {names}. The run folder has it.\n"
+    body = "\n".join(section for section in sections.values() if section)
+    return f"{body[:LIMIT_CHARACTERS]}\n<!-- idea-to-pr run {started.run_id} -->\n"
 
 
 def _evidence(state: RunState) -> str:
@@ -156,9 +160,9 @@ def _old_tests(state: RunState) -> list[str]:
             ("may be skipped", delivery.skipped),
             ("**revised after it was delivered**", delivery.revised),
         ):
-            lines += [f"- {words}: `{one.name}`: {without_mentions(one.why)}" for one in tests]
+            lines += [f"- {words}: `{one.name}`: {plain_text.for_forge(one.why)}" for one in tests]
         lines += [
-            f"- setting added: `{one.key}`: {without_mentions(one.why)}"
+            f"- setting added: `{one.key}`: {plain_text.for_forge(one.why)}"
             for one in delivery.settings
         ]
     if lines:
@@ -194,8 +198,8 @@ def _findings(state: RunState) -> str:
     if not blocking and not minor:
         return ""
     lines = ["## Reviewers' findings that stand", ""]
-    lines += [f"- **blocking** {without_mentions(str(item))}" for item in blocking]
-    lines += [f"- {without_mentions(str(item))}" for item in minor]
+    lines += [f"- **blocking** {plain_text.for_forge(str(item))}" for item in blocking]
+    lines += [f"- {plain_text.for_forge(str(item))}" for item in minor]
     return "\n".join([*lines, ""])
 
 
@@ -237,12 +241,12 @@ def _review(store: Store, base: str, tree: str) -> str:
 def _words(state: RunState, accepted: Callable[[str], Path]) -> str:
     """Quote what testers and developers say, and the tests that they held to be wrong."""
     lines = [
-        f"- `{stage}` held `{test}` to be wrong: {without_mentions(why)}"
+        f"- `{stage}` held `{test}` to be wrong: {plain_text.for_forge(why)}"
         for stage, test, why in objections(state)
     ]
     lines += [""] if lines else []
     for stage, said in answers(state, accepted):
-        quoted = "\n".join(f"> {line}" for line in without_mentions(said).splitlines())
+        quoted = "\n".join(f"> {line}" for line in plain_text.for_forge(said).splitlines())
         lines += [f"<details><summary>{stage} says</summary>", "", quoted, "", "</details>", ""]
     if not lines:
         return ""
@@ -254,11 +258,9 @@ def _plan(state: RunState, accepted: Callable[[str], Path]) -> str:
         output = node.outputs.get("plan")
         path = accepted(node.id) / output.file if output else None
         if path is not None and path.is_file():
-            text = without_mentions(path.read_text(errors="replace").strip())
-            return (
-                "<details><summary>Plan (by "
-                f"{node.id})</summary>\n\n{text[:_PLAN_CHARACTERS]}\n\n</details>\n"
-            )
+            text = plain_text.for_forge(path.read_text(errors="replace").strip())
+            text = plain_text.cut(text, _PLAN_CHARACTERS, f"{path.name} in the run folder")
+            return f"<details><summary>Plan (by {node.id})</summary>\n\n{text}\n\n</details>\n"
     return ""
 
 
@@ -288,10 +290,5 @@ def _provenance(state: RunState, tree: str) -> str:
     )
 
 
-def _fence(text: str) -> str:
-    marks = "`" * max(3, *(len(run) + 1 for run in re.findall(r"`+", text) or ["``"]))
-    return f"{marks}text\n{text.strip()}\n{marks}"
-
-
 def _cell(text: str) -> str:
-    return without_mentions(text.replace("|", "\\|").replace("\n", " "))[:_CELL_CHARACTERS]
+    return plain_text.for_forge(text.replace("|", "\\|").replace("\n", " "))[:_CELL_CHARACTERS]

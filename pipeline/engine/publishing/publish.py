@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pipeline.core import plain_text
 from pipeline.core.effects import (
     BranchEffect,
     Effect,
@@ -279,14 +280,15 @@ class Publisher:
 
 
 def title_from(plan_text: str, idea: str) -> str:
-    """Take the plan's first heading as title, else the idea's first words.
+    """Take the plan's first heading as title, else the idea's first line; nobody is called by it.
 
     Lower-case at its beginning unless it begins with an acronym; 68 characters at most.
     """
     lines = plan_text.splitlines()
     heading = next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), "")
-    text = " ".join((heading or idea).split()).rstrip(".")
-    text = "".join(character for character in text if character.isprintable())
+    first = next((line for line in idea.splitlines() if line.strip(" #")), "")
+    text = " ".join((heading or first.lstrip("# ")).split()).rstrip(".")
+    text = plain_text.for_commit(text)
     if len(text) > _SUBJECT_MAX_CHARACTERS:
         text = text[:_SUBJECT_MAX_CHARACTERS]
         text = text.rpartition(" ")[0] or text

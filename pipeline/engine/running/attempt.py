@@ -30,7 +30,7 @@ from pipeline.engine.running.acceptance import Acceptance, readable
 from pipeline.engine.running.leaks import remove_secrets
 from pipeline.engine.running.task import AttemptResult, Task
 from pipeline.engine.running.workspaces import Workspaces
-from pipeline.errors import Busy, Interrupted, Problem
+from pipeline.errors import Busy, Interrupted, NoStorage, Problem, of_system
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.locks import LockBusy
@@ -102,8 +102,9 @@ class StageRunner:
         self.workspaces.remove_secrets(task.slot)
 
     def run(self, task: Task) -> AttemptResult:
-        """Make one attempt, gates included. Never raises: what goes wrong is part of the result.
+        """Make one attempt, gates included. What goes wrong is part of the result.
 
+        Only `NoStorage` is raised: what the agent did is there, for the next process to take up.
         A cancel of an earlier attempt is over; whoever wants this one to end says so again.
         """
         started_s = self.world.awake()
@@ -118,7 +119,11 @@ class StageRunner:
             if task.node.kind is Kind.PARALLEL:
                 return self._check_group(task)
             return self._run_command(task)
-        except Exception as exc:  # noqa: BLE001 - one stage fails, not the run
+        except NoStorage:
+            raise
+        except Exception as exc:
+            if isinstance(exc, OSError) and isinstance(problem := of_system(exc), NoStorage):
+                raise problem from exc
             was_called = task.is_resumed or self._running.pop(task.node.id, None) is not None
             return replace(_ended_by(exc), usage=Usage() if was_called else _NOT_CALLED)
 
@@ -184,7 +189,11 @@ class StageRunner:
         """Judge what the agent did; what it has used counts whatever happens on the way."""
         try:
             return self.acceptance.judge(task, folder, workspace, reply)
-        except Exception as exc:  # noqa: BLE001 - as in `_guarded`
+        except NoStorage:
+            raise
+        except Exception as exc:
+            if isinstance(exc, OSError) and isinstance(of_system(exc), NoStorage):
+                raise
             return replace(_ended_by(exc), usage=reply.usage)
 
     def _backend_name(self, node: Node) -> str:

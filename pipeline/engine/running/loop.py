@@ -34,6 +34,7 @@ from pipeline.engine.running.edits import has_edits, take_in_edits
 from pipeline.engine.running.publish_stage import Publish, publish_stage
 from pipeline.engine.running.rerun import record_rerun
 from pipeline.engine.running.task import AttemptResult, Task, task_of
+from pipeline.errors import NoStorage
 from pipeline.files.failpoints import reached
 from pipeline.files.rundir import RunDir
 from pipeline.language.flow import FailureKind
@@ -79,7 +80,8 @@ class RunLoop:
         self.runner = runner
         self.bases = bases
         self._publish = publish
-        self._results: queue.SimpleQueue[tuple[Task, AttemptResult]] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[Task, AttemptResult | NoStorage]]
+        self._results = queue.SimpleQueue()
         self._slots: dict[str, int] = {}
         self._tasks: dict[str, Task] = {}
         self._put_off: set[str] = set()
@@ -226,10 +228,14 @@ class RunLoop:
             result = publish_stage(self.world, self.rundir, self.state, task.node, self._publish)
             self._results.put((task, result))
             return
-        work = threading.Thread(
-            target=lambda: self._results.put((task, self.runner.run(task))), daemon=True
-        )
-        work.start()
+        threading.Thread(target=self._run, args=(task,), daemon=True).start()
+
+    def _run(self, task: Task) -> None:
+        """Make an attempt, in a thread of its own."""
+        try:
+            self._results.put((task, self.runner.run(task)))
+        except NoStorage as exc:
+            self._results.put((task, exc))
 
     def _wait(self, wake: datetime | None) -> None:
         """Take in finished attempts, and look in between for requests."""
@@ -242,8 +248,13 @@ class RunLoop:
                 self._finish(*self._results.get_nowait())
         self.take_requests()
 
-    def _finish(self, task: Task, result: AttemptResult) -> None:
-        """Make what an attempt came to true: commit, ref, event."""
+    def _finish(self, task: Task, result: AttemptResult | NoStorage) -> None:
+        """Make what an attempt came to true: commit, ref, event.
+
+        Raises `NoStorage` where the disk does not let it: the attempt is not over then.
+        """
+        if isinstance(result, NoStorage):
+            raise result
         node = task.node
         self._slots.pop(node.id, None)
         self._tasks.pop(node.id, None)

@@ -60,7 +60,7 @@ def values(node: Node, out: Path) -> dict[str, Any]:
     """
     there = list_outputs(out)
     return {
-        name: msgspec.json.decode((out / output.file).read_bytes())
+        name: schemas.values_of(output, (out / output.file).read_bytes())
         if output.file in there
         else schemas.empty_values(output)
         for name, output in node.outputs.items()

@@ -233,6 +233,8 @@ def flow_text(survey: Survey) -> str:
             "workspace:                     # what a fresh checkout needs before its first command",
         ]
         out += _listed("  setup", setup) if setup else []
+        inputs = _once(path for part in survey.parts for path in part.inputs)
+        out += _listed("  inputs", inputs) if inputs else []
         out += (
             [f"  link: {_value(link)}         # linked as copies from your checkout"]
             if link

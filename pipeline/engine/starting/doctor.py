@@ -3,20 +3,24 @@
 The quick checks of every start, then set-up, tests and checks.
 """
 
+import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from pipeline.engine.ground import flows
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.workspaces import Workspaces
-from pipeline.engine.starting import precheck, preflight
+from pipeline.engine.starting import places, precheck, preflight
 from pipeline.engine.starting.preflight import Check, CheckStatus
 from pipeline.errors import Problem, UsageProblem
 from pipeline.files.trees import remove
 from pipeline.ids import run_id
+from pipeline.language import globs
 from pipeline.language.plan import Plan
 from pipeline.process.environment import TOOL_VARIABLES
 from pipeline.process.launch import Launcher
 from pipeline.repo import objects
+from pipeline.repo.links import SetUp
 from pipeline.repo.setups import SetupFailed
 from pipeline.repo.store import PinnedBase
 from pipeline.repo.user import Base
@@ -45,6 +49,7 @@ def examine(world: World, *, quick: bool, base_branch: str = "") -> Iterator[Che
     targets = ", ".join(target.name for target in plan.targets)
     text = f"{len(workflows)} workflow(s), target(s): {targets}"
     yield Check(name="flow", status=CheckStatus.OK, text=text)
+    yield places.check(world)
     yield from preflight.quick(world, plan, base)
     if not quick:
         yield from _base(world, plan, base)
@@ -84,7 +89,7 @@ def _base(world: World, plan: Plan, base: Base) -> Iterator[Check]:
 
 def _set_up_and_tested(plan: Plan, workspaces: Workspaces, tree: str) -> Iterator[Check]:
     try:
-        workspaces.setups.require(tree)
+        made = workspaces.setups.require(tree)
     except SetupFailed as exc:  # its logs go with the folder of this look
         yield Check(name="set-up", status=CheckStatus.FAIL, text=exc.summary, hint=exc.hint)
         return
@@ -97,4 +102,42 @@ def _set_up_and_tested(plan: Plan, workspaces: Workspaces, tree: str) -> Iterato
             status=CheckStatus.OK,
             text="; ".join((*plan.workspace.setup, *plan.workspace.link)),
         )
+    yield from _submodules(plan, workspaces, tree, made)
     yield from precheck.examine(workspaces.bench, plan.targets, tree, names=True)
+
+
+def _submodules(
+    plan: Plan, workspaces: Workspaces, tree: str, made: SetUp | None
+) -> Iterator[Check]:
+    """Say which submodules there are, and whether workspaces get them from set-up."""
+    lines = workspaces.setups.store.git("ls-tree", "-r", "-z", tree).split("\0")
+    paths = [line.partition("\t")[2] for line in lines if line.startswith("160000 ")]
+    there = [path for path in paths if made is not None and _is_filled(Path(made.root) / path)]
+    absent = [path for path in paths if path not in there]
+    stale = [path for path in there if not globs.matches_any(plan.workspace.inputs, path)]
+    tied = [
+        path for path in there if made is not None and (Path(made.root) / path / ".git").exists()
+    ]
+    doubts = (
+        (absent, "workspaces do not get it: tests and agents find an empty folder"),
+        (stale, "set-up brings it, but is not run again for another commit of it"),
+        (tied, "set-up leaves a file .git in it, with which git does not work in workspaces"),
+    )
+    for those, text in doubts:
+        if those:
+            names = " ".join(map(shlex.quote, those))
+            yield Check(
+                name="submodules",
+                status=CheckStatus.WARN,
+                text=f"{', '.join(those)}: {text}",
+                hint=f"In {flows.FLOW}: workspace: {{setup: [git submodule update --init "
+                f"--recursive -- {names} && find {names} -name .git -type f -delete], "
+                f"inputs: [{', '.join(those)}]}}",
+            )
+    if there and not stale and not tied:
+        text = f"set-up brings {', '.join(there)} into workspaces"
+        yield Check(name="submodules", status=CheckStatus.OK, text=text)
+
+
+def _is_filled(folder: Path) -> bool:
+    return folder.is_dir() and any(one.name != ".git" for one in folder.iterdir())

@@ -22,6 +22,10 @@ _TESTING_GATES = {GateName.RED, GateName.GREEN, GateName.PROOF, GateName.NOTICED
 _NAMED_MAX = 5
 _FOUND_MAX_CHARACTERS = 300
 _KNOWN_FAILURES = "on the base already"
+_WORK_FIRST = (
+    "Make this work first: {command}\nin a fresh clone; let workspace.setup bring programs and "
+    "packages that it lacks, and `test: services` the servers"
+)
 
 
 def require_base(record: Record, runner: StageRunner, clock: WallClock) -> None:
@@ -103,7 +107,7 @@ def _tests(target: Target, run: TestRun) -> Check:
             name=name,
             status=CheckStatus.FAIL,
             text=f"the tests of the base cannot be run: {problem}",
-            hint=f"Make this work first: {target.test.command}",
+            hint=_WORK_FIRST.format(command=target.test.command),
         )
     if run.weak and run.failing:
         last = run.tests[run.failing[0]].message
@@ -111,7 +115,7 @@ def _tests(target: Target, run: TestRun) -> Check:
             name=name,
             status=CheckStatus.FAIL,
             text=f"the test command fails on the base, and only its exit status is known: {last}",
-            hint=f"Make this work first: {target.test.command}",
+            hint=_WORK_FIRST.format(command=target.test.command),
         )
     if not run.failing and not run.tests and not run.weak:
         return Check(name=name, status=CheckStatus.OK, text="none yet; they can be run")

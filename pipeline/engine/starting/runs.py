@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from pipeline.core import plain_text
 from pipeline.core.events import Event, Noted, RunStarted
 from pipeline.engine.ground import flows, known
 from pipeline.engine.ground.flows import FLOW, FlowSource
 from pipeline.engine.ground.record import create_record, exclusive
 from pipeline.engine.ground.world import World
-from pipeline.engine.starting import preflight
+from pipeline.engine.starting import ideas, places, preflight
 from pipeline.errors import UsageProblem
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
@@ -44,9 +45,12 @@ def start(world: World, flow: FlowSource, order: RunOrder) -> str:
     """
     plan = flows.compiled(world, flow, order.workflow)
     started, base = prepared(world, flow, plan, order)
+    if (checked := places.check(world)).status is preflight.CheckStatus.FAIL:
+        raise preflight.refusal([checked])
     doubts = preflight.require(world, plan, base, agents=not order.cassette, publish=order.publish)
     _require_publishable(world, plan, started)
     notes = [*base.notes, *doubts, *_differences(world, base.commit, flow)]
+    notes += [f"the idea holds hidden text: {what}" for what in plain_text.hidden(started.idea)]
     events = [Noted(at=started.at, text=note) for note in notes]
     rundir = world.rundir(started.run_id)
     with exclusive(world, rundir):
@@ -92,7 +96,7 @@ def prepared(
         at=now,
         run_id=order.run_id or run_id(now, world.randomness(4)),
         workflow=order.workflow,
-        feature=slug(order.feature or idea or order.workflow),
+        feature=slug(order.feature or _first_line(idea) or order.workflow),
         idea=idea,
         base=base.commit,
         base_branch=base.branch,
@@ -106,6 +110,10 @@ def prepared(
         state_folder=str(world.repo_state),
     )
     return started, base
+
+
+def _first_line(idea: str) -> str:
+    return next((line for line in idea.splitlines() if line.strip(" #")), "")
 
 
 def _checked_inputs(plan: Plan, order: RunOrder) -> dict[str, str]:
@@ -130,7 +138,7 @@ def prepared_idea(world: World, name: str) -> str:
     """Return the idea a person prepared for a run id in `feature_request.md`, or an empty text."""
     path = world.rundir(name).folder / REQUEST
     is_prepared = path.is_file() and not world.rundir(name).exists
-    return path.read_text(errors="replace") if is_prepared else ""
+    return ideas.read_file(path) if is_prepared else ""
 
 
 def _require_publishable(world: World, plan: Plan, started: RunStarted) -> None:
