@@ -94,9 +94,10 @@ class StageRunner:
         for stage in list(self._running):
             self.cancel(stage)
 
-    def remove_secrets(self, task: Task) -> None:
-        """Remove what an attempt that is over left of secrets, in its workspace and its folder."""
-        if task.node.kind in {Kind.PUBLISH, Kind.PARALLEL}:
+    def remove_secrets(self, task: Task, result: AttemptResult) -> None:
+        """Remove what an attempt left of secrets in workspace and folder, unless it may go on."""
+        may_go_on = result.outcome is Outcome.PARKED and result.stop is not StopReason.QUOTA_USED_UP
+        if may_go_on or task.node.kind in {Kind.PUBLISH, Kind.PARALLEL}:
             return
         remove_secrets(self.world.redactor, self.rundir.attempt(task.node.id, task.attempt))
         self.workspaces.remove_secrets(task.slot)

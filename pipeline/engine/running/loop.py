@@ -297,8 +297,7 @@ class RunLoop:
         )
         self.record.add(event, durable=False)
         reached("stage.recorded", node.id)
-        if result.outcome is not Outcome.PARKED or result.stop is StopReason.QUOTA_USED_UP:
-            self.runner.remove_secrets(task)
+        self.runner.remove_secrets(task, result)
 
     def _outcome(self, stage: str, result: AttemptResult) -> tuple[Outcome, StopReason | None]:
         """Distinguish an attempt that was cancelled from one that was only put off, and why."""
