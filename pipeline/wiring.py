@@ -8,17 +8,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from pipeline.core import redact
 from pipeline.core.settings import Settings, from_environ
 from pipeline.engine.ground.world import ListenerMaker, World
 from pipeline.engine.looking.views import Views
 from pipeline.files import failpoints, rundir
 from pipeline.files.clocks import awake_s, utc_now
 from pipeline.files.doing import SILENT, Doing
+from pipeline.process.logins import known_secrets, secrets_in_config
 from pipeline.repo.store import repo_id
 from pipeline.repo.user import UserRepo
 
 APP = "idea-to-pr"
 _RUNS_LOOKED_AT = 20
+_ADDRESSES = r"^(remote|url|http)\."
 STATE_KEY = "idea-to-pr.stateDir"
 
 
@@ -90,6 +93,12 @@ def world(
     current = settings()
     env = {**environ(), **(extra or {})}
     user = UserRepo(start, env)
+    addresses = user.git("config", "--get-regexp", _ADDRESSES, ok=(0, 1))
+    passwords = dict.fromkeys(secrets_in_config(addresses), "password of a remote")
+
+    def secrets() -> Mapping[str, str]:
+        return {**passwords, **known_secrets(env)}
+
     return World(
         user=user,
         repo_state=repo_state(state_folder(current, user) / "repos", user),
@@ -99,5 +108,7 @@ def world(
         randomness=os.urandom,  # noqa: TID251 - the one place
         shipped=shipped(),
         doing=doing or SILENT,
+        secrets=secrets,
+        redactor=redact.Redactor(secrets()),
         listeners=(lambda rundir: Views(rundir, utc_now, awake_s), *listeners),
     )

@@ -147,20 +147,27 @@ def _say_problem(problem: Problem) -> None:
     from pipeline.core.plain_text import shown
 
     for line in problem.hint.splitlines():
-        click.echo(f"  {shown(line)}", err=True)
+        click.echo(_without_secrets(f"  {shown(line)}"), err=True)
 
 
 def _say(text: str) -> None:
     from pipeline.core.plain_text import shown
 
     prefix = "" if text.startswith("error[") else "error: "
-    click.echo(f"{prefix}{shown(text)}", err=True)
+    click.echo(_without_secrets(f"{prefix}{shown(text)}"), err=True)
+
+
+def _without_secrets(text: str) -> str:
+    from pipeline import wiring
+    from pipeline.ui.text import err
+
+    return err(wiring.environ()).without_secrets(text)
 
 
 def _fault(exc: Exception) -> int:
     import traceback
 
     _say(f"an error in the pipeline itself: {type(exc).__name__}: {exc}")
-    click.echo("".join(traceback.format_exception(exc)), err=True)
+    click.echo(_without_secrets("".join(traceback.format_exception(exc))), err=True)
     click.echo("  What was done is kept. Please report this with the lines above.", err=True)
     return 101

@@ -67,7 +67,10 @@ def resume(
 
 @click.command()
 @_RUN
-@click.argument("word", required=False, type=click.Choice(["approve", "revise", "reply", "stop"]))
+@click.argument(
+    "word", required=False, type=click.Choice(["approve", "revise", "reply", "stop", "allow"])
+)
+@click.argument("path", required=False, default="")
 @click.option(
     "-m",
     "--comment",
@@ -81,11 +84,20 @@ def resume(
 @_JSON
 @_START
 def answer(
-    *, run: str, word: str | None, comment: str, stage: str, later: bool, as_json: bool, start: Path
+    *,
+    run: str,
+    word: str | None,
+    path: str,
+    comment: str,
+    stage: str,
+    later: bool,
+    as_json: bool,
+    start: Path,
 ) -> int:
     """Answer the approval or the question that a run waits for, and go on with it.
 
-    Without WORD, reply to a question with the words of -m.
+    Without WORD, reply to a question with the words of -m. With `allow PATH`, let that file be
+    published although something in it looks like a token.
     """
     from pipeline import wiring
     from pipeline.cli.working import work_on
@@ -96,7 +108,12 @@ def answer(
 
     run = _named(start, run)
     world = wiring.world(start)
-    said = answering.answer(world, run, Answer(word or "reply"), stage, comment)
+    if path and word != "allow":
+        raise UsageProblem(f"only allow takes a path, not {word}", f"Leave out {path!r}")
+    if word == "allow":
+        said = answering.allow(world, run, path)
+    else:
+        said = answering.answer(world, run, Answer(word or "reply"), stage, comment)
     text.err(wiring.environ()).line(said)
     if later or holder(world, run) is not None:
         return 0

@@ -109,6 +109,4 @@ def print_json(value: object) -> None:
     from pipeline import wiring
     from pipeline.ui import text
 
-    text.out(wiring.environ()).stream.write(
-        msgspec.json.format(msgspec.json.encode(value)).decode() + "\n"
-    )
+    text.out(wiring.environ()).data(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

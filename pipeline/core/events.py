@@ -220,6 +220,29 @@ class EffectDone(_Event, tag="effect_done", frozen=True, kw_only=True):
     revision: int = 1
 
 
+class TokenPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Something in a line that a run added that looks like a token; line 0 is the file's name."""
+
+    path: str
+    line: int
+    shape: str
+
+
+class TokensFound(_Event, tag="tokens_found", frozen=True, kw_only=True):
+    """The tree to publish has what looks like tokens; a person has to look at each file."""
+
+    tree: str
+    places: tuple[TokenPlace, ...]
+
+
+class TokenAllowed(_Event, tag="token_allowed", frozen=True, kw_only=True):
+    """A person looked at a file of a tree: what looks like a token there may be published."""
+
+    path: str
+    tree: str
+    by: str = ""
+
+
 class RunOpened(_Event, tag="run_opened", frozen=True, kw_only=True):
     """A process took the run up again."""
 
@@ -312,6 +335,8 @@ Event = (
     | WorkflowStarted
     | EffectIntended
     | EffectDone
+    | TokensFound
+    | TokenAllowed
     | RunOpened
     | Invoked
     | TakenBack

@@ -32,6 +32,8 @@ from pipeline.core.events import (
     StageFinished,
     StageStarted,
     TakenBack,
+    TokenAllowed,
+    TokensFound,
     WorkflowStarted,
 )
 from pipeline.core.evidence import GateVerdict
@@ -126,6 +128,10 @@ def _remember(run: RunState, event: Event) -> None:
             run.effects.intend(event.revision, event.effect)
         case EffectDone():
             run.effects.see(event.revision, event.effect)
+        case TokensFound():
+            run.product.tokens = event
+        case TokenAllowed():
+            run.product.allowed.add((event.tree, event.path))
         case LimitsRaised():
             run.budget.raise_to(event)
         case RunParked():

@@ -18,6 +18,7 @@ from pipeline.core.events import (
     RunFinished,
     RunParked,
     RunStarted,
+    TokensFound,
 )
 from pipeline.core.evidence import GateResult
 from pipeline.core.memory import NodeState, Status
@@ -123,7 +124,9 @@ class Product(msgspec.Struct):
     """What the run made: its newest tree and commit (empty: the base), values for conditions.
 
     `approved` maps a stage to the tree that a person approved. `edits` are those of persons,
-    `edits_since_red` those since tests were delivered. `results` counts accepted attempts.
+    `edits_since_red` those since tests were delivered. `results` counts accepted attempts. `tokens`
+    is what looked like one when the tree was to be published, `allowed` the files of it (each with
+    the tree) that a person has looked at.
     """
 
     tree: str = ""
@@ -133,6 +136,8 @@ class Product(msgspec.Struct):
     edits: list[PersonEdited] = []
     edits_since_red: tuple[PersonEdited, ...] = ()
     results: int = 0
+    tokens: TokensFound | None = None
+    allowed: set[tuple[str, str]] = set()
 
     def add_edit(self, event: PersonEdited) -> None:
         """Take in what a person edited."""

@@ -48,7 +48,11 @@ _NAME_MAX_CHARACTERS = 240
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
-    """One broken rule; `path` is the file (or a secret's variable), `detail` more words."""
+    """One broken rule; `path` is the file, `detail` more words.
+
+    Of a secret the detail is its name, and the path the file that holds it or has it in its name;
+    without a detail the path is the name.
+    """
 
     kind: ViolationKind
     path: str = ""
@@ -58,13 +62,23 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True):
         """Describe it in one line; a name that could steer a terminal is escaped."""
         words = _WORDS[self.kind]
         if self.kind is ViolationKind.SECRET_WRITTEN:
-            return f"the value of ${self.path} stands in what the stage wrote"
+            return f"{_secret(self.detail or self.path)} stands in {self._where}"
         path = self.path
         if len(path) > _NAME_MAX_CHARACTERS:
             path = f"{path[:_NAME_MAX_CHARACTERS]}... ({len(path)} characters)"
         name = path if path.isprintable() and _encodes(path) else ascii(path)
         detail = f" ({self.detail})" if self.detail else ""
         return f"{name}: {words}{detail}" if self.path else f"{words}{detail}"
+
+    @property
+    def _where(self) -> str:
+        return ascii(self.path)[1:-1] if self.detail else "what the stage wrote"
+
+
+def _secret(name: str) -> str:
+    """Describe a secret by its name: that of a variable, or of the file where a login lies."""
+    is_variable = name.isidentifier()
+    return f"the value of ${name}" if is_variable else f"a secret ({name})"
 
 
 def _encodes(text: str) -> bool:

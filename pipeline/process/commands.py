@@ -97,13 +97,12 @@ class CommandMaker:
         caches: Path,
         lock_timeout_s: float,
         portable: bool,
-        secrets: Callable[[], Iterable[str]] = tuple,
+        secrets: Callable[[Mapping[str, str]], Iterable[str]] = redact.secrets,
     ) -> None:
         """`environ` is the person's; only the variables a request names are passed on.
 
         `tools` are the variables recorded with the run that decide which programs are found.
-        `secrets` returns values to remove from all output, besides those of a command's own
-        variables.
+        `secrets` returns the values to remove from the output of a command with these variables.
         """
         self._environ = environ
         self._tools = dict(tools)
@@ -132,7 +131,7 @@ class CommandMaker:
             run_id=self._run_id,
             agent=request.agent,
             stage=request.stage,
-            secrets=(*redact.secrets(env), *self._secrets()),
+            secrets=tuple(self._secrets(env)),
             portable=self._portable,
         )
 

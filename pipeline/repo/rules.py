@@ -19,6 +19,7 @@ PROTECTED_PATHS = (
 
 STRAY = {
     ViolationKind.TOO_LARGE, ViolationKind.UNPRINTABLE_NAME, ViolationKind.SPECIAL_FILE,
+    ViolationKind.SECRET_WRITTEN,
 }  # fmt: skip
 """Rules that a new file outside a stage's paths cannot break: it is no part of the change."""
 

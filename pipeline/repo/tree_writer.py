@@ -4,6 +4,7 @@ Paths go into an index of our own with plumbing commands only: `git add` or `git
 folder would run filters and hooks that an agent can put there.
 """
 
+import os
 import shutil
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.core.excerpt import excerpt
+from pipeline.core.redact import Redactor
 from pipeline.core.violations import Violation, ViolationKind
 from pipeline.repo import filters
 from pipeline.repo.filters import FilterAttributes
@@ -46,12 +48,18 @@ class IgnoredFile(msgspec.Struct, frozen=True, kw_only=True):
 class TreeWriter:
     """Writes trees from one folder, starting from the index beside it."""
 
-    def __init__(self, folder: Path, store: Store, git: Git, index: Path) -> None:
-        """`git` uses the store as git directory, `folder` as work tree and `index` as index."""
+    def __init__(
+        self, folder: Path, store: Store, git: Git, index: Path, redactor: Redactor
+    ) -> None:
+        """`git` uses the store as git directory, `folder` as work tree and `index` as index.
+
+        What holds a secret that `redactor` knows never gets into the store.
+        """
         self._folder = folder
         self._store = store
         self._git = git
         self._index = index
+        self._redactor = redactor
 
     def write(
         self,
@@ -77,6 +85,10 @@ class TreeWriter:
             violations = list(self._misnamed([one for one in new if one not in ignored], tracked))
             misnamed = {one.path for one in violations}
             accepted = [path for path in accepted if path not in misnamed]
+            leaks = self._leaks([path for path in accepted if path in now.files], now)
+            violations += leaks
+            held = {one.path for one in leaks}
+            accepted = [path for path in accepted if path not in held]
             filtered = self._filtered([path for path in accepted if path in now.files], tracked)
             unfiltered = [path for path in accepted if path not in filtered]
             huge = [path for path in unfiltered if self._is_too_large(path, now)]
@@ -111,6 +123,26 @@ class TreeWriter:
         for path, answer in zip(added, answers, strict=True):
             if answer.endswith(" missing"):
                 yield Violation(kind=ViolationKind.NOT_IN_GIT, path=path)
+
+    def _leaks(self, paths: Sequence[str], now: Scan) -> list[Violation]:
+        """Find the files with a secret in them or in their name, one for each secret of each."""
+        if not self._redactor:
+            return []
+        kind = ViolationKind.SECRET_WRITTEN
+        return [
+            Violation(kind=kind, path=path, detail=name)
+            for path in paths
+            for name in self.secrets_of(path, now)
+        ]
+
+    def secrets_of(self, path: str, now: Scan) -> list[str]:
+        """Return the names of the secrets that a file holds, or has in its name."""
+        file = self._folder / path
+        if file.is_symlink():
+            return self._redactor.found(os.fsencode(f"{path}\n{file.readlink()}"))
+        is_huge = now.files[path][1] > self._store.file_max_bytes
+        data = b"" if is_huge or not os.access(file, os.R_OK) else file.read_bytes()
+        return sorted({*self._redactor.found(os.fsencode(path)), *self._redactor.found(data)})
 
     def _add(
         self, paths: Sequence[str], now: Scan, hidden: Collection[str], env: Mapping[str, str]

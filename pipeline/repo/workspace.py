@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.core.redact import Redactor
 from pipeline.core.violations import Violation, ViolationKind
 from pipeline.files import atomic
 from pipeline.files.trees import remove
@@ -77,12 +78,14 @@ class Workspace:
         port_base: int = 0,
         setup_digest: Callable[[str], str] = lambda _: "",
         tags: Callable[[], Mapping[str, str]] = dict,
+        redactor: Redactor | None = None,
     ) -> None:
         """Nothing is made before `prepare`.
 
         `set_up` returns what a tree needs besides its files, and may block; `setup_digest` returns
         its digest without making it. `port_base` is the first port that commands in the workspace
-        may use, or 0. `tags` returns the refs of the person's tags, which its `.git` has too.
+        may use, or 0. `tags` returns the refs of the person's tags, which its `.git` has too. No
+        file with a secret that `redactor` knows becomes part of a tree.
         """
         self.folder = folder
         self.store = store
@@ -92,6 +95,7 @@ class Workspace:
         self.setup_digest = setup_digest
         self._set_up = set_up
         self._tags = tags
+        self._redactor = redactor or Redactor()
         self._index = folder.with_name(folder.name + ".index")
         self._state_file = folder.with_name(folder.name + ".seen")
         self._linker = Linker(folder, included)
@@ -351,11 +355,24 @@ class Workspace:
         if not touched:
             return self.tree, violations
         hidden = self._tracked(checked_out=False) if self._sparse.folders else set()
-        writer = TreeWriter(self.folder, self.store, self._git, self._index)
-        tree, left_out, self._ignored = writer.write(
+        tree, left_out, self._ignored = self._writer().write(
             touched, now, tracked=before.files, hidden=hidden
         )
         return tree, [*violations, *left_out]
+
+    def _writer(self) -> TreeWriter:
+        return TreeWriter(self.folder, self.store, self._git, self._index, self._redactor)
+
+    def remove_secrets(self) -> None:
+        """Remove the files that were touched and hold a secret; once their stage is judged."""
+        if not self._redactor or self.folder.is_symlink() or not self.folder.is_dir():
+            return
+        now = scan(self.folder, without=self._linker.top_paths)
+        for path in changed_paths(self._seen or EMPTY_SCAN, now):
+            if path in now.files and self._writer().secrets_of(path, now):
+                remove(self.folder / path)
+        if not self._git_made_for or scan(self.folder, only=[".git"]) != self._git_scan:
+            self._drop_git()  # whatever an agent committed there by itself
 
 
 def read_tags(git: Git) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.core.evidence import GateVerdict, ProofEvidence, new_tests
+from pipeline.core.outcomes import StopReason
 from pipeline.core.state import RunState
 from pipeline.engine.looking.result import RunResult
 from pipeline.language.flow import GateName
@@ -162,6 +163,8 @@ def next_steps(result: RunResult) -> list[str]:
 def _answers(result: RunResult) -> list[str]:
     """Return the commands that answer what a run waits for."""
     run = result.run_id
+    if result.stop is StopReason.ANSWER_WANTED and not result.questions:
+        return [f"pipeline explain {run}"]
     if not result.questions:
         return [
             f"pipeline explain {run}",

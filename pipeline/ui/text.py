@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import TextIO
 
 from pipeline.core.plain_text import shown
+from pipeline.core.redact import Redactor, without_url_passwords
+from pipeline.process.logins import known_secrets
 
 
 class Colour(StrEnum):
@@ -42,11 +44,15 @@ _COLOUR_CODES = re.compile(r"(\x1b\[(?:0|1|2|31|32|33)m)")
 
 
 class Printer:
-    """Prints to one stream, knowing whether colour and UTF-8 are wanted there."""
+    """Prints to one stream, knowing whether colour and UTF-8 are wanted there.
+
+    Secrets of the person do not get there, whoever hands them on.
+    """
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
         """Decide once: NO_COLOR, then FORCE_COLOR, then whether it is a terminal."""
         self.stream = stream
+        self._redactor = Redactor(known_secrets(environ))
         self.is_terminal = stream.isatty() and environ.get("TERM") != "dumb"
         self.colour = not environ.get("NO_COLOR") and (
             bool(environ.get("FORCE_COLOR")) or self.is_terminal
@@ -59,10 +65,19 @@ class Printer:
 
     def clean(self, text: str) -> str:
         """Escape whatever could steer the terminal, except for the colours that we put in."""
+        text = self.without_secrets(text)
         if not self.colour:
             return shown(text)
         parts = _COLOUR_CODES.split(text)
         return "".join(part if index % 2 else shown(part) for index, part in enumerate(parts))
+
+    def without_secrets(self, text: str) -> str:
+        """Take out the secrets of the person, and the passwords of URLs."""
+        return self._redactor.text(without_url_passwords(text))
+
+    def data(self, text: str) -> None:
+        """Write text as it is, but for secrets: JSON that a program reads."""
+        self.stream.write(self.without_secrets(text))
 
     def paint(self, text: str, colour: Colour) -> str:
         """Colour a text, if colour is wanted."""
@@ -80,7 +95,7 @@ class Printer:
 
     def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print columns, as wide as they need to be."""
-        clean = [[shown(str(cell)) for cell in row] for row in (head, *rows)]
+        clean = [[shown(self.without_secrets(str(cell))) for cell in row] for row in (head, *rows)]
         widths = [max(_width(row[column]) for row in clean) for column in range(len(head))]
         for index, row in enumerate(clean):
             cells = (

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core import redact
 from pipeline.process.commands import CommandMaker, CommandRequest, Purpose
 from pipeline.process.spec import OnOrphan
 
@@ -24,7 +25,7 @@ def made(folder: Path, purpose: Purpose, *pass_env: str):
         caches=folder / "caches",
         lock_timeout_s=1.0,
         portable=False,
-        secrets=lambda: ("of-a-file",),
+        secrets=lambda environ: (*redact.secrets(environ), "of-a-file"),
     )
     request = CommandRequest(
         purpose=purpose,

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from pipeline.core.events import Event, Noted, RunStarted
-from pipeline.core.fold import apply, begin, fold
+from pipeline.core.fold import apply, fold
 from pipeline.core.state import RunState
+from pipeline.engine.ground import known
 from pipeline.engine.ground.lookup import holder, load_plan, no_state
 from pipeline.engine.ground.world import Listener, World
 from pipeline.errors import Busy
@@ -25,14 +26,13 @@ _RUN_LOCK_TIMEOUT_S = 0.5
 class Record:
     """A run's journal open for writing, its state, and those who listen. Used by one thread."""
 
-    def __init__(
-        self, rundir: RunDir, journal: Journal, state: RunState, listeners: Sequence[Listener]
-    ) -> None:
+    def __init__(self, world: World, rundir: RunDir, journal: Journal, state: RunState) -> None:
         """Made by `open_record` and `create_record`; `state` is the fold of the journal."""
         self.state = state
+        self._world = world
         self._rundir = rundir
         self._journal = journal
-        self._listeners = listeners
+        self._listeners: list[Listener] = [make(rundir) for make in world.listeners]
         self._is_synced = True
 
     @property
@@ -43,8 +43,10 @@ class Record:
     def add(self, *events: Event, durable: bool = True) -> None:
         """Append events, fold them, and tell them to all who listen.
 
-        What is not durable yet becomes so with the next durable event, or with `sync`.
+        What is not durable yet becomes so with the next durable event, or with `sync`. Secrets in
+        them are taken out before, so that nobody ever hears one.
         """
+        events = tuple(known.redacted(self._world, event) for event in events)
         self._journal.append(events, durable=durable)
         self._is_synced = durable
         self.replay(*events, *self._shown_again(events))
@@ -103,11 +105,13 @@ def create_record(
 
     They are told as they are folded, one by one, as all later ones are.
     """
-    journal = Journal.create(rundir.kept_journal, [started, *others], rundir.shown_journal)
+    known.use_base(world, started.base)
+    events = [known.redacted(world, event) for event in (started, *others)]
+    journal = Journal.create(rundir.kept_journal, events, rundir.shown_journal)
     rundir.show()
-    record = Record(rundir, journal, begin(plan, started), _listeners(world, rundir))
+    record = Record(world, rundir, journal, fold(plan, events[:1]))
     try:
-        record.replay(started, *others)
+        record.replay(*events)
         yield record
     finally:
         record.close()
@@ -126,17 +130,14 @@ def open_record(world: World, rundir: RunDir) -> Iterator[Record]:
     is_shown = rundir.shown_journal.exists()
     rundir.show()
     journal = Journal(rundir.journal, rundir.shown_journal)
-    record = Record(rundir, journal, fold(plan, journal.events), _listeners(world, rundir))
+    record = Record(world, rundir, journal, fold(plan, journal.events))
+    known.use_base(world, record.state.started.base)
     try:
         if not is_shown:
             record.show_again()
         yield record
     finally:
         record.close()
-
-
-def _listeners(world: World, rundir: RunDir) -> list[Listener]:
-    return [make(rundir) for make in world.listeners]
 
 
 @contextmanager

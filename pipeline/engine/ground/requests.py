@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.core.events import Event, decode, encode
+from pipeline.engine.ground import known
 from pipeline.engine.ground.lookup import holder, require_run
 from pipeline.engine.ground.record import exclusive, open_record
 from pipeline.engine.ground.world import World
@@ -34,7 +35,7 @@ def post(world: World, name: str, *events: Event) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     for number, event in enumerate(events):
         stamp = f"{world.clock():%Y%m%d%H%M%S%f}-{number:03}-{world.randomness(4).hex()}"
-        atomic.write_bytes(folder / f"{stamp}.json", encode(event))
+        atomic.write_bytes(folder / f"{stamp}.json", encode(known.redacted(world, event)))
     who = holder(world, name)
     return f"handed to process {who.pid}" if who is not None else "kept for the next resume"
 

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from pipeline.core.events import Event
+from pipeline.core.redact import Redactor
 from pipeline.core.settings import Settings
 from pipeline.core.state import RunState
 from pipeline.files.clocks import Clock, WallClock, awake_s
@@ -37,7 +38,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     """The user's repository, our folders, clocks, randomness; `environ` is read by name only.
 
     `clock` is the time on the wall, `awake` that of deadlines: it stands still while the machine
-    sleeps. `doing` shows what takes long.
+    sleeps. `doing` shows what takes long. `secrets` reads those of the person, which can change;
+    `redactor` is the one of this process.
     """
 
     user: UserRepo
@@ -50,6 +52,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[ListenerMaker, ...] = ()
     awake: Clock = awake_s
     doing: Doing = SILENT
+    secrets: Callable[[], Mapping[str, str]] = dict
+    redactor: Redactor = msgspec.field(default_factory=Redactor)
 
     def store(self) -> Store:
         """Open the repository's trusted store."""

@@ -26,6 +26,8 @@ from pipeline.core.events import (
     StageFinished,
     StageStarted,
     TakenBack,
+    TokenAllowed,
+    TokensFound,
     WorkflowStarted,
 )
 from pipeline.core.evidence import GateResult
@@ -76,7 +78,7 @@ def describe_in_parts(  # noqa: C901, PLR0911 - one case each
             return "", _of_run(event)
 
 
-def _of_run(event: Event) -> str:  # noqa: C901, PLR0911 - one case each
+def _of_run(event: Event) -> str:  # noqa: C901, PLR0911, PLR0912 - one case each
     match event:
         case RunStarted():
             off = f"off {event.base_branch} at {event.base[:12]}"
@@ -91,6 +93,10 @@ def _of_run(event: Event) -> str:  # noqa: C901, PLR0911 - one case each
             return f"to be cancelled, {event.reason}"
         case EffectDone():
             return _effect(event)
+        case TokensFound():
+            return f"{len(event.places)} line(s) look like a token; a person has to look"
+        case TokenAllowed():
+            return f"{event.path} may be published" + (f", {event.by} says" if event.by else "")
         case Noted():
             return f"note: {event.text}"
         case RunParked():

@@ -20,9 +20,10 @@ from pipeline.core.effects import (
 )
 from pipeline.core.events import EffectDone, EffectIntended, Noted
 from pipeline.core.excerpt import excerpt
+from pipeline.core.tokens import masked
 from pipeline.engine.ground.record import Record
 from pipeline.engine.ground.world import World
-from pipeline.engine.publishing import large, moved, pr_body
+from pipeline.engine.publishing import large, moved, pr_body, suspects
 from pipeline.engine.publishing.compose import Composer
 from pipeline.errors import UsageProblem, WorkFailed
 from pipeline.files import atomic
@@ -69,15 +70,21 @@ class Publisher:
             if "plan" in node.outputs
         ]
         text = next((path.read_text(errors="replace") for path in plans if path.is_file()), "")
-        return title_from(text, self.started.idea)
+        return self._without_secrets(title_from(text, self.started.idea))
+
+    def _without_secrets(self, text: str) -> str:
+        return masked(self.world.redactor.text(text))
 
     def publish(self, node: Node) -> str:
         """Do what of branch, push and pull request is not done yet; return what there is now.
 
-        Raises `Problem` when the tree may not be published, or somebody else's branch is in the
-        way.
+        Raises `Problem` when the tree may not be published, a person has to look at something in
+        it first, or somebody else's branch is in the way.
         """
         self._require_verified()
+        if self._done.branch is None:
+            base = self.store.tree_of(self.started.base)
+            suspects.require_looked_at(self.world, self.store, self.record, base, self.tree())
         title = self._title()
         how = node.publish or Publish()
         branch = branch_name(how.branch, self.started.feature, self.started.run_id)
@@ -214,7 +221,9 @@ class Publisher:
             self._intend(PullRequestEffect(branch=branch, draft=draft))
             reached("pr.intended")
         accepted = self.rundir.accepted
-        body = pr_body.render(self.state, self.store, self.tree(), accepted, self._moved(head))
+        body = self._without_secrets(
+            pr_body.render(self.state, self.store, self.tree(), accepted, self._moved(head))
+        )
         atomic.write_text(self.rundir.folder / "pr_body.md", body)
         url = self.world.user.remote_url(self.started.remote)
         forge = LocalForge(folder_for(url, self.world.user.root, self.world.repo_state))

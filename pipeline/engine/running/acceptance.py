@@ -7,7 +7,6 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from pipeline.backends.base import AgentReply, Failed, QuotaUsedUp
-from pipeline.core import redact
 from pipeline.core.evidence import GateResult, GateVerdict, RedEvidence
 from pipeline.core.excerpt import excerpt
 from pipeline.core.outcomes import Outcome, StopReason
@@ -61,9 +60,9 @@ class Acceptance:
         self, task: Task, folder: Path, workspace: Workspace, reply: AgentReply
     ) -> AttemptResult:
         """Check what was done against what the stage may and must do; then the gates."""
-        secrets = self._secrets(task)
-        reply = without_secrets(secrets, reply, folder / "result.json")
-        result, violations, as_left = self._harvest(task, folder, workspace, reply, secrets)
+        self._workspaces.learn_secrets()
+        reply = without_secrets(self._world.redactor, reply)
+        result, violations, as_left = self._harvest(task, folder, workspace, reply)
         if not any(one.kind is ViolationKind.SECRET_WRITTEN for one in violations):
             self._keep(task, folder, reply, as_left, is_rejected=bool(violations))
         if violations:
@@ -86,12 +85,7 @@ class Acceptance:
         return said if said is not None else self._check_delivery(task, folder, result, reply)
 
     def _harvest(
-        self,
-        task: Task,
-        folder: Path,
-        workspace: Workspace,
-        reply: AgentReply,
-        secrets: dict[str, str],
+        self, task: Task, folder: Path, workspace: Workspace, reply: AgentReply
     ) -> tuple[AttemptResult, list[Violation], str]:
         """Take in the lawful part of the workspace's change, formatted.
 
@@ -125,7 +119,7 @@ class Acceptance:
         )
         as_left = self._on_top(task, since, harvest.as_left) if harvest.violations else tree
         trees, included = (task.tree, as_left), self._workspaces.included
-        leaked = leaks(self._store, trees, folder / "out", included, secrets)
+        leaked = leaks(self._store, trees, folder / "out", included, self._world.redactor)
         return result, [*harvest.violations, *leaked], as_left
 
     def _on_top(self, task: Task, since: str, tree: str) -> str:
@@ -236,14 +230,6 @@ class Acceptance:
             tree = self._store.graft_paths(tree, edit.tree, set(edit.changed))
         return replace(red, tree=tree)
 
-    def _secrets(self, task: Task) -> dict[str, str]:
-        """Return the secrets given to the stage, as variables or in files, with their names."""
-        player = task.node.player
-        given: dict[str, str] = {}
-        if player is not None:
-            given = redact.secrets(self._workspaces.commands.passed_env(player.pass_env))
-        return {**self._workspaces.included.secrets(), **given}
-
     def _keep(
         self, task: Task, folder: Path, reply: AgentReply, tree: str, *, is_rejected: bool
     ) -> None:
@@ -277,6 +263,7 @@ def _failed(result: AttemptResult, kind: FailureKind, reason: str) -> AttemptRes
 
 def _refused(result: AttemptResult, violations: list[Violation]) -> AttemptResult:
     """Fail an attempt for the rules that it broke."""
+    violations = list(dict.fromkeys(violations))
     reason = "; ".join(str(one) for one in violations[:_VIOLATIONS_SHOWN])
     more = len(violations) - _VIOLATIONS_SHOWN
     reason += f"; and {more} more" if more > 0 else ""

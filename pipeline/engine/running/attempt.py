@@ -27,6 +27,7 @@ from pipeline.engine.ground.flows import PROMPTS
 from pipeline.engine.ground.world import World
 from pipeline.engine.running import inputs
 from pipeline.engine.running.acceptance import Acceptance, readable
+from pipeline.engine.running.leaks import remove_secrets
 from pipeline.engine.running.task import AttemptResult, Task
 from pipeline.engine.running.workspaces import Workspaces
 from pipeline.errors import Busy, Interrupted, NoStorage, Problem, of_system
@@ -92,6 +93,14 @@ class StageRunner:
         self.workspaces.stop()
         for stage in list(self._running):
             self.cancel(stage)
+
+    def remove_secrets(self, task: Task, result: AttemptResult) -> None:
+        """Remove what an attempt left of secrets in workspace and folder, unless it may go on."""
+        may_go_on = result.outcome is Outcome.PARKED and result.stop is not StopReason.QUOTA_USED_UP
+        if may_go_on or task.node.kind in {Kind.PUBLISH, Kind.PARALLEL}:
+            return
+        remove_secrets(self.world.redactor, self.rundir.attempt(task.node.id, task.attempt))
+        self.workspaces.remove_secrets(task.slot)
 
     def run(self, task: Task) -> AttemptResult:
         """Make one attempt, gates included. What goes wrong is part of the result.

@@ -83,8 +83,7 @@ def _hint(state: RunState, stop: StopReason) -> str:
     """Return what the person whom the run waits for can type; empty where nothing helps."""
     run = state.started.run_id
     match stop:
-        case StopReason.ANSWER_WANTED:
-            asked = state.agenda.asked
+        case StopReason.ANSWER_WANTED if asked := state.agenda.asked:
             if any(state.plan.nodes[stage].approval is None for stage in asked):
                 return f"Answer it: pipeline answer {run} -m '...' (or: pipeline answer {run} stop)"
             return f"Answer it: pipeline answer {run} approve | revise -m '...' | stop"

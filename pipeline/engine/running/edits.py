@@ -13,6 +13,7 @@ from pipeline.core.decide import TakeBack
 from pipeline.core.events import PersonEdited
 from pipeline.core.memory import Status
 from pipeline.core.outcomes import RunEnd
+from pipeline.core.redact import Redactor
 from pipeline.core.state import RunState
 from pipeline.engine.ground.record import Record
 from pipeline.engine.ground.world import World
@@ -45,9 +46,10 @@ def edit_folder(rundir: RunDir) -> Path:
     return rundir.work / "ws" / NAME
 
 
-def has_edits(store: Store, rundir: RunDir) -> bool:
+def has_edits(store: Store, rundir: RunDir, redactor: Redactor | None = None) -> bool:
     """Return whether the folder holds anything that is not part of the run yet."""
-    opened, edited = read_edit_folder(Workspace(edit_folder(rundir), store), rundir)
+    workspace = Workspace(edit_folder(rundir), store, redactor=redactor)
+    opened, edited = read_edit_folder(workspace, rundir)
     return opened is not None and edited != opened.tree
 
 
@@ -86,7 +88,7 @@ def _failed(state: RunState) -> TakeBack | None:
 
 def _committed(world: World, store: Store, rundir: RunDir, state: RunState) -> PersonEdited | None:
     """Commit what a person edited on top of the run's tree; None when there is nothing new."""
-    workspace = Workspace(edit_folder(rundir), store)
+    workspace = Workspace(edit_folder(rundir), store, redactor=world.redactor)
     opened, edited = read_edit_folder(workspace, rundir)
     if opened is None or edited == opened.tree:
         return None

@@ -1,60 +1,26 @@
-"""Secrets that an agent was given, by variables or in files: looked for in all that it leaves."""
+"""Secrets of a person, known by variables or by files of logins: looked for in what a stage leaves.
 
-from collections.abc import Mapping
+Files of the workspace are looked at before the store sees them (`repo/tree_writer`); here are the
+words of the agent, its outputs, and the folder of its attempt.
+"""
+
+import os
 from pathlib import Path
 
-from msgspec.structs import replace
-
-from pipeline.backends.base import (
-    AgentReply,
-    AlreadyExists,
-    CallEnd,
-    Failed,
-    Finished,
-    Questions,
-    QuotaUsedUp,
-)
-from pipeline.core import redact
+from pipeline.backends.base import AgentReply
+from pipeline.core.redact import Redactor
 from pipeline.core.violations import Violation, ViolationKind
+from pipeline.files import atomic
 from pipeline.files.rundir import list_outputs
+from pipeline.files.trees import files_below, remove
+from pipeline.process.spec import STDERR, STDOUT
 from pipeline.repo.links import IncludedFiles
 from pipeline.repo.store import Store
 
 
-def without_secrets(secrets: Mapping[str, str], reply: AgentReply, result: Path) -> AgentReply:
-    """Take secrets (value -> name) out of what an agent says in its result file, which is removed.
-
-    Its output was redacted as it came.
-    """
-    if not secrets or not result.is_file():
-        return reply
-    if not redact.names_in(result.read_bytes(), secrets):
-        return reply
-    result.unlink()
-    return replace(
-        reply,
-        text=redact.redacted(reply.text, secrets),
-        agent=redact.redacted(reply.agent, secrets),
-        end=_redacted_end(reply.end, secrets),
-    )
-
-
-def _redacted_end(end: CallEnd, secrets: Mapping[str, str]) -> CallEnd:
-    """Take secrets out of every word in which an agent says how its call ended."""
-    match end:
-        case Failed(reason=reason) | QuotaUsedUp(reason=reason):
-            return replace(end, reason=redact.redacted(reason, secrets))
-        case Questions(questions=questions):
-            return Questions(questions=_redacted(questions, secrets))
-        case AlreadyExists(where=where, summary=summary):
-            said = redact.redacted(summary, secrets)
-            return AlreadyExists(where=_redacted(where, secrets), summary=said)
-        case Finished():
-            return end
-
-
-def _redacted(texts: tuple[str, ...], secrets: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(redact.redacted(text, secrets) for text in texts)
+def without_secrets(redactor: Redactor, reply: AgentReply) -> AgentReply:
+    """Take secrets out of every word that an agent says, however its call ended."""
+    return redactor.fields(reply)
 
 
 def leaks(
@@ -62,9 +28,9 @@ def leaks(
     trees: tuple[str, str],
     out: Path,
     included: IncludedFiles,
-    secrets: Mapping[str, str],
+    redactor: Redactor,
 ) -> list[Violation]:
-    """Find secrets, and copies of files that git ignores, in what a stage wrote.
+    """Find secrets in the outputs of a stage or in their names, and copies of ignored files.
 
     They are never kept or committed. `trees` are those before and after it, `out` is the folder of
     its outputs.
@@ -77,12 +43,33 @@ def leaks(
         Violation(kind=ViolationKind.COPY_OF_IGNORED_FILE, path=path)
         for path in included.find_copies(blobs)
     ]
-    if not secrets:
+    if not redactor:
         return violations
-    written = store.patch(before, after, as_text=True) if after != before else b""
-    held = set(redact.names_in(written, secrets))
-    for name in list_outputs(out):
-        held.update(redact.names_in((out / name).read_bytes(), secrets))
     return violations + [
-        Violation(kind=ViolationKind.SECRET_WRITTEN, path=name) for name in sorted(held)
+        Violation(kind=ViolationKind.SECRET_WRITTEN, path=redactor.text(output), detail=name)
+        for output in list_outputs(out)
+        for name in sorted({*redactor.found(os.fsencode(output)), *_found(redactor, out / output)})
     ]
+
+
+def remove_secrets(redactor: Redactor, folder: Path) -> None:
+    """Remove the files of an attempt that hold a secret; its logs are kept without it."""
+    if not redactor or not folder.is_dir():
+        return
+    for name in files_below(folder):
+        file = folder / name
+        if redactor.found(os.fsencode(name)):
+            remove(file)
+        elif not os.access(file, os.R_OK) or not _found(redactor, file):
+            continue
+        elif name in {STDOUT, STDERR}:
+            # Base64 over several lines passes the shim, which looks at one line after the other.
+            text = file.read_bytes().decode("utf-8", "surrogateescape")
+            data = redactor.text(text).encode("utf-8", "surrogateescape")
+            atomic.write_bytes(file, data, durable=False)
+        else:
+            remove(file)
+
+
+def _found(redactor: Redactor, file: Path) -> list[str]:
+    return redactor.found(file.read_bytes())

@@ -96,7 +96,7 @@ class RunLoop:
     def run(self, stop: Stop) -> None:
         """Work until the run is over, parked, or asked to stop."""
         if self.state.end is None:
-            self._edits_wait = has_edits(self.store, self.rundir)
+            self._edits_wait = has_edits(self.store, self.rundir, self.world.redactor)
         self._take_up_running()
         threading.Thread(target=_end_now, args=(stop, self.runner), daemon=True).start()
         while not self._step(stop):
@@ -297,6 +297,7 @@ class RunLoop:
         )
         self.record.add(event, durable=False)
         reached("stage.recorded", node.id)
+        self.runner.remove_secrets(task, result)
 
     def _outcome(self, stage: str, result: AttemptResult) -> tuple[Outcome, StopReason | None]:
         """Distinguish an attempt that was cancelled from one that was only put off, and why."""

@@ -6,7 +6,7 @@ from pipeline.core.outcomes import Outcome, StopReason
 from pipeline.core.state import RunState
 from pipeline.engine.ground.world import World
 from pipeline.engine.running.task import AttemptResult
-from pipeline.errors import Busy, Problem, UsageProblem
+from pipeline.errors import Busy, NeedsPerson, Problem, UsageProblem
 from pipeline.files import locks
 from pipeline.files.locks import LockBusy
 from pipeline.files.rundir import RunDir
@@ -52,6 +52,8 @@ def _stop_of(problem: Problem) -> StopReason | None:
             return StopReason.LOCK_HELD
         case Busy():
             return StopReason.NO_ROOM
+        case NeedsPerson():
+            return StopReason.ANSWER_WANTED
         case UsageProblem():
             return StopReason.PUBLISH_REFUSED
         case _:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 
+from pipeline.core import redact
 from pipeline.core.excerpt import excerpt
 from pipeline.engine.ground.lookup import state_of
 from pipeline.engine.ground.world import World
@@ -59,7 +60,7 @@ class Workspaces:
             caches=world.repo_state / "baselines",
             lock_timeout_s=world.settings.lock_timeout_s,
             portable=world.settings.portable,
-            secrets=self.included.secrets,
+            secrets=self._secrets,
         )
         self._base = base
         self._read_tags = cache(partial(read_tags, world.user.git))
@@ -100,6 +101,23 @@ class Workspaces:
         """Return the workspace for the stages of one slot. Raises `Busy` when there is no room."""
         return self._have(str(slot), AGENTS)
 
+    def learn_secrets(self) -> None:
+        """Have the redactor know what is secret now: logins are renewed while agents work."""
+        self._world.redactor.learn({**self._world.secrets(), **self.included.secrets()})
+
+    def _secrets(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """Return what a command with these variables may not print."""
+        self.learn_secrets()
+        self._world.redactor.learn(redact.secrets(environ))
+        return self._world.redactor.values()
+
+    def remove_secrets(self, slot: int) -> None:
+        """Remove files with secrets from the workspace of a slot, if it was used."""
+        with self._turn:
+            workspace = self._known.get(str(slot))
+        if workspace is not None:
+            workspace.remove_secrets()
+
     def note_sizes(self) -> None:
         """Write down how much the workspaces hold."""
         with self._turn:
@@ -135,6 +153,7 @@ class Workspaces:
                     port_base=port_base,
                     setup_digest=self.setups.digest,
                     tags=self._read_tags,
+                    redactor=self._world.redactor,
                 )
             return self._known[slot]
 

@@ -6,7 +6,7 @@ import msgspec
 
 from pipeline.core import plain_text
 from pipeline.core.events import Event, Noted, RunStarted
-from pipeline.engine.ground import flows
+from pipeline.engine.ground import flows, known
 from pipeline.engine.ground.flows import FLOW, FlowSource
 from pipeline.engine.ground.record import create_record, exclusive
 from pipeline.engine.ground.world import World
@@ -85,6 +85,12 @@ def prepared(
     """
     inputs = _checked_inputs(plan, order)
     base = world.user.pin_base(order.base_branch or world.settings.base_branch)
+    known.use_base(world, base.commit)  # before a branch is named after the idea
+    order = msgspec.structs.replace(
+        order,
+        idea=world.redactor.text(order.idea),
+        feature=world.redactor.text(order.feature),
+    )
     now, idea = world.clock(), order.idea.strip()
     started = RunStarted(
         at=now,

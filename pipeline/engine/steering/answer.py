@@ -1,6 +1,6 @@
 """A person's answer to an approval or a question: bound to the tree they were shown."""
 
-from pipeline.core.events import Answer, Answered, ApprovalAsked
+from pipeline.core.events import Answer, Answered, ApprovalAsked, TokenAllowed
 from pipeline.core.state import RunState
 from pipeline.engine.ground import requests
 from pipeline.engine.ground.lookup import load_state
@@ -39,6 +39,28 @@ def answer(world: World, name: str, word: Answer, stage: str, comment: str) -> s
         comment=comment,
     )
     return f"{asked.stage}: {word.value}, {requests.post(world, name, event)}"
+
+
+def allow(world: World, name: str, path: str) -> str:
+    """Let a file be published although something in it looks like a token; only as it is now.
+
+    Raises `NothingToDo` when nothing does, `UsageProblem` for a file that nobody asked about.
+    """
+    state = load_state(world, name)
+    found = state.product.tokens
+    if found is None or state.effects.branch is not None or state.end is not None:
+        raise NothingToDo(
+            f"run {name} asks about no file", f"See why it waits: pipeline explain {name}"
+        )
+    paths = list(dict.fromkeys(place.path for place in found.places))
+    if path not in paths:
+        what = f"run {name} does not ask about {path!r}" if path else "which file may be published?"
+        raise UsageProblem(
+            what, "\n".join(f"Say it: pipeline answer {name} allow {one}" for one in paths)
+        )
+    by = world.user.author().partition(" <")[0]
+    event = TokenAllowed(at=world.clock(), path=path, tree=found.tree, by=by)
+    return f"{path}: allowed, {requests.post(world, name, event)}"
 
 
 def _find_asked(state: RunState, name: str, stage: str) -> ApprovalAsked:
