@@ -130,7 +130,12 @@ def die(small: Small, process: "subprocess.Popen[str]", who: str) -> None:
     if who == "main":
         kill(process)
         return
-    nursery = [pid for pid in of_run(small.folder, "all") if _is_nursery(pid)]
+    # A shim is a fork of the nursery, and looks like it but for its parent.
+    nursery = [
+        pid
+        for pid in of_run(small.folder, "all")
+        if _is_nursery(pid) and not _parent_is_nursery(pid)
+    ]
     victims = {
         "group": nursery,
         "shim": of_run(small.folder, "shim"),
