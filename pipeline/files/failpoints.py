@@ -43,17 +43,16 @@ NAMES: Final = (
     "latest.switched",
 )
 
-_MODES = ("kill", "raise", "hang")
+_ENDINGS = (":kill", ":raise", ":hang")
 _armed: dict[str, int] = {}
 _mode: dict[str, str] = {}
 
 
 def arm(spec: str) -> None:
     """Arm a failpoint: `NAME`, `NAME@STAGE`, `#N` for the N-th time it is reached, `:MODE`."""
-    place, _, mode = spec.partition(":")
+    # Names of stages can have colons, too.
+    place, _, mode = spec.rpartition(":") if spec.endswith(_ENDINGS) else (spec, "", "")
     name, _, count = place.partition("#")
-    if mode not in ("", *_MODES):
-        raise UsageProblem(f"there is no mode {mode!r}", "There are: " + ", ".join(_MODES))
     if name.partition("@")[0] not in NAMES:
         raise UsageProblem(f"there is no failpoint {name!r}", "There are: " + ", ".join(NAMES))
     _armed[name] = int(count or 1)

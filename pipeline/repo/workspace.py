@@ -95,7 +95,8 @@ class Workspace:
         self.setup_digest = setup_digest
         self._set_up = set_up
         self._tags = tags
-        self._redactor = redactor or Redactor()
+        # One that knows nothing yet is false, and learns later.
+        self._redactor = Redactor() if redactor is None else redactor
         self._index = folder.with_name(folder.name + ".index")
         self._state_file = folder.with_name(folder.name + ".seen")
         self._linker = Linker(folder, included)

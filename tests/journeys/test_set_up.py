@@ -78,7 +78,7 @@ def test_a_stage_that_writes_down_a_copied_secret_or_file_is_refused(tmp_path):
 workflows:
   main:
     stages:
-      a: {run: 'cat local.env && echo "key = abcdefgh-secret" > src/key.py', writes: [src/**], retry: {max: 0}, on_failure: continue}
+      a: {run: 'cat local.env && sed "s/API_KEY=/key = /" local.env > src/key.py', writes: [src/**], retry: {max: 0}, on_failure: continue}
       b: {needs: [a], run: 'cp other.env src/other.txt', writes: [src/**], retry: {max: 0}, on_failure: continue}
       c: {approval: {ask: "Go?"}, needs: [b]}
 """
