@@ -37,6 +37,27 @@ def python_functions(text: str, is_reported: IsReported) -> Iterator[TestFunctio
         yield module.function(name, found)
 
 
+def asserting_helpers(text: str) -> frozenset[str]:
+    """Return the functions of a Python file that are no tests and compare something for them.
+
+    Methods have the name of their class in front; nothing for a text that cannot be parsed.
+    """
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return frozenset()
+    found: set[str] = set()
+    waiting: list[tuple[str, ast.AST]] = [("", tree)]
+    while waiting:
+        owner, at = waiting.pop()
+        for node in ast.iter_child_nodes(at):
+            inside = f"{owner}{node.name}." if isinstance(node, ast.ClassDef) else owner
+            waiting.append((inside, node))
+            if _is_function(node) and not node.name.startswith("test") and _asserts(node):
+                found.add(f"{owner}{node.name}")
+    return frozenset(found)
+
+
 class _Place(msgspec.Struct, frozen=True):
     """Where a statement stands: in which classes, under which conditions, in a function or not."""
 

@@ -288,7 +288,9 @@ class _RedCheck:
         old = OldTests(texts, self.before.files(), self.now.files(), self.context.delivery)
         self.rewritten, hollow = old.kept_but_rewritten()
         passed = self.before.named(TestOutcome.PASSED)
-        self.failures += [*old.rewritten(), *hollow, *old.said_to_be_skipped(passed)]
+        self._read += old.helpers()
+        self.failures += [*old.rewritten(), *old.emptied(), *hollow]
+        self.failures += [*old.said_to_be_skipped(passed), *old.hooks()]
         # Elsewhere the names in the reports tell it, and are what a person knows.
         if self.now.blocked:
             self.failures += [_gone(f"{file}::{name}") for file, name in old.gone()]

@@ -4,12 +4,21 @@ Old tests stay as they are. A `changed` one fails on the base. A `kept` one pass
 if its text is another, a person has to look at it, and where it compared something it still has to.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from pipeline.gates.delivery import DeliveredNames, is_named
 from pipeline.gates.functions import functions_in, reported_in, rewritten
+from pipeline.gates.functions_in_python import asserting_helpers
 from pipeline.gates.reading import TestFunction
 from pipeline.language.schemas import NamedTest, TestDelivery
+
+_HOOKS = re.compile(
+    r"^\s*(?:async )?def (pytest_(?:pyfunc_call|runtest_\w+|collection_modifyitems|itemcollected|"
+    r"pycollect_\w+|make_collect_report|report_teststatus|exception_interact|sessionfinish))\b",
+    re.MULTILINE,
+)
+"""What pytest asks which tests there are, and how each of them ended."""
 
 
 class OldTests:
@@ -23,6 +32,7 @@ class OldTests:
         delivery: TestDelivery,
     ) -> None:
         """`texts` are both versions of each file, `before` and `now` reported tests with files."""
+        self._texts = texts
         self._reported = {**before, **now}
         self._delivery = delivery
         self._names = DeliveredNames(delivery)
@@ -60,6 +70,38 @@ class OldTests:
             if one.name not in {new.name for new in self._new[file]}
             and not self._names.may_be_rewritten(file, one.name, self._reported)
         ]
+
+    def emptied(self) -> list[str]:
+        """Return messages about helpers of old tests that compare nothing any more, not named."""
+        left = {one.rpartition(".")[2] for path in self._texts for one in self._helpers(path, 1)}
+        return [
+            f"{file}: {helper} compared something for old tests, and does not now; leave it, or "
+            f"say why in tests.json (changed, removed: {file}::{helper})"
+            for file in self._texts
+            for helper in sorted(self._helpers(file, 0))
+            if helper.rpartition(".")[2] not in left
+            and not self._names.may_be_rewritten(file, helper, self._reported)
+        ]
+
+    def hooks(self) -> list[str]:
+        """Return messages about new hooks that decide for pytest how tests end, not named."""
+        named = {one.key for one in self._delivery.settings}
+        return [
+            f"{file}: the hook {hook} decides which tests are run or how they end; drop it, or "
+            f"say why in tests.json (settings: {file}:{hook})"
+            for file, (old, new) in self._texts.items()
+            for hook in sorted({*_HOOKS.findall(new)} - {*_HOOKS.findall(old)})
+            if f"{file}:{hook}" not in named
+        ]
+
+    def helpers(self) -> list[str]:
+        """Return the helpers that tests.json can name, besides tests."""
+        return [f"{file}::{one}" for file in self._texts for one in self._helpers(file, 0)]
+
+    def _helpers(self, file: str, version: int) -> frozenset[str]:
+        if not file.endswith(".py"):
+            return frozenset()
+        return asserting_helpers(self._texts[file][version])
 
     def kept_but_rewritten(self) -> tuple[list[str], list[str]]:
         """Return the `kept` tests with another text, and messages about those that lost it."""

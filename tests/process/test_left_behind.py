@@ -102,7 +102,8 @@ def test_it_is_dead_too_when_pipeline_nursery_and_shim_died_together(tmp_path, h
         wait_for_orphan(tmp_path / "attempt", threading.Event(), cwd=cwd)
     assert "cannot be ended" in busy.value.what
     assert busy.value.hint.startswith("End it yourself: kill -9 ")
-    subprocess.run(busy.value.hint.removeprefix("End it yourself: ").split(), check=True)
+    # What it had just started may be gone by itself.
+    subprocess.run(busy.value.hint.removeprefix("End it yourself: ").split(), check=False)
     assert wait_for_orphan(tmp_path / "attempt", threading.Event(), cwd=cwd) is None
     assert not writes(tmp_path)
 

@@ -1,0 +1,2 @@
+def is_sum(found, wanted):
+    assert found == wanted

@@ -1,0 +1,3 @@
+from more_checks import is_sum
+
+__all__ = ['is_sum']

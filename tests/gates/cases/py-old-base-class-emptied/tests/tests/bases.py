@@ -1,0 +1,3 @@
+class Sums:
+    def check(self, found, wanted):
+        pass
