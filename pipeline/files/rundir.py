@@ -9,6 +9,7 @@ lies elsewhere, and the run can still be told.
 
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.errors import UsageProblem
@@ -172,14 +173,15 @@ def has_moved(work: Path, root: Path) -> bool:
     return True
 
 
-def started_in(repo_state: Path, root: Path) -> set[str]:
-    """List the runs of a checkout by their working folders, whose run folder may be gone."""
-    return {
+def hidden_runs(repo_state: Path, root: Path, shown: Collection[str]) -> list[str]:
+    """List the runs of a checkout, by their working folders, that have no run folder any more."""
+    return [
         path.parent.name
-        for path in (repo_state / "runs").glob(f"*/{_CHECKOUT}")
-        if path.read_text(errors="replace").strip() == str(root)
-        and (path.parent / JOURNAL).exists()
-    }
+        for path in (repo_state / "runs").glob(f"*/{JOURNAL}")
+        if path.parent.name not in shown
+        and is_run_id(path.parent.name)
+        and RunDir(root, repo_state, path.parent.name).checkout == root
+    ]
 
 
 def _same_file(there: Path, new: Path) -> None:

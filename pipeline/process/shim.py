@@ -122,15 +122,18 @@ class _Lifeline:
         self.wakeup = wakeup
         self.cancelled = False
         self.orphaned = False
+        self.is_full_told = False
         sock.setblocking(False)
 
     def cancel(self) -> None:
         self.cancelled = True
 
     def tell_full(self) -> None:
-        """Tell the orchestrator that the command is over, and the disk takes no more of it."""
-        with contextlib.suppress(OSError):
-            self.sock.send(FULL)
+        """Tell the orchestrator once that the command is over, and the disk takes no more of it."""
+        if not self.is_full_told:
+            self.is_full_told = True
+            with contextlib.suppress(OSError):
+                self.sock.send(FULL)
 
     def poll(self) -> None:
         if self.orphaned:
@@ -239,7 +242,7 @@ class _Command:
             os.set_blocking(pipe.fileno(), False)
             file = stack.enter_context((Path(self.spec.folder) / name).open("ab", 0))
             stream = redact.RedactingStream(self.spec.secrets)
-            log = _Log(file, self.spec.output_cap_bytes, stream, self.line.tell_full)
+            log = _Log(file, self.spec.output_cap_bytes, stream, self._may_wait)
             stack.callback(log.end)
             self.selector.register(pipe, selectors.EVENT_READ, log)
             stack.callback(pipe.close)
@@ -251,6 +254,13 @@ class _Command:
             self.selector.register(pidfd, selectors.EVENT_READ, None)
             stack.callback(os.close, pidfd)
         stack.callback(self.selector.close)
+
+    def _may_wait(self) -> bool:
+        """Say that the disk is full; return whether to wait for room: not for what can run anew."""
+        self.line.tell_full()
+        self.line.poll()
+        is_given_up = self.line.orphaned and self.spec.on_orphan is OnOrphan.KILL
+        return not (self.line.cancelled or is_given_up)
 
     def _pump(self, process: "subprocess.Popen[bytes]", started_s: float) -> None:
         last_output_s = started_s
@@ -351,10 +361,10 @@ class _Log:
         file: BinaryIO,
         cap_bytes: int,
         stream: redact.RedactingStream,
-        tell_full: Callable[[], None],
+        may_wait: Callable[[], bool],
     ) -> None:
         self.file = file
-        self.tell_full = tell_full
+        self.may_wait = may_wait
         self.left_bytes = cap_bytes
         self.stream = stream
         self.held = b""
@@ -369,10 +379,8 @@ class _Log:
         Waits for room, a bounded time: an answer that is only here is paid for.
         """
         self._write_within_cap(self.stream.end())
-        if self.held:
-            self.tell_full()
         deadline = Deadline(_ROOM_S)
-        while self.held and deadline.left_s:
+        while self.held and deadline.left_s and self.may_wait():
             time.sleep(_TICK_S)  # noqa: TID251 - a disk does not say when it has room again
             self._flush()
 

@@ -10,7 +10,7 @@ from pipeline.core.traces import Traces, traces
 from pipeline.engine.ground.world import World
 from pipeline.errors import UsageProblem
 from pipeline.files import journal, locks
-from pipeline.files.rundir import RunDir, runs_in, started_in
+from pipeline.files.rundir import RunDir, hidden_runs, runs_in
 from pipeline.ids import is_run_id
 from pipeline.language.diagnostics import did_you_mean
 from pipeline.language.plan import Plan
@@ -53,8 +53,8 @@ def run_named(world: World, word: str) -> str:
 def run_ids(world: World) -> list[str]:
     """List the runs of this checkout, the newest first."""
     root = world.user.root
-    names = {*runs_in(root), *started_in(world.repo_state, root)}
-    return sorted(names, reverse=True)
+    shown = runs_in(root)
+    return sorted([*shown, *hidden_runs(world.repo_state, root, set(shown))], reverse=True)
 
 
 def load_state(world: World, name: str) -> RunState:
