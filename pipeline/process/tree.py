@@ -16,6 +16,7 @@ from pipeline.files.clocks import Deadline
 
 _PR_SET_CHILD_SUBREAPER = 36
 _SWEEP_S = 5.0
+_LASTS_S = 0.2
 
 
 def become_subreaper() -> bool:
@@ -103,7 +104,11 @@ def end_left(folder: Path, session: str, cwd: str) -> list[str]:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.01)  # noqa: TID251 - these are not our children: nothing signals their end
-    left += [pid for pid in _processes() if _works_below(pid, cwd, begun)] if cwd and begun else []
+    if cwd and begun:
+        beside = [pid for pid in _processes() if _works_below(pid, cwd, begun)]
+        if beside:
+            time.sleep(_LASTS_S)  # noqa: TID251 - what is about to end by itself is not worth a word
+        left += [pid for pid in beside if _works_below(pid, cwd, begun)]
     return [f"{pid} ({_name(pid)})" for pid in left]
 
 

@@ -249,7 +249,9 @@ def test_a_key_is_found_in_files_of_any_kind(tmp_path, text):
 def test_a_key_that_the_person_changed_meanwhile_is_known_still(tmp_path):
     wild = Wild(
         tmp_path,
-        flow_of(f"cp .env src/k.txt; echo MY_API_KEY=another-{KEY} > {tmp_path}/repo/.env"),
+        flow_of(
+            f"cp .env src/k.txt; printf %s%s MY_API_KEY=another- one-of-theirs > {tmp_path}/repo/.env"
+        ),
     )
     wild.add(".gitignore", ".env\n")
     wild.add(".worktreeinclude", ".env\n")
