@@ -69,7 +69,7 @@ def doctor(*, quick: bool, base_branch: str, as_json: bool, start: Path) -> int:
     # Steps are no data: piped, they go to stderr.
     is_one = printer.is_terminal and not as_json
     with Board(printer if is_one else text.err(wiring.environ())) as board:
-        world = wiring.world(start, doing=board)
+        world = wiring.world(start, doing=None if as_json else board)
         for check in examination.examine(world, quick=quick, base_branch=base_branch):
             checks.append(check)
             for line in () if as_json else setup.check_lines(printer, check):
