@@ -75,8 +75,8 @@ class OldTests:
         """Return messages about helpers of old tests that compare nothing any more, not named."""
         left = {one.rpartition(".")[2] for path in self._texts for one in self._helpers(path, 1)}
         return [
-            f"{file}: {helper} compared something for old tests, and does not now; leave it, or "
-            f"say why in tests.json (changed, removed: {file}::{helper})"
+            f"{file}::{helper}: compared something for old tests, and does not now; leave it, or "
+            "say why in tests.json (changed, removed)"
             for file in self._texts
             for helper in sorted(self._helpers(file, 0))
             if helper.rpartition(".")[2] not in left

@@ -19,6 +19,9 @@ PARTS = ("pipeline", "tests", "agents", "agent_prompts", "docs", "benchmarks")
 FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "AGENTS.md", "LICENSE", "run")
 AT_ONCE = 2
 _TIMEOUT_S = 300
+_PIECE = 20
+"""So many tests are run together to see that they are green; in one piece they take too long."""
+
 _NOTICED = 1
 _MEANINGS = {0: "is not noticed", 2: "breaks the collection of", 4: "has no", 5: "has no"}
 """What pytest's exit status says about a fault, other than that its test failed."""
@@ -78,9 +81,9 @@ def problems(faults: Sequence[Fault]) -> Iterator[tuple[Fault, str]]:
     tests = list(dict.fromkeys(fault.test for fault in noticed))
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         trials = Trials(Path(name))
-        halves = [tests[number::AT_ONCE] for number in range(AT_ONCE)]
+        pieces = [tests[at : at + _PIECE] for at in range(0, len(tests), _PIECE)]
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            for printed in threads.map(trials.why_not_green, filter(None, halves)):
+            for printed in threads.map(trials.why_not_green, pieces):
                 if printed:
                     raise ValueError(f"not green without any fault:\n{printed}")
             yield from zip(noticed, threads.map(trials.why_not_red, noticed), strict=True)
