@@ -14,10 +14,8 @@ import selectors
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -26,6 +24,7 @@ from pipeline.files import atomic, locks
 from pipeline.files.clocks import Clock, Deadline, awake_s
 from pipeline.files.locks import LockBusy
 from pipeline.process import tree
+from pipeline.process.output_log import OutputLog
 from pipeline.process.spec import (
     ABANDONED_FILE,
     ALIVE_LOCK_FILE,
@@ -47,7 +46,6 @@ _LONGEST_WAIT_S = 3600.0
 """The kernel takes the time of a wait as milliseconds in 31 bits."""
 
 _DRAIN_S = 1.0
-_ROOM_S = 3600.0
 _RECORD_BYTES = 16_384
 _LOCK_SLICE_S = 0.2
 
@@ -242,7 +240,7 @@ class _Command:
             os.set_blocking(pipe.fileno(), False)
             file = stack.enter_context((Path(self.spec.folder) / name).open("ab", 0))
             stream = redact.RedactingStream(self.spec.secrets)
-            log = _Log(file, self.spec.output_cap_bytes, stream, self._may_wait)
+            log = OutputLog(file, self.spec.output_cap_bytes, stream, self._may_wait)
             stack.callback(log.end)
             self.selector.register(pipe, selectors.EVENT_READ, log)
             stack.callback(pipe.close)
@@ -322,11 +320,11 @@ class _Command:
                     self.selector.unregister(self.line.sock)
             elif key.fd == self.line.wakeup:
                 os.read(self.line.wakeup, 64)
-            elif isinstance(key.data, _Log):
+            elif isinstance(key.data, OutputLog):
                 has_output = self._read_pipe(key.fileobj, key.data) or has_output
         return has_output
 
-    def _read_pipe(self, pipe: object, log: "_Log") -> bool:
+    def _read_pipe(self, pipe: object, log: OutputLog) -> bool:
         if not hasattr(pipe, "fileno"):
             return False
         try:
@@ -350,52 +348,4 @@ class _Command:
                 return
 
     def _has_pipes(self) -> bool:
-        return any(isinstance(key.data, _Log) for key in self.selector.get_map().values())
-
-
-class _Log:
-    """A log file without secrets, with a size cap; output beyond it is counted and dropped."""
-
-    def __init__(
-        self,
-        file: BinaryIO,
-        cap_bytes: int,
-        stream: redact.RedactingStream,
-        may_wait: Callable[[], bool],
-    ) -> None:
-        self.file = file
-        self.may_wait = may_wait
-        self.left_bytes = cap_bytes
-        self.stream = stream
-        self.held = b""
-
-    def write(self, data: bytes) -> int:
-        """Write what fits; return how many bytes were dropped."""
-        return self._write_within_cap(self.stream.feed(data))
-
-    def end(self) -> None:
-        """Write what was held back: a possible beginning of a secret, and what a full disk refused.
-
-        Waits for room, a bounded time: an answer that is only here is paid for.
-        """
-        self._write_within_cap(self.stream.end())
-        deadline = Deadline(_ROOM_S)
-        while self.held and deadline.left_s and self.may_wait():
-            time.sleep(_TICK_S)  # noqa: TID251 - a disk does not say when it has room again
-            self._flush()
-
-    def _write_within_cap(self, data: bytes) -> int:
-        kept = data[: self.left_bytes]
-        if kept:
-            self.held += kept
-            self.left_bytes -= len(kept)
-            if self.left_bytes == 0:
-                self.held += b"\n[output beyond the cap was dropped]\n"
-            self._flush()
-        return len(data) - len(kept)
-
-    def _flush(self) -> None:
-        """Write what is held, as far as the disk takes it."""
-        with contextlib.suppress(OSError):
-            while self.held:
-                self.held = self.held[self.file.write(self.held) :]
+        return any(isinstance(key.data, OutputLog) for key in self.selector.get_map().values())
