@@ -113,6 +113,14 @@ def of_system(exc: OSError) -> Problem | None:
     return None
 
 
+def of_storage(exc: Exception) -> NoStorage | None:
+    """Return the problem of a disk that an exception tells of, whichever way; else None."""
+    if isinstance(exc, NoStorage):
+        return exc
+    problem = of_system(exc) if isinstance(exc, OSError) else None
+    return problem if isinstance(problem, NoStorage) else None
+
+
 def of_git(stderr: str) -> NoStorage | None:
     """Return the problem of a git command that a disk has kept from its work, else None."""
     line = next((line for line in stderr.splitlines() if any(w in line for w in _GIT_STORAGE)), "")

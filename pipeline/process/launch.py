@@ -91,6 +91,7 @@ class Attempt:
         """
         with contextlib.suppress(OSError):
             self._lifeline.send(b"c")
+        _signal_shim(self.folder, signal.SIGCONT)  # one that was stopped would not hear it
 
 
 class Launcher:
@@ -231,6 +232,7 @@ def end_orphan(folder: Path) -> None:
 def ask_orphan_to_end(folder: Path) -> None:
     """Ask a shim that an earlier orchestrator started to end; does not wait, may be repeated."""
     _signal_shim(folder, signal.SIGTERM)
+    _signal_shim(folder, signal.SIGCONT)
 
 
 def _signal_shim(folder: Path, number: int) -> None:

@@ -97,7 +97,7 @@ def _table(verdicts: Sequence[Verdict], killed: Sequence[Verdict], seeds: int) -
     lines = [
         "# Crash matrix",
         "",
-        "<!-- Written by `./run crashes --full --write`; do not edit. -->",
+        "<!-- Written by `./run crashes --write`; do not edit. -->",
         "",
         "A small run (two agents, two stages at once, a loop with a red round, a push, a pull request) dies",
         "at a failpoint: by SIGKILL, by an error of our own, or hanging until it is killed; the main process",

@@ -35,7 +35,8 @@ workflows:
       out: {{publish: {{}}, needs: [build]}}
 """
 CALLS = {"plan": 1, "left": 1, "right": 1, "dev": 2, "verify": 2}
-STATES = ("done", "failed")
+MADE = {"docs/left.md": "left", "docs/right.md": "right", "src/more.py": "ok"}
+"""What a run leaves on its branch, beside what was there; `src/app.py` is as it was."""
 
 
 class Small(Bare):

@@ -319,12 +319,11 @@ def test_of_sixty_four_that_want_one_lock_none_meets_another_and_none_is_passed_
     events = [entry.split() for entry in book.read_text().splitlines()]
     turns = [(word, pid) for word, pid in events if word != "ask"]
     ins = [pid for word, pid in turns if word == "in"]
+    killed = {pid for pid in ins if ins.count(pid) < times}
     inside = ""
     for word, pid in turns:
-        killed = (
-            inside and word == "in" and ("out", inside) not in turns[turns.index((word, pid)) :]
-        )
-        assert word == "out" or not inside or killed, f"{pid} is in beside {inside}"
+        if word == "in":
+            assert not inside or inside in killed, f"{pid} is in beside {inside}"
         inside = pid if word == "in" else ""
     assert len(ins) >= (count - 1) * times
     asked: dict[str, int] = {}

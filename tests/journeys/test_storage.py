@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import subprocess
+import threading
 from contextlib import suppress
 
 import pytest
@@ -79,16 +80,23 @@ def test_a_full_disk_parks_the_run_and_what_was_paid_for_is_taken_up(tmp_path, s
 
 
 class Disk:
-    """Counts what is written, and fails from one write on until it is mended."""
+    """Counts what is written, and fails from one write on until it is mended.
 
-    def __init__(self, monkeypatch, number, code):
+    With `beside` the disk of the journal is another one, which is sound: only what the threads of
+    the stages write fails.
+    """
+
+    def __init__(self, monkeypatch, number, code, *, beside):
         self.number, self.code, self.count, self.is_mended = number, code, 0, False
+        self.beside = beside
         for module, name in ((atomic, "write_bytes"), (os, "write"), (shutil, "copyfile")):
             monkeypatch.setattr(module, name, self._failing(getattr(module, name)))
         monkeypatch.setattr(journal, "_SYNC", self._failing(journal._SYNC))
 
     def _failing(self, real):
         def write(*arguments, **keywords):
+            if self.beside and threading.current_thread() is threading.main_thread():
+                return real(*arguments, **keywords)
             self.count += 1
             if not self.is_mended and self.count >= self.number:
                 raise OSError(self.code, os.strerror(self.code), "a file")
@@ -97,14 +105,14 @@ class Disk:
         return write
 
 
-def works_to_its_end(folder, monkeypatch, number, kind):
+def works_to_its_end(folder, monkeypatch, number, kind, *, beside=False):
     """Let a run meet the fault at one write, mend the disk, and go on; return whether it met it."""
     called = folder / "called"
     line = agent("a", f'echo x >> {called}; echo 1 > "src/new.py"', writes=["src/**"])
     inside = Inside(folder, monkeypatch, line, AGENTS)
     run = inside.start()
     with monkeypatch.context() as patched:
-        disk = Disk(patched, number, KINDS[kind])
+        disk = Disk(patched, number, KINDS[kind], beside=beside)
         try:
             end = inside.work(run).end
         except (OSError, NoStorage):
@@ -130,6 +138,13 @@ def test_a_fault_at_any_write_of_a_run_loses_nothing_and_pays_nothing_twice(
     while works_to_its_end(tmp_path / str(number), monkeypatch, number, kind):
         number += 1 if number < 8 else 4
     assert number > 20, "there are more writes than that"
+
+
+def test_a_fault_beside_the_journal_fails_no_stage(tmp_path, monkeypatch):
+    number = 1
+    while works_to_its_end(tmp_path / str(number), monkeypatch, number, "full", beside=True):
+        number += 1
+    assert number > 3, "a stage writes more than that"
 
 
 def in_the_way(bare, name, how):

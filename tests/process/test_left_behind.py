@@ -135,3 +135,18 @@ def test_the_deadline_of_a_stopped_shim_holds_all_the_same(tmp_path, monkeypatch
         assert record is not None
         assert record.ending is CommandEnding.TIMEOUT
         assert not writes(tmp_path)
+
+
+@pytest.mark.parametrize("adopted", [False, True], ids=["of this process", "of an earlier one"])
+def test_a_stopped_shim_can_be_cancelled(tmp_path, adopted):
+    with Launcher(tmp_path / "launcher.log") as launcher:
+        attempt = launcher.launch(spec(tmp_path, PLAIN))
+        os.kill(shim_of(tmp_path), signal.SIGSTOP)
+        if adopted:
+            launch.end_orphan(tmp_path / "attempt")
+        else:
+            attempt.cancel()
+        record = attempt.wait()
+        assert record is not None
+        assert record.ending is CommandEnding.CANCELLED
+        assert not writes(tmp_path)

@@ -30,7 +30,7 @@ from pipeline.engine.running.acceptance import Acceptance, readable
 from pipeline.engine.running.leaks import remove_secrets
 from pipeline.engine.running.task import AttemptResult, Task
 from pipeline.engine.running.workspaces import Workspaces
-from pipeline.errors import Busy, Interrupted, NoStorage, Problem, of_system
+from pipeline.errors import Busy, Interrupted, Problem, of_storage
 from pipeline.files import atomic
 from pipeline.files.failpoints import reached
 from pipeline.files.locks import LockBusy
@@ -120,10 +120,8 @@ class StageRunner:
             if task.node.kind is Kind.PARALLEL:
                 return self._check_group(task)
             return self._run_command(task)
-        except NoStorage:
-            raise
         except Exception as exc:
-            if isinstance(exc, OSError) and isinstance(problem := of_system(exc), NoStorage):
+            if (problem := of_storage(exc)) is not None:
                 raise problem from exc
             was_called = task.is_resumed or self._running.pop(task.node.id, None) is not None
             return replace(_ended_by(exc), usage=Usage() if was_called else _NOT_CALLED)
@@ -190,10 +188,8 @@ class StageRunner:
         """Judge what the agent did; what it has used counts whatever happens on the way."""
         try:
             return self.acceptance.judge(task, folder, workspace, reply)
-        except NoStorage:
-            raise
         except Exception as exc:
-            if isinstance(exc, OSError) and isinstance(of_system(exc), NoStorage):
+            if of_storage(exc) is not None:
                 raise
             return replace(_ended_by(exc), usage=reply.usage)
 
