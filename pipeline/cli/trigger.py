@@ -183,7 +183,7 @@ def _ask(
         )
     typed = ideas.of_words(rest[0]) if rest else ""
     if typed == "-":
-        return run_id, ideas.decode(sys.stdin.buffer.read(), "standard input"), feature
+        return run_id, ideas.read(sys.stdin.buffer, "standard input"), feature
     if idea_file is not None:
         if typed and not run_id:
             raise UsageProblem("an idea and --idea-file", "Give one of them")

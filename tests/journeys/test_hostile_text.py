@@ -195,6 +195,14 @@ def test_an_idea_that_is_no_text_is_refused_with_the_way_to_mend_it(tmp_path, ki
     assert bare.run_ids() == []
 
 
+def test_an_idea_without_end_is_refused(tmp_path):
+    bare = Bare(tmp_path, FLOW)
+    done = bare.run("trigger_workflow", "main", "--idea-file", "/dev/zero")
+    assert done.returncode == 2
+    assert "/dev/zero is longer than 512 KiB" in done.stderr
+    assert bare.run_ids() == []
+
+
 def bare_command(name):
     from tests.helpers.project import BIN
 

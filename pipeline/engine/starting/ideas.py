@@ -2,22 +2,36 @@
 
 import codecs
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.errors import UsageProblem
 
 _MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 """Byte order marks that tell another encoding than UTF-8."""
 
+_MAX_BYTES = 512 * 1024
+
 
 def read_file(path: Path) -> str:
     """Read an idea from a file. Raises `UsageProblem` if it is no text."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return read(file, str(path))
     except OSError as exc:
         raise UsageProblem(
             f"{path} cannot be read: {exc.strerror}", f"Look at it: ls -ld {path}"
         ) from exc
-    return decode(data, str(path))
+
+
+def read(stream: BinaryIO, name: str) -> str:
+    """Read an idea from an open file; `name` is where it comes from. Raises `UsageProblem`."""
+    data = stream.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise UsageProblem(
+            f"{name} is longer than {_MAX_BYTES // 1024} KiB, so it is no idea",
+            "Say what is wanted, and let the repository hold what belongs to it",
+        )
+    return decode(data, name)
 
 
 def decode(data: bytes, name: str) -> str:
