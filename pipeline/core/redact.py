@@ -27,12 +27,11 @@ _LINE_MIN_CHARACTERS = 16
 _T = TypeVar("_T")
 _SECRET_NAME = re.compile(
     r"KEY(?!BOARD|MAP)|TOKEN(?!IZER)|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|COOKIE|BEARER"
-    r"|(?:^|_)(?:PASS|PWD|PW|PAT|AUTH|DSN)(?:_|$)",
+    r"|(?:^|_)(?:PASS|PW|PAT|AUTH|DSN)(?:_|$)|(?:^|_)PWD_|[^_]_PWD$",
     re.IGNORECASE,
 )
 _PATH = re.compile(
-    r"(?:~|\.{1,2})/|file:|[A-Za-z]:\\"
-    r"|/(?:home|Users|etc|usr|var|tmp|opt|root|run|mnt|srv|private|Volumes|nix|dev|proc|work)/"
+    r"(?:~|\.{1,2})/|file:|[A-Za-z]:\\|/(?:Users|Volumes|Library|Applications)/|/[a-z][a-z0-9._-]*/"
 )
 _PLAIN_URL = re.compile(r"\w+://[^@?\s]*$")
 _CREDENTIALS = re.compile(r"\w://([^/\s:@\"']*):([^/\s@\"']+)@|\w://([^/\s:@\"']{20,})@")

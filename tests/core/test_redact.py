@@ -105,6 +105,9 @@ def test_a_password_in_an_address_and_a_token_by_its_shape_are_secrets_of_any_va
         ("MAX_TOKENS", "100000000"),
         ("DB_PASSWORD", "localhost"),
         ("PWD", "/srv/me/work"),
+        ("PWD", "/checkouts"),
+        ("OLDPWD", "/Some Folder of mine/x"),
+        ("KEY_FILE", "/checkouts/me/key.pem"),
     ],
 )
 def test_paths_addresses_and_common_words_are_no_secrets(name, value):
