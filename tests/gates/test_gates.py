@@ -161,6 +161,7 @@ def test_an_old_flaky_test_is_reported_and_a_new_one_proves_nothing(work, tmp_pa
     assert any("flaky proves nothing" in line for line in found.failures)
 
 
+@pytest.mark.slow
 def test_a_flaky_old_test_does_not_stop_the_change_and_is_never_hidden(tmp_path):
     flaky = (
         "import pathlib\n\n\ndef test_old():\n    seen = "

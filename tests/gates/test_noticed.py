@@ -57,6 +57,7 @@ def look(work, **changes):
     return table.check(GateName.NOTICED, work.context(work.plus(**changes)))
 
 
+@pytest.mark.slow
 def test_a_function_that_is_split_is_tested_as_before(work):
     found = look(work, **{"src/app/price.py": SPLIT})
     assert found.verdict is GateVerdict.PASSED, found.failures
@@ -73,6 +74,7 @@ def test_a_function_of_which_no_test_notices_a_fault_is_refused_by_name(work):
     assert "higher" not in told
 
 
+@pytest.mark.slow
 def test_what_no_test_looked_at_before_is_not_held_against_the_change(tmp_path):
     base = {**BASE, "src/app/price.py": PRICE}
     with trees(tmp_path, base) as work:

@@ -28,6 +28,7 @@ def judge(work: Trees, *, has_next_round: bool, **changes: str) -> GateResult:
     return table.check(GateName.UNTAMPERED, context)
 
 
+@pytest.mark.slow
 def test_a_fixture_beside_the_source_goes_back_once_and_then_stands_in_the_evidence(work):
     changes = {"src__app__money": HONEST, "src__conftest": "X = 1\n"}
     assert not judge(work, has_next_round=True, **changes).passed

@@ -75,6 +75,7 @@ def test_the_second_of_two_starts_names_the_first(bare):
     assert codes(first) == [0]
 
 
+@pytest.mark.slow
 def test_a_lock_file_deleted_by_hand_lets_nobody_in(bare):
     hold = held(bare)
     first = bare.start("trigger_workflow", "main", ID, "feature")
@@ -148,6 +149,7 @@ def test_a_moved_checkout_is_recognised(bare):
     assert bare.run("pipeline", "rollback", ID).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_checkout_takes_nothing_from_the_original(bare):
     assert bare.run("trigger_workflow", "main", ID, "old").returncode == 0
     original, copy = bare.root, bare.root.with_name("copy")
@@ -161,6 +163,7 @@ def test_a_copy_of_a_checkout_takes_nothing_from_the_original(bare):
     assert bare.run("pipeline", "fork", ID, "--from", "b").returncode == 0
 
 
+@pytest.mark.slow
 def test_with_another_state_folder_a_run_is_shown_and_says_where_its_state_lies(bare):
     assert bare.run("trigger_workflow", "main", ID, "old").returncode == 0
     other = {"PIPELINE_STATE_DIR": str(bare.root.parent / "other")}
@@ -188,6 +191,7 @@ def test_a_run_whose_state_is_gone_is_shown_and_can_be_rolled_back(bare):
     assert bare.git("branch", "--list", "feature/*") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["on the remote", "in the checkout"])
 def test_a_pull_request_with_commits_of_a_person_is_left(tmp_path, where):
     project = Project(tmp_path / "p")
@@ -220,6 +224,7 @@ workflows:
 """
 
 
+@pytest.mark.slow
 def test_a_commit_that_was_not_recorded_gives_way_when_another_stage_comes_first(tmp_path):
     bare = Bare(tmp_path, ORDERS.replace("GO", str(tmp_path / "go")))
     killed = bare.run("trigger_workflow", "main", ID, "f", PIPELINE_FAILPOINT="stage.ref_set@left")

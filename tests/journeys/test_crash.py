@@ -64,7 +64,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     "name",
     [
         pytest.param(
-            name, marks=[] if number % 5 == 0 or name == "push.done" else [pytest.mark.slow]
+            name, marks=[] if number % 10 == 0 or name == "push.done" else [pytest.mark.slow]
         )
         for number, name in enumerate(NAMES)
     ],
@@ -91,7 +91,7 @@ def test_killed_at_a_failpoint_and_resumed_the_run_ends_as_if_nothing_had_been(
 @pytest.mark.parametrize(
     "stage",
     [
-        pytest.param(one, marks=[] if one in {"developer", "verify"} else [pytest.mark.slow])
+        pytest.param(one, marks=[] if one == "developer" else [pytest.mark.slow])
         for one in STAGES
     ],
 )
@@ -154,6 +154,7 @@ def test_an_agent_that_died_with_the_pipeline_is_called_again_and_counted_as_los
     assert (stage["state"], stage["attempts"]) == ("done", 2)
 
 
+@pytest.mark.slow
 def test_two_resumes_at_once_one_works_and_the_other_names_it(project):
     gate = project.folder / "go-on"
     project.script(

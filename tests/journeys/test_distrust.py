@@ -100,6 +100,7 @@ def test_a_reader_that_writes_is_refused(project):
     )
 
 
+@pytest.mark.slow
 def test_a_protected_path_is_refused_although_the_globs_allow_it(project):
     project.edit_flow(
         "{agent: developer, lock: src_writer}",
@@ -171,6 +172,7 @@ def test_tests_that_forge_their_report_are_found_out_by_the_canary(project_with_
     assert "the report is not believed" in result["stages"]["create_tests"]["reason"]
 
 
+@pytest.mark.slow
 def test_files_that_claim_success_have_no_effect(project):
     code = """
 import os

@@ -146,6 +146,7 @@ def test_a_bad_setting_names_the_variable(project):
     assert "AGENT_PARALLEL_MAX is 'many'" in process.stderr
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_is_refused_and_not_touched(project):
     assert project.trigger("an idea").returncode == 0
     path = project.run_dir() / "journal.jsonl"
@@ -207,6 +208,7 @@ def test_an_idea_comes_from_a_file_or_standard_input_or_a_prepared_request(proje
     assert "Prepared by a person" in project.pulls()[0]["body"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_once_lets_the_running_stage_finish_and_says_how_to_go_on(project):
     gate = project.folder / "go-on"
     project.script(
@@ -396,6 +398,7 @@ def test_a_held_lock_parks_the_stage_and_names_its_holder(project):
     assert project.run("pipeline", "resume", run).returncode == 0, "a dead holder's lock is free"
 
 
+@pytest.mark.slow
 def test_every_target_is_tested_on_the_base_also_after_one_with_known_failures(tmp_path):
     targets = "".join(
         f"  - {{name: {name}, source: [src/**], tests: [{folder}/**], test: python -m pytest -q {folder}}}\n"

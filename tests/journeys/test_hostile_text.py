@@ -99,6 +99,7 @@ def test_a_pull_request_shows_it_as_text(published):
     assert not STEERS.search(body)
 
 
+@pytest.mark.slow
 def test_a_plan_is_text_in_the_pull_request(tmp_path):
     project = Project(tmp_path / "p")
     plan = project.take("planner") / "outputs" / "plan.md"

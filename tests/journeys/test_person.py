@@ -83,6 +83,7 @@ def test_tests_that_a_person_edited_are_untampered_and_those_that_an_agent_edite
     assert "tests/test_app.py: changed after the tests were delivered" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["person.committed", pytest.param("person.recorded", marks=pytest.mark.slow)]
 )

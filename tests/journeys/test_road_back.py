@@ -89,6 +89,7 @@ def test_the_tester_may_leave_the_tests_and_then_the_developer_is_on_its_own(pro
     assert "the answer of revise_tests, in the last round" in told
 
 
+@pytest.mark.slow
 def test_the_end_of_a_failed_run_names_the_cause_and_what_can_be_done(project):
     (project.take("revise_tests") / "answer.md").write_text("The test is right.")
     done = project.trigger("limit the risk")

@@ -104,6 +104,7 @@ def test_a_key_that_an_agent_writes_into_a_file_stops_the_stage_and_is_not_commi
     assert not list((project.run_dir() / "patches").glob("developer*"))
 
 
+@pytest.mark.slow
 def test_a_key_deep_in_a_large_output_stops_the_stage_as_well(project):
     with_key(project)
     code = "import os; path = os.environ['PIPELINE_OUTPUT_DIR'] + '/notes.txt'; "
@@ -184,6 +185,7 @@ LEAKS = {
 QUICK = {"base64", "a file's name", "a failure"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "leak", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in LEAKS]
 )
@@ -214,6 +216,7 @@ def test_a_question_of_an_agent_and_the_answer_to_it_keep_no_secret(project):
     assert "is it [MODEL_API_KEY]?" in (project.run_dir() / "journal.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_a_secret_that_the_base_holds_anyway_is_none(project):
     with_key(project)
     (project.root / "README.md").write_text("use the key test-key-for-all\n")
@@ -227,6 +230,7 @@ def test_a_secret_that_the_base_holds_anyway_is_none(project):
     assert "test-key-for-all" in log
 
 
+@pytest.mark.slow
 def test_what_looks_like_a_token_waits_for_a_person_before_it_is_published(project):
     made_up = "ghp_" + "x" * 36
     code = f"open('src/trading/key.py', 'w').write('# {made_up}\\n# {TOKEN}\\n')"
@@ -271,6 +275,7 @@ def test_what_was_allowed_in_one_tree_is_asked_again_in_another(project):
     assert len(project.remote_refs()) == 2
 
 
+@pytest.mark.slow
 def test_a_secret_that_a_person_edited_in_is_named_and_not_taken_in(project):
     project.script("developer", 1, f"open('src/trading/key.py', 'w').write('# {TOKEN}\\n')")
     assert project.trigger("an idea").returncode == 3

@@ -114,6 +114,7 @@ def checks_of(wild):
     return {one["name"]: (one["status"], one["text"], one["hint"]) for one in checks}
 
 
+@pytest.mark.slow
 def test_a_workspace_has_the_submodule_that_init_proposed(tmp_path, served):
     wild = Wild(tmp_path)
     address = given(served, wild, "lib", "42\n")
