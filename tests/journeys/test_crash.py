@@ -90,10 +90,7 @@ def test_killed_at_a_failpoint_and_resumed_the_run_ends_as_if_nothing_had_been(
 
 @pytest.mark.parametrize(
     "stage",
-    [
-        pytest.param(one, marks=[] if one == "developer" else [pytest.mark.slow])
-        for one in STAGES
-    ],
+    [pytest.param(one, marks=[] if one == "developer" else [pytest.mark.slow]) for one in STAGES],
 )
 @pytest.mark.parametrize("point", ["stage.launched", "stage.recorded"])
 def test_killed_in_each_stage_and_resumed_no_finished_stage_runs_again(project, stage, point):
