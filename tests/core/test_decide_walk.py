@@ -392,7 +392,8 @@ class Ledger:
             table.pop(stage, None)
 
     def _forget(self, loop: str) -> None:
-        inside = set(self.below(loop))
+        # By their parents: the engine has taken the items of the last round from its foreach already.
+        inside = {one for one in self.plan.nodes if one != loop and loop in self.chain(one)}
         self.red.discard(loop)
         for node_id in inside:
             self._forget_one(node_id)
