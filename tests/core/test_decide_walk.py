@@ -344,12 +344,17 @@ class Ledger:
             self.done,
             self.skipped,
             self.missed,
-            self.red,
             self.not_retried,
             self.parked,
             self.wonders,
         ):
             book.difference_update(taken)
+        # A loop whose `until` is not taken back with it stays as red as that has left it.
+        self.red = {
+            one
+            for one in self.red
+            if one not in taken or self.plan.nodes[one].until not in (None, *taken)
+        }
         for table in (
             self.tries, self.losses, self.waits, self.rounds, self.later, self.verdicts, self.judged, self.questions
         ):  # fmt: skip
