@@ -1,6 +1,6 @@
 """Going back: which stages run again, and the run's indexes rebuilt to match."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -60,7 +60,7 @@ def take_back(run: RunState, stages: Iterable[str], feedback: tuple[str, ...]) -
             attempts=old.attempts,
             calls=old.calls,
             spent=old.spent,
-            feedback=feedback,
+            feedback=(*feedback, *_still_wrong(run, node, taken)),
             value=old.value,
             is_unfolded=old.is_unfolded and not is_whole,
             revisions=old.revisions if node.kind is Kind.APPROVAL else 0,
@@ -70,6 +70,14 @@ def take_back(run: RunState, stages: Iterable[str], feedback: tuple[str, ...]) -
     _skip_old_items(run)
     for name in taken:
         _return_to_main(run, name)
+
+
+def _still_wrong(run: RunState, loop: Node, taken: Collection[str]) -> tuple[str, ...]:
+    """Return what the failed `until` of a loop has said, where that is not taken back too."""
+    is_red = (
+        loop.until is not None and loop.until not in taken and run.nodes[loop.until].is_sent_back
+    )
+    return run.nodes[loop.id].feedback if is_red else ()
 
 
 def _skip_old_items(run: RunState) -> None:

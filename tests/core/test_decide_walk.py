@@ -349,7 +349,11 @@ class Ledger:
             self.wonders,
         ):
             book.difference_update(taken)
-        # A loop whose `until` is not taken back with it stays as red as that has left it.
+        # A loop whose `until` is not taken back with it stays as red as that has left it, and is told
+        # of both.
+        for one in self.red & taken:
+            if self.plan.nodes[one].until not in (None, *taken):
+                self.told[one] = (*event.feedback, *self.told[one])
         self.red = {
             one
             for one in self.red

@@ -21,3 +21,8 @@ def test_nothing_is_lost_and_nothing_doubled(crash, tmp_path):
 )
 def test_no_seed_breaks_a_rule_of_the_scheduler(seeds):
     assert simulate(seeds) == -1
+
+
+@pytest.mark.parametrize("seed", [25353, 27075, 70314])
+def test_a_seed_that_once_broke_a_rule_breaks_none(seed):
+    assert simulate([seed]) == -1
