@@ -27,12 +27,17 @@ _LINE_MIN_CHARACTERS = 16
 _T = TypeVar("_T")
 _SECRET_NAME = re.compile(
     r"KEY(?!BOARD|MAP)|TOKEN(?!IZER)|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|COOKIE|BEARER"
-    r"|(?:^|_)(?:PASS|PW|PAT|AUTH|DSN)(?:_|$)|(?:^|_)PWD_|[^_]_PWD$",
+    r"|(?:^|_)(?:PASS|PWD|PW|PAT|AUTH|DSN)(?:_|$)",
     re.IGNORECASE,
 )
 _PATH = re.compile(
-    r"(?:~|\.{1,2})/|file:|[A-Za-z]:\\|/(?:Users|Volumes|Library|Applications)/|/[a-z][a-z0-9._-]*/"
+    r"(?:~|\.{1,2})/|file:|[A-Za-z]:\\"
+    r"|/(?:home|Users|etc|usr|var|tmp|opt|root|run|mnt|srv|private|Volumes|nix|dev|proc|work)/"
 )
+_PATH_NAME = re.compile(r"[_-](?:FILE|PATH|DIR|SOCK)$", re.IGNORECASE)
+_WORKING_FOLDER = "PWD"
+"""The shell's own variable; a field of this name in a file of logins holds a password."""
+
 _PLAIN_URL = re.compile(r"\w+://[^@?\s]*$")
 _CREDENTIALS = re.compile(r"\w://([^/\s:@\"']*):([^/\s@\"']+)@|\w://([^/\s:@\"']{20,})@")
 _WRAPPED = re.compile(r"[A-Za-z0-9+/_-]{48}\r?\n\s*[A-Za-z0-9+/_-]")
@@ -60,7 +65,8 @@ def secrets(environ: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, text in environ.items():
         value = text.strip()
-        if is_secret_name(name) and not is_harmless(name, value):
+        is_secret = is_secret_name(name) and name != _WORKING_FOLDER
+        if is_secret and not is_harmless(name, value):
             found[value] = name
         for one in (*url_passwords(value), *shaped(value)):
             found.setdefault(one, name)
@@ -93,7 +99,9 @@ def is_harmless(name: str, value: str) -> bool:
     """Return whether a value is none although the name sounds so: a path, a word, an address."""
     is_count = value.isdecimal() and "TOKENS" in name.upper()
     is_url = _PLAIN_URL.match(value) is not None and len(value.partition("://")[2]) < 60
-    return is_count or is_url or value.lower() in _COMMON or _PATH.match(value) is not None
+    is_named_path = value.startswith("/") and _PATH_NAME.search(name) is not None
+    is_path = is_named_path or _PATH.match(value) is not None
+    return is_count or is_url or is_path or value.lower() in _COMMON
 
 
 def forms(value: str) -> tuple[str, ...]:

@@ -251,6 +251,15 @@ def test_an_inner_loop_that_is_red_is_still_the_outer_loop_s_matter_after_an_inv
     assert decided(plan, *events, *alone) == [NextRound("outer", 2, ("enough", "x"))]
 
 
+def test_a_round_after_revise_is_told_of_both_where_the_loop_is_red_already() -> None:
+    plan = plan_of(main={"build": loop("v", ok=approval(), v=step(gated=True))})
+    events = (asked("ok"), started("v"), answered("ok", Answer.REVISE), red("v", "x"))
+    back = TakenBack(
+        at=NOON, stages=("build", "ok"), reason="ok: revise", tree="t", feedback=("smaller",)
+    )
+    assert decided(plan, *events, back) == [NextRound("build", 2, ("smaller", "x"))]
+
+
 def test_a_follow_up_never_starts_itself() -> None:
     look = msgspec.structs.replace(step(), on_failure=Name("triage"))
     main = {"a": msgspec.structs.replace(step(), on_failure=Name("triage"))}

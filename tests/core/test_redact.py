@@ -114,6 +114,24 @@ def test_paths_addresses_and_common_words_are_no_secrets(name, value):
     assert redact.secrets({name: value}) == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "/ab/0a1B2c3D4e5F6g7H8i9J0kLmNoPqRsTuVwXy"),
+        ("DB_PASSWORD", "/mypass/word"),
+        ("DB_PWD", "hunter22x"),
+        ("PWD_OF_ADMIN", "hunter22x"),
+    ],
+)
+def test_a_secret_that_begins_like_a_path_is_one(name, value):
+    assert redact.secrets({name: value}) == {value: name}
+
+
+@pytest.mark.parametrize("name", ["pwd", "PWD"])
+def test_a_field_of_this_name_holds_a_secret_though_the_shells_variable_holds_none(name):
+    assert redact.is_secret_name(name)
+
+
 def test_what_is_public_is_left_out_and_nobody_looks_before_something_is_found():
     asked = []
 
