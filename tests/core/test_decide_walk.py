@@ -351,14 +351,11 @@ class Ledger:
             book.difference_update(taken)
         # A loop whose `until` is not taken back with it stays as red as that has left it, and is told
         # of both.
-        for one in self.red & taken:
-            if self.plan.nodes[one].until not in (None, *taken):
-                self.told[one] = (*event.feedback, *self.told[one])
-        self.red = {
-            one
-            for one in self.red
-            if one not in taken or self.plan.nodes[one].until not in (None, *taken)
-        }
+        for loop in self.red & taken:
+            if self.plan.nodes[loop].until in taken:
+                self.red.discard(loop)
+            else:
+                self.told[loop] = (*event.feedback, *self.told[loop])
         for table in (
             self.tries, self.losses, self.waits, self.rounds, self.later, self.verdicts, self.judged, self.questions
         ):  # fmt: skip

@@ -84,9 +84,7 @@ def test_tests_that_a_person_edited_are_untampered_and_those_that_an_agent_edite
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["person.committed", pytest.param("person.recorded", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["person.committed", "person.recorded"])
 def test_killed_while_edits_are_taken_in_they_are_there_once(tmp_path: Path, name: str) -> None:
     wild, run = waiting(tmp_path)
     (opened(wild, run) / "src" / "mine.py").write_text("mine = 1\n")

@@ -182,13 +182,10 @@ LEAKS = {
     "a failure": RESULT.format("{'status': 'failed', 'summary': 'no ' + key}"),
     "an exit": "sys.exit('cannot use ' + key)",
 }
-QUICK = {"base64", "a file's name", "a failure"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "leak", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in LEAKS]
-)
+@pytest.mark.parametrize("leak", LEAKS)
 def test_what_is_refused_for_a_secret_stays_nowhere(project, leak):
     with_key(project)
     project.edit_flow("pass_env: [MODEL_API_KEY, ", "pass_env: [OTHER_TOKEN, MODEL_API_KEY, ")
